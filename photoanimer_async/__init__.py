@@ -1,0 +1,94 @@
+"""Turn face photos into moving videos from asyncio.
+
+    async with PhotoAnimerClient() as client:
+        animation = await client.animate("grandma.jpg", template=1, save_to="out/")
+
+The client speaks the Photo Animer API; `photoanimer_async.service` is a local service that
+speaks the same API. What can be imported from here is what is kept stable.
+"""
+
+from photoanimer_async.client import DEFAULT_BASE_URL, PhotoAnimerClient
+from photoanimer_async.core.lifecycle import State
+from photoanimer_async.core.polling import GrowingInterval, PollPolicy
+from photoanimer_async.core.retry import RetryPolicy
+from photoanimer_async.errors import (
+    AmbiguousSubmitError,
+    ApiError,
+    AuthenticationError,
+    DownloadError,
+    HostingError,
+    InsufficientCreditsError,
+    InvalidPhotoError,
+    InvalidRequestError,
+    NoAnswerError,
+    NotSentError,
+    PhotoAnimerError,
+    RateLimitedError,
+    RefusedRequestError,
+    ServiceUnavailableError,
+    TaskFailedError,
+    TransportError,
+    UnexpectedResponseError,
+    WaitTimeoutError,
+)
+from photoanimer_async.hosting import ImageHost, LocalImageHost
+from photoanimer_async.models import (
+    Animation,
+    AnimationOptions,
+    AnimationRequest,
+    Balance,
+    Outcome,
+    OutputFormat,
+    Photo,
+    TaskId,
+    TaskInfo,
+    TaskStatus,
+    Template,
+)
+from photoanimer_async.progress import ProgressEvent, ProgressHook
+from photoanimer_async.scheduler import PollScheduler
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "AmbiguousSubmitError",
+    "Animation",
+    "AnimationOptions",
+    "AnimationRequest",
+    "ApiError",
+    "AuthenticationError",
+    "Balance",
+    "DownloadError",
+    "GrowingInterval",
+    "HostingError",
+    "ImageHost",
+    "InsufficientCreditsError",
+    "InvalidPhotoError",
+    "InvalidRequestError",
+    "LocalImageHost",
+    "NoAnswerError",
+    "NotSentError",
+    "Outcome",
+    "OutputFormat",
+    "Photo",
+    "PhotoAnimerClient",
+    "PhotoAnimerError",
+    "PollPolicy",
+    "PollScheduler",
+    "ProgressEvent",
+    "ProgressHook",
+    "RateLimitedError",
+    "RefusedRequestError",
+    "RetryPolicy",
+    "ServiceUnavailableError",
+    "State",
+    "TaskFailedError",
+    "TaskId",
+    "TaskInfo",
+    "TaskStatus",
+    "Template",
+    "TransportError",
+    "UnexpectedResponseError",
+    "WaitTimeoutError",
+]

@@ -1,0 +1,393 @@
+"""The client: one connection pool, one poll scheduler, and the calls of the API."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from photoanimer_async.batch import Batch, requests_of
+from photoanimer_async.core import wire
+from photoanimer_async.core.polling import PollPolicy
+from photoanimer_async.core.retry import RetryPolicy, Verdict, verdict
+from photoanimer_async.core.wire import Operation
+from photoanimer_async.downloads import download
+from photoanimer_async.errors import (
+    AmbiguousSubmitError,
+    DownloadError,
+    InvalidRequestError,
+    PhotoAnimerError,
+    TaskFailedError,
+)
+from photoanimer_async.hosting import DefaultImageHost, ImageHost
+from photoanimer_async.models import (
+    Animation,
+    AnimationOptions,
+    AnimationRequest,
+    Balance,
+    Outcome,
+    OutputFormat,
+    Photo,
+    TaskId,
+    TaskInfo,
+    TaskStatus,
+)
+from photoanimer_async.pipeline import Pipeline
+from photoanimer_async.progress import ProgressHook
+from photoanimer_async.rates import Pace
+from photoanimer_async.redaction import shown_photo
+from photoanimer_async.result_files import ResultFolder
+from photoanimer_async.retrying import retrying
+from photoanimer_async.scheduler import PollScheduler
+from photoanimer_async.transport import Credentials, Transport
+
+_DOWNLOADS = 16
+_DOWNLOAD_SECONDS = 600.0
+
+DEFAULT_BASE_URL = "https://www.cutout.pro/api/v1"
+
+
+class PhotoAnimerClient:
+    """A Photo Animer account, from asyncio.
+
+    To be used as a context manager, once per application; safe for any number of concurrent
+    callers on one event loop.
+
+    Args:
+        api_key: the account's key; by default from the environment, `PHOTOANIMER_API_KEY`.
+        base_url: the service, with its path; by default from `PHOTOANIMER_BASE_URL`, else
+            `https://www.cutout.pro/api/v1`.
+        session: an aiohttp session to use. It is never closed here. For submits its own
+            middlewares are not applied, since one that repeats requests would pay twice.
+        concurrency: requests of one kind (submits, polls) under way at once, at most.
+        submit_rate: submits a second, at most; `None` for no limit.
+        host: what gives local photos a URL; by default they are served from this process,
+            which only a service on this machine can reach.
+        poll: when to look at a task next.
+        retry: how often and how patiently a failed call is tried again, where it may be.
+        timeout: seconds for one request.
+
+    Raises:
+        InvalidRequestError: no key, or a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        session: aiohttp.ClientSession | None = None,
+        concurrency: int = 64,
+        submit_rate: float | None = None,
+        host: ImageHost | None = None,
+        poll: PollPolicy | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float = 60.0,
+    ) -> None:
+        if concurrency < 1:
+            raise InvalidRequestError(f"concurrency must be at least 1, not {concurrency}")
+        key = api_key or os.environ.get("PHOTOANIMER_API_KEY")
+        if not key:
+            raise InvalidRequestError("no API key: pass api_key= or set PHOTOANIMER_API_KEY")
+        where = base_url or os.environ.get("PHOTOANIMER_BASE_URL") or DEFAULT_BASE_URL
+        self._transport = Transport(Credentials(where, key), session=session, timeout=timeout)
+        self._host = host or DefaultImageHost(where)
+        self._concurrency = concurrency
+        rng = Random()  # noqa: S311 - jitter, no secret
+        policy = retry or RetryPolicy()
+        self._submit_slots = asyncio.Semaphore(concurrency)
+        self._download_slots = asyncio.Semaphore(_DOWNLOADS)
+        self._pace = Pace(submit_rate)
+        self._submit = retrying(self._submit_once, Operation.SUBMIT, policy, rng)
+        self._get_task_info = retrying(
+            self._get_task_info_once, Operation.GET_TASK_INFO, policy, rng
+        )
+        self._get_balance = retrying(self._get_balance_once, Operation.GET_BALANCE, policy, rng)
+        self._scheduler = PollScheduler(
+            self._get_task_info_once, concurrency=concurrency, policy=poll, retry=retry, rng=rng
+        )
+        self._batches: set[Batch] = set()
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._transport)
+            await stack.enter_async_context(self._scheduler)
+            stack.push_async_callback(self._close_batches)
+            self._open = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._open.aclose()
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is."""
+        return self._transport.base_url
+
+    # --- the API's calls ---
+
+    async def submit(
+        self,
+        image_url: str,
+        template: int = 1,
+        output_format: str = "mp4",
+        voice_url: str | None = None,
+    ) -> TaskId:
+        """Submits an image; this costs video seconds (API page, Interface 1).
+
+        It is sent once. It is sent again only if it provably never arrived (no connection) or
+        was refused for a passing reason (429, 503).
+
+        Args:
+            image_url: http or https URL of a face photo; sent exactly as it is.
+            template: the expression, 0 to 5.
+            output_format: `mp4`, or `gif` for a GIF beside the video.
+            voice_url: URL of a sound for the mouth to follow; template 0 only.
+
+        Raises:
+            InvalidRequestError: an argument that the API page does not allow.
+            ApiError: the service refused; `AuthenticationError`, `InsufficientCreditsError`,
+                `RateLimitedError` where they can be told apart.
+            NotSentError: there is no connection to the service.
+            AmbiguousSubmitError: it left, and nobody knows whether it was accepted.
+        """
+        options = AnimationOptions(
+            template=template, output_format=output_format, voice_url=voice_url
+        )
+        return await self.submit_photo(image_url, options, image_url)
+
+    async def submit_photo(self, image_url: str, options: AnimationOptions, photo: Photo) -> TaskId:
+        """`submit` for a photo that has been given a URL; errors then carry the photo.
+
+        Raises:
+            PhotoAnimerError: as `submit`.
+        """
+        request = wire.build_submit(image_url, options)
+        try:
+            return await self._submit(request)
+        except PhotoAnimerError as error:
+            if verdict(Operation.SUBMIT, error) is not Verdict.AMBIGUOUS:
+                raise
+            raise AmbiguousSubmitError(
+                f"{shown_photo(photo)}: the submit left, but whether it was accepted is not "
+                f"known ({error}); it was not repeated, since that could be charged twice",
+                photo=photo,
+                image_url=image_url,
+                template=options.template,
+            ) from error
+
+    async def get_task_info(self, task_id: TaskId) -> TaskInfo:
+        """How far a task is, now (API page, Interface 3).
+
+        Raises:
+            ApiError: the service refused.
+            TransportError, UnexpectedResponseError: no usable answer, also when asked again.
+        """
+        return await self._get_task_info(task_id)
+
+    async def get_balance(self) -> Balance:
+        """What is left on the account.
+
+        Raises:
+            ApiError: the service refused.
+            TransportError, UnexpectedResponseError: no usable answer, also when asked again.
+        """
+        return await self._get_balance()
+
+    # --- until the end ---
+
+    async def wait(self, task_id: TaskId, *, timeout: float | None = None) -> TaskInfo:
+        """Waits until a task has finished.
+
+        Args:
+            task_id: the task.
+            timeout: seconds; `None` for as long as it takes.
+
+        Returns:
+            The finished task, with the links to its result.
+
+        Raises:
+            TaskFailedError: it ended with status 2.
+            WaitTimeoutError: it had not ended by then. It goes on, and can be waited for again.
+            PhotoAnimerError: it can not be asked for.
+        """
+        info = await self._scheduler.wait(task_id, timeout=timeout)
+        if info.status is TaskStatus.FAILED:
+            raise TaskFailedError(info)
+        return info
+
+    async def download(
+        self,
+        info: TaskInfo,
+        destination: str | os.PathLike[str],
+        *,
+        output_format: str = "mp4",
+    ) -> Path:
+        """Saves the result of a finished task. Nothing is ever overwritten.
+
+        A link that has expired is asked for again, once.
+
+        Args:
+            info: what `wait` gave.
+            destination: the file. Its suffix becomes that of what there is to save.
+            output_format: `mp4`, or `gif` for the GIF if there is one.
+
+        Returns:
+            Where the result is: a numbered name if the destination was taken.
+
+        Raises:
+            TaskFailedError: there is no result.
+            DownloadError: it is not there any more, or can not be written.
+        """
+        path = Path(destination)
+        async with self._download_slots:
+            try:
+                return await self._download_once(info, path, output_format)
+            except DownloadError as error:
+                if not error.expired:
+                    raise
+            return await self._download_once(await self.wait(info.task_id), path, output_format)
+
+    async def animate(
+        self,
+        photo: Photo,
+        template: int = 1,
+        output_format: str = "mp4",
+        voice_url: str | None = None,
+        *,
+        save_to: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        on_progress: ProgressHook | None = None,
+    ) -> Animation:
+        """Brings one photo to life: submit, wait, and download where `save_to` says.
+
+        Args:
+            photo: URL, path or content.
+            template: the expression, 0 to 5.
+            output_format: `mp4`, or `gif`.
+            voice_url: URL of a sound for the mouth to follow; template 0 only.
+            save_to: a folder for the result, which is named after the photo; made if missing.
+            timeout: seconds to wait for the task.
+            on_progress: is told of every step.
+
+        Raises:
+            PhotoAnimerError: whatever kept the result away.
+        """
+        options = AnimationOptions(
+            template=template, output_format=output_format, voice_url=voice_url
+        )
+        run = self._runner(save_to, timeout, on_progress)
+        return (await run(0, AnimationRequest(photo, options))).unwrap()
+
+    def animate_many(
+        self,
+        photos: Iterable[Photo | AnimationRequest] | AsyncIterable[Photo | AnimationRequest],
+        template: int = 1,
+        output_format: str = "mp4",
+        voice_url: str | None = None,
+        *,
+        save_to: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        in_flight: int | None = None,
+        on_progress: ProgressHook | None = None,
+    ) -> AsyncGenerator[Outcome]:
+        """Brings many photos to life; yields one `Outcome` for each, as it ends.
+
+        Photos are pulled as there is room for them, so that a generator of a million is never
+        held in memory. The failure of one touches no other. Leaving the loop early cancels
+        what is under way; tasks that were already submitted go on at the service.
+
+        Args:
+            photos: URLs, paths, contents, or `AnimationRequest`s with options of their own.
+            template: the expression, 0 to 5.
+            output_format: `mp4`, or `gif`.
+            voice_url: URL of a sound for the mouths to follow; template 0 only.
+            save_to: a folder for the results, each named after its photo; made if missing.
+            timeout: seconds to wait for one task.
+            in_flight: photos held at once, at most; by default 4 x `concurrency`.
+            on_progress: is told of every step of every photo.
+
+        Raises:
+            InvalidRequestError: an argument that the API page does not allow.
+        """
+        options = AnimationOptions(
+            template=template, output_format=output_format, voice_url=voice_url
+        )
+        bound = in_flight if in_flight is not None else 4 * self._concurrency
+        if bound < 1:
+            raise InvalidRequestError(f"in_flight must be at least 1, not {bound}")
+        batch = Batch(
+            requests_of(photos, options),
+            self._runner(save_to, timeout, on_progress),
+            in_flight=bound,
+        )
+        return self._outcomes(batch)
+
+    async def _outcomes(self, batch: Batch) -> AsyncGenerator[Outcome]:
+        self._batches.add(batch)
+        try:
+            async with aclosing(batch.outcomes()) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
+        finally:
+            self._batches.discard(batch)
+
+    def _runner(
+        self,
+        save_to: str | os.PathLike[str] | None,
+        timeout: float | None,
+        hook: ProgressHook | None,
+    ) -> Callable[[int, AnimationRequest], Awaitable[Outcome]]:
+        pipeline = Pipeline(self, self._host, timeout=timeout, hook=hook)
+
+        folder = None if save_to is None else ResultFolder(save_to)
+
+        async def run(index: int, request: AnimationRequest) -> Outcome:
+            return await pipeline.run(index, request, folder)
+
+        return run
+
+    async def _close_batches(self) -> None:
+        for batch in list(self._batches):
+            await batch.close()
+
+    # --- one attempt each ---
+
+    async def _submit_once(self, request: wire.Request) -> TaskId:
+        async with self._submit_slots:
+            await self._pace.turn()
+            return wire.parse_submit(await self._transport.send(request))
+
+    async def _get_task_info_once(self, task_id: TaskId) -> TaskInfo:
+        answer = await self._transport.send(wire.build_get_task_info(task_id))
+        return wire.parse_get_task_info(answer, task_id)
+
+    async def _download_once(self, info: TaskInfo, path: Path, output_format: str) -> Path:
+        link, suffix = _link_and_suffix(info, output_format)
+        return await download(
+            self._transport.session, link, path.with_suffix(suffix), timeout=_DOWNLOAD_SECONDS
+        )
+
+    async def _get_balance_once(self) -> Balance:
+        return wire.parse_get_balance(await self._transport.send(wire.build_get_balance()))
+
+
+def _link_and_suffix(info: TaskInfo, output_format: str) -> tuple[str, str]:
+    if info.gif_url and (output_format == OutputFormat.GIF or not info.result_url):
+        return info.gif_url, ".gif"
+    if info.result_url:
+        return info.result_url, ".mp4"
+    if info.status is TaskStatus.FAILED:
+        raise TaskFailedError(info)
+    raise InvalidRequestError(f"task {info.task_id} has no result yet: wait for it first")

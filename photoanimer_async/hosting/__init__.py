@@ -1,0 +1,7 @@
+"""Image hosts: what gives a local photo a URL that the service can fetch."""
+
+from photoanimer_async.hosting.base import ImageHost, published
+from photoanimer_async.hosting.default import DefaultImageHost
+from photoanimer_async.hosting.local import LocalImageHost
+
+__all__ = ["DefaultImageHost", "ImageHost", "LocalImageHost", "published"]

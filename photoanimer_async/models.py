@@ -1,0 +1,230 @@
+"""What is asked for, and what comes back: frozen values, checked when they are made."""
+
+import os
+from collections.abc import Mapping
+from enum import Enum, IntEnum, StrEnum
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from attrs import field, frozen
+
+from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError
+from photoanimer_async.redaction import printable, shown_photo, shown_url
+
+Photo: TypeAlias = str | os.PathLike[str] | bytes
+"""A face photo: an http(s) URL, the path of a file, or the file's content."""
+
+TaskId: TypeAlias = int | str
+"""A task's id, carried as the service gave it and never calculated with."""
+
+_E = TypeVar("_E", bound=Enum)
+
+
+class TaskStatus(IntEnum):
+    """How far a task is (API page, Interface 3).
+
+    The vendor's sibling APIs send other numbers for tasks in a queue: whatever is neither
+    1 nor 2 is `PROCESSING` here, and stays as it came in `TaskInfo.raw`.
+    """
+
+    PROCESSING = 0
+    FINISHED = 1
+    FAILED = 2
+
+
+class Template(IntEnum):
+    """An expression template by its number, 0 to 5 (API page, Interface 1)."""
+
+    T0 = 0
+    T1 = 1
+    T2 = 2
+    T3 = 3
+    T4 = 4
+    T5 = 5
+
+    @property
+    def seconds(self) -> float:
+        """The video seconds that one task with this template costs (API page, Price)."""
+        return _SECONDS[self]
+
+
+_SECONDS = {
+    Template.T0: 3.13,
+    Template.T1: 7.13,
+    Template.T2: 2.13,
+    Template.T3: 6.75,
+    Template.T4: 4.38,
+    Template.T5: 3.75,
+}
+
+
+class OutputFormat(StrEnum):
+    """What to make of the photo: a video, or a video and a GIF (API page, Interface 1)."""
+
+    MP4 = "mp4"
+    GIF = "gif"
+
+
+def _one_of(kind: type[_E], name: str, value: object) -> _E:
+    try:
+        if isinstance(value, bool):
+            raise ValueError  # noqa: TRY301, TRY004 - True is no template, though it equals 1
+        return kind(value)
+    except ValueError:
+        allowed = ", ".join(str(member.value) for member in kind)
+        raise InvalidRequestError(
+            f"{name} is {printable(repr(value))}; allowed are {allowed}"
+        ) from None
+
+
+def _to_template(value: object) -> Template:
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    return _one_of(Template, "template", number)
+
+
+def _to_output_format(value: object) -> OutputFormat:
+    return _one_of(OutputFormat, "output_format", value)
+
+
+def _shown_optional_url(url: str | None) -> str:
+    return "None" if url is None else repr(shown_url(url))
+
+
+@frozen(kw_only=True)
+class AnimationOptions:
+    """How a photo is to be animated.
+
+    Attributes:
+        template: the expression, 0 to 5.
+        output_format: `mp4`, or `gif` for a GIF beside the video.
+        voice_url: URL of a sound for the mouth to follow; template 0 only (API page).
+
+    Raises:
+        InvalidRequestError: a value that the API page does not allow.
+    """
+
+    template: Template = field(default=Template.T1, converter=_to_template)
+    output_format: OutputFormat = field(default=OutputFormat.MP4, converter=_to_output_format)
+    voice_url: str | None = field(default=None, repr=_shown_optional_url)
+
+    def __attrs_post_init__(self) -> None:
+        if self.voice_url is not None and self.template is not Template.T0:
+            raise InvalidRequestError(
+                f"voice_url goes with template 0 only, not with template {self.template.value}"
+            )
+
+
+@frozen
+class AnimationRequest:
+    """One photo of a batch with options of its own.
+
+    Attributes:
+        photo: URL, path or content.
+        options: how to animate it.
+        name: what to call the result, without a suffix; by default it is named after the photo.
+    """
+
+    photo: Photo = field(repr=shown_photo)
+    options: AnimationOptions = field(factory=AnimationOptions)
+    name: str | None = None
+
+
+@frozen
+class TaskInfo:
+    """The service's answer to getTaskInfo (API page, Interface 3).
+
+    Attributes:
+        task_id: the task.
+        status: how far it is.
+        result_url: the video, once finished. Links expire: download at once.
+        gif_url: the GIF, where one was asked for.
+        fail_code: the service's number for why the task failed, where it gives one.
+        fail_reason: the same in words.
+        percentage: progress from 0 to 100, where the service gives it.
+        raw: the answer's `data` as it came, with whatever else was in it.
+    """
+
+    task_id: TaskId
+    status: TaskStatus
+    result_url: str | None = field(default=None, repr=_shown_optional_url)
+    gif_url: str | None = field(default=None, repr=_shown_optional_url)
+    fail_code: int | str | None = None
+    fail_reason: str | None = None
+    percentage: float | None = None
+    raw: Mapping[str, Any] = field(factory=dict, repr=False, eq=False)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the status is final: finished or failed."""
+        return self.status is not TaskStatus.PROCESSING
+
+
+@frozen
+class Balance:
+    """What is left on the account (`mySubscription`).
+
+    Attributes:
+        video: video seconds; `None` where the service leaves it out.
+        month: credits of the monthly subscription.
+        image: credits for images.
+        month_start: when the month began, as the service writes it.
+        month_expire: when the month ends.
+    """
+
+    video: float | None = None
+    month: float | None = None
+    image: float | None = None
+    month_start: str | None = None
+    month_expire: str | None = None
+
+
+@frozen
+class Animation:
+    """A photo that came alive.
+
+    Attributes:
+        task_id: the task that made it.
+        info: the service's last word on the task, with the links.
+        path: where the result was saved; `None` if it was not asked to be.
+        seconds: from the submit to the end of the task, as seen from here.
+    """
+
+    task_id: TaskId
+    info: TaskInfo
+    path: Path | None
+    seconds: float
+
+
+@frozen
+class Outcome:
+    """How one photo of a batch ended: with an animation or with an error.
+
+    Attributes:
+        index: the photo's place in what was handed in, from 0.
+        request: what was asked for.
+        task_id: the task, if the submit was accepted: it has been paid for.
+        animation: the result; `None` if there is an error.
+        error: why there is no result.
+    """
+
+    index: int
+    request: AnimationRequest
+    task_id: TaskId | None = None
+    animation: Animation | None = None
+    error: PhotoAnimerError | None = None
+
+    @property
+    def photo(self) -> Photo:
+        """The photo, as it was handed in."""
+        return self.request.photo
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is an animation."""
+        return self.animation is not None
+
+    def unwrap(self) -> Animation:
+        """The animation, or the error raised."""
+        if self.animation is None:
+            raise self.error or PhotoAnimerError("the outcome is empty")
+        return self.animation

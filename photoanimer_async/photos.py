@@ -1,0 +1,151 @@
+"""What a photo must be, checked before money is spent.
+
+The service takes PNG, JPEG, BMP and WEBP of at most 4096x4096 pixels and less than 15 MB (API
+page, Frequently asked questions). The file's content counts, its name for nothing. Only a
+few KiB of it are read. A pipe or a device is never opened.
+"""
+
+import asyncio
+import os
+import stat
+from io import BytesIO
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from photoanimer_async.errors import InvalidPhotoError
+from photoanimer_async.models import Photo
+from photoanimer_async.picture_header import (
+    PictureFlawError,
+    PictureHeader,
+    is_whole,
+    read_header,
+)
+from photoanimer_async.redaction import is_url, shown_photo
+
+MAX_SIDE = 4096
+"""Pixels of width and of height, at most (API page)."""
+MIN_SIDE = 16
+"""Pixels of width and of height, at least: in less than this, no face can be made out."""
+MAX_BYTES = 15 * 1024 * 1024
+"""A file has fewer bytes than this. "15MB" on the API page, in its larger reading."""
+MAX_URL_BYTES = 4096
+"""A URL of this length still fits, percent-encoded, into the 8 KiB of a usual request line."""
+
+_OTHER_SCHEMES = frozenset({"data", "file", "ftp", "gs", "s3"})
+
+
+async def check_photo(photo: Photo) -> PictureHeader | None:
+    """`inspect_photo` with the file work in a thread.
+
+    Raises:
+        InvalidPhotoError: see there.
+    """
+    if isinstance(photo, bytes) or (isinstance(photo, str) and is_url(photo)):
+        return inspect_photo(photo)
+    return await asyncio.to_thread(inspect_photo, photo)
+
+
+def inspect_photo(photo: Photo) -> PictureHeader | None:
+    """Checks that the service would take the photo, as far as can be seen from here.
+
+    Args:
+        photo: an http(s) URL, which is only looked at and not fetched; a path; or the content.
+
+    Returns:
+        What the photo's header says; `None` for a URL.
+
+    Raises:
+        InvalidPhotoError: no such file or none that can be read; another format; too many
+            pixels or bytes, or too few; cut off; a URL that can not be fetched.
+    """
+    name = _name(photo)
+    try:
+        if isinstance(photo, bytes):
+            return _inspect_content(BytesIO(photo), len(photo))
+        if isinstance(photo, str) and is_url(photo):
+            _inspect_url(photo)
+            return None
+        return _inspect_file(photo)
+    except PictureFlawError as flaw:
+        raise InvalidPhotoError(f"{name}: {flaw}", photo=name) from None
+
+
+def _name(photo: object) -> str:
+    if isinstance(photo, str | bytes | os.PathLike):
+        return shown_photo(photo) or "(an empty name)"
+    kind = type(photo).__name__
+    raise InvalidPhotoError(f"a photo is a URL, a path or bytes, not {kind}", photo=kind)
+
+
+# --- URLs and files ---
+
+
+def _inspect_url(url: str) -> None:
+    if any(ord(character) < ord(" ") or character == "\x7f" for character in url):
+        raise PictureFlawError("the URL holds control characters")
+    try:
+        size = len(url.encode())
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:  # a lone surrogate, a port that is no number, a bracket without its pair
+        raise PictureFlawError("the URL is malformed") from None
+    if size > MAX_URL_BYTES:
+        raise PictureFlawError(f"the URL has {size} bytes; at most {MAX_URL_BYTES} can be sent")
+    if not host:
+        raise PictureFlawError("the URL names no host")
+    if "@" in parts.netloc:
+        raise PictureFlawError(
+            "the URL holds a user name, and a password would be given away with it"
+        )
+
+
+def _inspect_file(path: str | os.PathLike[str]) -> PictureHeader:
+    try:
+        _require_file(os.stat(path))  # noqa: PTH116 - `Path("")` would be the current folder
+        # Should a pipe have taken the file's place since, opening it does not block.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            status = os.fstat(descriptor)
+            _require_file(status)
+            return _inspect_content(file, status.st_size)
+    except OSError as error:
+        raise PictureFlawError(_why_not_read(os.fspath(path), error)) from None
+    except ValueError:  # a null character, or a surrogate that stands for no byte
+        raise PictureFlawError("no file can have such a name") from None
+
+
+def _why_not_read(path: str, error: OSError) -> str:
+    scheme, colon, _ = path.partition(":")
+    if colon and scheme.lower() in _OTHER_SCHEMES:
+        return f"{scheme} URLs are not taken; http and https are"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    return f"can not be read: {error.strerror}"
+
+
+def _require_file(status: os.stat_result) -> None:
+    if stat.S_ISREG(status.st_mode):
+        return
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    raise PictureFlawError(f"is {kinds.get(stat.S_IFMT(status.st_mode), 'a device')}, not a file")
+
+
+def _inspect_content(file: BinaryIO, size: int) -> PictureHeader:
+    if not size:
+        raise PictureFlawError("is empty")
+    header = read_header(file)
+    kind = header.format.name
+    if size >= MAX_BYTES:
+        raise PictureFlawError(
+            f"the {kind} has {size / 2**20:.1f} MB; allowed is less than {MAX_BYTES // 2**20} MB"
+        )
+    shape = f"the {kind} has {header.width}x{header.height} pixels"
+    if max(header.width, header.height) > MAX_SIDE:
+        raise PictureFlawError(f"{shape}; at most {MAX_SIDE}x{MAX_SIDE} are allowed")
+    if min(header.width, header.height) < MIN_SIDE:
+        raise PictureFlawError(f"{shape}; a face needs at least {MIN_SIDE}x{MIN_SIDE}")
+    if not is_whole(file, size, header.format):
+        raise PictureFlawError(
+            f"the {kind} is cut off or damaged: its end is not where it should be"
+        )
+    return header

@@ -1,0 +1,44 @@
+"""`backoff`, bound to our rules: the one place where a call is repeated."""
+
+import warnings
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import ParamSpec, TypeVar
+
+import backoff
+
+from photoanimer_async.core.retry import RetryPolicy, Verdict, verdict, waits
+from photoanimer_async.core.wire import Operation
+from photoanimer_async.errors import PhotoAnimerError
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def retrying(
+    attempt: Callable[_P, Awaitable[_T]], operation: Operation, policy: RetryPolicy, rng: Random
+) -> Callable[_P, Awaitable[_T]]:
+    """The coroutine function `attempt`, repeated where `verdict` allows it for the operation.
+
+    Waits are the policy's own: the service's `Retry-After` stays a floor, which the jitter of
+    `backoff` would cut short.
+    """
+
+    async def is_final(error: Exception) -> bool:
+        return not (
+            isinstance(error, PhotoAnimerError) and verdict(operation, error) is Verdict.TRY_AGAIN
+        )
+
+    with warnings.catch_warnings():
+        # backoff 2.2.1 asks asyncio what Python 3.14 has deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return backoff.on_exception(
+            waits,  # type: ignore[arg-type] # backoff sends the failure in, but says `None`
+            PhotoAnimerError,
+            max_tries=policy.tries,
+            giveup=is_final,  # type: ignore[arg-type] # awaited, though said to be plain
+            jitter=None,
+            logger=None,
+            policy=policy,
+            rng=rng,
+        )(attempt)
