@@ -227,6 +227,8 @@ def _bmp_length(file: BinaryIO) -> int:
 
 def _content(head: bytes) -> str:
     """In a few words, what a file is that is none of the four formats."""
+    if not head:
+        return "empty"
     for start, name in _OTHER_CONTENT:
         if head.startswith(start):
             return name

@@ -76,6 +76,7 @@ def test_the_service_shares_no_codec_with_the_client() -> None:
         "service",
         "engine",
         "redaction",
+        "picture_header",
     }
 
 

@@ -268,6 +268,13 @@ _ERROR_BY_NUMBER: Mapping[int, type[ApiError]] = {
     1100: AuthenticationError,
     4003: AuthenticationError,
     4001: InsufficientCreditsError,
+    7001: RefusedRequestError,
+    7002: RefusedRequestError,
+    9010: RefusedRequestError,
+    # Codes of this project's own service: what a request or its photo lacks.
+    **dict.fromkeys(
+        (*range(40001, 40005), *range(40011, 40014), 40021, 40022), RefusedRequestError
+    ),
     # HTTP statuses, which also come as codes.
     400: RefusedRequestError,
     401: AuthenticationError,

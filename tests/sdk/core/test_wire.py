@@ -176,6 +176,8 @@ def test_a_wrong_field_is_named_by_its_path(value: object, place: str) -> None:
         (1100, "", 200, AuthenticationError),
         (4001, "", 200, InsufficientCreditsError),
         (77, "Insufficient credits, please top up", 200, InsufficientCreditsError),
+        (7002, "", 200, RefusedRequestError),
+        (40004, "no such task", 200, RefusedRequestError),
         (77, "who knows", 200, ApiError),
         (77, "", 401, AuthenticationError),
         (77, "", 402, InsufficientCreditsError),

@@ -1,0 +1,164 @@
+"""From a submit to an accepted task: fetch, check, write down, queue.
+
+The order is the promise: a task is in the database, and what it works on is on disk, before
+its id is answered. Whatever is wrong before that is answered at once and costs nothing; what
+shows only when the photo is decoded ends the task with status 2.
+"""
+
+import asyncio
+import logging
+from io import BytesIO
+
+from photoanimer_async.picture_header import PictureFlawError, read_header
+from photoanimer_async.service.errors import (
+    IMAGE_TOO_LARGE,
+    IMAGE_TOO_MANY_PIXELS,
+    IMAGE_UNPROCESSABLE,
+    IMAGE_UNREACHABLE,
+    INSUFFICIENT_CREDITS,
+    PARAMETER_INVALID,
+    VOICE_TOO_LARGE,
+    VOICE_UNREACHABLE,
+    ErrorCode,
+    RequestRefusedError,
+)
+from photoanimer_async.service.fetch import (
+    Fetcher,
+    FetchError,
+    FileTooLargeError,
+    UnsuitableUrlError,
+)
+from photoanimer_async.service.folder import DataFolder
+from photoanimer_async.service.parameters import VIDEO_SECONDS, Submission, shown_argument
+from photoanimer_async.service.render_queue import RenderQueue
+from photoanimer_async.service.settings import ServiceSettings
+from photoanimer_async.service.store import TaskStore
+from photoanimer_async.service.tasks import Task, new_task_id, new_token
+
+_logger = logging.getLogger(__name__)
+_ACCEPT_IMAGE = "image/png, image/jpeg, image/bmp, image/webp, */*;q=0.1"
+_ACCEPT_VOICE = "audio/*, */*;q=0.1"
+
+
+class Acceptance:
+    """Takes submits in."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        fetcher: Fetcher,
+        folder: DataFolder,
+        store: TaskStore,
+        queue: RenderQueue,
+    ) -> None:
+        self._settings = settings
+        self._fetcher = fetcher
+        self._folder = folder
+        self._store = store
+        self._queue = queue
+
+    async def accept(self, submission: Submission, origin: str) -> Task:
+        """The task for a submit, written down and queued.
+
+        Args:
+            submission: what is asked for.
+            origin: scheme and host that links to the results start with.
+
+        Raises:
+            RequestRefusedError: what is wrong; nothing was kept.
+        """
+        self._check_balance(submission)
+        photo = await self._fetch_image(submission.image_url)
+        voice = None
+        if submission.voice_url is not None:
+            voice = await self._fetch_voice(submission.voice_url)
+        task = await self._write_down(submission, origin, photo, voice)
+        self._queue.put(task)
+        _logger.info(
+            "task=%d event=accepted template=%d gif=%s voice=%s bytes=%d",
+            task.task_id,
+            task.template,
+            task.gif,
+            task.voice,
+            len(photo),
+        )
+        return task
+
+    def _check_balance(self, submission: Submission) -> None:
+        cost = VIDEO_SECONDS[submission.template]
+        if cost > self._settings.video_balance:
+            raise RequestRefusedError(
+                INSUFFICIENT_CREDITS,
+                f"Insufficient credits: templateId {submission.template} costs {cost:g} video "
+                f"seconds, the balance is {self._settings.video_balance:g}",
+            )
+
+    async def _fetch_image(self, url: str) -> bytes:
+        image = await self._fetch(
+            "imageUrl",
+            url,
+            (IMAGE_UNREACHABLE, IMAGE_TOO_LARGE),
+            size_limit=self._settings.image_bytes,
+            accept=_ACCEPT_IMAGE,
+        )
+        source, limit = f"imageUrl ({shown_argument(url)})", self._settings.image_pixels
+        try:
+            header = read_header(BytesIO(image))
+        except PictureFlawError as error:
+            raise RequestRefusedError(IMAGE_UNPROCESSABLE, f"{source} {error}") from error
+        if max(header.width, header.height) > limit:
+            raise RequestRefusedError(
+                IMAGE_TOO_MANY_PIXELS,
+                f"{source} is a {header.format.name} of {header.width}x{header.height} pixels; "
+                f"allowed are at most {limit}x{limit}",
+            )
+        return image
+
+    async def _fetch_voice(self, url: str) -> bytes:
+        return await self._fetch(
+            "voiceUrl",
+            url,
+            (VOICE_UNREACHABLE, VOICE_TOO_LARGE),
+            size_limit=self._settings.voice_bytes,
+            accept=_ACCEPT_VOICE,
+        )
+
+    async def _fetch(
+        self,
+        name: str,
+        url: str,
+        codes: tuple[ErrorCode, ErrorCode],
+        *,
+        size_limit: int,
+        accept: str,
+    ) -> bytes:
+        unreachable, too_large = codes
+        try:
+            return await self._fetcher.fetch(url, size_limit=size_limit, accept=accept)
+        except FileTooLargeError as error:
+            code, problem = too_large, f"is too large: {error}"
+        except UnsuitableUrlError as error:
+            code, problem = PARAMETER_INVALID, f"is not allowed: {error}"
+        except FetchError as error:
+            code, problem = unreachable, f"could not be fetched: {error}"
+        raise RequestRefusedError(code, f"{name} ({shown_argument(url)}) {problem}")
+
+    async def _write_down(
+        self, submission: Submission, origin: str, photo: bytes, voice: bytes | None
+    ) -> Task:
+        task = Task(
+            task_id=await self._free_task_id(),
+            template=submission.template,
+            gif=submission.gif,
+            voice=voice is not None,
+            token=new_token(),
+            origin=origin,
+        )
+        await asyncio.to_thread(self._folder.save_inputs, task.task_id, photo, voice)
+        await self._store.add(task)
+        return task
+
+    async def _free_task_id(self) -> int:
+        while await self._store.get(task_id := new_task_id()) is not None:
+            pass
+        return task_id

@@ -1,0 +1,132 @@
+"""The service with its socket: inside a running program, or as one."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Final, Self
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from photoanimer_async.service.app import API_PREFIX, create_app
+from photoanimer_async.service.rendering import Renderer
+from photoanimer_async.service.settings import ServiceSettings
+
+_logger = logging.getLogger(__name__)
+_http_logger = logging.getLogger(f"{__name__}.http")
+# Signed image URLs are long, and percent-encoded in a query they are longer.
+_LONGEST_REQUEST_LINE: Final = 32 * 1024
+_SHUTDOWN_SECONDS: Final = 5.0
+_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
+
+
+class LocalService:
+    """A local Photo Animer, running for as long as the context lasts.
+
+        async with LocalService(ServiceSettings(data_dir=folder, port=0)) as service:
+            async with PhotoAnimerClient("any-key", base_url=service.base_url) as client:
+                ...
+
+    It runs in the loop it is entered in; rendering has processes of its own. Leaving stops
+    the workers. Tasks that have not ended go on when a service starts on the same folder.
+
+    Args:
+        settings: how it is set up.
+        renderer: what makes the videos; the engine in worker processes by default.
+
+    Raises, when entered:
+        SetupError: the data folder can not be used, or the engine is not installed.
+        OSError: the address can not be listened on.
+    """
+
+    def __init__(self, settings: ServiceSettings, *, renderer: Renderer | None = None) -> None:
+        self._settings = settings
+        # Its own access log would hold the query, and so the images' URLs.
+        self._runner = web.AppRunner(
+            create_app(settings, renderer=renderer),
+            access_log=None,
+            logger=_http_logger,
+            max_line_size=_LONGEST_REQUEST_LINE,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+        )
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._runner.setup()
+            await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        _logger.info("event=listening url=%s", self.base_url)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._runner.cleanup()
+
+    @property
+    def base_url(self) -> str:
+        """Where the interfaces are, for instance `http://127.0.0.1:8765/api/v1`."""
+        host, port = self._runner.addresses[0][:2]
+        host = _EVERY_ADDRESS.get(host, host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}{API_PREFIX}"
+
+
+async def serve(
+    settings: ServiceSettings,
+    *,
+    renderer: Renderer | None = None,
+    on_start: Callable[[str], object] | None = None,
+) -> None:
+    """Run a service until it is cancelled or gets SIGTERM.
+
+    Args:
+        settings: how it is set up.
+        renderer: what makes the videos; the engine in worker processes by default.
+        on_start: called once with the base URL, when requests are taken.
+
+    Raises:
+        SetupError: the data folder can not be used, or the engine is not installed.
+        OSError: the address can not be listened on.
+    """
+    async with LocalService(settings, renderer=renderer) as service:
+        with _termination() as terminated:
+            if on_start is not None:
+                on_start(service.base_url)
+            await terminated.wait()
+
+
+class _RequestsUnread(logging.Filter):
+    """Reports what is no HTTP by its kind: aiohttp's own report holds the request's URL."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            record.msg, record.args = "event=bad_request kind=%s", (type(error).__name__,)
+            record.levelno, record.levelname = logging.INFO, "INFO"
+            record.exc_info = None
+        return True
+
+
+_http_logger.addFilter(_RequestsUnread())
+
+
+@contextmanager
+def _termination() -> Iterator[asyncio.Event]:
+    """An event that SIGTERM sets, where signals can be had: in the main thread."""
+    loop = asyncio.get_running_loop()
+    terminated = asyncio.Event()
+    with suppress(NotImplementedError, RuntimeError, ValueError):
+        loop.add_signal_handler(signal.SIGTERM, terminated.set)
+    try:
+        yield terminated
+    finally:
+        with suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.remove_signal_handler(signal.SIGTERM)

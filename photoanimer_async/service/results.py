@@ -1,0 +1,34 @@
+"""Sending a result file, whole or in ranges."""
+
+import asyncio
+from pathlib import Path
+
+from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+
+
+class ResultResponse(web.FileResponse):
+    """A file with Range, ETag, Last-Modified and conditional requests.
+
+    Of `If-Range`, aiohttp knows the form with a date. With an entity tag, which is what a
+    download that was cut off has kept, the range holds only if the tag is still the file's
+    (RFC 9110, 13.1.5); otherwise the whole file is sent.
+    """
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send the headers and the file."""
+        tag = request.headers.get(hdrs.IF_RANGE, "")
+        if '"' in tag and tag != await asyncio.to_thread(_entity_tag, self._path):
+            headers = request.headers.copy()
+            headers.popall(hdrs.RANGE, None)
+            request = request.clone(headers=headers)
+        return await super().prepare(request)
+
+
+def _entity_tag(path: Path) -> str | None:
+    """The tag that aiohttp gives to the file; `None` where there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return f'"{status.st_mtime_ns:x}-{status.st_size:x}"'

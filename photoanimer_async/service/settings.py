@@ -1,0 +1,107 @@
+"""How the service is set up."""
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+
+from attrs import field, frozen
+from attrs.validators import ge, gt, instance_of, le, optional
+
+from photoanimer_async.redaction import shown_url
+
+MIB = 1024 * 1024
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS has no affinity
+        return os.cpu_count() or 1
+
+
+def _shown_keys(keys: frozenset[str] | None) -> str:
+    return "None" if keys is None else f"<{len(keys)} keys>"
+
+
+def _shown_optional_url(url: str | None) -> str:
+    return "None" if url is None else repr(shown_url(url))
+
+
+def _to_keys(keys: object) -> frozenset[str] | None:
+    if keys is None:
+        return None
+    if isinstance(keys, str) or not isinstance(keys, set | frozenset | list | tuple):
+        raise TypeError("keys is a set of strings, or None for any key")
+    return frozenset(keys)
+
+
+def _without_slash(url: str | None) -> str | None:
+    return None if url is None else url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@frozen(kw_only=True)
+class ServiceSettings:
+    """Everything about a local service that can be chosen.
+
+    Attributes:
+        data_dir: folder for the tasks' database, the photos of open tasks, and the results;
+            made if it is not there. One service at a time uses it.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        workers: how many photos are rendered at the same time; the number of cores by default.
+        keys: the API keys that are accepted. `None`: any key that is not empty, and then the
+            service listens on loopback only.
+        public_url: how the service is reached from outside, for instance
+            `https://animer.example`; result links start with it. `None`: with the request's Host.
+        notify_url: where finished tasks are announced (API page, Interface 2).
+        video_balance: video seconds that `mySubscription` tells every key. It is a constant:
+            nothing is charged. A task that costs more than this is refused.
+        image_bytes: an image file must be smaller than this (API page: 15 MB).
+        image_pixels: the largest width and height of an image (API page: 4096).
+        voice_bytes: a sound file must be smaller than this.
+        fetch_seconds: the longest that fetching one file may take.
+        fetch_redirects: how many redirects are followed for one file.
+        fetches: how many files are fetched at the same time; each is held in memory.
+        render_seconds: the longest that one task may render before its worker is replaced.
+
+    Raises:
+        ValueError: a value out of its range, or an open service beyond loopback.
+    """
+
+    data_dir: Path = field(converter=Path)
+    host: str = "127.0.0.1"
+    port: int = field(default=8765, validator=[ge(0), le(65535)])
+    workers: int = field(factory=_cores, validator=[instance_of(int), ge(1)])
+    keys: frozenset[str] | None = field(default=None, converter=_to_keys, repr=_shown_keys)
+    public_url: str | None = field(
+        default=None, converter=_without_slash, validator=optional(instance_of(str))
+    )
+    notify_url: str | None = field(
+        default=None, validator=optional(instance_of(str)), repr=_shown_optional_url
+    )
+    video_balance: float = field(default=36_000.0, validator=ge(0))
+    image_bytes: int = field(default=15 * MIB, validator=gt(0))
+    image_pixels: int = field(default=4096, validator=gt(0))
+    voice_bytes: int = field(default=15 * MIB, validator=gt(0))
+    fetch_seconds: float = field(default=30.0, validator=gt(0))
+    fetch_redirects: int = field(default=5, validator=ge(0))
+    fetches: int = field(default=32, validator=ge(1))
+    render_seconds: float = field(default=300.0, validator=gt(0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.keys is None and not _is_loopback(self.host):
+            raise ValueError(
+                f"without keys the service is open to everybody, so that host must be a loopback "
+                f"address such as 127.0.0.1, not {self.host!r}; set keys to listen elsewhere"
+            )
+        if self.keys is not None and not all(self.keys):
+            raise ValueError("an API key must not be empty")

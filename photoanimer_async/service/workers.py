@@ -1,0 +1,206 @@
+"""Rendering in worker processes, each with one photo at a time.
+
+A worker is a process of its own program rather than a fork or a spawn of this one: the user's
+script is not imported a second time, and Ctrl-C in a terminal, which goes to the whole
+foreground group, reaches the service only (workers have a session of their own). It starts
+when there is work and stays for the next. As every process has one photo, the one that dies
+tells which photo did it: that task is tried once more in a fresh worker, and its neighbours
+notice nothing.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import deque
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Any, Final, Self
+
+from photoanimer_async.redaction import printable
+from photoanimer_async.service.errors import (
+    RENDERING_FAILED,
+    TABLE,
+    RenderFailedError,
+    SetupError,
+)
+from photoanimer_async.service.rendering import RenderJob
+
+_logger = logging.getLogger(__name__)
+_ANIMATE: Final = "photoanimer_async.engine:animate"
+_ENGINE_NEEDS: Final = ("av", "cv2", "numpy", "onnxruntime", "PIL")
+_ATTEMPTS: Final = 2
+_LONGEST_REASON: Final = 300
+_LINES_KEPT: Final = 8
+_CHUNK: Final = 16 * 1024
+_CODES: Final = {code.number: code for code in TABLE}
+# Photos are what is rendered in parallel: one thread each keeps the cores from being shared.
+_ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+class WorkerDiedError(Exception):
+    """A worker process ended in the middle of a job."""
+
+
+class _Worker:
+    """One worker process, and the last lines that it has printed."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._printed: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def start(cls, animate: str) -> Self:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            # Without -P the current folder would come before the standard library.
+            "-P",
+            "-m",
+            "photoanimer_async.service.worker",
+            animate,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            start_new_session=True,
+            env=os.environ | _ENVIRONMENT,
+        )
+        _logger.debug("event=worker_started pid=%d", process.pid)
+        return cls(process)
+
+    async def run(self, job: RenderJob) -> dict[str, Any]:
+        """The worker's reply to a job.
+
+        Raises:
+            WorkerDiedError: it ended instead.
+        """
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None  # noqa: PT018, S101 - both are pipes
+        try:
+            stdin.write(_encode(job))
+            await stdin.drain()
+            line = await stdout.readline()
+        except ConnectionError:
+            line = b""
+        if not line.endswith(b"\n"):
+            status = await self._process.wait()
+            await self._listening
+            ending = f"signal {-status}" if status < 0 else f"status {status}"
+            raise WorkerDiedError(" | ".join((ending, *self._printed)))
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    async def stop(self) -> None:
+        """End the process, whatever it is doing."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+        await self._listening
+
+    async def _listen(self) -> None:
+        stderr = self._process.stderr
+        assert stderr is not None  # noqa: S101 - it is a pipe
+        while printed := await stderr.read(_CHUNK):
+            for line in printed.decode(errors="replace").splitlines():
+                text = printable(line)
+                self._printed.append(text)
+                _logger.debug("event=worker_printed pid=%d text=%r", self._process.pid, text)
+
+
+class ProcessRenderer:
+    """A `Renderer` on worker processes of this machine. Use as an async context manager.
+
+    Args:
+        workers: how many processes there are at most.
+        render_seconds: the longest that one job may take; its worker is killed then.
+        animate: the function that renders, as `module:name`; called in the worker as
+            `engine.animate` is.
+    """
+
+    def __init__(
+        self, workers: int, *, render_seconds: float = 300.0, animate: str = _ANIMATE
+    ) -> None:
+        self._render_seconds = render_seconds
+        self._animate = animate
+        self._places = asyncio.Semaphore(workers)
+        self._idle: list[_Worker] = []
+
+    async def __aenter__(self) -> Self:
+        if self._animate == _ANIMATE:
+            await asyncio.to_thread(_check_engine)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        while self._idle:
+            await self._idle.pop().stop()
+
+    async def render(self, job: RenderJob) -> None:
+        """Render in a worker; see `Renderer.render`."""
+        async with self._places:
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    return _check(await self._run(job))
+                except WorkerDiedError as error:
+                    how = str(error)
+                    _logger.warning(
+                        "task=%d event=worker_died attempt=%d how=%r", job.task_id, attempt, how
+                    )
+        raise RenderFailedError(
+            RENDERING_FAILED, f"the renderer crashed on this photo {_ATTEMPTS} times"
+        )
+
+    async def _run(self, job: RenderJob) -> dict[str, Any]:
+        worker = self._idle.pop() if self._idle else await _Worker.start(self._animate)
+        try:
+            async with asyncio.timeout(self._render_seconds):
+                reply = await worker.run(job)
+        except TimeoutError:
+            await worker.stop()
+            raise RenderFailedError(
+                RENDERING_FAILED, f"rendering took longer than {self._render_seconds:g} s"
+            ) from None
+        except BaseException:
+            await worker.stop()
+            raise
+        self._idle.append(worker)
+        return reply
+
+
+def _check_engine() -> None:
+    missing = [name for name in _ENGINE_NEEDS if find_spec(name) is None]
+    if missing:
+        raise SetupError(
+            f"rendering needs {', '.join(missing)}, which are not installed: "
+            "pip install 'photoanimer-async[local]'"
+        )
+
+
+def _check(reply: dict[str, Any]) -> None:
+    """Raise what the worker reports."""
+    match reply:
+        case {"code": 0}:
+            return
+        case {"code": int(number), "reason": str(reason)} if number in _CODES:
+            raise RenderFailedError(_CODES[number], reason[:_LONGEST_REASON])
+        case {"fault": str(trace)}:
+            raise RuntimeError(f"the renderer has a fault:\n{trace}")
+        case _:
+            raise RuntimeError("the renderer gave a reply that means nothing")
+
+
+def _encode(job: RenderJob) -> bytes:
+    fields = {
+        "template": job.template,
+        "photo": str(job.photo),
+        "voice": None if job.voice is None else str(job.voice),
+        "mp4": str(job.mp4),
+        "gif": None if job.gif is None else str(job.gif),
+    }
+    return json.dumps(fields).encode() + b"\n"

@@ -1,0 +1,198 @@
+"""A real service on loopback with an instant renderer, and a server to fetch photos from."""
+
+import asyncio
+import json
+import logging
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from attrs import define, field
+
+from photoanimer_async.service import LocalService, Renderer, RenderJob, ServiceSettings
+
+KEY = "key-5e1f9a"
+GOLDEN = Path(__file__).parent / "golden"
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Envelope = dict[str, Any]
+
+
+def golden(name: str) -> Any:
+    return json.loads((GOLDEN / name).read_text())
+
+
+def png(width: int = 8, height: int = 8) -> bytes:
+    """As much of a PNG as the service looks at."""
+    return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", width, height) + b"\x08\x02\0\0\0"
+
+
+@define
+class InstantRenderer:
+    """Writes a few bytes at once, or when it is told to."""
+
+    jobs: list[RenderJob] = field(factory=list)
+    error: Exception | None = None
+    go_on: asyncio.Event | None = None
+
+    async def render(self, job: RenderJob) -> None:
+        self.jobs.append(job)
+        if self.go_on is not None:
+            await self.go_on.wait()
+        if self.error is not None:
+            raise self.error
+        await asyncio.to_thread(job.mp4.write_bytes, b"video of template %d" % job.template)
+        if job.gif is not None:
+            await asyncio.to_thread(job.gif.write_bytes, b"gif of template %d" % job.template)
+
+
+@define
+class PhotoHost:
+    """A web server with files, and with answers of other kinds."""
+
+    origin: str = ""
+    files: dict[str, bytes] = field(factory=dict)
+    answers: dict[str, Answer] = field(factory=dict)
+    requests: list[web.Request] = field(factory=list)
+
+    def url(self, name: str, content: bytes | None = None) -> str:
+        if content is not None:
+            self.files[name] = content
+        return f"{self.origin}/{name}"
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        name = request.path.removeprefix("/")
+        if name in self.answers:
+            return await self.answers[name](request)
+        if name in self.files:
+            return web.Response(body=self.files[name])
+        return web.Response(status=404)
+
+
+@define
+class Running:
+    """A service that runs, and how a test talks to it."""
+
+    service: LocalService
+    settings: ServiceSettings
+    session: aiohttp.ClientSession
+
+    async def call(self, path: str, **query: str) -> Envelope:
+        """The envelope of an answer with HTTP status 200."""
+        async with self.session.get(f"{self.service.base_url}/{path}", params=query) as response:
+            assert response.status == 200
+            envelope: Envelope = await response.json()
+            return envelope
+
+    async def refusal(
+        self, path: str = "faceDriven/submitTaskByUrl", **query: str
+    ) -> tuple[int, str]:
+        """Code and text of a request that is refused."""
+        envelope = await self.call(path, **query)
+        assert envelope["data"] is None
+        return envelope["code"], envelope["msg"]
+
+    async def submit(self, image_url: str, template: int = 1, **query: str) -> int:
+        envelope = await self.call(
+            "faceDriven/submitTaskByUrl", imageUrl=image_url, templateId=str(template), **query
+        )
+        assert envelope["code"] == 0, envelope
+        task_id: int = envelope["data"]
+        return task_id
+
+    async def info(self, task_id: int) -> Any:
+        return (await self.call("faceDriven/getTaskInfo", taskId=str(task_id)))["data"]
+
+    async def end_of(self, task_id: int) -> Any:
+        """The task's info once it has ended."""
+        async with asyncio.timeout(60):
+            while True:
+                info = await self.info(task_id)
+                if info["status"] != 0:
+                    return info
+                await asyncio.sleep(0.005)
+
+
+Start = Callable[..., Awaitable[Running]]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what happens behind the service's back."""
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def serving(answer: Answer) -> AsyncIterator[str]:
+    """A server on loopback; gives its origin."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def running(settings: ServiceSettings, renderer: Renderer | None) -> AsyncIterator[Running]:
+    async with (
+        LocalService(settings, renderer=renderer) as service,
+        aiohttp.ClientSession(headers={"APIKEY": KEY}) as session,
+    ):
+        yield Running(service, settings, session)
+
+
+@pytest.fixture
+async def host() -> AsyncIterator[PhotoHost]:
+    photo_host = PhotoHost(files={"photo.png": png()})
+    async with serving(photo_host.answer) as photo_host.origin:
+        yield photo_host
+
+
+@pytest.fixture
+def renderer() -> InstantRenderer:
+    return InstantRenderer()
+
+
+@pytest.fixture
+async def start(tmp_path: Path, renderer: InstantRenderer) -> AsyncIterator[Start]:
+    """Starts services with settings of the test's choice; they stop at its end."""
+    async with AsyncExitStack() as stack:
+
+        async def start(renderer: Renderer | None = renderer, **settings: Any) -> Running:
+            chosen = ServiceSettings(**{"data_dir": tmp_path / "data", "port": 0, **settings})
+            return await stack.enter_async_context(running(chosen, renderer))
+
+        yield start
+
+
+@pytest.fixture
+async def service(start: Start) -> Running:
+    return await start()
+
+
+@pytest.fixture(autouse=True)
+def faults() -> Iterator[list[logging.LogRecord]]:
+    """What the service reports as its own fault fails the test, unless the test clears it."""
+    records: list[logging.LogRecord] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    collector = Collector(logging.ERROR)
+    logger = logging.getLogger("photoanimer_async.service")
+    logger.addHandler(collector)
+    yield records
+    logger.removeHandler(collector)
+    assert [record.getMessage() + str(record.exc_info) for record in records] == []
