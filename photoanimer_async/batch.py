@@ -66,10 +66,10 @@ class Batch:
         try:
             async with asyncio.TaskGroup() as photos:
                 await self._pull_into(photos)
-        except* asyncio.CancelledError:
+        except asyncio.CancelledError:
             self._fault = PhotoAnimerError("the batch was stopped before its end")
             raise
-        except* Exception as group:  # noqa: BLE001 - raised to the caller at the end
+        except ExceptionGroup as group:
             self._fault = group.exceptions[0]
         finally:
             self._ended.put_nowait(None)

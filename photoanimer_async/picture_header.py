@@ -102,7 +102,8 @@ def read_header(file: BinaryIO) -> PictureHeader:
         return _webp_header(file)
     if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return _bmp_header(file)
-    raise PictureFlawError(f"is {_content(head)}; allowed are PNG, JPEG, BMP and WEBP")
+    found = _content(head) if head else "empty"
+    raise PictureFlawError(f"is {found}; allowed are PNG, JPEG, BMP and WEBP")
 
 
 def is_whole(file: BinaryIO, size: int, picture_format: PictureFormat) -> bool:
@@ -227,8 +228,6 @@ def _bmp_length(file: BinaryIO) -> int:
 
 def _content(head: bytes) -> str:
     """In a few words, what a file is that is none of the four formats."""
-    if not head:
-        return "empty"
     for start, name in _OTHER_CONTENT:
         if head.startswith(start):
             return name

@@ -9,6 +9,7 @@ import re
 from urllib.parse import urlsplit
 
 _LONGEST = 120
+_SHORTEST_SECRET = 8
 _QUERY_IN_TEXT = re.compile(r"(https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
 
 
@@ -48,3 +49,8 @@ def printable(text: str) -> str:
 def without_queries(text: str) -> str:
     """The text with the query of every URL in it left out."""
     return _QUERY_IN_TEXT.sub(r"\1?…", text)
+
+
+def without_secret(text: str, secret: str) -> str:
+    """The text with a key that it echoes left out; one of less than 8 characters is no secret."""
+    return text.replace(secret, "...") if len(secret) >= _SHORTEST_SECRET else text

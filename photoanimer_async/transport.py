@@ -50,7 +50,7 @@ class Credentials:
     api_key: str
 
     def __attrs_post_init__(self) -> None:
-        if not is_url(self.base_url) or not URL(self.base_url).host:
+        if not _has_host(self.base_url):
             raise InvalidRequestError(
                 f"base_url must be an http or https URL, not {shown_url(self.base_url)}"
             )
@@ -138,8 +138,9 @@ class Transport:
                 return Answer(
                     status=response.status,
                     headers=response.headers,
-                    body=body.replace(self._credentials.api_key.encode(), b"..."),
+                    body=body,
                     received_at=time.time(),
+                    secret=self._credentials.api_key,
                 )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSentError(
@@ -149,6 +150,13 @@ class Transport:
             raise NoAnswerError(
                 f"{operation.value}: no answer from {shown_url(self._base_url)}: {_reason(error)}"
             ) from error
+
+
+def _has_host(url: str) -> bool:
+    try:
+        return is_url(url) and bool(URL(url).host)
+    except ValueError:
+        return False
 
 
 async def _read(response: ClientResponse, operation: Operation) -> bytes:

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any, NewType, TypeVar
 
 import cattrs
-from attrs import frozen
+from attrs import field, frozen
 
 from photoanimer_async.errors import (
     ApiError,
@@ -37,7 +37,13 @@ from photoanimer_async.models import (
     TaskInfo,
     TaskStatus,
 )
-from photoanimer_async.redaction import is_url, printable, shown_url, without_queries
+from photoanimer_async.redaction import (
+    is_url,
+    printable,
+    shown_url,
+    without_queries,
+    without_secret,
+)
 
 _T = TypeVar("_T")
 _LONGEST_RETRY_AFTER = 86_400.0
@@ -69,12 +75,14 @@ class Answer:
         headers: by their names in lower case, or in a mapping that does not tell cases apart.
         body: as it came.
         received_at: when, in seconds since the epoch.
+        secret: the API key that the request carried, which no error may show.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     received_at: float
+    secret: str = field(default="", repr=False)
 
 
 # --- requests ---
@@ -231,9 +239,7 @@ def parse_get_task_info(answer: Answer, asked: TaskId) -> TaskInfo:
         result_url=found.resultUrl or found.previewUrl or None,
         gif_url=found.gifUrl or None,
         fail_code=found.failCode if isinstance(found.failCode, int | str) else None,
-        fail_reason=without_queries(found.failReason)
-        if isinstance(found.failReason, str)
-        else None,
+        fail_reason=_shown(found.failReason, answer) if isinstance(found.failReason, str) else None,
         percentage=found.percentage if isinstance(found.percentage, int | float) else None,
         raw=data,
     )
@@ -330,7 +336,7 @@ def _api_error(operation: Operation, answer: Answer, envelope: _Envelope | None)
     return kind(
         operation=operation.value,
         code=code,
-        message=without_queries(message),
+        message=_shown(message, answer),
         http_status=answer.status,
         request_id=request_id,
         retry_after=retry_after(answer),
@@ -371,10 +377,14 @@ def _described_fault(error: BaseException, _: type | None) -> str:
 def _unexpected(operation: Operation, answer: Answer, what: str) -> UnexpectedResponseError:
     return UnexpectedResponseError(
         f"{operation.value}: an answer that the API page does not allow "
-        f"(HTTP status {answer.status}): {what}",
+        f"(HTTP status {answer.status}): {_shown(what, answer)}",
         http_status=answer.status,
         retry_after=retry_after(answer),
     )
+
+
+def _shown(text: str, answer: Answer) -> str:
+    return without_queries(without_secret(text, answer.secret))
 
 
 def _described(answer: Answer) -> str:

@@ -13,7 +13,7 @@ from photoanimer_async import PhotoAnimerClient
 from photoanimer_async.core.polling import GrowingInterval
 from photoanimer_async.core.retry import RetryPolicy
 
-KEY = "key-1f2e3d"
+KEY = "key-1f2e3d4c"
 API = "/api/v1"
 QUICK_RETRY = RetryPolicy(tries=3, first_wait=0.001, longest_wait=0.002)
 QUICK_POLL = GrowingInterval(first=0.001, shortest=0.001, longest=0.002)

@@ -245,7 +245,7 @@ def test_a_key_that_can_not_be_a_header_is_refused_without_being_shown(key: str)
     assert key not in str(caught.value)
 
 
-@pytest.mark.parametrize("base_url", ["cutout.pro", "ftp://h/api", "http://"])
+@pytest.mark.parametrize("base_url", ["cutout.pro", "ftp://h/api", "http://", "http://[x"])
 def test_a_base_url_must_be_one(base_url: str) -> None:
     with pytest.raises(InvalidRequestError, match="base_url"):
         PhotoAnimerClient(KEY, base_url=base_url)
@@ -286,6 +286,11 @@ async def test_no_secret_is_ever_shown(stub: StubService, caplog: pytest.LogCapt
     assert KEY not in shown + caplog.text
     assert "s3cret" not in shown + caplog.text
     assert caught.value.message == f"no ... at {PHOTO}?…"
+
+
+async def test_a_short_key_changes_nothing_in_what_comes_back(stub: StubService) -> None:
+    async with PhotoAnimerClient("1", base_url=stub.base_url) as client:
+        assert await client.submit(PHOTO) == 471367831765062
 
 
 async def test_two_clients_do_not_share_anything(stub: StubService) -> None:

@@ -1,0 +1,319 @@
+"""What the engine costs, in shares of what no engine of its kind can do without.
+
+Run it on a Linux machine that does nothing else::
+
+    python benchmarks/engine.py [--repeats 5] [--quick]
+
+Times are core-seconds (CPU time of the process and its threads), medians of some repeats; ratios
+are taken side by side, so they carry over to other machines better than times do.
+
+- **floor**: for each frame of the video, one cubic `cv2.remap` and one x264 encode with preset
+  superfast, of the same size.
+- **triangles**: the usual way to warp a face: for each triangle of the mesh, pinned to the
+  picture's borders so that the surroundings follow, an affine warp and a blend.
+- **stages**: what finding, measuring, preparing, warping and encoding cost by themselves.
+"""
+
+import argparse
+import io
+import multiprocessing
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from photoanimer_async.engine import animate
+from photoanimer_async.engine.expressions import motion
+from photoanimer_async.engine.face import Face, FaceFinder
+from photoanimer_async.engine.picture import Picture, load_picture
+from photoanimer_async.engine.portrait import WarpEngine
+from photoanimer_async.engine.video import Mp4Writer
+from photoanimer_async.samples import ASTRONAUT
+
+TEMPLATE = 1
+SIZES = (512, 1024)
+WORKER_VIDEOS = 4
+PROCESSES = (1, 2)
+
+_SAME_POINT = 1e-3
+"""Distance in pixels within which a triangle's corner is a landmark."""
+
+BARS = {
+    "video / floor": 1.6,
+    "triangles / frame": 4.0,
+    "two processes / one": 1.8,
+    "worker start, s": 1.5,
+    "peak memory, MB": 600.0,
+}
+
+
+def core_seconds(work: Callable[[], object], repeats: int) -> float:
+    """Median CPU time of some runs, in seconds; once before them to warm up."""
+    work()
+    taken = []
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        taken.append(time.process_time() - start)
+    return statistics.median(taken)
+
+
+def sized(size: int) -> bytes:
+    """The portrait as a PNG file of `size` by `size` pixels."""
+    with Image.open(io.BytesIO(ASTRONAUT.read_bytes())) as image:
+        file = io.BytesIO()
+        image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC).save(file, "PNG")
+    return file.getvalue()
+
+
+def waving(picture: Picture) -> NDArray[np.float32]:
+    """A map of the picture that moves every pixel a little, (H, W, 2)."""
+    height, width = picture.shape[:2]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return np.dstack([x + 3 * np.sin(y / 50), y + 3 * np.cos(x / 50)]).astype(np.float32)
+
+
+def encode_superfast(frames: Iterator[Picture], width: int, height: int) -> bytes:
+    """Encode frames with x264 as plainly as can be."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"preset": "superfast"}
+        stream.codec_context.thread_count = 1
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return file.getvalue()
+
+
+def floor(picture: Picture, frames: Sequence[Picture], repeats: int) -> float:
+    """Core-seconds of a remap and an encode for each frame of the video."""
+    map_, (height, width) = waving(picture), picture.shape[:2]
+    no_map: NDArray[np.float32] = None  # type: ignore[assignment]  # OpenCV's stubs want a second
+
+    def remapped() -> Iterator[Picture]:
+        for frame in frames:
+            cv2.remap(picture, map_, no_map, cv2.INTER_CUBIC)
+            yield frame
+
+    return core_seconds(lambda: encode_superfast(remapped(), width, height), repeats)
+
+
+def pinned_mesh(picture: Picture, face: Face) -> NDArray[np.float32]:
+    """The mesh and, to hold the surroundings, eight points on the borders; (476, 2)."""
+    right, bottom = picture.shape[1] - 1, picture.shape[0] - 1
+    border = [(x, y) for x in (0, right / 2, right) for y in (0, bottom / 2, bottom)]
+    border.remove((right / 2, bottom / 2))
+    return np.concatenate([face.landmarks[:468, :2], border]).astype(np.float32)
+
+
+def triangles(points: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Delaunay triangles, indices of points, shape (n, 3)."""
+    right, bottom = points.max(axis=0)
+    division = cv2.Subdiv2D((0, 0, int(right) + 1, int(bottom) + 1))
+    for x, y in points.tolist():
+        division.insert((x, y))
+    corners = np.asarray(division.getTriangleList()).reshape(-1, 3, 2)
+    nearest = np.linalg.norm(corners[:, :, None] - points, axis=-1)
+    inside = nearest.min(axis=-1).max(axis=-1) < _SAME_POINT
+    return np.asarray(nearest.argmin(axis=-1)[inside], np.intp)
+
+
+def warp_triangles(
+    picture: Picture, points: NDArray[np.float32], mesh: NDArray[np.intp], by: float
+) -> Picture:
+    """The usual way: each triangle is cut out, warped affinely, and blended into its place."""
+    result = picture.astype(np.float32)
+    moved = points + np.float32(by) * np.sin(points[:, ::-1] / 20).astype(np.float32)
+    moved[468:] = points[468:]
+    for corners in mesh:
+        source, target = points[corners], moved[corners]
+        left, top, wide, high = cv2.boundingRect(target)
+        from_left, from_top, from_wide, from_high = cv2.boundingRect(source)
+        patch = picture[from_top : from_top + from_high, from_left : from_left + from_wide]
+        source = source - np.array([from_left, from_top], np.float32)
+        target = target - np.array([left, top], np.float32)
+        affine = cv2.getAffineTransform(source, target)
+        warped = cv2.warpAffine(
+            patch, affine, (wide, high), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        mask = np.zeros((high, wide, 3), np.float32)
+        corners_in_place = np.round(target).astype(np.int32)
+        cv2.fillConvexPoly(mask, corners_in_place, (1.0, 1.0, 1.0), cv2.LINE_AA)
+        part = result[top : top + high, left : left + wide]
+        shown = np.s_[: part.shape[0], : part.shape[1]]
+        part[:] = part * (1 - mask[shown]) + warped[shown] * mask[shown]
+    return np.clip(result, 0, 255).astype(np.uint8)
+
+
+def bench_size(size: int, repeats: int) -> None:
+    """Stages and ratios at one size of photo and video."""
+    photo = sized(size)
+    picture, finder, engine = load_picture(photo), FaceFinder(), WarpEngine()
+    face = finder.find(picture)[0]
+    portrait = engine.prepare(picture, face)
+    moments = motion(TEMPLATE, 0)
+    frames = [portrait.frame(moment) for moment in moments]
+    folder = Path(tempfile.mkdtemp())
+
+    def render() -> None:
+        animate(photo, TEMPLATE, mp4=folder / "video.mp4")
+
+    def encode() -> None:
+        with Mp4Writer(folder / "encoded.mp4", size, size, None) as writer:
+            for frame in frames:
+                writer.write(frame)
+
+    def warp() -> None:
+        for moment in moments:
+            portrait.frame(moment)
+
+    print(f"\n{size}x{size}, template {TEMPLATE}, {len(frames)} frames, core-milliseconds")
+    show("load the photo", core_seconds(lambda: load_picture(photo), repeats))
+    show("find and measure a face", core_seconds(lambda: finder.find(picture), repeats))
+    show("prepare", core_seconds(lambda: engine.prepare(picture, face), repeats))
+    warped = core_seconds(warp, repeats) / len(frames)
+    show("warp, a frame", warped)
+    show("encode, a frame", core_seconds(encode, repeats) / len(frames))
+    video, least = core_seconds(render, repeats), floor(picture, frames, repeats)
+    show("the whole video", video)
+    show("floor", least)
+    report("video / floor", video / least, below=True)
+    points = pinned_mesh(picture, face)
+    mesh = triangles(points)
+    usual = core_seconds(lambda: warp_triangles(picture, points, mesh, 1.5), repeats)
+    show(f"{len(mesh)} triangles, a frame", usual)
+    report("triangles / frame", usual / warped, below=False)
+
+
+def show(stage: str, seconds: float) -> None:
+    """Print what a stage takes."""
+    print(f"  {stage:<24} {1e3 * seconds:8.2f}")
+
+
+def report(name: str, value: float, *, below: bool) -> None:
+    """Print a figure beside its bar."""
+    bar = BARS[name]
+    met = value <= bar if below else value >= bar
+    print(f"  {name:<24} {value:8.2f}   bar {bar:g}, {'met' if met else 'MISSED'}")
+
+
+def render_some(photo: bytes, core: int, count: int) -> None:
+    """What one worker does, on one core."""
+    os.sched_setaffinity(0, {core})
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(count):
+            animate(photo, TEMPLATE, mp4=Path(folder) / "video.mp4")
+
+
+def bench_processes(repeats: int) -> None:
+    """Videos per minute of one and of two worker processes, each on a core of its own."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < len(PROCESSES):
+        print("\nthis machine has one core only")
+        return
+    photo, context = sized(SIZES[0]), multiprocessing.get_context("spawn")
+    rates = {}
+    for processes in PROCESSES:
+        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+
+            def run(
+                count: int, pool: Executor = pool, used: Sequence[int] = cores[:processes]
+            ) -> float:
+                start = time.perf_counter()
+                done = [pool.submit(render_some, photo, core, count) for core in used]
+                for future in done:
+                    future.result()
+                return time.perf_counter() - start
+
+            run(1)
+            taken = statistics.median(run(WORKER_VIDEOS) for _ in range(repeats))
+        rates[processes] = 60 * WORKER_VIDEOS * processes / taken
+    rendered = ", ".join(f"{rate:.0f} on {cores} cores" for cores, rate in rates.items())
+    print(f"\nvideos a minute at {SIZES[0]}x{SIZES[0]}: {rendered}")
+    report("two processes / one", rates[2] / rates[1], below=False)
+
+
+START = """
+import time
+start = time.perf_counter()
+from photoanimer_async.engine import animate
+from photoanimer_async.engine.face import FaceFinder
+FaceFinder()
+print(time.perf_counter() - start)
+"""
+
+PEAK = """
+import re, sys, tempfile
+from pathlib import Path
+from photoanimer_async.engine import animate
+with tempfile.TemporaryDirectory() as folder:
+    animate(Path(sys.argv[1]).read_bytes(), 2, mp4=Path(folder) / "video.mp4")
+status = Path("/proc/self/status").read_text()
+print(int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) / 1024)
+"""
+
+
+def in_a_new_process(program: str, *arguments: str) -> float:
+    """The number that a Python program prints."""
+    run = subprocess.run(  # noqa: S603 - our own interpreter and program
+        [sys.executable, "-c", program, *arguments], capture_output=True, check=True, text=True
+    )
+    return float(run.stdout)
+
+
+def bench_worker(repeats: int) -> None:
+    """How long a worker takes to be ready, and how much memory the largest photo takes."""
+    print("\nworker")
+    starts = [in_a_new_process(START) for _ in range(repeats)]
+    report("worker start, s", statistics.median(starts), below=True)
+    with tempfile.TemporaryDirectory() as folder:
+        photo = Path(folder) / "large.jpg"
+        with Image.open(io.BytesIO(ASTRONAUT.read_bytes())) as image:
+            image.convert("RGB").resize((4096, 4096), Image.Resampling.BICUBIC).save(photo)
+        report("peak memory, MB", in_a_new_process(PEAK, str(photo)), below=True)
+
+
+def main() -> None:
+    """Run all benchmarks and print what they found."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--repeats", type=int, default=5, help="runs that a median is taken of")
+    parser.add_argument("--quick", action="store_true", help="the smaller size only")
+    chosen = parser.parse_args()
+    cv2.setNumThreads(1)
+    print(
+        f"{processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, "
+        f"OpenCV {cv2.__version__}, NumPy {np.__version__}, PyAV {av.__version__}"
+    )
+    for size in SIZES[:1] if chosen.quick else SIZES:
+        bench_size(size, chosen.repeats)
+    if not chosen.quick:
+        bench_processes(chosen.repeats)
+        bench_worker(chosen.repeats)
+
+
+def processor() -> str:
+    """The processor's name, where the machine tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()

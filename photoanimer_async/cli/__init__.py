@@ -1,0 +1,19 @@
+"""The command line, `photoanimer`."""
+
+import sys
+
+_NEEDS = ("cyclopts", "rich")
+
+
+def main() -> None:
+    """Runs the command line of this process and leaves with its exit status."""
+    try:
+        from photoanimer_async.cli.app import run  # noqa: PLC0415 - the extra may be missing
+    except ModuleNotFoundError as error:
+        if error.name not in _NEEDS:
+            raise
+        sys.exit(
+            f"photoanimer: the command line needs {' and '.join(_NEEDS)}: "
+            "pip install 'photoanimer-async[cli]'"
+        )
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,133 @@
+"""The commands by name, and what becomes of their errors.
+
+Commands are named here and loaded when they are called, so that `photoanimer --help` is quick.
+"""
+
+import re
+import sys
+from collections.abc import Sequence
+
+from attrs import frozen
+from cyclopts import App, CycloptsError
+
+import photoanimer_async
+from photoanimer_async.cli.exits import ExitStatus, WrongUseError
+from photoanimer_async.errors import ApiError, InvalidRequestError, PhotoAnimerError
+from photoanimer_async.redaction import printable
+
+
+@frozen
+class _Command:
+    """A command: its name, which is its module's and function's too, and its help."""
+
+    name: str
+    arguments: str
+    help: str
+
+
+_EXIT_STATUS = """
+The exit status is 0 if all are done, 1 if some failed, 2 for wrong use, 130 after Ctrl-C."""
+
+_COMMANDS = (
+    _Command(
+        "demo",
+        "",
+        """Bring two portraits to life on this machine: no account, no internet.
+
+Both are animated with all six templates at once, which gives twelve videos. The videos of an
+earlier demo in the same folder are replaced.""",
+    ),
+    _Command(
+        "animate",
+        "PHOTO... ",
+        f"""Bring photos to life: URLs, files and folders.
+
+Each photo gives a video that is named after it; no file is overwritten. A photo that fails
+holds up no other; at the end it is told which did, and why. Ctrl-C stops, and tells which
+tasks have been paid for.
+{_EXIT_STATUS}""",
+    ),
+    _Command(
+        "wait",
+        "TASK_ID... ",
+        f"""Wait for tasks by their ids, and download their results.
+
+This costs nothing: tasks are paid for when they are submitted. Each result is named after its
+task; no file is overwritten.
+{_EXIT_STATUS}""",
+    ),
+    _Command(
+        "balance",
+        "",
+        """Show what is left on the account.
+
+A video costs 3.13, 7.13, 2.13, 6.75, 4.38 or 3.75 video seconds with template 0 to 5.""",
+    ),
+    _Command(
+        "serve",
+        "",
+        """Run a local service that speaks the same API and really animates.
+
+It runs until Ctrl-C or SIGTERM. Tasks that have not ended by then go on when it is started
+with the same folder again.""",
+    ),
+)
+
+_GIVEN_VALUE = re.compile(r"(--?[\w-]+)=\S*")
+
+
+def build_app() -> App:
+    """The command line as a whole."""
+    app = App(
+        name="photoanimer",
+        help="Turn face photos into moving videos. Begin with `photoanimer demo`.",
+        version=photoanimer_async.__version__,
+        suppress_keyboard_interrupt=False,
+        usage="Usage: photoanimer COMMAND [OPTIONS]",
+    )
+    for place, command in enumerate(_COMMANDS):
+        app.command(
+            f"photoanimer_async.cli.{command.name}:{command.name}",
+            name=command.name,
+            help=command.help,
+            sort_key=place,
+            usage=f"Usage: photoanimer {command.name} {command.arguments}[OPTIONS]",
+        )
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command; gives the exit status. Errors become one line on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = build_app()(
+            list(arguments),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except CycloptsError as error:
+        # What follows a mistyped `--api-key=` is not to be shown.
+        return _complain(_GIVEN_VALUE.sub(r"\1", str(error)), ExitStatus.WRONG_USE)
+    except WrongUseError as error:
+        return _complain(str(error), ExitStatus.WRONG_USE)
+    except PhotoAnimerError as error:
+        ours = isinstance(error, InvalidRequestError) and not isinstance(error, ApiError)
+        return _complain(str(error), ExitStatus.WRONG_USE if ours else ExitStatus.FAILED)
+    except OSError as error:
+        return _complain(_told(error), ExitStatus.FAILED)
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+    return ExitStatus(status or ExitStatus.DONE)
+
+
+def _complain(text: str, status: ExitStatus) -> ExitStatus:
+    sys.stderr.write(f"photoanimer: {text}\n")
+    return status
+
+
+def _told(error: OSError) -> str:
+    name = "" if error.filename is None else f"{printable(str(error.filename))}: "
+    return f"{name}{error.strerror or error}"

@@ -1,0 +1,62 @@
+"""Clients for commands: of an account, or of a service in this process."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from secrets import token_hex
+from tempfile import TemporaryDirectory
+
+from photoanimer_async.cli.exits import WrongUseError
+from photoanimer_async.cli.loopback import is_loopback_url
+from photoanimer_async.cli.options import API_KEY_VARIABLE, BASE_URL_VARIABLE
+from photoanimer_async.client import PhotoAnimerClient
+from photoanimer_async.core.polling import GrowingInterval, PollPolicy
+from photoanimer_async.service import LocalService, ServiceSettings, SetupError
+
+
+def _look_often() -> PollPolicy:
+    """For a service on this machine, which is quick, and costs nothing to ask."""
+    return GrowingInterval(first=0.5, share=0.1, shortest=0.1, longest=1.0)
+
+
+def account_client(
+    api_key: str | None, base_url: str | None, *, concurrency: int, otherwise: str = ""
+) -> PhotoAnimerClient:
+    """A client of an account, to be entered.
+
+    Args:
+        api_key: the key, from an option or the environment.
+        base_url: the service; `None` for the client's default.
+        concurrency: requests of one kind under way at once.
+        otherwise: what can be done without a key.
+
+    Raises:
+        WrongUseError: there is no key.
+    """
+    if not api_key:
+        raise WrongUseError(f"no API key: set {API_KEY_VARIABLE} or pass --api-key{otherwise}")
+    where = base_url or os.environ.get(BASE_URL_VARIABLE, "")
+    near = is_loopback_url(where)
+    return PhotoAnimerClient(
+        api_key, base_url=base_url, concurrency=concurrency, poll=_look_often() if near else None
+    )
+
+
+@asynccontextmanager
+async def local_client(*, concurrency: int) -> AsyncIterator[PhotoAnimerClient]:
+    """A client of a service in this process, whose data is gone with it.
+
+    Raises:
+        WrongUseError: the service can not run here.
+    """
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="photoanimer-"))
+        service = LocalService(ServiceSettings(data_dir=folder, port=0))
+        try:
+            await stack.enter_async_context(service)
+        except SetupError as error:
+            raise WrongUseError(str(error)) from error
+        client = PhotoAnimerClient(
+            token_hex(16), base_url=service.base_url, concurrency=concurrency, poll=_look_often()
+        )
+        yield await stack.enter_async_context(client)

@@ -1,0 +1,113 @@
+"""`photoanimer serve`."""
+
+import asyncio
+import errno
+from pathlib import Path
+from typing import Annotated
+
+from attrs import evolve
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich.text import Text
+
+from photoanimer_async.cli.exits import ExitStatus, WrongUseError
+from photoanimer_async.cli.interrupts import run_until_done
+from photoanimer_async.cli.logs import show_everything
+from photoanimer_async.cli.loopback import is_loopback
+from photoanimer_async.cli.output import Output
+from photoanimer_async.service import ServiceSettings, SetupError
+from photoanimer_async.service import serve as serve_until_stopped
+
+
+def serve(
+    *,
+    host: Annotated[
+        str, Parameter(help="Address to listen on; beyond this machine only with --key.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, Parameter(validator=Number(gte=0, lte=65535), help="Port; 0 for any free one.")
+    ] = 8765,
+    data: Annotated[
+        Path, Parameter(help="Folder for tasks and results; they are still there next time.")
+    ] = Path("photoanimer-data"),
+    workers: Annotated[
+        int | None,
+        Parameter(
+            validator=Number(gte=1, lte=256),
+            help="Photos animated at the same time; by default one for each core.",
+        ),
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        Parameter(
+            env_var="PHOTOANIMER_SERVICE_KEYS",
+            negative="",
+            help="An API key to accept; can be given more than once. Better set in the "
+            "environment, keys separated by spaces. By default any key is accepted.",
+        ),
+    ] = None,
+) -> ExitStatus:
+    """Run a local service; see `photoanimer serve --help`."""
+    try:
+        settings = ServiceSettings(
+            data_dir=data, host=host, port=port, keys=frozenset(key) if key else None
+        )
+        if workers is not None:
+            settings = evolve(settings, workers=workers)
+    except ValueError as error:
+        raise WrongUseError(str(error) if key else f"{error} with --key") from error
+    show_everything()
+    return run_until_done(_serve(settings))
+
+
+async def _serve(settings: ServiceSettings) -> ExitStatus:
+    console = Output()
+    try:
+        await serve_until_stopped(
+            settings, on_start=lambda base_url: _announce(console, settings, base_url)
+        )
+    except asyncio.CancelledError:
+        pass  # Ctrl-C is how a service is stopped
+    except SetupError as error:
+        raise WrongUseError(str(error)) from error
+    except OSError as error:
+        raise WrongUseError(_why_not(error, settings)) from error
+    console.print("Stopped.")
+    return ExitStatus.DONE
+
+
+def _why_not(error: OSError, settings: ServiceSettings) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {settings.port} of {settings.host} is in use; choose another with --port, "
+            "or let one be found with --port 0"
+        )
+    return f"can not listen on port {settings.port} of {settings.host}: {error.strerror or error}"
+
+
+def _announce(console: Output, settings: ServiceSettings, base_url: str) -> None:
+    key = "any-key-will-do" if settings.keys is None else "YOUR-KEY"
+    submit = f"{base_url}/faceDriven/submitTaskByUrl"
+    accepted = "Any API key is accepted." if settings.keys is None else "The keys of --key only."
+    for line in (
+        Text.assemble("Photo Animer on this machine: ", (base_url, "bold")),
+        Text(f"Tasks and results are kept in {settings.data_dir.resolve()}."),
+        Text(accepted),
+        Text("\nTry it from another terminal:"),
+        Text(f"  photoanimer animate me.jpg --base-url {base_url} --api-key {key}", "bold"),
+        Text(
+            f"  curl -H 'APIKEY: {key}' '{submit}?imageUrl=http://127.0.0.1:8000/me.jpg"
+            "&templateId=1'",
+            "bold",
+        ),
+        Text("\nCtrl-C stops it.\n"),
+    ):
+        console.print(line, soft_wrap=True)
+    if not is_loopback(settings.host):
+        console.print(
+            Text(
+                "Warning: other machines can reach this service. Keys and photos travel "
+                "unencrypted, and this machine fetches the URLs that they send.\n",
+                "yellow",
+            )
+        )

@@ -1,0 +1,291 @@
+"""The six expressions, as data, and the motion they make.
+
+An `Expression` is a set of curves, each the keyframes of one coefficient: (seconds, value). What
+the coefficients mean, `shapes.py` says. All curves begin and end at 0, the photo itself: the
+first and the last keyframe are not written down. A name of a paired coefficient without its side
+("mouthSmile") stands for both sides. To add an expression, add one to `EXPRESSIONS`.
+
+`motion` lays over the keyframes what no one plans; see `liveliness.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from attrs import field, frozen
+
+from photoanimer_async.engine.curves import (
+    FRAME_RATE,
+    Blink,
+    Knot,
+    blinking,
+    frame_times,
+    monotone,
+)
+from photoanimer_async.engine.liveliness import alive
+from photoanimer_async.engine.shapes import FaceMotion
+
+
+@frozen
+class Expression:
+    """One template.
+
+    Attributes:
+        template: Its number in the API.
+        name: One word or two, for file names and tables.
+        title: A few words.
+        description: One sentence of what is seen.
+        frames: How many frames it takes at 24 a second.
+        curves: Keyframes of each coefficient, without the first and the last.
+        blinks: Blinks of both eyes.
+    """
+
+    template: int
+    name: str
+    title: str
+    description: str
+    frames: int
+    curves: Mapping[str, Sequence[Knot]] = field(repr=False)
+    blinks: Sequence[Blink] = field(default=(), repr=False)
+
+    @property
+    def seconds(self) -> float:
+        """Length of the video, in seconds."""
+        return self.frames / FRAME_RATE
+
+
+TALKING = Expression(
+    template=0,
+    name="talking",
+    title="Talking",
+    description="Says a few friendly words, with a nod and a smile at the end.",
+    frames=75,
+    curves={
+        # "Hello! So good to see you."
+        "jawOpen": [
+            (0.22, 0), (0.36, 0.38), (0.47, 0.12), (0.60, 0.32), (0.76, 0.02), (0.92, 0.02),
+            (1.04, 0.34), (1.16, 0.08), (1.28, 0.30), (1.39, 0.07), (1.49, 0.18), (1.58, 0.04),
+            (1.72, 0.28), (1.84, 0.07), (1.97, 0.26), (2.18, 0),
+        ],
+        "mouthPucker": [
+            (0.44, 0), (0.62, 0.34), (0.80, 0), (0.90, 0.05), (1.04, 0.24), (1.20, 0.12),
+            (1.42, 0.22), (1.52, 0.24), (1.66, 0), (1.82, 0.05), (1.99, 0.40), (2.22, 0),
+        ],
+        "mouthSmile": [
+            (0.20, 0.08), (0.38, 0.30), (0.62, 0.05), (0.82, 0.22), (1.04, 0.05), (1.54, 0.08),
+            (1.72, 0.34), (1.98, 0.06), (2.34, 0.55), (2.66, 0.55),
+        ],
+        "mouthLowerDown": [
+            (0.26, 0), (0.37, 0.15), (0.55, 0), (1.60, 0), (1.72, 0.15), (1.9, 0),
+        ],
+        "mouthUpperUp": [(0.26, 0), (0.37, 0.1), (0.55, 0), (1.60, 0), (1.72, 0.1), (1.9, 0)],
+        "cheekSquint": [(2.05, 0), (2.36, 0.35), (2.66, 0.35)],
+        "browUp": [
+            (0.18, 0.05), (0.42, 0.55), (0.85, 0.10), (1.60, 0.08), (1.78, 0.45), (2.3, 0.05),
+        ],
+        "headPitch": [
+            (0.16, -0.6), (0.46, 2.8), (0.90, -1.6), (1.30, 0.8), (1.74, 3.2), (2.2, -1.0),
+        ],
+        "headYaw": [(0.40, 1.0), (0.95, 4.5), (1.75, -4.0), (2.45, -1.5)],
+        "headRoll": [(0.50, -0.6), (1.05, 1.6), (1.80, -1.8), (2.45, -1.2)],
+    },
+    blinks=[Blink(0.74), Blink(2.20)],
+)  # fmt: skip
+
+LOOKING_AROUND = Expression(
+    template=1,
+    name="looking-around",
+    title="Looking around, then a smile",
+    description="Looks to one side and to the other, finds you, and smiles.",
+    frames=171,
+    curves={
+        "gazeX": [
+            (0.30, 0), (0.42, 0.55), (1.00, 0.42), (1.78, 0.40), (2.14, 0.36), (2.28, -0.58),
+            (2.95, -0.44), (3.70, -0.42), (4.06, -0.36), (4.20, 0),
+        ],
+        "gazeY": [(0.30, 0), (0.42, -0.14), (1.40, -0.10), (2.28, 0.08), (3.60, 0.04), (4.20, 0)],
+        "headYaw": [
+            (0.34, 0), (1.05, 9.5), (1.80, 9.0), (2.20, 8.4), (3.05, -9.5), (3.75, -9.0),
+            (4.12, -8.2), (4.85, 0.5), (5.70, 1.6), (6.40, 0.8),
+        ],
+        "headPitch": [
+            (0.40, 0), (1.10, -2.4), (1.90, -1.6), (2.70, 1.6), (3.60, -1.2), (4.30, 0.6),
+            (5.00, 2.6), (5.60, -0.6), (6.30, 0.4),
+        ],
+        "headRoll": [
+            (0.40, 0), (1.20, -2.0), (2.00, -1.6), (3.20, 2.0), (3.90, 1.6), (5.20, -2.2),
+            (6.10, -1.8),
+        ],
+        "browUp": [(0.30, 0), (0.62, 0.45), (1.60, 0.18), (2.30, 0.15), (2.70, 0.35), (3.70, 0.10),
+                   (4.25, 0.10), (4.62, 0.55), (5.30, 0.22), (6.20, 0.15)],
+        "mouthSmile": [(3.95, 0.04), (4.80, 0.88), (5.40, 0.80), (6.05, 0.84)],
+        "cheekSquint": [(4.10, 0), (4.90, 0.65), (6.05, 0.60)],
+        "eyeSquint": [(4.15, 0), (4.95, 0.45), (6.05, 0.40)],
+    },
+    blinks=[Blink(0.30), Blink(2.12), Blink(4.04), Blink(6.22)],
+)  # fmt: skip
+
+WINK = Expression(
+    template=2,
+    name="wink",
+    title="A wink",
+    description="A nod, a crooked smile, and a wink.",
+    frames=51,
+    curves={
+        "eyeBlinkLeft": [(0.72, 0), (0.84, 1), (1.10, 1), (1.30, 0)],
+        "eyeSquintRight": [(0.66, 0), (0.84, 0.30), (1.10, 0.25), (1.40, 0.05)],
+        "mouthSmileLeft": [(0.25, 0.05), (0.80, 0.90), (1.30, 0.85), (1.62, 0.5)],
+        "mouthSmileRight": [(0.25, 0.05), (0.80, 0.45), (1.30, 0.55), (1.62, 0.4)],
+        "cheekSquintLeft": [(0.55, 0), (0.84, 0.9), (1.12, 0.85), (1.45, 0.3)],
+        "cheekSquintRight": [(0.55, 0), (0.84, 0.25), (1.30, 0.3), (1.55, 0.15)],
+        "browUpRight": [(0.50, 0), (0.84, 0.75), (1.20, 0.55), (1.50, 0.1)],
+        "browDownLeft": [(0.62, 0), (0.84, 0.45), (1.12, 0.40), (1.36, 0)],
+        "headPitch": [(0.12, -0.8), (0.44, 4.2), (0.80, -1.2), (1.14, 2.4), (1.55, -0.4)],
+        "headRoll": [(0.36, 0.4), (0.86, -3.4), (1.20, -3.2), (1.66, -0.6)],
+        "headYaw": [(0.40, 0.8), (0.88, 3.6), (1.25, 3.0), (1.70, 0.4)],
+        "headZoom": [(0.50, 0.004), (0.88, 0.022), (1.20, 0.018), (1.70, 0.002)],
+    },
+)  # fmt: skip
+
+LAUGHTER = Expression(
+    template=3,
+    name="laughter",
+    title="Surprise into laughter",
+    description="Eyes wide, mouth open, and then a hearty laugh.",
+    frames=162,
+    curves={
+        "browUp": [(0.12, 0), (0.46, 0.78), (1.40, 0.70), (2.00, 0.15), (3.20, 0.25), (4.60, 0.20)],
+        "browInnerUp": [(0.12, 0), (0.46, 0.35), (1.40, 0.30), (2.00, 0.05), (4.60, 0.1)],
+        "eyeBlink": [(0.16, 0), (0.44, -0.24), (1.40, -0.22), (1.70, 0)],
+        "jawOpen": [
+            (0.18, 0), (0.52, 0.42), (1.45, 0.38), (1.92, 0.08), (2.20, 0.12), (2.42, 0.36),
+            (2.58, 0.18), (2.74, 0.38), (2.90, 0.18), (3.06, 0.38), (3.22, 0.17), (3.40, 0.34),
+            (3.58, 0.15), (3.78, 0.30), (3.98, 0.13), (4.20, 0.22), (4.44, 0.08), (4.70, 0.10),
+            (5.30, 0.02), (5.80, 0),
+        ],
+        "mouthSmile": [(1.45, 0), (2.35, 0.74), (4.30, 0.76), (5.10, 0.62), (5.80, 0.40)],
+        "mouthUpperUp": [(1.60, 0), (2.40, 0.22), (4.10, 0.20), (4.80, 0)],
+        "cheekSquint": [(1.60, 0), (2.45, 0.85), (4.30, 0.85), (5.40, 0.35)],
+        "eyeSquint": [(1.80, 0), (2.55, 0.55), (4.20, 0.55), (5.40, 0.15)],
+        "noseSneer": [(1.80, 0), (2.50, 0.35), (4.20, 0.30), (5.20, 0)],
+        "headPitch": [
+            (0.14, 0.4), (0.58, -4.6), (1.45, -4.0), (2.10, 2.2), (2.42, -2.6), (2.60, -1.2),
+            (2.76, -3.0), (2.92, -1.4), (3.08, -3.0), (3.26, -1.0), (3.44, -2.2), (3.70, 1.6),
+            (3.92, 2.8), (4.16, 1.8), (4.40, 2.6), (4.90, 0.6), (5.60, 0.2),
+        ],
+        "headY": [
+            (0.20, 0), (0.56, -0.020), (1.45, -0.016), (2.20, 0.006), (2.42, -0.014), (2.58, 0),
+            (2.74, -0.014), (2.90, 0), (3.06, -0.014), (3.22, 0), (3.40, -0.010), (3.60, 0.004),
+            (3.78, -0.006), (4.00, 0.006), (4.40, 0.004), (5.40, 0),
+        ],
+        "headYaw": [
+            (0.50, -2.0), (1.45, -3.0), (2.60, 4.2), (3.40, 2.4), (4.10, -3.6), (5.20, -1.0),
+        ],
+        "headRoll": [
+            (0.55, 0.6), (1.45, 0.4), (2.60, -2.6), (3.40, -2.0), (4.15, 2.4), (5.20, 0.8),
+        ],
+        "headZoom": [(0.18, 0), (0.56, -0.012), (1.45, -0.010), (2.30, 0.008), (4.40, 0.006)],
+    },
+    blinks=[Blink(1.64), Blink(4.86)],
+)  # fmt: skip
+
+HEAD_SHAKE = Expression(
+    template=4,
+    name="head-shake",
+    title="A playful no",
+    description="A mock-stern pout, a shake of the head, and a grin that gives it away.",
+    frames=105,
+    curves={
+        "headYaw": [
+            (0.18, -0.5), (0.58, 9.5), (1.06, -9.5), (1.54, 8.5), (2.00, -6.5), (2.42, 3.0),
+            (2.80, 0.4), (3.60, 0.8),
+        ],
+        "headRoll": [
+            (0.58, -1.8), (1.06, 1.8), (1.54, -1.6), (2.00, 1.2), (2.90, -2.6), (3.50, -2.4),
+        ],
+        "headPitch": [(0.30, 1.6), (1.10, 2.6), (2.10, 2.2), (2.70, -1.2), (3.40, 1.0)],
+        "gazeX": [(0.20, 0), (0.58, -0.34), (1.06, 0.34), (1.54, -0.30), (2.00, 0.22), (2.40, 0)],
+        "browDown": [(0.16, 0), (0.50, 0.90), (2.05, 0.85), (2.60, 0.05), (2.80, 0)],
+        "mouthPucker": [(0.20, 0), (0.55, 0.50), (2.05, 0.46), (2.50, 0)],
+        "mouthFrown": [(0.20, 0), (0.55, 0.55), (2.05, 0.50), (2.50, 0)],
+        "browUp": [(2.30, 0), (2.75, 0.60), (3.30, 0.25), (3.70, 0.1)],
+        "mouthSmile": [(2.20, 0), (2.85, 0.90), (3.45, 0.82)],
+        "cheekSquint": [(2.30, 0), (2.90, 0.65), (3.45, 0.55)],
+        "eyeSquint": [
+            (0.25, 0), (0.60, 0.25), (2.00, 0.25), (2.40, 0.1), (2.95, 0.40), (3.45, 0.3),
+        ],
+    },
+    blinks=[Blink(0.80), Blink(2.36), Blink(3.62)],
+)  # fmt: skip
+
+KISS = Expression(
+    template=5,
+    name="kiss",
+    title="A tender look and a kiss",
+    description="A warm look with the head a little tilted, closed eyes and a kiss for you.",
+    frames=90,
+    curves={
+        "headRoll": [(0.20, 0.2), (0.85, 3.4), (1.40, 3.0), (1.85, 1.4), (2.40, 1.0), (3.00, 1.8)],
+        "headPitch": [
+            (0.30, 0.6), (0.90, 2.0), (1.50, 1.4), (1.95, -1.6), (2.30, -1.8), (2.75, 1.6),
+        ],
+        "headYaw": [(0.30, -0.4), (0.95, -3.0), (1.70, -1.6), (2.30, 0.6), (2.90, -0.8)],
+        "headZoom": [(1.45, 0), (1.98, 0.040), (2.30, 0.036), (2.80, 0.006)],
+        "browInnerUp": [
+            (0.22, 0), (0.80, 0.70), (1.40, 0.55), (1.80, 0.15), (2.40, 0.15), (3.00, 0.1),
+        ],
+        "mouthSmile": [
+            (0.25, 0.04), (0.80, 0.52), (1.35, 0.50), (1.70, 0.02), (2.34, 0), (2.80, 0.62),
+            (3.16, 0.5),
+        ],
+        "cheekSquint": [
+            (0.40, 0), (0.90, 0.30), (1.50, 0.20), (2.30, 0.05), (2.80, 0.45), (3.16, 0.3),
+        ],
+        "eyeSquint": [(0.30, 0), (0.90, 0.22), (1.45, 0.2), (1.75, 0), (2.3, 0), (2.9, 0.3)],
+        "mouthPucker": [(1.42, 0), (1.80, 0.92), (2.16, 0.98), (2.28, 0.80), (2.46, 0)],
+        "jawOpen": [(2.14, 0), (2.28, 0.06), (2.48, 0)],
+    },
+    blinks=[Blink(0.42), Blink(1.62, close=0.17, hold=0.50, open=0.24)],
+)  # fmt: skip
+
+EXPRESSIONS = (TALKING, LOOKING_AROUND, WINK, LAUGHTER, HEAD_SHAKE, KISS)
+"""By template number."""
+
+
+def expression(template: int) -> Expression:
+    """The expression of a template.
+
+    Raises:
+        ValueError: There is no such template.
+    """
+    if template not in range(len(EXPRESSIONS)):
+        raise ValueError(f"there is no template {template}; there are 0 to {len(EXPRESSIONS) - 1}")
+    return EXPRESSIONS[template]
+
+
+def frames(template: int) -> int:
+    """How many frames the template's video has, at 24 a second."""
+    return expression(template).frames
+
+
+def motion(template: int, seed: int) -> list[FaceMotion]:
+    """What the face does in each frame of a template.
+
+    Args:
+        template: 0 to 5.
+        seed: A number that stands for the photo, not negative.
+
+    Returns:
+        Coefficients of each frame; the first and the last are exactly the photo itself.
+
+    Raises:
+        ValueError: There is no such template.
+    """
+    chosen = expression(template)
+    times = frame_times(chosen.frames)
+    rng = np.random.default_rng([template, seed])
+    last = float(times[-1])
+    curves = {
+        name: monotone([(0.0, 0.0), *knots, (last, 0.0)], times)
+        for name, knots in chosen.curves.items()
+    }
+    return alive(curves, blinking(chosen.blinks, times), times, rng)

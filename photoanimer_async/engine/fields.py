@@ -1,0 +1,270 @@
+"""The fields of the blendshapes: how each part of the face moves.
+
+Every field is a smooth function on the plane of the face, in the frame of `frame.FaceFrame` (x
+right, y down, z away from the camera, all in u, the distance of the outer eye corners), built
+around the face's own landmarks: a bump around a mouth corner, a brow, the tip of the nose.
+`shapes` says what they mean.
+"""
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Self, TypeAlias
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.warp import smoothstep
+
+Array: TypeAlias = NDArray[np.float64]
+
+
+class Lip(enum.Enum):
+    """On which side of the line between the lips a field is asked for."""
+
+    UPPER = enum.auto()
+    LOWER = enum.auto()
+
+
+@frozen(eq=False)
+class MouthShape:
+    """The mouth's own coordinates within the frame.
+
+    Attributes:
+        centre, half_width: Of the line between the corners, in u.
+        chin: Distance from that line down to the chin, in u.
+        corners: Left and right, shape (2, 2).
+    """
+
+    centre: Array
+    half_width: float
+    chin: float
+    corners: Array
+    _lips: Mapping[Lip, Array]
+
+    @classmethod
+    def of(cls, local: Array) -> Self:
+        """The mouth of a face whose landmarks in the frame are given, shape (478, 3)."""
+        corners = local[[lm.MOUTH_LEFT, lm.MOUTH_RIGHT], :2]
+        centre = corners.mean(axis=0)
+        lips = {
+            Lip.UPPER: local[list(lm.LIPS_INNER_UPPER), :2],
+            Lip.LOWER: local[list(lm.LIPS_INNER_LOWER), :2],
+        }
+        half_width = max(float(corners[1, 0] - corners[0, 0]) / 2, 0.15)
+        chin = max(float(local[lm.CHIN, 1] - centre[1]), 0.25)
+        return cls(centre, half_width, chin, corners, lips)
+
+    def along(self, x: Array) -> Array:
+        """Signed distance from the middle of the mouth, in u."""
+        return np.asarray(x - self.centre[0])
+
+    def below(self, x: Array, y: Array, lip: Lip) -> Array:
+        """How far below the edge of a lip points lie, in u; the edge goes on level outside."""
+        edge = self._lips[lip]
+        order = np.argsort(edge[:, 0], kind="stable")
+        return np.asarray(y - np.interp(x, edge[order, 0], edge[order, 1]))
+
+
+@frozen(eq=False)
+class FaceShape:
+    """What the fields are built around; positions in the frame, in u."""
+
+    mouth: MouthShape
+    brows: Array  # centres, left and right, (2, 2)
+    brows_inner: Array  # inner ends, (2, 2)
+    lids_top: Array  # y of the highest point of each eye, (2,)
+    nose: Array  # tip, (2,)
+
+    @classmethod
+    def of(cls, local: Array) -> Self:
+        """The shape of a face whose landmarks in the frame are given, shape (478, 3)."""
+        brows = [
+            local[list(upper + lower), :2].mean(axis=0)
+            for upper, lower in (
+                (lm.BROW_LEFT_UPPER, lm.BROW_LEFT_LOWER),
+                (lm.BROW_RIGHT_UPPER, lm.BROW_RIGHT_LOWER),
+            )
+        ]
+        inner = local[[lm.BROW_LEFT_UPPER[-1], lm.BROW_RIGHT_UPPER[-1]], :2]
+        tops = [local[list(lids), 1].min() for lids in (lm.EYE_LEFT_UPPER, lm.EYE_RIGHT_UPPER)]
+        nose = local[lm.NOSE_TIP, :2]
+        return cls(MouthShape.of(local), np.array(brows), inner, np.array(tops), nose)
+
+
+FieldFunction: TypeAlias = Callable[[FaceShape, Array, Array, Lip], Array]
+"""Displacements (N, 3) at x (N,), y (N,), on one side of the lips; all in u."""
+
+
+def _bump(
+    x: Array, y: Array, centre: Array | tuple[float, float], wide: float, high: float
+) -> Array:
+    across, down = (x - centre[0]) / wide, (y - centre[1]) / high
+    return np.asarray(np.exp(-0.5 * (across**2 + down**2)))
+
+
+def _decay(distance: Array, scale: float) -> Array:
+    return np.asarray(np.exp(-0.5 * (distance / scale) ** 2))
+
+
+def _vector(x: Array | float = 0.0, y: Array | float = 0.0, z: Array | float = 0.0) -> Array:
+    return np.stack(np.broadcast_arrays(x, y, z), axis=-1)
+
+
+def _jaw_open(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
+    """The jaw turns about the ears: most at the chin, the corners follow a little."""
+    mouth = face.mouth
+    across, v = mouth.along(x), mouth.below(x, y, lip)
+    a = np.abs(across) / mouth.half_width
+    corner = 0.16 * _decay(a - 1, 0.6)
+    if lip is Lip.LOWER:
+        arch = np.clip(1 - np.minimum(a, 1) ** 2.2, 0, 1) ** 0.9
+        lip_profile = np.where(a < 1, 0.16 + 0.84 * arch, corner)
+        jaw_profile = np.exp(-0.5 * (a / 2.05) ** 4)
+        towards_chin = smoothstep(v / (0.55 * mouth.chin))
+        profile = lip_profile * (1 - towards_chin) + jaw_profile * towards_chin
+        neck = 1 - smoothstep((v - 0.9 * mouth.chin) / (1.35 * mouth.chin))
+        drop = profile * neck * _decay(np.minimum(v, 0), 0.12)
+    else:
+        inside = 0.16 * _decay(a - 1, 0.25)
+        drop = np.where(a < 1, inside, corner) * _decay(np.minimum(v, 0), 0.22 * mouth.chin)
+    inwards = -across * _decay(v, 0.22) * _decay(across, 1.5 * mouth.half_width) * 0.26
+    return 0.32 * _vector(inwards, drop, 0.2 * drop)
+
+
+def _lip_arch(mouth: MouthShape, x: Array) -> Array:
+    return np.clip(1 - (mouth.along(x) / mouth.half_width) ** 2, 0, 1)
+
+
+def _upper_up(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
+    if lip is Lip.LOWER:
+        return np.zeros((*x.shape, 3))
+    v = face.mouth.below(x, y, lip)
+    return _vector(y=-0.075 * _lip_arch(face.mouth, x) * _decay(v, 0.16))
+
+
+def _lower_down(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
+    if lip is Lip.UPPER:
+        return np.zeros((*x.shape, 3))
+    v = face.mouth.below(x, y, lip)
+    return _vector(y=0.075 * _lip_arch(face.mouth, x) * _decay(v, 0.16))
+
+
+def _pucker(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
+    """The corners come together, the lips swell and come forward."""
+    mouth = face.mouth
+    across, v = mouth.along(x), mouth.below(x, y, lip)
+    reach = np.exp(-0.5 * (across / (1.25 * mouth.half_width)) ** 4) * _decay(v, 0.20)
+    swell = 0.035 * _lip_arch(mouth, x) * v * _decay(v, 0.09) / 0.06
+    return _vector(-across * reach * 0.36, swell, -0.12 * reach)
+
+
+def _sneer(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001 - a field's signature
+    return _vector(y=-0.03 * _bump(x, y, face.nose, 0.2, 0.22))
+
+
+def _smile(side: int) -> FieldFunction:
+    outwards = (-1, 1)[side]
+
+    def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
+        corner, mouth = face.mouth.corners[side], face.mouth
+        # The middle of the mouth stays behind, so that the line of the lips bends.
+        from_middle = smoothstep(0.15 + 0.85 * np.abs(mouth.along(x)) / mouth.half_width)
+        pull = _bump(x, y, corner, 0.18, 0.17) * (0.2 + 0.8 * from_middle)
+        cheek = _bump(x, y, (corner[0] + outwards * 0.09, corner[1] - 0.34), 0.19, 0.16)
+        return _vector(
+            outwards * (0.095 * pull + 0.02 * cheek),
+            -0.085 * pull - 0.045 * cheek,
+            0.05 * pull - 0.05 * cheek,
+        )
+
+    return field
+
+
+def _frown(side: int) -> FieldFunction:
+    outwards = (-1, 1)[side]
+
+    def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
+        pull = _bump(x, y, face.mouth.corners[side], 0.17, 0.16)
+        return _vector(-outwards * 0.015 * pull, 0.07 * pull)
+
+    return field
+
+
+def _narrow(side: int) -> FieldFunction:
+    outwards = (-1, 1)[side]
+
+    def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
+        pull = _bump(x, y, face.mouth.corners[side], 0.19, 0.17)
+        return _vector(x=-outwards * 0.13 * pull, z=-0.08 * pull)
+
+    return field
+
+
+def _cheek(side: int) -> FieldFunction:
+    outwards = (-1, 1)[side]
+
+    def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
+        corner = face.mouth.corners[side]
+        cheek = (corner[0] + outwards * 0.08, corner[1] - 0.36)
+        return _vector(y=-0.055 * _bump(x, y, cheek, 0.20, 0.13))
+
+    return field
+
+
+def _above_lids(face: FaceShape, y: Array, side: int) -> Array:
+    return smoothstep((face.lids_top[side] - 0.02 - y) / 0.11)
+
+
+def _brow_up(side: int) -> FieldFunction:
+    def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
+        brow = face.brows[side]
+        lift = _bump(x, y, (brow[0], brow[1] - 0.02), 0.26, 0.13)
+        forehead = 0.5 * _bump(x, y, (brow[0], brow[1] - 0.27), 0.30, 0.17)
+        return _vector(y=-0.07 * (lift + forehead) * _above_lids(face, y, side))
+
+    return field
+
+
+def _brow_inner_up(side: int) -> FieldFunction:
+    def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
+        lift = _bump(x, y, face.brows_inner[side], 0.15, 0.12)
+        return _vector(y=-0.07 * lift * _above_lids(face, y, side))
+
+    return field
+
+
+def _brow_down(side: int) -> FieldFunction:
+    outwards = (-1, 1)[side]
+
+    def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
+        brow, free = face.brows[side], _above_lids(face, y, side)
+        whole = _bump(x, y, (brow[0], brow[1] - 0.02), 0.26, 0.13) * free
+        inner = _bump(x, y, face.brows_inner[side], 0.15, 0.12) * free
+        return _vector(-outwards * 0.035 * inner, 0.022 * whole + 0.035 * inner)
+
+    return field
+
+
+FIELDS: Mapping[str, FieldFunction] = {
+    "jawOpen": _jaw_open,
+    "mouthUpperUp": _upper_up,
+    "mouthLowerDown": _lower_down,
+    "mouthPucker": _pucker,
+    "noseSneer": _sneer,
+    "mouthSmileLeft": _smile(0),
+    "mouthSmileRight": _smile(1),
+    "mouthFrownLeft": _frown(0),
+    "mouthFrownRight": _frown(1),
+    "mouthNarrowLeft": _narrow(0),
+    "mouthNarrowRight": _narrow(1),
+    "cheekSquintLeft": _cheek(0),
+    "cheekSquintRight": _cheek(1),
+    "browUpLeft": _brow_up(0),
+    "browUpRight": _brow_up(1),
+    "browInnerUpLeft": _brow_inner_up(0),
+    "browInnerUpRight": _brow_inner_up(1),
+    "browDownLeft": _brow_down(0),
+    "browDownRight": _brow_down(1),
+}

@@ -1,0 +1,123 @@
+"""A mouth's inside as the photo shows it, if its mouth is open.
+
+What belongs to the skull, the upper teeth, stays while the lips move before it; what belongs to
+the jaw, the lower teeth and the tongue, goes down with it. The two part where it is darkest
+between the lips, if there is light below that dark.
+"""
+
+from collections.abc import Iterator
+from typing import Self, TypeAlias
+
+import cv2
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from photoanimer_async.engine.lips import Lips, MouthAxes
+from photoanimer_async.engine.picture import Picture
+from photoanimer_async.engine.warp import Box, Field, resample, smoothstep
+
+Array: TypeAlias = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float32]
+
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+
+_ROWS = 12
+"""Steps from lip to lip in which the dark between the teeth is looked for."""
+
+_DISTINCT = 0.25
+"""Least part of the light between the lips by which the dark must stand out."""
+
+_SKULL, _JAW = 0, 1
+
+
+@frozen(eq=False)
+class OwnInside:
+    """An open mouth's inside.
+
+    Attributes:
+        rest: The lips' edges in the photo.
+        split: Part of the way from the upper edge to the lower one at which what belongs to the
+            skull ends and what belongs to the jaw begins; 1 if nothing of the jaw shows.
+    """
+
+    rest: Lips
+    split: float
+    _axes: MouthAxes
+    _box: Box
+    _masks: Floats  # of the skull's and of the jaw's part in the box, (h, w, 2), 0 to 1
+
+    @classmethod
+    def of(cls, picture: Picture, axes: MouthAxes, rest: Lips, unit: float) -> Self:
+        """The inside of a photo's mouth; `unit` is u in pixels."""
+        box = axes.box(rest, 4 + 0.05 * unit) & Box.of(picture)
+        if box.empty:
+            nothing = Box(0, 0, 1, 1)
+            return cls(rest, 1.0, axes, nothing, np.zeros((1, 1, 2), np.float32))
+        x, y = axes.local(box.pixels())
+        edges = rest.edges(x)
+        height = edges.lower - edges.upper
+        depth = (y - edges.upper) / np.maximum(height, 0.5)
+        light = picture[box.slices].astype(np.float32) @ _LUMINANCE
+        central = (np.abs(x) < axes.half_width / 2) & (depth > 0) & (depth < 1)
+        split = _dark_between(depth[central], light[central])
+        soft = max(0.02 * unit, 1.0)
+        inset = np.minimum(y - edges.upper, edges.lower - y) - 0.012 * unit
+        inset = np.minimum(inset, np.minimum(x - rest.left, rest.right - x) * 0.3)
+        inside = smoothstep(inset / np.float32(soft) + 0.5)
+        over = np.ones_like(inside)
+        if split < 1:
+            over = smoothstep((split - depth) * height / np.float32(soft) + 0.5)
+        masks = np.stack([inside * over, inside * (1 - over)], axis=-1)
+        masks[[0, -1]] = 0
+        masks[:, [0, -1]] = 0
+        return cls(rest, split, axes, box, masks)
+
+    def parts(
+        self, picture: Picture, lips: Lips, x: Floats, y: Floats
+    ) -> Iterator[tuple[Picture, Floats]]:
+        """The photo's own inside at positions x, y, shape (h, w), the hindmost part first.
+
+        Yields:
+            Colours, shape (h, w, 3), and how far they are to cover, (h, w), 0 to 1.
+        """
+        ratio = (self.rest.right - self.rest.left) / (lips.right - lips.left)
+        # A mouth that widens pulls the cheeks from the teeth: half of that is shown as stretch.
+        scale = np.float32(min(0.5 + 0.5 * ratio, 1.0))
+        own_x = (x - np.float32((lips.left + lips.right) / 2)) * scale
+        if self.split < 1:
+            yield self._sampled(picture, own_x, y - np.float32(lips.jaw), _JAW)
+        own, upper = self.rest.edges(own_x), lips.edges(x).upper
+        end = own.upper + (own.lower - own.upper) * np.float32(self.split)
+        # The upper teeth end where they did; a lip that rises pulls what shows of them along.
+        stretch = (end - own.upper) / np.maximum(end - upper, np.float32(0.5))
+        own_y = own.upper + (y - upper) * stretch.astype(np.float32)
+        yield self._sampled(picture, own_x, own_y, _SKULL)
+
+    def _sampled(self, picture: Picture, x: Floats, y: Floats, part: int) -> tuple[Picture, Floats]:
+        positions: Field = self._axes.in_picture(x, y)
+        offset = np.array([self._box.left, self._box.top], np.float32)
+        kept = resample(self._masks, positions - offset)[..., part]
+        return resample(picture, positions, cv2.INTER_CUBIC), kept
+
+
+def _dark_between(depth: Floats, light: Floats) -> float:
+    """Where between the lips the dark lies that separates upper from lower teeth or tongue.
+
+    Args:
+        depth: Of pixels between the lips, 0 at the upper edge, 1 at the lower one, shape (n,).
+        light: Their luminance, shape (n,).
+
+    Returns:
+        A depth, 0.2 to 0.85; 1 if nothing lighter lies below the dark.
+    """
+    index = np.minimum((depth * _ROWS).astype(int), _ROWS - 1)
+    counts = np.bincount(index, minlength=_ROWS)
+    if not counts.all():
+        return 1.0
+    rows = np.bincount(index, light, _ROWS) / counts
+    rows = np.convolve(np.pad(rows, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+    darkest = int(rows[2 : _ROWS - 2].argmin()) + 2
+    least = _DISTINCT * rows.max()
+    rises = min(rows[darkest:].max(), rows[:darkest].max()) - rows[darkest] > least
+    return (darkest + 0.5) / _ROWS if rises else 1.0

@@ -1,0 +1,223 @@
+"""Teeth, tongue and the dark of the mouth, drawn once for each photo in its own light.
+
+Sizes are those of an adult in front view, where the outer corners of the eyes are about 90 mm
+apart: central incisors 8.5 mm wide and 10 mm long, lateral ones 6.5 mm, canines 7.5 mm (each
+narrowed by the curve of the arch).
+"""
+
+from typing import Self
+
+import cv2
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.lips import RestingLips
+from photoanimer_async.engine.picture import Picture
+from photoanimer_async.engine.warp import Box, resample, smoothstep
+
+Array = NDArray[np.float64]
+Floats = NDArray[np.float32]
+
+_LUMINANCE = np.array([0.299, 0.587, 0.114])
+
+_UPPER_TEETH = np.array([0.0, 0.092, 0.160, 0.222, 0.268, 0.300])
+"""Edges of the upper teeth from the middle outwards, in u."""
+_UPPER_EDGES = np.array([0.0, -0.010, 0.002, -0.012, -0.020])
+"""How much longer than the middle ones the upper teeth are, in u."""
+_LOWER_TEETH = np.array([0.0, 0.056, 0.114, 0.176, 0.226, 0.262])
+_TOOTH_HEIGHT = 0.115
+_SHOWN = 0.042
+"""How far the upper teeth reach below the upper lip of a closed mouth, in u."""
+
+_TOP, _BOTTOM = -0.24, 0.16
+"""Vertical extent of both layers around the lip's edge, in u."""
+
+_CHEEKS = ((50, 101, 205), (280, 330, 425))
+"""Landmarks on the left and the right cheek."""
+
+
+@frozen(eq=False)
+class _Palette:
+    """The colours of a mouth's inside in a photo, RGB, 0 to 255."""
+
+    dark: Array
+    tongue: Array
+    gum: Array
+    tooth: Array
+    slope: float
+    """How much lighter the right end of the mouth is than its middle, as a part."""
+
+    @classmethod
+    def of(cls, picture: Picture, landmarks: Array) -> Self:
+        height, width = picture.shape[:2]
+        spots = np.clip(
+            np.round(landmarks[np.array(_CHEEKS), :2]), 0, [width - 1, height - 1]
+        ).astype(int)
+        cheeks = picture[spots[..., 1], spots[..., 0]].astype(float)
+        skin = np.median(cheeks.reshape(-1, 3), axis=0)
+        light = np.median(cheeks @ _LUMINANCE, axis=1)
+        slope = float(np.clip((light[1] - light[0]) / max(light.sum(), 1) * 0.8, -0.35, 0.35))
+        luminance = max(float(skin @ _LUMINANCE), 1.0)
+        lips = _lip_colour(picture, landmarks, skin)
+        flesh = (lips + skin) / 2
+        flesh *= luminance / max(float(flesh @ _LUMINANCE), 1.0)
+        colourful = float(np.clip((skin.max() - skin.min()) / max(skin.max(), 1) / 0.25, 0, 1))
+        white = 1 + colourful * (np.array([1.03, 0.99, 0.90]) - 1)
+        tooth_light = min(luminance * 1.08 + min(22.0, 0.3 * luminance), 226.0)
+        tooth = tooth_light * (0.68 * white + 0.32 * skin / luminance)
+        # Flesh seen within the mouth is redder than skin, where there is colour at all.
+        red = 1 + colourful * (np.array([1.16, 0.82, 0.84]) - 1)
+        return cls(
+            dark=flesh * red * 0.15, tongue=flesh * red * 0.70, gum=flesh * red * 0.66,
+            tooth=tooth, slope=slope,
+        )  # fmt: skip
+
+
+def _lip_colour(picture: Picture, landmarks: Array, skin: Array) -> Array:
+    """Mean colour of the lips; the skin's if they cannot be seen."""
+    outer = [*lm.LIPS_OUTER_UPPER, *lm.LIPS_OUTER_LOWER[-2:0:-1]]
+    inner = [*lm.LIPS_INNER_UPPER, *lm.LIPS_INNER_LOWER[-2:0:-1]]
+    box = Box.around(landmarks[outer, :2]) & Box.of(picture)
+    if box.empty:
+        return skin
+    mask = np.zeros((box.height, box.width), np.uint8)
+    for group, value in ((outer, 1), (inner, 0)):
+        outline = np.round(landmarks[group, :2] - [box.left, box.top]).astype(np.int32)
+        cv2.fillPoly(mask, [outline], value)
+    chosen = picture[box.slices][mask > 0]
+    return np.asarray(chosen.mean(axis=0), np.float64) if len(chosen) else skin
+
+
+@frozen(eq=False)
+class MouthLayers:
+    """What shows between the lips, ready to be drawn."""
+
+    _unit: float
+    _half_width: float
+    _middle: float
+    _upper_lip: float
+    _lower_lip: float
+    _scale: float  # pixels of a layer for each u
+    _skull: Floats  # upper teeth and gum: colour times alpha, alpha 0 to 1; (h, w, 4)
+    _jaw: Floats  # tongue and lower teeth
+    _dark: Floats  # colour, (3,)
+    _slope: float
+
+    @classmethod
+    def of(
+        cls,
+        picture: Picture,
+        landmarks: Array,
+        unit: float,
+        half_width: float,
+        lips: RestingLips,
+    ) -> Self:
+        """The inside of a mouth.
+
+        Args:
+            picture: The photo.
+            landmarks: Of the face, shape (478, 3).
+            unit: u in pixels.
+            half_width: From the middle of the mouth to a corner, in pixels.
+            lips: The lips in the photo.
+        """
+        palette = _Palette.of(picture, landmarks)
+        # Layers are drawn a little finer than the photo, so that sampling them keeps their edges.
+        scale = max(unit * 1.25, 48.0)
+        reach = max(half_width / unit, 0.2) * 1.15
+        x = np.arange(-np.ceil(reach * scale), np.ceil(reach * scale) + 1) / scale
+        y = np.arange(np.floor(_TOP * scale), np.ceil(_BOTTOM * scale) + 1) / scale
+        grid_x, grid_y = np.meshgrid(x, y)
+        arch = float(np.clip(half_width / unit / 0.29, 0.85, 1.25))
+        blur = 1 / scale
+        return cls(
+            unit, half_width, lips.middle, lips.upper, lips.lower, scale,
+            _skull_layer(grid_x / arch, grid_y, blur, palette).astype(np.float32),
+            _jaw_layer(grid_x / arch, grid_y, blur, palette).astype(np.float32),
+            palette.dark.astype(np.float32), palette.slope,
+        )  # fmt: skip
+
+    def draw(self, x: Floats, y: Floats, jaw: float) -> Floats:
+        """Colours at positions in the mouth's coordinates.
+
+        Args:
+            x: Across, in pixels, shape (h, w).
+            y: Down, in pixels, shape (h, w).
+            jaw: How far the jaw has sunk since the photo, in pixels.
+
+        Returns:
+            RGB, shape (h, w, 3), 0 to 255.
+        """
+        half = np.float32(self._half_width)
+        # The middle of the lips need not lie midway between the corners of a turned face.
+        lean = np.float32(np.clip(self._middle / self._half_width, -0.5, 0.5))
+        t = np.clip(x / half, -1.2, 1.2)
+        centred = (t - lean * (1 - np.minimum(t * t, 1))) * half
+        column = centred * np.float32(self._scale / self._unit) + np.float32(
+            (self._skull.shape[1] - 1) / 2
+        )
+        colour = np.broadcast_to(self._dark, (*x.shape, 3)).astype(np.float32)
+        for layer, edge in ((self._jaw, self._lower_lip + jaw), (self._skull, self._upper_lip)):
+            row = (y - np.float32(edge)) * np.float32(self._scale / self._unit)
+            place = np.dstack([column, row - np.float32(np.floor(_TOP * self._scale))])
+            found = resample(layer, place)
+            colour = colour * (1 - found[..., 3:]) + found[..., :3]
+        side = 1 + np.float32(self._slope) * t
+        corner = 1 - 0.45 * smoothstep((np.abs(t) - 0.35) / 0.65)
+        return np.asarray(colour * (side * corner)[..., None], np.float32)
+
+
+def _tooth_of(x: Array, edges: Array) -> tuple[NDArray[np.intp], Array]:
+    """Index of the tooth at each x, and the place in it, -1 to 1."""
+    index = np.clip(np.searchsorted(edges, np.abs(x), side="right") - 1, 0, len(edges) - 2)
+    width = edges[index + 1] - edges[index]
+    return index, np.clip((np.abs(x) - edges[index]) / width * 2 - 1, -1, 1)
+
+
+def _gaps(x: Array, edges: Array, blur: float) -> Array:
+    """Darkness between teeth, 0 to 1."""
+    width = max(0.0045, 0.45 * blur)
+    lines = [np.exp(-(((np.abs(x) - edge) / width) ** 2)) for edge in edges]
+    return np.asarray(np.minimum(np.sum(lines, axis=0), 1) * min(0.0045 / width * 1.3, 1))
+
+
+def _over(layers: list[tuple[Array, Array]]) -> Array:
+    """Lay colours (h, w, 3) with their alpha (h, w) over one another, the last on top."""
+    result = np.zeros((*layers[0][1].shape, 4))
+    for colour, alpha in layers:
+        top = np.dstack([colour * alpha[..., None], alpha])
+        result = result * (1 - alpha[..., None]) + top
+    return result
+
+
+def _skull_layer(x: Array, y: Array, blur: float, palette: _Palette) -> Array:
+    index, place = _tooth_of(x, _UPPER_TEETH)
+    edge = _SHOWN - 0.045 * (x / 0.28) ** 2 + _UPPER_EDGES[index] - 0.010 * place**4
+    tooth = smoothstep((edge - y) / (2 * blur) + 0.5)
+    within = smoothstep((0.275 - np.abs(x)) / 0.05)
+    neck = edge - _TOOTH_HEIGHT + 0.018 * place**2
+    gum = smoothstep((neck - y) / (0.012 + blur) + 0.5)
+    height = np.clip((edge - y) / _TOOTH_HEIGHT, 0, 1)
+    shade = (1.0 - 0.10 * height) * (1 - 0.50 * (x / 0.29) ** 2) * (1 - 0.06 * place**2)
+    shade *= 1 - 0.38 * _gaps(x, _UPPER_TEETH, blur)
+    shade *= 1 - 0.10 * smoothstep((0.16 - height) / 0.16)
+    teeth = palette.tooth * np.clip(shade, 0, 1)[..., None]
+    gums = palette.gum * np.clip(0.9 - 0.5 * (x / 0.3) ** 2, 0.2, 1)[..., None]
+    colour = teeth * (1 - gum[..., None]) + gums * gum[..., None]
+    return _over([(colour, tooth * within)])
+
+
+def _jaw_layer(x: Array, y: Array, blur: float, palette: _Palette) -> Array:
+    top = -0.115 + 0.12 * np.clip(np.abs(x) / 0.24, 0, 1.2) ** 2.4
+    tongue = smoothstep((y - top) / 0.05 + 0.5) * smoothstep((0.25 - np.abs(x)) / 0.06)
+    groove = 1 - 0.16 * np.exp(-((x / 0.03) ** 2)) * smoothstep((y - top) / 0.06)
+    lift = 0.5 + 0.5 * smoothstep((y - top) / 0.12)
+    flesh = palette.tongue * (groove * lift)[..., None]
+    _, place = _tooth_of(x, _LOWER_TEETH)
+    edge = -0.022 + 0.045 * (x / 0.24) ** 2 + 0.008 * place**4
+    tooth = smoothstep((y - edge) / (2 * blur) + 0.5) * smoothstep((0.235 - np.abs(x)) / 0.05)
+    shade = 0.80 * (1 - 0.4 * (x / 0.25) ** 2) * (1 - 0.32 * _gaps(x, _LOWER_TEETH, blur))
+    teeth = palette.tooth * np.clip(shade, 0, 1)[..., None]
+    return _over([(flesh, tongue), (teeth, tooth)])

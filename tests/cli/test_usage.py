@@ -1,0 +1,96 @@
+"""Help, and what is said when the command line is used wrongly."""
+
+import subprocess
+import sys
+
+import pytest
+
+import photoanimer_async
+
+from .conftest import CommandLine
+
+HEAVY = {"av", "cv2", "numpy", "onnxruntime", "PIL"}
+
+
+def test_help_names_the_commands_in_the_order_of_use(photoanimer: CommandLine) -> None:
+    done = photoanimer("--help")
+    assert done.returncode == 0
+    places = [done.stdout.index(f"│ {name} ") for name in ("demo", "animate", "wait", "serve")]
+    assert places == sorted(places)
+
+
+def test_help_of_a_command_tells_its_exit_statuses(photoanimer: CommandLine) -> None:
+    done = photoanimer("animate", "--help")
+    assert done.returncode == 0
+    assert "PHOTO..." in done.stdout
+    assert "1 if some failed" in " ".join(done.stdout.split())
+
+
+def test_version(photoanimer: CommandLine) -> None:
+    assert photoanimer("--version").stdout.strip() == photoanimer_async.__version__
+
+
+def test_help_loads_neither_engine_nor_service() -> None:
+    program = (
+        "import sys\n"
+        "from photoanimer_async.cli.app import run\n"
+        "run(['--help'])\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stderr.split())
+    assert "photoanimer_async.cli.app" in loaded
+    assert {name.split(".")[0] for name in loaded} & HEAVY == set()
+    assert {name for name in loaded if ".engine" in name or ".service" in name} == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["animate"], "no photo is given"),
+        (["animate", ""], "the name of a photo is empty"),
+        (["animate", "me.jpg", "--template", "6"], "--template"),
+        (["animate", "me.jpg", "--template", "smile"], "--template"),
+        (["animate", "me.jpg", "--concurrency", "0"], "--concurrency"),
+        (["animate", "me.jpg", "--local", "--base-url", "http://x"], "exclude each other"),
+        (["animate", "me.jpg", "--template", "1", "--voice-url", "http://x/a.mp3"], "template 0"),
+        (["animate", "me.jpg", "--api-key", "k", "--base-url", "ftp://x"], "base_url"),
+        (["animate", "me.jpg", "--api-key", "k", "--base-url", "http://[x"], "base_url"),
+        (["wait"], "no task is given"),
+        (["wait", ""], "no task is given"),
+        (["animat"], "Unknown command"),
+        (["serve", "--port", "65536"], "--port"),
+        (["serve", "--host", "0.0.0.0"], "--key"),
+    ],
+)
+def test_wrong_use_is_one_line_and_status_2(
+    photoanimer: CommandLine, arguments: list[str], said: str
+) -> None:
+    done = photoanimer(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("photoanimer: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_a_key_the_ways_to_go_on_are_told(photoanimer: CommandLine) -> None:
+    done = photoanimer("animate", "me.jpg")
+    assert done.returncode == 2
+    assert all(way in done.stderr for way in ("PHOTOANIMER_API_KEY", "--api-key", "--local"))
+
+
+def test_the_key_of_a_mistyped_option_is_not_repeated(photoanimer: CommandLine) -> None:
+    done = photoanimer("balance", "--apikey=key-5eed")
+    assert done.returncode == 2
+    assert "--apikey" in done.stderr
+    assert "key-5eed" not in done.stderr + done.stdout
+
+
+def test_a_folder_for_results_that_is_a_file_is_wrong_use(photoanimer: CommandLine) -> None:
+    (photoanimer.folder / "taken").write_text("")
+    done = photoanimer("animate", "me.jpg", "--api-key", "k", "--out", "taken")
+    assert done.returncode == 2
+    assert "taken is there and is no folder" in done.stderr

@@ -1,0 +1,166 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.detection import Detection, merge, tiles
+from photoanimer_async.engine.face import Face, FaceFinder
+from photoanimer_async.engine.picture import Picture
+
+
+def angle_between(one: float, other: float) -> float:
+    """In degrees, of two angles in radians, whichever way round is shorter."""
+    return float(np.degrees(np.abs(np.angle(np.exp(1j * (one - other))))))
+
+
+def test_measures_a_portrait(face_finder: FaceFinder, astronaut: Picture) -> None:
+    (face,) = face_finder.find(astronaut)
+    assert face.landmarks.shape == (478, 3)
+    assert face.score > 0.99
+    assert face.centre == pytest.approx((226, 123), abs=4)
+    assert face.eye_distance == pytest.approx(61, abs=3)
+    points = face.landmarks
+    left_eye, right_eye = points[lm.IRIS_LEFT[0]], points[lm.IRIS_RIGHT[0]]
+    assert left_eye[0] < points[lm.NOSE_TIP][0] < right_eye[0]
+    assert left_eye[1] < points[lm.NOSE_TIP][1] < points[lm.CHIN][1]
+    assert points[lm.NOSE_TIP][2] < points[lm.SIDE_LEFT][2]  # nearer to the camera
+
+
+@pytest.mark.parametrize("degrees", range(0, 360, 30))
+def test_finds_a_face_at_every_rotation(
+    face_finder: FaceFinder, grace_hopper: Picture, degrees: int
+) -> None:
+    turned = np.asarray(Image.fromarray(grace_hopper).rotate(-degrees, expand=True))
+    (face,) = face_finder.find(turned)
+    upright = face_finder.find(grace_hopper)[0]
+    assert angle_between(face.roll, upright.roll + np.radians(degrees)) < 4
+    assert face.eye_distance == pytest.approx(upright.eye_distance, rel=0.05)
+
+
+@pytest.mark.parametrize("part", [0.4, 0.2, 0.1, 0.05])
+def test_finds_a_face_however_small(
+    face_finder: FaceFinder, grace_hopper: Picture, part: float
+) -> None:
+    side = 2000
+    scale = side * part / 190  # the face is 190 px wide
+    width, height = (round(length * scale) for length in (512, 600))
+    photo = Image.new("RGB", (side, side), (120, 130, 140))
+    photo.paste(Image.fromarray(grace_hopper).resize((width, height)), (500, 700))
+    (face,) = face_finder.find(np.asarray(photo))
+    expected = 500 + 261 * scale, 700 + 232 * scale
+    assert face.centre == pytest.approx(expected, abs=0.05 * side * part + 2)
+
+
+def test_mirrored_landmarks_are_those_of_the_mirrored_photo(
+    face_finder: FaceFinder, astronaut: Picture
+) -> None:
+    (face,) = face_finder.find(astronaut)
+    (mirrored,) = face_finder.find(np.ascontiguousarray(astronaut[:, ::-1]))
+    back = astronaut.shape[1] - 1 - mirrored.landmarks[: lm.MESH_COUNT, 0]
+    assert back.mean() == pytest.approx(face.landmarks[: lm.MESH_COUNT, 0].mean(), abs=0.5)
+
+
+def test_several_faces_come_largest_first(
+    face_finder: FaceFinder, astronaut: Picture, grace_hopper: Picture
+) -> None:
+    photo = np.zeros((600, 1024, 3), np.uint8)
+    photo[:512, :512] = astronaut
+    photo[:, 512:] = grace_hopper
+    large, small = face_finder.find(photo)
+    assert large.area > small.area
+    assert large.centre[0] > 512 > small.centre[0]
+
+
+def test_small_faces_beside_large_ones_are_found_where_all_are_asked_for(
+    face_finder: FaceFinder, astronaut: Picture, grace_hopper: Picture
+) -> None:
+    photo = Image.new("RGB", (1600, 1200), "grey")
+    photo.paste(Image.fromarray(grace_hopper).resize((1024, 1200)), (0, 0))
+    photo.paste(Image.fromarray(astronaut).resize((380, 380)), (1150, 700))
+    faces = face_finder.find_all(np.asarray(photo))
+    assert len(faces) == 2
+    assert faces[1].centre == pytest.approx((1150 + 226 * 0.742, 700 + 123 * 0.742), abs=8)
+
+
+def faceless() -> Iterator[tuple[str, Picture]]:
+    rng = np.random.default_rng(3)
+    x, y = np.meshgrid(np.arange(400), np.arange(300))
+    noise = rng.integers(0, 256, (300, 400, 3))
+    coarse = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8))
+    image = Image.new("RGB", (400, 300), (150, 190, 240))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 180, 400, 300), fill=(60, 120, 50))
+    draw.ellipse((280, 30, 340, 90), fill=(250, 230, 90))
+    draw.polygon([(60, 190), (140, 60), (230, 190)], fill=(110, 100, 95))
+    page = Image.new("RGB", (400, 300), "white")
+    for line in range(20, 290, 14):
+        for word in range(20, 360, 48):
+            length = int(rng.integers(15, 42))
+            ImageDraw.Draw(page).rectangle((word, line, word + length, line + 6), fill="black")
+    yield "plain", np.full((300, 400, 3), 127, np.uint8)
+    yield "black", np.zeros((300, 400, 3), np.uint8)
+    yield "gradient", np.dstack([x * 255 // 400, y * 255 // 300, x // 2]).astype(np.uint8)
+    yield "noise", noise.astype(np.uint8)
+    yield "clouds", np.asarray(coarse.resize((400, 300), Image.Resampling.BICUBIC))
+    yield "checks", np.repeat((x // 25 + y // 25)[..., None] % 2 * 255, 3, 2).astype(np.uint8)
+    yield (
+        "rings",
+        np.repeat(np.sin(np.hypot(x - 200, y - 150) / 6)[..., None] * 90 + 128, 3, 2).astype(
+            np.uint8
+        ),
+    )
+    yield "landscape", np.asarray(image)
+    yield "page", np.asarray(page)
+    yield "strip", noise[:3].astype(np.uint8)
+    yield "dot", noise[:1, :1].astype(np.uint8)
+
+
+FACELESS = dict(faceless())
+
+
+@pytest.mark.parametrize("name", FACELESS)
+def test_no_face_is_found_where_there_is_none(face_finder: FaceFinder, name: str) -> None:
+    assert face_finder.find(FACELESS[name]) == []
+    assert face_finder.find_all(FACELESS[name]) == []
+
+
+def test_a_face_can_be_scaled_and_moved_with_its_photo() -> None:
+    landmarks = np.zeros((478, 3))
+    landmarks[:] = [9.5, 19.5, 4]  # on the edge between two pixels
+    scaled = Face(landmarks, 1).scaled(0.5, 0.25)
+    assert scaled.landmarks[0].tolist() == [4.5, 4.5, 1.5]
+    assert Face(landmarks, 1).moved(1, -2).landmarks[0].tolist() == [10.5, 17.5, 4]
+
+
+def detection(x: float, y: float, size: float, score: float) -> Detection:
+    return Detection(score, np.array([x, y]), np.array([size, size]), np.full((6, 2), x))
+
+
+def test_overlapping_detections_are_merged_by_their_scores() -> None:
+    one, other, far = detection(10, 10, 8, 0.9), detection(12, 10, 8, 0.6), detection(50, 9, 8, 0.7)
+    near, away = merge([other, far, one])
+    assert near.score == 0.9
+    assert near.centre[0] == pytest.approx((10 * 0.9 + 12 * 0.6) / 1.5)
+    assert away.centre[0] == 50
+
+
+@pytest.mark.parametrize("quarters", range(4))
+def test_a_detection_in_a_turned_picture_can_be_turned_back(quarters: int) -> None:
+    picture = np.zeros((30, 50, 3), np.uint8)
+    picture[7, 12] = 255
+    (y,), (x,), _ = np.nonzero(np.rot90(picture, quarters)[:, :, :1])
+    found = Detection(1, np.array([x, y], float), np.array([4.0, 6]), np.array([[x, y]] * 6, float))
+    back = found.turned_back(quarters, picture)
+    assert back.centre.tolist() == [12, 7]
+    assert back.key_points[5].tolist() == [12, 7]
+    assert back.size.tolist() == ([4, 6] if quarters % 2 == 0 else [6, 4])
+
+
+@pytest.mark.parametrize("shape", [(300, 400), (400, 300), (100, 1000), (90, 90)])
+def test_tiles_cover_the_picture(shape: tuple[int, int]) -> None:
+    picture = np.zeros((*shape, 3), np.uint8)
+    for _, _, tile in tiles(picture, 100):
+        tile[:] = 1
+    assert picture.all()

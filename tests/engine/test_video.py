@@ -1,0 +1,126 @@
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
+
+from photoanimer_async.engine.picture import Picture
+from photoanimer_async.engine.video import GifWriter, Mp4Writer
+from photoanimer_async.engine.voice import Sound
+
+
+def frames(count: int, width: int = 64, height: int = 48) -> list[Picture]:
+    """A bright square that walks over a gradient."""
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    ground = np.dstack([x * 2, y * 3, (x + y) // 2]).astype(np.uint8)
+    walk = []
+    for at in range(count):
+        frame = ground.copy()
+        frame[10:26, at % 40 : at % 40 + 16] = (250, 220, 40)
+        walk.append(frame)
+    return walk
+
+
+def write_mp4(path: Path, pictures: list[Picture], sound: Sound | None = None) -> None:
+    height, width = pictures[0].shape[:2]
+    with Mp4Writer(path, width, height, sound) as writer:
+        for picture in pictures:
+            writer.write(picture)
+
+
+def test_mp4_holds_the_frames_in_order_and_in_colour(tmp_path: Path) -> None:
+    path, written = tmp_path / "walk.mp4", frames(30)
+    write_mp4(path, written)
+    with av.open(path) as container:
+        read = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        assert stream.average_rate == 24
+        assert stream.duration is not None
+        assert stream.time_base is not None
+        assert stream.duration * stream.time_base == Fraction(30, 24)
+    assert len(read) == 30
+    for then, now in zip(written, read, strict=True):
+        assert np.abs(then.astype(int) - now).mean() < 6
+
+
+def test_the_index_comes_before_the_frames(tmp_path: Path) -> None:
+    path = tmp_path / "walk.mp4"
+    write_mp4(path, frames(5))
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_an_odd_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="even size, not 63x48"):
+        Mp4Writer(tmp_path / "walk.mp4", 63, 48)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_sound_is_muxed_as_aac(channels: int, tmp_path: Path, speech: NDArray[np.float32]) -> None:
+    path = tmp_path / "talk.mp4"
+    write_mp4(path, frames(60), Sound(np.tile(speech, (channels, 1))))
+    with av.open(path) as container:
+        audio = container.streams.audio[0]
+        assert audio.codec_context.name == "aac"
+        assert audio.codec_context.channels == channels
+        heard = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio)])
+    with av.open(path) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 60
+        assert container.duration == pytest.approx(2.5 * av.time_base, abs=0.03 * av.time_base)
+    count = min(len(heard), len(speech))
+    lag = int(np.correlate(heard[:count], speech[:count], "same").argmax()) - count // 2
+    assert abs(lag) <= 48  # a thousandth of a second
+
+
+def test_an_error_while_frames_are_made_comes_through_and_closes_the_file(tmp_path: Path) -> None:
+    def make() -> None:
+        with Mp4Writer(tmp_path / "walk.mp4", 64, 48) as writer:
+            writer.write(frames(1)[0])
+            raise RuntimeError("no more frames")
+
+    with pytest.raises(RuntimeError, match="no more frames"):
+        make()
+
+
+def test_an_error_of_the_encoder_comes_through(tmp_path: Path) -> None:
+    wrong: list[Callable[[], Picture]] = [lambda: np.zeros((48, 64, 4), np.uint8)]
+    with pytest.raises(ValueError, match="array"), Mp4Writer(tmp_path / "w.mp4", 64, 48) as writer:
+        for frame in wrong:
+            writer.write(frame())
+
+
+@pytest.mark.parametrize("count", [1, 2, 51, 75, 90])
+def test_delays_of_a_gif_add_up_to_the_length(tmp_path: Path, count: int) -> None:
+    path, written = tmp_path / "walk.gif", frames(count)
+    with GifWriter(path, written[::10], count) as writer:
+        for frame in written:
+            writer.write(frame)
+    with GifImageFile(path) as image:
+        delays = []
+        for at in range(image.n_frames):
+            image.seek(at)
+            delays.append(image.info["duration"])
+    assert sum(delays) == pytest.approx(1000 * count / 24, abs=5)
+    if count > 1:
+        assert len(delays) == count
+        assert set(delays) <= {40, 50}
+
+
+def test_a_gif_loops_for_ever_and_keeps_its_colours(tmp_path: Path) -> None:
+    path, written = tmp_path / "walk.gif", frames(40)
+    with GifWriter(path, written[::10], 40) as writer:
+        for frame in written:
+            writer.write(frame)
+    with Image.open(path) as image:
+        assert image.info["loop"] == 0
+        for at in (0, 17, 39):
+            image.seek(at)
+            shown = np.asarray(image.convert("RGB")).astype(int)
+            assert np.abs(shown - written[at]).mean() < 6

@@ -1,0 +1,228 @@
+"""README's examples and commands, run as they stand there.
+
+Only places are changed: the service and the photos are on loopback, and the command is the
+one of the environment that runs the tests. The two commands that set up an environment are
+run whole by `.ci/run`.
+"""
+
+import asyncio
+import functools
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestServer
+from attrs import frozen
+
+from photoanimer_async.samples import ASTRONAUT, GRACE_HOPPER, PORTRAITS
+from photoanimer_async.service.errors import markdown_table
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+LOCAL_SERVICE = "http://127.0.0.1:8765"
+PHOTOS = "https://example.com"
+
+
+def section(title: str) -> str:
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def blocks(title: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", section(title), flags=re.DOTALL)
+
+
+@frozen
+class Place:
+    """A folder with photos, a web server with the same, and a service."""
+
+    folder: Path
+    photos_url: str
+    service_url: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}",
+            "PHOTOANIMER_API_KEY": "any",
+            "PHOTOANIMER_BASE_URL": f"{self.service_url}/api/v1",
+        }
+
+    def here(self, text: str) -> str:
+        return (
+            text.replace(PHOTOS, self.photos_url)
+            .replace("http://127.0.0.1:8000", self.photos_url)
+            .replace(LOCAL_SERVICE, self.service_url)
+        )
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def sh(self, line: str) -> str:
+        return self.run("bash", "-euc", self.here(line))
+
+    def python(self, code: str) -> str:
+        return self.run(sys.executable, "-c", self.here(code))
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        """Keeps quiet."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "photos").mkdir()
+    for portrait in PORTRAITS:
+        (folder / "photos" / portrait.name).write_bytes(portrait.read_bytes())
+    (folder / "me.jpg").write_bytes(ASTRONAUT.read_bytes())
+    (folder / "grandma.jpg").write_bytes(GRACE_HOPPER.read_bytes())
+    [serve] = [block for block in blocks("The local service", "sh") if "serve" in block]
+    command = [str(SCRIPTS / "photoanimer"), *shlex.split(serve)[1:], "--port", "0"]
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), handler) as photos,
+        subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as service,
+    ):
+        thread = threading.Thread(target=photos.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            assert service.stdout is not None
+            said = ""
+            while (found := re.search(r"http://127\.0\.0\.1:\d+", said)) is None:
+                said += service.stdout.readline()
+            yield Place(folder, f"http://127.0.0.1:{photos.server_port}", found[0])
+        finally:
+            service.send_signal(signal.SIGTERM)
+            photos.shutdown()
+            thread.join()
+    assert service.returncode == 0
+
+
+def test_the_script(place: Place) -> None:
+    [code] = blocks("From a script", "python")
+    saved = place.folder / place.python(code).strip()
+    assert saved.name.startswith("grandma")
+    assert saved.stat().st_size > 10_000
+
+
+def test_the_batch(place: Place) -> None:
+    [code] = blocks("A batch", "python")
+    lines = place.python(code).splitlines()
+    assert len(lines) == 2
+    assert all("->" in line for line in lines)
+
+
+async def test_the_web_app(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHOTOANIMER_API_KEY", "any")
+    monkeypatch.setenv("PHOTOANIMER_BASE_URL", f"{place.service_url}/api/v1")
+    [code] = blocks("In a web app", "python")
+    names: dict[str, object] = {"__name__": "app"}
+    exec(code, names)
+    async with TestServer(names["app"]) as server, aiohttp.ClientSession() as session:  # type: ignore[arg-type] # README's own
+        photo = {"photo": f"{place.photos_url}/me.jpg"}
+        async with session.get(server.make_url("/animate"), params=photo) as response:
+            assert (await response.json())["video"].startswith(place.service_url)
+        nothing = {"photo": f"{place.photos_url}/nothing.jpg"}
+        async with session.get(server.make_url("/animate"), params=nothing) as response:
+            assert response.status == 502
+            assert "404" in (await response.json())["error"]
+
+
+def test_the_local_service_in_a_program(place: Place) -> None:
+    [code] = blocks("The local service", "python")
+    assert place.python(code).strip().endswith(".mp4")
+
+
+def test_a_host_of_ones_own(place: Place) -> None:
+    [code] = blocks("Local photos", "python")
+    names: dict[str, object] = {"upload": lambda photo: asyncio.sleep(0, f"https://cdn/{photo}")}
+    exec(code, names)
+
+    async def publish() -> str:
+        async with names["MyHost"]().publish("me.jpg") as url:  # type: ignore[operator] # README's own
+            return str(url)
+
+    assert asyncio.run(publish()) == "https://cdn/me.jpg"
+
+
+def test_the_command_line(place: Place) -> None:
+    [block] = blocks("The command line", "sh")
+    lines = [line.split("#")[0].strip() for line in block.splitlines()]
+    accepted = place.sh(
+        f"curl -s -H 'APIKEY: any' '{LOCAL_SERVICE}/api/v1/faceDriven/submitTaskByUrl"
+        f"?imageUrl={PHOTOS}/me.jpg&templateId=2'"
+    )
+    task_id = str(json.loads(accepted)["data"])
+    for line in lines:
+        if line.startswith("photoanimer ") and not line.endswith("serve"):
+            place.sh(line.replace("471367831765061", task_id))
+    results = {path.name for path in (place.folder / "animated").iterdir()}
+    assert {"me.mp4", "me.gif", "astronaut.mp4", "grace_hopper.mp4", f"{task_id}.mp4"} <= results
+
+
+def test_the_samples_of_the_api_page_with_curl(place: Place) -> None:
+    [curl] = [block for block in blocks("The local service", "sh") if block.startswith("curl")]
+    submit, get_task_info = curl.strip().splitlines()
+    accepted = place.sh(submit)
+    task_id = str(json.loads(accepted)["data"])
+    info = json.loads(place.sh(get_task_info.replace("123456", task_id)))
+    assert info["code"] == 0
+    assert str(info["data"]["taskId"]) == task_id
+
+
+def test_the_demo(place: Place) -> None:
+    first, _ = blocks("Two commands", "sh")
+    demo = first.strip().split(" && ")[-1]
+    assert demo == ".venv/bin/photoanimer demo"
+    said = place.sh(demo.removeprefix(".venv/bin/"))
+    assert "12 of 12" in said
+    videos = list((place.folder / "photoanimer-demo").glob("*.mp4"))
+    assert len(videos) == 12
+    assert all(video.stat().st_size > 50_000 for video in videos)
+
+
+def test_the_contact_sheet(place: Place) -> None:
+    command = re.search(r"`(python -m \S+contact_sheet .*?)`", section("The expressions"))
+    assert command is not None
+    _, *arguments = shlex.split(command[1].replace("PHOTO", "me.jpg"))
+    place.run(sys.executable, *arguments)
+    assert (place.folder / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_of_codes_is_the_services_own() -> None:
+    assert markdown_table() in README
+
+
+def test_the_table_of_expressions_has_the_templates_prices() -> None:
+    rows = re.findall(r"^\| (\d) \| ([\d.]+) \|", section("The expressions"), flags=re.MULTILINE)
+    assert rows == [
+        ("0", "3.13"),
+        ("1", "7.13"),
+        ("2", "2.13"),
+        ("3", "6.75"),
+        ("4", "4.38"),
+        ("5", "3.75"),
+    ]
