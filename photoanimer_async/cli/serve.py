@@ -37,6 +37,13 @@ def serve(
             help="Photos animated at the same time; by default one for each core.",
         ),
     ] = None,
+    all_faces: Annotated[
+        bool,
+        Parameter(negative="", help="Animate everyone in a photo, not the largest face alone."),
+    ] = False,
+    engine: Annotated[
+        str, Parameter(help="What animates; other packages can install engines.")
+    ] = "warp",
     key: Annotated[
         list[str] | None,
         Parameter(
@@ -50,7 +57,12 @@ def serve(
     """Run a local service; see `photoanimer serve --help`."""
     try:
         settings = ServiceSettings(
-            data_dir=data, host=host, port=port, keys=frozenset(key) if key else None
+            data_dir=data,
+            host=host,
+            port=port,
+            keys=frozenset(key) if key else None,
+            all_faces=all_faces,
+            engine=engine,
         )
         if workers is not None:
             settings = evolve(settings, workers=workers)

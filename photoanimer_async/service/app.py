@@ -111,7 +111,11 @@ async def _start(app: web.Application, stack: AsyncExitStack, renderer: Renderer
     notifier = await stack.enter_async_context(open_notifier(settings.notify_url))
     if renderer is None:
         renderer = await stack.enter_async_context(
-            ProcessRenderer(settings.workers, render_seconds=settings.render_seconds)
+            ProcessRenderer(
+                settings.workers,
+                render_seconds=settings.render_seconds,
+                options=settings.render_options,
+            )
         )
     queue = await stack.enter_async_context(
         RenderQueue(store, folder, renderer, notifier, settings.workers)

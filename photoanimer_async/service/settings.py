@@ -72,6 +72,11 @@ class ServiceSettings:
         fetch_redirects: how many redirects are followed for one file.
         fetches: how many files are fetched at the same time; each is held in memory.
         render_seconds: the longest that one task may render before its worker is replaced.
+        engine: name of the engine: `warp`, or one that another package installs.
+        all_faces: whether everyone in a photo is animated, or the largest face alone.
+        longest_side: of a video, in pixels; smaller photos keep their size.
+        gif_longest_side: of a GIF, in pixels.
+        voice_seconds: the longest voice that is taken.
 
     Raises:
         ValueError: a value out of its range, or an open service beyond loopback.
@@ -96,6 +101,11 @@ class ServiceSettings:
     fetch_redirects: int = field(default=5, validator=ge(0))
     fetches: int = field(default=32, validator=ge(1))
     render_seconds: float = field(default=300.0, validator=gt(0))
+    engine: str = field(default="warp", validator=instance_of(str))
+    all_faces: bool = False
+    longest_side: int = field(default=1280, validator=ge(64))
+    gif_longest_side: int = field(default=480, validator=ge(64))
+    voice_seconds: float = field(default=60.0, validator=gt(0))
 
     def __attrs_post_init__(self) -> None:
         if self.keys is None and not _is_loopback(self.host):
@@ -105,3 +115,14 @@ class ServiceSettings:
             )
         if self.keys is not None and not all(self.keys):
             raise ValueError("an API key must not be empty")
+
+    @property
+    def render_options(self) -> dict[str, object]:
+        """What of this the engine is told, by the names of its own settings."""
+        return {
+            "engine": self.engine,
+            "all_faces": self.all_faces,
+            "longest_side": self.longest_side,
+            "gif_longest_side": self.gif_longest_side,
+            "voice_limit": self.voice_seconds,
+        }

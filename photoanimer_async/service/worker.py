@@ -36,6 +36,13 @@ _CODES: dict[type[EngineError], ErrorCode] = {
 }
 
 
+def animate(photo: bytes, template: int, **job: Any) -> None:
+    """Render by the engine. What of the job is not a file is one of `engine.RenderSettings`."""
+    engine = importlib.import_module("photoanimer_async.engine")
+    files = {name: job.pop(name) for name in ("mp4", "gif", "voice")}
+    engine.animate(photo, template, **files, settings=engine.RenderSettings(**job))
+
+
 def main() -> None:
     """Render jobs until the standard input ends."""
     module, _, function = sys.argv[1].partition(":")
@@ -68,14 +75,15 @@ def render(job: dict[str, Any], module: str, function: str) -> dict[str, object]
     holds the trace of anything that the engine does not raise on purpose.
     """
     try:
-        animate: Callable[..., object] = getattr(importlib.import_module(module), function)
+        run: Callable[..., object] = getattr(importlib.import_module(module), function)
         voice = job["voice"]
-        animate(
+        run(
             Path(job["photo"]).read_bytes(),
             job["template"],
             mp4=Path(job["mp4"]),
             gif=None if job["gif"] is None else Path(job["gif"]),
             voice=None if voice is None else Path(voice).read_bytes(),
+            **job["options"],
         )
     except EngineError as error:
         code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)

@@ -15,8 +15,10 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
+from collections.abc import Mapping
+from importlib.metadata import entry_points
 from importlib.util import find_spec
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 from photoanimer_async.redaction import printable
@@ -29,7 +31,9 @@ from photoanimer_async.service.errors import (
 from photoanimer_async.service.rendering import RenderJob
 
 _logger = logging.getLogger(__name__)
-_ANIMATE: Final = "photoanimer_async.engine:animate"
+_ANIMATE: Final = "photoanimer_async.service.worker:animate"
+_ENGINES: Final = "photoanimer_async.engines"
+_WARP: Final = "warp"
 _ENGINE_NEEDS: Final = ("av", "cv2", "numpy", "onnxruntime", "PIL")
 _ATTEMPTS: Final = 2
 _LONGEST_REASON: Final = 300
@@ -70,7 +74,7 @@ class _Worker:
         _logger.debug("event=worker_started pid=%d", process.pid)
         return cls(process)
 
-    async def run(self, job: RenderJob) -> dict[str, Any]:
+    async def run(self, job: RenderJob, options: Mapping[str, object]) -> dict[str, Any]:
         """The worker's reply to a job.
 
         Raises:
@@ -79,7 +83,7 @@ class _Worker:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None  # noqa: PT018, S101 - both are pipes
         try:
-            stdin.write(_encode(job))
+            stdin.write(_encode(job, options))
             await stdin.drain()
             line = await stdout.readline()
         except ConnectionError:
@@ -117,19 +121,26 @@ class ProcessRenderer:
         render_seconds: the longest that one job may take; its worker is killed then.
         animate: the function that renders, as `module:name`; called in the worker as
             `engine.animate` is.
+        options: what it is called with besides; values of JSON.
     """
 
     def __init__(
-        self, workers: int, *, render_seconds: float = 300.0, animate: str = _ANIMATE
+        self,
+        workers: int,
+        *,
+        render_seconds: float = 300.0,
+        animate: str = _ANIMATE,
+        options: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         self._render_seconds = render_seconds
         self._animate = animate
+        self._options = dict(options)
         self._places = asyncio.Semaphore(workers)
         self._idle: list[_Worker] = []
 
     async def __aenter__(self) -> Self:
         if self._animate == _ANIMATE:
-            await asyncio.to_thread(_check_engine)
+            await asyncio.to_thread(_check_engine, self._options.get("engine"))
         return self
 
     async def __aexit__(
@@ -160,7 +171,7 @@ class ProcessRenderer:
         worker = self._idle.pop() if self._idle else await _Worker.start(self._animate)
         try:
             async with asyncio.timeout(self._render_seconds):
-                reply = await worker.run(job)
+                reply = await worker.run(job, self._options)
         except TimeoutError:
             await worker.stop()
             raise RenderFailedError(
@@ -173,13 +184,16 @@ class ProcessRenderer:
         return reply
 
 
-def _check_engine() -> None:
+def _check_engine(name: object) -> None:
     missing = [name for name in _ENGINE_NEEDS if find_spec(name) is None]
     if missing:
         raise SetupError(
             f"rendering needs {', '.join(missing)}, which are not installed: "
             "pip install 'photoanimer-async[local]'"
         )
+    engines = sorted({_WARP, *entry_points(group=_ENGINES).names})
+    if name is not None and name not in engines:
+        raise SetupError(f"no engine {name!r} is installed; there are: {', '.join(engines)}")
 
 
 def _check(reply: dict[str, Any]) -> None:
@@ -195,12 +209,13 @@ def _check(reply: dict[str, Any]) -> None:
             raise RuntimeError("the renderer gave a reply that means nothing")
 
 
-def _encode(job: RenderJob) -> bytes:
+def _encode(job: RenderJob, options: Mapping[str, object]) -> bytes:
     fields = {
         "template": job.template,
         "photo": str(job.photo),
         "voice": None if job.voice is None else str(job.voice),
         "mp4": str(job.mp4),
         "gif": None if job.gif is None else str(job.gif),
+        "options": options,
     }
     return json.dumps(fields).encode() + b"\n"

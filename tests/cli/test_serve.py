@@ -68,3 +68,9 @@ def test_beyond_this_machine_it_warns_and_keeps_its_keys_to_itself(
     said, log = rest_of(process)
     assert "Warning: other machines can reach this service" in said
     assert "key-" not in said + log
+
+
+def test_an_engine_that_is_not_installed_is_told(photoanimer: CommandLine) -> None:
+    done = photoanimer("serve", "--port", "0", "--engine", "live", "--all-faces")
+    assert done.returncode == 2
+    assert "no engine 'live' is installed; there are: warp" in done.stderr

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from photoanimer_async.engine import RenderSettings
+from photoanimer_async.service import ServiceSettings
 from photoanimer_async.service.worker import render
 
 DOUBLES = Path(__file__).parent / "doubles"
@@ -26,6 +28,7 @@ def job(tmp_path: Path) -> dict[str, object]:
         "voice": None,
         "mp4": str(tmp_path / "a.mp4"),
         "gif": None,
+        "options": {},
     }
     sent: dict[str, object] = json.loads(json.dumps(fields))
     return sent
@@ -36,6 +39,26 @@ def test_code_0_once_the_files_are_there(job: dict[str, object], tmp_path: Path)
     assert render(job | more, "renderers", "copy") == {"code": 0}
     assert (tmp_path / "a.mp4").read_bytes() == b"0:photo:voice"
     assert (tmp_path / "a.gif").exists()
+
+
+def test_the_engine_is_told_the_services_settings(
+    job: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, object] = {}
+
+    def animate(photo: bytes, template: int, **options: object) -> None:
+        told.update(options)
+
+    monkeypatch.setattr("photoanimer_async.engine.animate", animate, raising=False)
+    settings = ServiceSettings(
+        data_dir="data", all_faces=True, longest_side=640, gif_longest_side=240, voice_seconds=5
+    )
+    options = {"options": settings.render_options}
+    assert render(job | options, "photoanimer_async.service.worker", "animate") == {"code": 0}
+    expected = RenderSettings(
+        all_faces=True, longest_side=640, gif_longest_side=240, voice_limit=5, engine="warp"
+    )
+    assert told["settings"] == expected
 
 
 def test_the_code_and_reason_of_what_the_engine_refuses(job: dict[str, object]) -> None:

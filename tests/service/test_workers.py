@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from photoanimer_async.engine import engines
 from photoanimer_async.service import RenderFailedError, RenderJob, ServiceSettings, SetupError
-from photoanimer_async.service.workers import ProcessRenderer, _check
+from photoanimer_async.service.workers import _ENGINES, _WARP, ProcessRenderer, _check
 
 from .conftest import KEY, InstantRenderer, PhotoHost, Start, png, running
 
@@ -129,6 +130,11 @@ class TestProcessRenderer:
         )
         with pytest.raises(SetupError, match=r"no_such_library.*photoanimer-async\[local\]"):
             await ProcessRenderer(1).__aenter__()
+
+    async def test_says_which_engines_there_are(self) -> None:
+        with pytest.raises(SetupError, match="no engine 'live' is installed; there are: warp"):
+            await ProcessRenderer(1, options={"engine": "live"}).__aenter__()
+        assert (_ENGINES, _WARP) == (engines.GROUP, engines.WARP)
 
 
 async def test_a_crash_harms_no_other_task(start: Start, host: PhotoHost) -> None:
