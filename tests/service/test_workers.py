@@ -180,7 +180,14 @@ class TestProcess:
         self, folder: Path, host: PhotoHost
     ) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", SERVE, str(folder), stdout=subprocess.PIPE, start_new_session=True
+            sys.executable,
+            "-c",
+            SERVE,
+            str(folder),
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            # What runs the tests in the background may have told them to ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
             assert process.stdout is not None
