@@ -8,20 +8,30 @@ speaks the same API. What can be imported from here is what is kept stable.
 """
 
 from photoanimer_async.client import DEFAULT_BASE_URL, PhotoAnimerClient
+from photoanimer_async.core.budget import Estimate, estimate
 from photoanimer_async.core.lifecycle import State
-from photoanimer_async.core.polling import GrowingInterval, PollPolicy
+from photoanimer_async.core.polling import (
+    AdaptivePolling,
+    ExponentialBackoff,
+    FixedInterval,
+    PollPolicy,
+)
 from photoanimer_async.core.retry import RetryPolicy
 from photoanimer_async.errors import (
     AmbiguousSubmitError,
     ApiError,
     AuthenticationError,
+    BudgetExceededError,
     DownloadError,
     HostingError,
     InsufficientCreditsError,
     InvalidPhotoError,
     InvalidRequestError,
+    JournalError,
+    JournalInUseError,
     NoAnswerError,
     NotSentError,
+    NotSubmittedError,
     PhotoAnimerError,
     RateLimitedError,
     RefusedRequestError,
@@ -37,6 +47,7 @@ from photoanimer_async.models import (
     AnimationOptions,
     AnimationRequest,
     Balance,
+    Evidence,
     Outcome,
     OutputFormat,
     Photo,
@@ -52,6 +63,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DEFAULT_BASE_URL",
+    "AdaptivePolling",
     "AmbiguousSubmitError",
     "Animation",
     "AnimationOptions",
@@ -59,16 +71,23 @@ __all__ = [
     "ApiError",
     "AuthenticationError",
     "Balance",
+    "BudgetExceededError",
     "DownloadError",
-    "GrowingInterval",
+    "Estimate",
+    "Evidence",
+    "ExponentialBackoff",
+    "FixedInterval",
     "HostingError",
     "ImageHost",
     "InsufficientCreditsError",
     "InvalidPhotoError",
     "InvalidRequestError",
+    "JournalError",
+    "JournalInUseError",
     "LocalImageHost",
     "NoAnswerError",
     "NotSentError",
+    "NotSubmittedError",
     "Outcome",
     "OutputFormat",
     "Photo",
@@ -91,4 +110,5 @@ __all__ = [
     "TransportError",
     "UnexpectedResponseError",
     "WaitTimeoutError",
+    "estimate",
 ]

@@ -2,18 +2,18 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 
-from photoanimer_async.batch import Batch, requests_of
+from photoanimer_async.batch_run import BatchOptions, BatchRunner, Photos
 from photoanimer_async.core import wire
-from photoanimer_async.core.polling import PollPolicy
+from photoanimer_async.core.polling import AdaptivePolling, PollPolicy, kind_of
 from photoanimer_async.core.retry import RetryPolicy, Verdict, verdict
 from photoanimer_async.core.wire import Operation
 from photoanimer_async.downloads import download
@@ -25,6 +25,7 @@ from photoanimer_async.errors import (
     TaskFailedError,
 )
 from photoanimer_async.hosting import DefaultImageHost, ImageHost
+from photoanimer_async.learned import kept
 from photoanimer_async.models import (
     Animation,
     AnimationOptions,
@@ -37,9 +38,9 @@ from photoanimer_async.models import (
     TaskInfo,
     TaskStatus,
 )
-from photoanimer_async.pipeline import Pipeline
+from photoanimer_async.pipeline import Attempt, Pipeline, Send, Terms
 from photoanimer_async.progress import ProgressHook
-from photoanimer_async.rates import Pace
+from photoanimer_async.rates import Pace, Window
 from photoanimer_async.redaction import shown_photo
 from photoanimer_async.result_files import ResultFolder
 from photoanimer_async.retrying import retrying
@@ -68,7 +69,9 @@ class PhotoAnimerClient:
         submit_rate: submits a second, at most; `None` for no limit.
         host: what gives local photos a URL; by default they are served from this process,
             which only a service on this machine can reach.
-        poll: when to look at a task next.
+        poll: when to look at a task next; by default it learns how long tasks take.
+        poll_rate: polls a second, at most; `None` for no limit.
+        learned: a file that keeps what polling has learned for the next run; made if missing.
         retry: how often and how patiently a failed call is tried again, where it may be.
         timeout: seconds for one request.
 
@@ -86,6 +89,8 @@ class PhotoAnimerClient:
         submit_rate: float | None = None,
         host: ImageHost | None = None,
         poll: PollPolicy | None = None,
+        poll_rate: float | None = None,
+        learned: str | os.PathLike[str] | None = None,
         retry: RetryPolicy | None = None,
         timeout: float = 60.0,
     ) -> None:
@@ -103,22 +108,34 @@ class PhotoAnimerClient:
         self._submit_slots = asyncio.Semaphore(concurrency)
         self._download_slots = asyncio.Semaphore(_DOWNLOADS)
         self._pace = Pace(submit_rate)
+        self._window = Window(2 * concurrency)
         self._submit = retrying(self._submit_once, Operation.SUBMIT, policy, rng)
         self._get_task_info = retrying(
             self._get_task_info_once, Operation.GET_TASK_INFO, policy, rng
         )
         self._get_balance = retrying(self._get_balance_once, Operation.GET_BALANCE, policy, rng)
+        self._poll = poll or AdaptivePolling()
+        if learned is not None and not isinstance(self._poll, AdaptivePolling):
+            raise InvalidRequestError("learned goes with a poll policy that learns")
+        self._learned = None if learned is None else Path(learned)
         self._scheduler = PollScheduler(
-            self._get_task_info_once, concurrency=concurrency, policy=poll, retry=retry, rng=rng
+            self._get_task_info_once,
+            concurrency=concurrency,
+            rate=poll_rate,
+            policy=self._poll,
+            retry=retry,
+            rng=rng,
         )
-        self._batches: set[Batch] = set()
+        self._runner = BatchRunner(self, self._host)
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._transport)
+            if self._learned is not None and isinstance(self._poll, AdaptivePolling):
+                await stack.enter_async_context(kept(self._poll, self._learned))
             await stack.enter_async_context(self._scheduler)
-            stack.push_async_callback(self._close_batches)
+            stack.push_async_callback(self._runner.close)
             self._open = stack.pop_all()
         return self
 
@@ -167,15 +184,27 @@ class PhotoAnimerClient:
         )
         return await self.submit_photo(image_url, options, image_url)
 
-    async def submit_photo(self, image_url: str, options: AnimationOptions, photo: Photo) -> TaskId:
+    async def submit_photo(
+        self,
+        image_url: str,
+        options: AnimationOptions,
+        photo: Photo,
+        attempt: Attempt | None = None,
+    ) -> TaskId:
         """`submit` for a photo that has been given a URL; errors then carry the photo.
+
+        Args:
+            image_url: the URL.
+            options: how to animate it.
+            photo: what was handed in.
+            attempt: called around each try, once it is the submit's turn to leave.
 
         Raises:
             PhotoAnimerError: as `submit`.
         """
         request = wire.build_submit(image_url, options)
         try:
-            return await self._submit(request)
+            task_id = await self._submit(request, attempt or _plainly)
         except PhotoAnimerError as error:
             if verdict(Operation.SUBMIT, error) is not Verdict.AMBIGUOUS:
                 raise
@@ -186,6 +215,8 @@ class PhotoAnimerClient:
                 image_url=image_url,
                 template=options.template,
             ) from error
+        self._scheduler.submitted(task_id, kind_of(options))
+        return task_id
 
     async def get_task_info(self, task_id: TaskId) -> TaskInfo:
         """How far a task is, now (API page, Interface 3).
@@ -226,6 +257,24 @@ class PhotoAnimerClient:
         if info.status is TaskStatus.FAILED:
             raise TaskFailedError(info)
         return info
+
+    async def wait_all(
+        self, task_ids: Iterable[TaskId], *, timeout: float | None = None
+    ) -> dict[TaskId, TaskInfo | PhotoAnimerError]:
+        """Waits until all tasks have ended; see `PollScheduler.wait_all`.
+
+        Args:
+            task_ids: the tasks; a hundred thousand are fine.
+            timeout: seconds, one deadline for all of them together.
+
+        Returns:
+            For each task its info, with status 1 or 2, or why there is none.
+        """
+        return await self._scheduler.wait_all(task_ids, timeout=timeout)
+
+    def notify(self, task_id: TaskId) -> None:
+        """Asks for a task at once if it is waited for: something told that it has ended."""
+        self._scheduler.notify(task_id)
 
     async def download(
         self,
@@ -287,26 +336,37 @@ class PhotoAnimerClient:
         options = AnimationOptions(
             template=template, output_format=output_format, voice_url=voice_url
         )
-        run = self._runner(save_to, timeout, on_progress)
-        return (await run(0, AnimationRequest(photo, options))).unwrap()
+        pipeline = Pipeline(self, self._host, Terms(timeout=timeout, hook=on_progress))
+        folder = None if save_to is None else ResultFolder(save_to)
+        return (await pipeline.run(0, AnimationRequest(photo, options), folder)).unwrap()
 
     def animate_many(
         self,
-        photos: Iterable[Photo | AnimationRequest] | AsyncIterable[Photo | AnimationRequest],
+        photos: Photos,
         template: int = 1,
         output_format: str = "mp4",
         voice_url: str | None = None,
         *,
         save_to: str | os.PathLike[str] | None = None,
+        journal: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
         in_flight: int | None = None,
+        max_seconds: float | None = None,
+        deduplicate: bool = False,
+        retry_failed: bool = False,
+        resubmit_ambiguous: float = 0.0,
         on_progress: ProgressHook | None = None,
     ) -> AsyncGenerator[Outcome]:
         """Brings many photos to life; yields one `Outcome` for each, as it ends.
 
         Photos are pulled as there is room for them, so that a generator of a million is never
-        held in memory. The failure of one touches no other. Leaving the loop early cancels
-        what is under way; tasks that were already submitted go on at the service.
+        held in memory. The failure of one touches no other. Leaving the loop early closes the
+        batch: submits under way get 10 s for their answers, the rest is cancelled, and tasks
+        that were already submitted go on at the service.
+
+        With a journal, the same call goes on where an earlier one was stopped or killed:
+        photos are known by content and options. What was submitted is waited for, what was
+        not saved is downloaded, what was saved is not done again (its outcome tells where).
 
         Args:
             photos: URLs, paths, contents, or `AnimationRequest`s with options of their own.
@@ -314,64 +374,99 @@ class PhotoAnimerClient:
             output_format: `mp4`, or `gif`.
             voice_url: URL of a sound for the mouths to follow; template 0 only.
             save_to: a folder for the results, each named after its photo; made if missing.
+            journal: a file in which every step is written down before the next one is taken;
+                made if missing.
             timeout: seconds to wait for one task.
             in_flight: photos held at once, at most; by default 4 x `concurrency`.
+            max_seconds: video seconds that may be spent; with a journal, by all runs that it
+                has seen, and with what may have been charged.
+            deduplicate: whether photos with the same content and options share one task.
+            retry_failed: whether what failed in an earlier run is paid for again.
+            resubmit_ambiguous: video seconds that may be spent on photos that may have been
+                charged in an earlier run. Those that were provably accepted are left out.
             on_progress: is told of every step of every photo.
 
         Raises:
             InvalidRequestError: an argument that the API page does not allow.
+            AuthenticationError, InsufficientCreditsError, BudgetExceededError: no more submits
+                are accepted, or may be made; raised after the outcomes of all that was under
+                way. Photos whose turn had not come have a `NotSubmittedError`.
+            JournalError: the journal can not be used; `JournalInUseError` if another process
+                is at work with it.
         """
         options = AnimationOptions(
             template=template, output_format=output_format, voice_url=voice_url
         )
-        bound = in_flight if in_flight is not None else 4 * self._concurrency
-        if bound < 1:
-            raise InvalidRequestError(f"in_flight must be at least 1, not {bound}")
-        batch = Batch(
-            requests_of(photos, options),
-            self._runner(save_to, timeout, on_progress),
-            in_flight=bound,
+        how = self._batch_options(
+            in_flight,
+            save_to=save_to,
+            timeout=timeout,
+            on_progress=on_progress,
+            max_seconds=max_seconds,
+            retry_failed=retry_failed,
+            resubmit_ambiguous=resubmit_ambiguous,
         )
-        return self._outcomes(batch)
+        if journal is None:
+            return self._runner.run(photos, options, how, deduplicate=deduplicate)
+        return self._runner.run_journaled(photos, options, how, journal, deduplicate=deduplicate)
 
-    async def _outcomes(self, batch: Batch) -> AsyncGenerator[Outcome]:
-        self._batches.add(batch)
-        try:
-            async with aclosing(batch.outcomes()) as outcomes:
-                async for outcome in outcomes:
-                    yield outcome
-        finally:
-            self._batches.discard(batch)
-
-    def _runner(
+    def resume(
         self,
-        save_to: str | os.PathLike[str] | None,
-        timeout: float | None,
-        hook: ProgressHook | None,
-    ) -> Callable[[int, AnimationRequest], Awaitable[Outcome]]:
-        pipeline = Pipeline(self, self._host, timeout=timeout, hook=hook)
+        journal: str | os.PathLike[str],
+        *,
+        save_to: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        in_flight: int | None = None,
+        max_seconds: float | None = None,
+        retry_failed: bool = False,
+        resubmit_ambiguous: float = 0.0,
+        on_progress: ProgressHook | None = None,
+    ) -> AsyncGenerator[Outcome]:
+        """Goes on with what a journal holds; yields one `Outcome` for each photo not saved.
 
-        folder = None if save_to is None else ResultFolder(save_to)
+        Args:
+            journal: the file.
+            save_to: a folder for the results; by default each goes where it was to go.
+            timeout: see `animate_many`, as are the others.
+            in_flight: likewise.
+            max_seconds: likewise.
+            retry_failed: likewise.
+            resubmit_ambiguous: likewise.
+            on_progress: likewise.
 
-        async def run(index: int, request: AnimationRequest) -> Outcome:
-            return await pipeline.run(index, request, folder)
+        Raises:
+            PhotoAnimerError: as `animate_many`.
+        """
+        how = self._batch_options(
+            in_flight,
+            save_to=save_to,
+            timeout=timeout,
+            on_progress=on_progress,
+            max_seconds=max_seconds,
+            retry_failed=retry_failed,
+            resubmit_ambiguous=resubmit_ambiguous,
+        )
+        return self._runner.resume(journal, how)
 
-        return run
-
-    async def _close_batches(self) -> None:
-        for batch in list(self._batches):
-            await batch.close()
+    def _batch_options(self, in_flight: int | None, **how: Any) -> BatchOptions:
+        bound = in_flight if in_flight is not None else 4 * self._concurrency
+        return BatchOptions(in_flight=bound, **how)
 
     # --- one attempt each ---
 
-    async def _submit_once(self, request: wire.Request) -> TaskId:
-        async with self._submit_slots:
-            await self._pace.turn()
+    async def _submit_once(self, request: wire.Request, attempt: Attempt) -> TaskId:
+        async def send() -> TaskId:
             return wire.parse_submit(await self._transport.send(request))
 
+        async with self._submit_slots:
+            await self._pace.turn()
+            async with self._window.slot():
+                return await attempt(send)
+
     async def _get_task_info_once(self, task_id: TaskId) -> TaskInfo:
-        answer = await self._transport.send(wire.build_get_task_info(task_id))
-        return wire.parse_get_task_info(answer, task_id)
+        async with self._window.slot():
+            answer = await self._transport.send(wire.build_get_task_info(task_id))
+            return wire.parse_get_task_info(answer, task_id)
 
     async def _download_once(self, info: TaskInfo, path: Path, output_format: str) -> Path:
         link, suffix = _link_and_suffix(info, output_format)
@@ -381,6 +476,10 @@ class PhotoAnimerClient:
 
     async def _get_balance_once(self) -> Balance:
         return wire.parse_get_balance(await self._transport.send(wire.build_get_balance()))
+
+
+async def _plainly(send: Send) -> TaskId:
+    return await send()
 
 
 def _link_and_suffix(info: TaskInfo, output_format: str) -> tuple[str, str]:

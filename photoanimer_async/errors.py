@@ -17,7 +17,11 @@
     ├── AmbiguousSubmitError                 a submit may or may not have been accepted
     ├── TaskFailedError                      the task ended with status 2
     ├── WaitTimeoutError (TimeoutError)      the task had not ended by the deadline
-    └── DownloadError                        the result is there, but could not be saved
+    ├── DownloadError                        the result is there, but could not be saved
+    ├── BudgetExceededError                  one more submit would pass the limit that was set
+    ├── NotSubmittedError                    the batch stopped before it was this photo's turn
+    └── JournalError                         the journal can not be used
+        └── JournalInUseError                because another process is at work with it
 
 Messages are written for the person who reads them. They name the photo, the task or the
 parameter, and never hold the API key, a token, or the query of a URL. What a program needs
@@ -29,7 +33,7 @@ from typing import TYPE_CHECKING
 from photoanimer_async.redaction import printable
 
 if TYPE_CHECKING:
-    from photoanimer_async.models import Photo, TaskId, TaskInfo
+    from photoanimer_async.models import Evidence, Photo, TaskId, TaskInfo
 
 
 class PhotoAnimerError(Exception):
@@ -146,6 +150,7 @@ class AmbiguousSubmitError(PhotoAnimerError):
         photo: the photo, as it was handed in.
         image_url: the URL that was submitted for it.
         template: the template's number.
+        evidence: what the image host saw of the service; set when it is known.
     """
 
     def __init__(self, message: str, *, photo: "Photo", image_url: str, template: int) -> None:
@@ -153,6 +158,7 @@ class AmbiguousSubmitError(PhotoAnimerError):
         self.photo = photo
         self.image_url = image_url
         self.template = template
+        self.evidence: Evidence | None = None
 
 
 class TaskFailedError(PhotoAnimerError):
@@ -199,3 +205,37 @@ class DownloadError(PhotoAnimerError):
     def __init__(self, message: str, *, expired: bool = False) -> None:
         super().__init__(message)
         self.expired = expired
+
+
+class BudgetExceededError(PhotoAnimerError):
+    """A submit was not made, as it would have passed the limit that was set.
+
+    Attributes:
+        limit: video seconds that may be spent.
+        used: video seconds spent, or reserved by submits under way.
+        cost: video seconds of the submit that was not made.
+    """
+
+    def __init__(self, *, limit: float, used: float, cost: float) -> None:
+        super().__init__(
+            f"{cost:g} more video seconds would pass the limit of {limit:g}: "
+            f"{used:g} are spent or reserved"
+        )
+        self.limit = limit
+        self.used = used
+        self.cost = cost
+
+
+class NotSubmittedError(PhotoAnimerError):
+    """The batch stopped before it was this photo's turn. Nothing is wrong with the photo.
+
+    What stopped it, if it was not the caller, is the error's `__cause__`.
+    """
+
+
+class JournalError(PhotoAnimerError):
+    """The journal can not be read or written, or is none of this version."""
+
+
+class JournalInUseError(JournalError):
+    """Another process is at work with the journal. It may be free later."""

@@ -90,6 +90,22 @@ def _shown_optional_url(url: str | None) -> str:
     return "None" if url is None else repr(shown_url(url))
 
 
+class Evidence(StrEnum):
+    """What is known of a submit whose answer was lost, from the host of its photo.
+
+    The URL of a published photo is made for one submit and told to nobody else, so that a
+    fetch of it proves that this submit arrived. That it was not fetched proves less: once the
+    photo has been withdrawn no video can come of it, but it may have been charged.
+    """
+
+    NONE = "nothing"
+    """The host does not count fetches, or the URL is not one of its own."""
+    FETCHED = "fetched"
+    """The service fetched the photo: the submit arrived."""
+    NOT_FETCHED = "not fetched"
+    """The photo had not been fetched when it was withdrawn."""
+
+
 @frozen(kw_only=True)
 class AnimationOptions:
     """How a photo is to be animated.
@@ -98,6 +114,7 @@ class AnimationOptions:
         template: the expression, 0 to 5.
         output_format: `mp4`, or `gif` for a GIF beside the video.
         voice_url: URL of a sound for the mouth to follow; template 0 only (API page).
+        voice_seconds: how long that sound is, for reckoning what it costs; it is not sent.
 
     Raises:
         InvalidRequestError: a value that the API page does not allow.
@@ -106,11 +123,16 @@ class AnimationOptions:
     template: Template = field(default=Template.T1, converter=_to_template)
     output_format: OutputFormat = field(default=OutputFormat.MP4, converter=_to_output_format)
     voice_url: str | None = field(default=None, repr=_shown_optional_url)
+    voice_seconds: float | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.voice_url is not None and self.template is not Template.T0:
             raise InvalidRequestError(
                 f"voice_url goes with template 0 only, not with template {self.template.value}"
+            )
+        if self.voice_seconds is not None and not 0 < self.voice_seconds < float("inf"):
+            raise InvalidRequestError(
+                f"voice_seconds must be above 0, not {printable(repr(self.voice_seconds))}"
             )
 
 

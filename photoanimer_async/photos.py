@@ -6,6 +6,7 @@ few KiB of it are read. A pipe or a device is never opened.
 """
 
 import asyncio
+import hashlib
 import os
 import stat
 from io import BytesIO
@@ -43,6 +44,31 @@ async def check_photo(photo: Photo) -> PictureHeader | None:
     if isinstance(photo, bytes) or (isinstance(photo, str) and is_url(photo)):
         return inspect_photo(photo)
     return await asyncio.to_thread(inspect_photo, photo)
+
+
+async def photo_digest(photo: Photo) -> bytes:
+    """What makes two photos the same: their content, or for URLs the text of the URL.
+
+    Raises:
+        InvalidPhotoError: see `inspect_photo`; what the service would refuse has no digest.
+    """
+    if isinstance(photo, str) and is_url(photo):
+        inspect_photo(photo)
+        return hashlib.sha256(b"url\0" + photo.encode()).digest()
+    return await asyncio.to_thread(_content_digest, photo)
+
+
+def _content_digest(photo: Photo) -> bytes:
+    inspect_photo(photo)
+    if isinstance(photo, bytes):
+        return hashlib.sha256(photo).digest()
+    name = _name(photo)
+    try:
+        with open(photo, "rb", buffering=0) as file:  # noqa: PTH123 - as in `_inspect_file`
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        why = _why_not_read(os.fspath(photo), error)
+        raise InvalidPhotoError(f"{name}: {why}", photo=name) from None
 
 
 def inspect_photo(photo: Photo) -> PictureHeader | None:

@@ -3,8 +3,8 @@
 How it works. A result is written to `<name>.part`, synced to the disk when it is complete, and
 then linked to its final name, which can not overwrite anything: if another program has taken
 the name meanwhile, the next free one is used. A `.part` is left behind only by a process that
-was killed; it is then never touched again, as it might be another process's, and its name
-counts as taken.
+was killed. It might be another process's, so that its name counts as taken, and it is removed
+only where a journal shows that it was one's own.
 
 All file work is done in threads, and a step that has begun is finished before a cancellation
 goes on, so that nothing happens behind the back of what follows.
@@ -12,6 +12,7 @@ goes on, so that nothing happens behind the back of what follows.
 
 import asyncio
 import errno
+import filecmp
 import itertools
 import os
 import re
@@ -64,7 +65,7 @@ class PartFile:
         self._created = False
 
     def create(self) -> None:
-        """Makes the empty file, under another number if the destination is taken."""
+        """Makes the empty file, under another number if somebody else is at this one."""
         self.destination = next(filter(_made_part, numbered(self.destination)))
         self._created = True
 
@@ -76,16 +77,27 @@ class PartFile:
             file.truncate()
 
     def commit(self) -> Path:
-        """Gives the file its name, and returns it."""
+        """Gives the file its name, and returns it.
+
+        A number is added if the name is taken; unless it is by the very same content, as a
+        run leaves it that is killed between naming a file and telling of it.
+        """
         part = part_of(self.destination)
         with part.open("r+b") as file:
             os.fsync(file.fileno())
-        saved = next(name for name in numbered(self.destination) if _named(part, name))
+        if _same_content(part, self.destination):
+            saved = self.destination
+        else:
+            names = filter(self._is_not_underway, numbered(self.destination))
+            saved = next(name for name in names if _named(part, name))
         self.discard()
         # Not every file system can sync a folder; the file is there either way.
         with suppress(OSError):
             _sync_folder(saved.parent)
         return saved
+
+    def _is_not_underway(self, name: Path) -> bool:
+        return name == self.destination or not os.path.lexists(part_of(name))
 
     def discard(self) -> None:
         """Removes the file, if it was made here."""
@@ -94,14 +106,16 @@ class PartFile:
 
 
 def _made_part(destination: Path) -> bool:
-    """Makes the `.part` of a destination, unless either is there."""
-    if os.path.lexists(destination):
-        return False
+    """Makes the `.part` of a destination, unless it is there."""
     try:
         os.close(os.open(part_of(destination), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except FileExistsError:
         return False
     return True
+
+
+def _same_content(part: Path, name: Path) -> bool:
+    return name.is_file() and filecmp.cmp(part, name, shallow=False)
 
 
 def _named(part: Path, name: Path) -> bool:
@@ -147,7 +161,7 @@ class ResultFolder:
 
     @asynccontextmanager
     async def claim(
-        self, photo: Photo, suffix: str, *, name: str | None = None
+        self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Path | None = None
     ) -> AsyncIterator[Path]:
         """A path for a photo's result, nobody else's until the end of the block.
 
@@ -158,23 +172,30 @@ class ResultFolder:
             photo: what the result is named after.
             suffix: `.mp4` or `.gif`.
             name: another name for it, without suffix.
+            earlier: the path that a killed run of ours had claimed for it. It is claimed again,
+                and the `.part` that may be left of it is removed.
 
         Raises:
             DownloadError: the folder can not be made or written to.
         """
         stem = safe_stem(name if name is not None else _name_of(photo))
-        path = await on_disk(self.path, self._claim, stem, suffix)
+        path = await on_disk(self.path, self._claim, stem, suffix, earlier)
         try:
             yield path
         finally:
             self._claimed.discard(_key(path))
 
-    def _claim(self, stem: str, suffix: str) -> Path:
+    def _claim(self, stem: str, suffix: str, earlier: Path | None) -> Path:
         wanted = self.path / f"{stem}{suffix}"
         with self._lock:
             self.path.mkdir(parents=True, exist_ok=True)
             if not os.access(self.path, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            if earlier is not None and self._is_ours(earlier):
+                for kind in (".mp4", ".gif"):
+                    part_of(earlier.with_suffix(kind)).unlink(missing_ok=True)
+                self._claimed.add(_key(earlier))
+                return earlier
             first = self._numbers.get(_key(wanted), 1)
             path = next(filter(self._is_free, numbered(wanted, first)))
             self._claimed.add(_key(path))
@@ -183,6 +204,10 @@ class ResultFolder:
                 # thousand names each.
                 self._numbers[_key(wanted)] = _number(path)
             return path
+
+    def _is_ours(self, earlier: Path) -> bool:
+        here = earlier.parent == self.path.absolute()
+        return here and _key(earlier) not in self._claimed
 
     def _is_free(self, path: Path) -> bool:
         taken = os.path.lexists(path) or os.path.lexists(part_of(path))

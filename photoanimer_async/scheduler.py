@@ -1,10 +1,17 @@
 """Bounded fan-out of getTaskInfo, until every task has status 1 or 2.
 
-How it works. Every task that somebody waits for is one `_Watch`: a future, and the time of
-its next look. The watches stand in a heap by that time. One dispatcher sleeps until the
-first is due, takes a place in a semaphore, and starts one short poll in a task group; the
-poll either settles the future or puts the watch back into the heap. So a waiting task costs
-a heap entry, not a coroutine, and at most `concurrency` requests are ever under way.
+How it works. Every task that is waited for is one `_Watch`: a record on an agenda, under the
+time of its next look. One dispatcher sleeps until something is due, takes a place in a
+semaphore and, where there is a rate, a turn; then it starts one short poll in a task group.
+The poll either settles the watch or puts it back on the agenda. So a waiting task costs a
+record, not a coroutine and not a future, and at most `concurrency` requests are ever under
+way. Where more looks are due than may go out, `Turns` says whose is next.
+
+The policy is told of every look. When it has learned something that changes its plans, the
+watches of that kind are given new times, some at a time, so that the loop is never held up. A
+watch stands on the agenda under the earliest time it was given: one that comes up too early
+is put back, one that is to come up earlier is put there once more, and the older entry then
+finds that the watch has moved on.
 
 A poll that fails for a passing reason is a look like any other, only that the next one comes
 after the retry policy's wait. A task that nobody waits for any more is dropped when its turn
@@ -12,31 +19,83 @@ comes.
 """
 
 import asyncio
-import heapq
-import itertools
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
-from photoanimer_async.core.polling import GrowingInterval, PollPolicy
+from photoanimer_async.core.agenda import Agenda, Turns
+from photoanimer_async.core.polling import AdaptivePolling, LearningPolicy, PollPolicy
 from photoanimer_async.core.retry import RetryPolicy, Verdict, verdict
 from photoanimer_async.core.wire import Operation
 from photoanimer_async.errors import PhotoAnimerError, WaitTimeoutError
 from photoanimer_async.models import TaskId, TaskInfo
+from photoanimer_async.rates import Pace
+
+_T = TypeVar("_T")
+
+_NEVER = float("inf")
+_AT_A_TIME = 200
+_REMEMBERED = 200_000
+_SPREAD = 0.05
+
+
+class _Waiter:
+    """Somebody who waits for one task or for many."""
+
+    __slots__ = ("all_ended", "missing", "results")
+
+    def __init__(self) -> None:
+        self.missing = 0
+        self.results: dict[str, TaskInfo | PhotoAnimerError] = {}
+        self.all_ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def is_told(self, key: str, result: TaskInfo | PhotoAnimerError) -> None:
+        self.results[key] = result
+        self.misses_one_less()
+
+    def misses_one_less(self) -> None:
+        self.missing -= 1
+        if self.missing == 0 and not self.all_ended.done():
+            self.all_ended.set_result(None)
 
 
 class _Watch:
-    """One task that is waited for."""
+    """One task that is waited for.
 
-    __slots__ = ("ended", "failures", "since", "task_id", "waiters")
+    Attributes:
+        since: when it was submitted or, if that is not known, first waited for.
+        after: its age at the last look that found it processing; 0 before that.
+        due: when the next look is; infinite while one has its turn or is under way.
+        listed: the time under which it stands on the agenda.
+        has_turn: whether it is among those whose looks are due.
+        again: whether a notification came while a look was under way.
+    """
 
-    def __init__(self, task_id: TaskId, since: float) -> None:
+    __slots__ = (
+        "after",
+        "again",
+        "due",
+        "failures",
+        "has_turn",
+        "kind",
+        "listed",
+        "since",
+        "task_id",
+        "waiters",
+    )
+
+    def __init__(self, task_id: TaskId, since: float, kind: str) -> None:
         self.task_id = task_id
         self.since = since
-        self.ended: asyncio.Future[TaskInfo] = asyncio.get_running_loop().create_future()
-        self.waiters = 0
+        self.kind = kind
+        self.after = 0.0
+        self.due = _NEVER
+        self.listed = _NEVER
+        self.has_turn = False
+        self.again = False
         self.failures = 0
+        self.waiters: list[_Waiter] = []
 
 
 class PollScheduler:
@@ -47,10 +106,14 @@ class PollScheduler:
     Args:
         get_task_info: asks the service for one task, once.
         concurrency: getTaskInfo requests under way at once, at most.
+        rate: getTaskInfo requests a second, at most, evenly spread; `None` for no limit.
         policy: when to look next at a task that is still processing.
         retry: how patient to be with looks that fail for a passing reason; one task is given
             up after `retry.tries` of them in a row.
         rng: where chance comes from.
+
+    Raises:
+        InvalidRequestError: a rate that is not above 0.
     """
 
     def __init__(
@@ -58,19 +121,26 @@ class PollScheduler:
         get_task_info: Callable[[TaskId], Awaitable[TaskInfo]],
         *,
         concurrency: int = 64,
+        rate: float | None = None,
         policy: PollPolicy | None = None,
         retry: RetryPolicy | None = None,
         rng: Random | None = None,
     ) -> None:
         self._get_task_info = get_task_info
         self._slots = asyncio.Semaphore(concurrency)
-        self._policy = policy or GrowingInterval()
+        self._pace = Pace(rate)
+        self._policy = policy or AdaptivePolling()
+        self._learner = self._policy if isinstance(self._policy, LearningPolicy) else None
         self._retry = retry or RetryPolicy(tries=10)
         self._rng = rng or Random()  # noqa: S311 - jitter, no secret
         self._watches: dict[str, _Watch] = {}
-        self._queue: list[tuple[float, int, _Watch]] = []
-        self._order = itertools.count()
+        self._submitted: dict[str, tuple[float, str]] = {}
+        self._agenda: Agenda[_Watch] = Agenda()
+        self._turns: Turns[_Watch] = Turns()
         self._earlier = asyncio.Event()
+        self._kinds_to_replan: set[str] = set()
+        self._replanning: asyncio.Task[None] | None = None
+        self._tasks = asyncio.TaskGroup()
         self._dispatcher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -90,6 +160,34 @@ class PollScheduler:
             if not dispatcher.cancelled():
                 dispatcher.result()
 
+    def __len__(self) -> int:
+        """How many tasks are waited for."""
+        return len(self._watches)
+
+    # --- waiting ---
+
+    def submitted(self, task_id: TaskId, kind: str) -> None:
+        """Notes that a task was submitted just now, for whoever will wait for it.
+
+        Args:
+            task_id: the task.
+            kind: what tells how long it takes; see `core.polling.kind_of`.
+        """
+        self._remember(str(task_id), asyncio.get_running_loop().time(), kind)
+
+    def notify(self, task_id: TaskId) -> None:
+        """Brings the next look at a task forward to now; ids that nobody waits for do nothing."""
+        watch = self._watches.get(str(task_id))
+        if watch is None:
+            return
+        if watch.due == _NEVER and not watch.has_turn:
+            watch.again = True
+        else:
+            watch.due = _NEVER
+            watch.has_turn = True
+            self._turns.add_first(watch)
+            self._earlier.set()
+
     async def wait(self, task_id: TaskId, *, timeout: float | None = None) -> TaskInfo:
         """The task's info once it has status 1 or 2.
 
@@ -105,14 +203,20 @@ class PollScheduler:
             PhotoAnimerError: it can not be asked for: for a lasting reason, or too often in
                 a row for a passing one.
         """
-        ended = self._join(task_id)
+        waiter = _Waiter()
+        self._join(task_id, waiter)
         try:
-            await asyncio.wait([ended], timeout=timeout)
-            if not ended.done():
-                raise WaitTimeoutError(task_id, timeout or 0.0)
-            return ended.result()
+            async with asyncio.timeout(timeout) as scope:
+                await waiter.all_ended
+        except TimeoutError:
+            if not scope.expired():
+                raise
         finally:
-            self._leave(task_id)
+            self._leave(task_id, waiter)
+        result = waiter.results.get(str(task_id))
+        if isinstance(result, TaskInfo):
+            return result
+        raise result or WaitTimeoutError(task_id, timeout or 0.0)
 
     async def wait_all(
         self, task_ids: Iterable[TaskId], *, timeout: float | None = None
@@ -120,126 +224,209 @@ class PollScheduler:
         """Every task's info, or why there is none; the failure of one touches no other.
 
         Args:
-            task_ids: the tasks.
+            task_ids: the tasks; any number of them.
             timeout: seconds, one deadline for all of them together; those that have not ended
                 by then have a `WaitTimeoutError`.
         """
-        watched = {task_id: self._join(task_id) for task_id in dict.fromkeys(task_ids)}
+        asked: dict[TaskId, None] = {}
+        waiter = _Waiter()
+        waiter.missing = 1  # itself, until all are named
         try:
-            if watched:
-                await asyncio.wait(watched.values(), timeout=timeout)
-            return {id_: _result(id_, ended, timeout or 0.0) for id_, ended in watched.items()}
+            async with asyncio.timeout(timeout) as scope:
+                async for task_id in _unhurried(task_ids):
+                    if task_id not in asked:
+                        asked[task_id] = None
+                        self._join(task_id, waiter)
+                waiter.misses_one_less()
+                await waiter.all_ended
+        except TimeoutError:
+            if not scope.expired():
+                raise
         finally:
-            for task_id in watched:
-                self._leave(task_id)
+            for task_id in asked if waiter.missing else ():
+                self._leave(task_id, waiter)
+        return {
+            task_id: waiter.results.get(str(task_id)) or WaitTimeoutError(task_id, timeout or 0.0)
+            async for task_id in _unhurried(asked)
+        }
 
-    def __len__(self) -> int:
-        """How many tasks are waited for."""
-        return len(self._watches)
-
-    def _join(self, task_id: TaskId) -> asyncio.Future[TaskInfo]:
+    def _join(self, task_id: TaskId, waiter: _Waiter) -> None:
         if self._dispatcher is None or self._dispatcher.done():
             raise RuntimeError("the scheduler is not open: use it inside `async with`")
-        watch = self._watches.get(str(task_id))
+        key = str(task_id)
+        watch = self._watches.get(key)
         if watch is None:
             now = asyncio.get_running_loop().time()
-            watch = self._watches[str(task_id)] = _Watch(task_id, now)
-            self._look_in(watch, self._policy.delay(0.0, self._rng))
-        watch.waiters += 1
-        return watch.ended
+            since, kind = self._submitted.pop(key, (now, ""))
+            watch = self._watches[key] = _Watch(task_id, since, kind)
+            self._look_at(watch, max(now, since + self._policy.delay(kind, 0.0, self._rng)))
+        if waiter not in watch.waiters:
+            watch.waiters.append(waiter)
+            waiter.missing += 1
 
-    def _leave(self, task_id: TaskId) -> None:
-        watch = self._watches[str(task_id)]
-        watch.waiters -= 1
-        if watch.waiters == 0:
-            del self._watches[str(task_id)]
-            if not watch.ended.cancel():
-                watch.ended.exception()  # seen: asyncio need not report it
+    def _leave(self, task_id: TaskId, waiter: _Waiter) -> None:
+        key = str(task_id)
+        watch = self._watches.get(key)
+        if watch is None or waiter not in watch.waiters:
+            return
+        watch.waiters.remove(waiter)
+        if not watch.waiters:
+            del self._watches[key]
+            self._remember(key, watch.since, watch.kind)
+            if self._learner is not None:
+                self._learner.left(watch.kind, watch.after)
 
-    def _look_in(self, watch: _Watch, seconds: float) -> None:
-        due = asyncio.get_running_loop().time() + seconds
-        heapq.heappush(self._queue, (due, next(self._order), watch))
-        if self._queue[0][2] is watch:
-            self._earlier.set()
+    def _remember(self, key: str, since: float, kind: str) -> None:
+        self._submitted[key] = (since, kind)
+        if len(self._submitted) > _REMEMBERED:
+            del self._submitted[next(iter(self._submitted))]
+
+    def _settle(self, watch: _Watch, result: TaskInfo | PhotoAnimerError) -> None:
+        key = str(watch.task_id)
+        del self._watches[key]
+        waiters, watch.waiters = watch.waiters, []
+        for waiter in waiters:
+            waiter.is_told(key, result)
+
+    # --- when to look ---
+
+    def _look_at(self, watch: _Watch, due: float) -> None:
+        watch.due = due
+        if due < watch.listed:
+            first = self._agenda.next_due()
+            self._agenda.add(watch, due, asyncio.get_running_loop().time())
+            watch.listed = due
+            if first is None or due < first:
+                self._earlier.set()
+
+    def _collect_due(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for watch in self._agenda.take_due(now):
+            if watch.listed <= now:
+                watch.listed = _NEVER
+            if not watch.waiters or watch.due == _NEVER:
+                continue
+            if watch.due > now:
+                self._look_at(watch, watch.due)
+            else:
+                watch.due = _NEVER
+                watch.has_turn = True
+                self._turns.add(watch)
+
+    def _chance(self, watch: _Watch) -> float:
+        if self._learner is None:
+            return 0.0
+        age = asyncio.get_running_loop().time() - watch.since
+        return self._learner.chance(watch.kind, watch.after, age)
+
+    def _replan(self, kind: str) -> None:
+        self._kinds_to_replan.add(kind)
+        if self._replanning is None or self._replanning.done():
+            self._replanning = self._tasks.create_task(self._replan_some_at_a_time())
+
+    async def _replan_some_at_a_time(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._kinds_to_replan:
+            kinds, self._kinds_to_replan = self._kinds_to_replan, set()
+            async for watch in _unhurried(list(self._watches.values())):
+                if watch.kind in kinds and watch.due != _NEVER and not watch.failures:
+                    now = loop.time()
+                    wait = self._policy.delay(watch.kind, watch.after, self._rng)
+                    soon = now + _SPREAD * self._rng.random() * (now - watch.since)
+                    self._look_at(watch, max(watch.since + watch.after + wait, soon))
+
+    # --- looking ---
 
     async def _dispatch(self) -> None:
         try:
-            async with asyncio.TaskGroup() as polls:
+            async with asyncio.TaskGroup() as self._tasks:
                 while True:
+                    await self._some_due()
                     await self._slots.acquire()
-                    watch = await self._next_due()
-                    polls.create_task(self._poll(watch))
+                    await self._pace.turn()
+                    self._collect_due()
+                    watch = self._turns.take(self._chance, self._rng)
+                    if watch.has_turn and watch.waiters:
+                        watch.has_turn = False
+                        self._tasks.create_task(self._poll(watch))
+                    else:
+                        self._slots.release()
         except BaseException as error:
             self._stop_waiters(error)
             raise
 
-    def _stop_waiters(self, error: BaseException) -> None:
-        closed = isinstance(error, asyncio.CancelledError)
-        why = "the client was closed" if closed else f"of a fault ({error!r})"
-        for watch in self._watches.values():
-            if not watch.ended.done():
-                watch.ended.set_exception(
-                    PhotoAnimerError(
-                        f"polling stopped because {why}; task {watch.task_id} goes on at the "
-                        "service: wait for it again by its id"
-                    )
-                )
-
-    async def _next_due(self) -> _Watch:
+    async def _some_due(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self._earlier.clear()
-            while self._queue and self._queue[0][2].ended.done():
-                heapq.heappop(self._queue)
-            wait = self._queue[0][0] - loop.time() if self._queue else None
-            if wait is not None and wait <= 0:
-                return heapq.heappop(self._queue)[2]
-            timer = None if wait is None else loop.call_later(wait, self._earlier.set)
+            self._collect_due()
+            if self._turns:
+                return
+            first = self._agenda.next_due()
+            timer = None if first is None else loop.call_at(first, self._earlier.set)
             try:
                 await self._earlier.wait()
             finally:
                 if timer is not None:
                     timer.cancel()
 
+    def _stop_waiters(self, error: BaseException) -> None:
+        closed = isinstance(error, asyncio.CancelledError)
+        why = "the client was closed" if closed else f"of a fault ({error!r})"
+        for watch in list(self._watches.values()):
+            self._settle(
+                watch,
+                PhotoAnimerError(
+                    f"polling stopped because {why}; task {watch.task_id} goes on at the "
+                    "service: wait for it again by its id"
+                ),
+            )
+
     async def _poll(self, watch: _Watch) -> None:
+        watch.again = False
+        asked = asyncio.get_running_loop().time()
         try:
             info = await self._get_task_info(watch.task_id)
         except PhotoAnimerError as error:
-            self._failed(watch, error)
+            if watch.waiters:
+                self._failed(watch, error)
         else:
-            self._seen(watch, info)
+            if watch.waiters:
+                self._seen(watch, info, asked)
         finally:
             self._slots.release()
 
-    def _seen(self, watch: _Watch, info: TaskInfo) -> None:
+    def _seen(self, watch: _Watch, info: TaskInfo, asked: float) -> None:
         watch.failures = 0
-        if watch.ended.done():
-            return
+        now = asyncio.get_running_loop().time()
+        kind, after = watch.kind, watch.after
         if info.ended:
-            watch.ended.set_result(info)
+            self._settle(watch, info)
+            changed = self._learner and self._learner.ended(kind, after, now - watch.since)
         else:
-            age = asyncio.get_running_loop().time() - watch.since
-            self._look_in(watch, self._policy.delay(age, self._rng))
+            watch.after = asked - watch.since
+            changed = self._learner and self._learner.pending(kind, after, watch.after)
+            wait = 0.0 if watch.again else self._policy.delay(kind, watch.after, self._rng)
+            self._look_at(watch, now + wait)
+        if changed:
+            self._replan(kind)
 
     def _failed(self, watch: _Watch, error: PhotoAnimerError) -> None:
         watch.failures += 1
-        if watch.ended.done():
-            return
         passing = verdict(Operation.GET_TASK_INFO, error) is Verdict.TRY_AGAIN
         if passing and watch.failures < self._retry.tries:
-            self._look_in(watch, self._retry.wait(watch.failures, error, self._rng))
+            now = asyncio.get_running_loop().time()
+            wait = self._retry.wait(watch.failures, error, self._rng)
+            self._look_at(watch, now + wait)
         else:
-            watch.ended.set_exception(error)
+            if self._learner is not None:
+                self._learner.left(watch.kind, watch.after)
+            self._settle(watch, error)
 
 
-def _result(
-    task_id: TaskId, ended: asyncio.Future[TaskInfo], timeout: float
-) -> TaskInfo | PhotoAnimerError:
-    if not ended.done():
-        return WaitTimeoutError(task_id, timeout)
-    error = ended.exception()
-    if error is None:
-        return ended.result()
-    if isinstance(error, PhotoAnimerError):
-        return error
-    raise error
+async def _unhurried(items: Iterable[_T]) -> AsyncIterator[_T]:
+    """The items; the loop gets its turn after every few of them."""
+    for count, item in enumerate(items, 1):
+        yield item
+        if count % _AT_A_TIME == 0:
+            await asyncio.sleep(0)

@@ -9,9 +9,10 @@ is not, except where the connection was never made.
 import time
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote, urlencode
 
 import aiohttp
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientTimeout
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientTimeout, hdrs
 from attrs import frozen
 from yarl import URL
 
@@ -81,9 +82,7 @@ class Transport:
         self._base_url = credentials.base_url.rstrip("/")
         self._given = session
         self._session = session
-        self._timeout = ClientTimeout(
-            total=timeout, sock_connect=min(timeout, _CONNECT_SECONDS), sock_read=timeout
-        )
+        self._timeout = ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_SECONDS))
 
     async def __aenter__(self) -> Self:
         if self._given is None:
@@ -115,6 +114,12 @@ class Transport:
             raise RuntimeError("the client is not open: use it inside `async with`")
         return self._session
 
+    def _url(self, request: Request) -> URL:
+        # Encoded here, since aiohttp's `params` cost more time than the rest of the request's
+        # preparation. Nothing is safe, so that whatever is in a value arrives as it is.
+        query = urlencode(request.params, quote_via=quote, safe="")
+        return URL(f"{self._base_url}{request.path}{'?' if query else ''}{query}", encoded=True)
+
     async def send(self, request: Request) -> Answer:
         """Makes one request. A submit reaches the service at most once.
 
@@ -126,8 +131,7 @@ class Transport:
         operation = request.operation
         try:
             async with self.session.get(
-                URL(self._base_url + request.path, encoded=True),
-                params=request.params,
+                self._url(request),
                 headers={"APIKEY": self._credentials.api_key},
                 allow_redirects=False,
                 raise_for_status=False,
@@ -160,6 +164,8 @@ def _has_host(url: str) -> bool:
 
 
 async def _read(response: ClientResponse, operation: Operation) -> bytes:
+    if 0 <= (response.content_length or -1) <= _LARGEST_ANSWER and not _is_compressed(response):
+        return await response.read()
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
@@ -169,6 +175,10 @@ async def _read(response: ClientResponse, operation: Operation) -> bytes:
                 http_status=response.status,
             )
     return bytes(body)
+
+
+def _is_compressed(response: ClientResponse) -> bool:
+    return hdrs.CONTENT_ENCODING in response.headers
 
 
 def _reason(error: BaseException) -> str:

@@ -43,9 +43,39 @@ earlier demo in the same folder are replaced.""",
         f"""Bring photos to life: URLs, files and folders.
 
 Each photo gives a video that is named after it; no file is overwritten. A photo that fails
-holds up no other; at the end it is told which did, and why. Ctrl-C stops, and tells which
-tasks have been paid for.
+holds up no other; at the end it is told which did, and why.
+
+What was paid for is kept in a journal beside the results. After Ctrl-C, a crash, or a balance
+that was used up, the same command goes on where it was, and so does `photoanimer resume`:
+nothing is paid for twice. Ctrl-C lets submits under way get their answers; a second one leaves
+at once.
 {_EXIT_STATUS}""",
+    ),
+    _Command(
+        "resume",
+        "JOURNAL ",
+        f"""Go on with a batch that was stopped or killed.
+
+What was not submitted is submitted, what was submitted is waited for, and what was not saved
+is downloaded. What failed is not paid for again unless --retry-failed is given. Photos that
+may have been charged are listed, and submitted again only within the video seconds of
+--resubmit-ambiguous; those that the service is known to have accepted never are.
+{_EXIT_STATUS}""",
+    ),
+    _Command(
+        "status",
+        "JOURNAL ",
+        """Show how far a batch is, what it has cost, and what is unclear.
+
+It can be looked at while the batch runs.""",
+    ),
+    _Command(
+        "estimate",
+        "PHOTO... ",
+        """Show what animating photos will cost; nothing is sent.
+
+A video costs 3.13, 7.13, 2.13, 6.75, 4.38 or 3.75 video seconds with template 0 to 5. What a
+voice costs is not documented: its length is assumed.""",
     ),
     _Command(
         "wait",

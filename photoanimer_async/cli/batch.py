@@ -1,8 +1,7 @@
 """A batch with somebody watching."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from pathlib import Path
 
 from rich.console import Console
 
@@ -12,67 +11,74 @@ from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.core.lifecycle import State
 from photoanimer_async.errors import (
     AuthenticationError,
+    BudgetExceededError,
     InsufficientCreditsError,
     InvalidPhotoError,
+    NotSubmittedError,
+    PhotoAnimerError,
 )
 from photoanimer_async.models import AnimationRequest, Outcome
-from photoanimer_async.progress import ProgressEvent
+from photoanimer_async.progress import ProgressEvent, ProgressHook
 from photoanimer_async.redaction import shown_photo
+
+Begin = Callable[[PhotoAnimerClient, ProgressHook], AsyncGenerator[Outcome]]
+"""Begins a batch with a client; the hook is told of every step."""
+
+_ENDS_ALL = (AuthenticationError, BudgetExceededError, InsufficientCreditsError)
 
 
 class WatchedBatch:
     """Animates photos and shows how it goes.
 
-    Once the service refuses the key, or the balance is used up, no more photos are begun.
-
     Args:
         console: where to show it.
-        requests: the photos.
+        begin: what to watch.
+        total: how many photos there are, without those that are refused.
         refused: what was named as a photo and is none.
-        out: folder for the results.
+        requests: the photos, where they have names of their own.
     """
 
     def __init__(
         self,
         console: Console,
-        requests: Sequence[AnimationRequest],
+        begin: Begin,
+        total: int,
         *,
         refused: Sequence[InvalidPhotoError] = (),
-        out: Path,
+        requests: Sequence[AnimationRequest] = (),
     ) -> None:
-        self.ledger = Ledger(total=len(requests) + len(refused))
+        self.ledger = Ledger(total=total + len(refused))
         self.outcomes: list[Outcome] = []
+        self.stopped_by: PhotoAnimerError | None = None
         self._console = console
-        self._requests = requests
+        self._begin = begin
         self._refused = refused
-        self._out = out
-        self._exhausted = False
+        self._requests = requests
+        self._begun: set[int] = set()
 
     async def run(self, client: PhotoAnimerClient) -> None:
         """Runs it to its end; the ledger then tells what became of each photo."""
         with progress_view(self._console, self.ledger) as view:
             for error in self._refused:
                 self._end(view, None, Ending(error.photo, error=error))
-            batch = client.animate_many(
-                self._feed(),
-                save_to=self._out,
-                on_progress=lambda event: self._progress(view, event),
-            )
-            async with aclosing(batch) as outcomes:
-                async for outcome in outcomes:
-                    self.outcomes.append(outcome)
-                    self._end(view, outcome.index, _ending(outcome))
-                    if isinstance(outcome.error, AuthenticationError | InsufficientCreditsError):
-                        self._exhausted = True
+            batch = self._begin(client, lambda event: self._progress(view, event))
+            try:
+                async with aclosing(batch) as outcomes:
+                    async for outcome in outcomes:
+                        self._take(view, outcome)
+            except _ENDS_ALL as error:
+                self.stopped_by = error
 
-    def _feed(self) -> Iterator[AnimationRequest]:
-        for request in self._requests:
-            if self._exhausted:
-                return
-            yield request
+    def _take(self, view: ProgressView, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        if not isinstance(outcome.error, (NotSubmittedError, *_ENDS_ALL)):
+            self._end(view, outcome.index, self._ending(outcome))
 
     def _progress(self, view: ProgressView, event: ProgressEvent) -> None:
-        name = _name(self._requests[event.index])
+        if event.state in {State.SUBMITTING, State.SUBMITTED, State.FINISHED}:
+            self._begun.add(event.index)
+        name = self._requests[event.index].name if self._requests else None
+        name = name or shown_photo(event.photo)
         match event.state:
             case State.SUBMITTING:
                 self.ledger.submitting(event.index, name)
@@ -84,13 +90,11 @@ class WatchedBatch:
         self.ledger.ended(index, ending)
         view.ended(ending)
 
-
-def _name(request: AnimationRequest) -> str:
-    return request.name or shown_photo(request.photo)
-
-
-def _ending(outcome: Outcome) -> Ending:
-    name = _name(outcome.request)
-    if outcome.animation is None:
-        return Ending(name, outcome.task_id, error=outcome.error)
-    return Ending(name, outcome.task_id, outcome.animation.path, outcome.animation.seconds)
+    def _ending(self, outcome: Outcome) -> Ending:
+        name = outcome.request.name or shown_photo(outcome.photo)
+        animation = outcome.animation
+        if animation is None:
+            return Ending(name, outcome.task_id, error=outcome.error)
+        if outcome.index not in self._begun:
+            return Ending(name, outcome.task_id, animation.path, earlier=True)
+        return Ending(name, outcome.task_id, animation.path, animation.seconds)

@@ -10,13 +10,13 @@ from photoanimer_async.cli.exits import WrongUseError
 from photoanimer_async.cli.loopback import is_loopback_url
 from photoanimer_async.cli.options import API_KEY_VARIABLE, BASE_URL_VARIABLE
 from photoanimer_async.client import PhotoAnimerClient
-from photoanimer_async.core.polling import GrowingInterval, PollPolicy
+from photoanimer_async.core.polling import AdaptivePolling, PollPolicy
 from photoanimer_async.service import LocalService, ServiceSettings, SetupError
 
 
 def _look_often() -> PollPolicy:
     """For a service on this machine, which is quick, and costs nothing to ask."""
-    return GrowingInterval(first=0.5, share=0.1, shortest=0.1, longest=1.0)
+    return AdaptivePolling(cost=0.05, longest=1.0)
 
 
 def account_client(

@@ -45,7 +45,12 @@ async def _demo(console: Output, out: Path) -> ExitStatus:
         console.print(
             f"Animating {len(PORTRAITS)} portraits with {len(Template)} templates, on this machine:"
         )
-        batch = WatchedBatch(console, requests, out=out)
+        batch = WatchedBatch(
+            console,
+            lambda opened, hook: opened.animate_many(requests, save_to=out, on_progress=hook),
+            len(requests),
+            requests=requests,
+        )
         try:
             await batch.run(client)
         except asyncio.CancelledError:

@@ -33,6 +33,7 @@ class Ending:
         path: where the result is.
         seconds: from the submit to the end of the task.
         error: why there is no result.
+        earlier: whether an earlier run has saved it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Ending:
     path: Path | None = None
     seconds: float | None = None
     error: PhotoAnimerError | None = None
+    earlier: bool = False
 
     @property
     def fate(self) -> Fate:

@@ -67,8 +67,56 @@ Local: TypeAlias = Annotated[
     ),
 ]
 
+MaxSeconds: TypeAlias = Annotated[
+    float | None,
+    Parameter(
+        name="--max-seconds",
+        validator=Number(gte=0),
+        help="Video seconds that may be spent, at most; those that earlier runs of the journal "
+        "have spent count.",
+    ),
+]
+RetryFailed: TypeAlias = Annotated[
+    bool,
+    Parameter(
+        name="--retry-failed",
+        negative="",
+        show_default=False,
+        help="Pay once more for what failed in an earlier run.",
+    ),
+]
+ResubmitAmbiguous: TypeAlias = Annotated[
+    float,
+    Parameter(
+        name="--resubmit-ambiguous",
+        validator=Number(gte=0),
+        show_default=False,
+        help="Video seconds that may be spent on photos that may have been charged already.",
+    ),
+]
+Yes: TypeAlias = Annotated[
+    bool,
+    Parameter(
+        name="--yes", negative="", show_default=False, help="Do not ask about what it will cost."
+    ),
+]
+VoiceUrl: TypeAlias = Annotated[
+    str | None,
+    Parameter(name="--voice-url", help="URL of a sound for the mouths to follow; template 0 only."),
+]
+VoiceSeconds: TypeAlias = Annotated[
+    float | None,
+    Parameter(name="--voice-seconds", help="How long that sound is, for reckoning what it costs."),
+]
+
 OUT = Path("animated")
+JOURNAL_NAME = "photoanimer.journal"
 CONCURRENCY = 64
+
+
+def resume_options(journal: Path, base_url: str | None) -> Sequence[str]:
+    """What `photoanimer resume` needs to go on where a command with these options stopped."""
+    return [str(journal)] if base_url is None else [str(journal), "--base-url", shown_url(base_url)]
 
 
 def wait_options(out: Path, base_url: str | None, *, gif: bool) -> Sequence[str]:

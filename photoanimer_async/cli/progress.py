@@ -130,6 +130,8 @@ class PlainView:
     def ended(self, ending: Ending) -> None:
         """Tells what became of the photo, and how many have ended."""
         match ending.fate:
+            case Fate.SAVED if ending.earlier:
+                line = f"there      {ending.name} -> {printable(str(ending.path))}"
             case Fate.SAVED:
                 took = "" if ending.seconds is None else f" in {shown_duration(ending.seconds)}"
                 line = f"finished   {ending.name} -> {printable(str(ending.path))}{took}"

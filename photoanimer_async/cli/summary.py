@@ -12,6 +12,7 @@ from rich.text import Text
 from photoanimer_async.cli.exits import ExitStatus
 from photoanimer_async.cli.ledger import Ending, Fate, Ledger, UnderWay
 from photoanimer_async.cli.output import shown_duration
+from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.redaction import printable
 
 _FEW = 10
@@ -30,6 +31,8 @@ def print_summary(
     seconds: float,
     *,
     wait_options: Sequence[str] | None,
+    resume_options: Sequence[str] | None = None,
+    stopped_by: PhotoAnimerError | None = None,
 ) -> None:
     """What was saved, then what was not, each kind with what it means.
 
@@ -40,6 +43,8 @@ def print_summary(
         seconds: how long it took.
         wait_options: what `photoanimer wait` needs besides the tasks' ids; `None` where the
             tasks end with this command.
+        resume_options: what `photoanimer resume` needs, where there is a journal.
+        stopped_by: why not all were tried.
     """
     _saved(console, ledger, out, seconds)
     if failed := ledger.with_fate(Fate.FAILED):
@@ -48,16 +53,24 @@ def print_summary(
     if uncollected := ledger.with_fate(Fate.UNCOLLECTED):
         console.print(Text(f"\n{len(uncollected)} accepted, but not saved:", "bold red"))
         _by_reason(console, uncollected)
-        _how_to_collect(console, uncollected, wait_options)
+        if resume_options is None:
+            _how_to_collect(console, uncollected, wait_options)
     if unclear := ledger.with_fate(Fate.UNCLEAR):
         _unclear(console, [ending.name for ending in unclear])
         _by_reason(console, unclear)
     if ledger.remaining:
-        console.print(Text(f"\n{ledger.remaining} not tried", "bold red"))
+        why = "" if stopped_by is None else f": {stopped_by}"
+        console.print(Text(f"\n{ledger.remaining} not tried{why}", "bold red"))
+    if resume_options is not None and (uncollected or ledger.remaining):
+        _how_to_resume(console, resume_options)
 
 
 def print_interruption(
-    console: Console, ledger: Ledger, *, wait_options: Sequence[str] | None
+    console: Console,
+    ledger: Ledger,
+    *,
+    wait_options: Sequence[str] | None,
+    resume_options: Sequence[str] | None = None,
 ) -> None:
     """What is left behind by a batch that was stopped: whatever has been paid for.
 
@@ -66,6 +79,7 @@ def print_interruption(
         ledger: what has become of each photo so far.
         wait_options: what `photoanimer wait` needs besides the tasks' ids; `None` where the
             tasks end with this command.
+        resume_options: what `photoanimer resume` needs, where there is a journal.
     """
     saved, failed = ledger.count(Fate.SAVED), ledger.count(Fate.FAILED)
     console.print(Text(f"Stopped: {saved} of {ledger.total} saved, {failed} failed.", "bold"))
@@ -78,21 +92,26 @@ def print_interruption(
             Text(f"\n{len(left)} submitted, and paid for; they go on at the service:", "bold")
         )
         _lines(console, [_with_task(photo) for photo in left])
-        _how_to_collect(console, left, wait_options)
+        if resume_options is None:
+            _how_to_collect(console, left, wait_options)
     in_doubt = [photo.name for photo in ledger.under_way if photo.task_id is None]
     in_doubt += [ending.name for ending in ledger.with_fate(Fate.UNCLEAR)]
     if in_doubt:
         _unclear(console, in_doubt)
         _lines(console, in_doubt)
+    if resume_options is not None and (left or ledger.remaining):
+        _how_to_resume(console, resume_options)
 
 
 def _saved(console: Console, ledger: Ledger, out: Path, seconds: float) -> None:
     saved = ledger.with_fate(Fate.SAVED)
+    earlier = sum(ending.earlier for ending in saved)
     console.print(
         Text.assemble(
             (f"{len(saved)} of {ledger.total} finished", "bold green" if saved else "bold"),
             f" in {shown_duration(seconds)}",
             f", saved in {printable(str(out))}" if saved else "",
+            f"; {earlier} of them were there already" if earlier else "",
         )
     )
     if len(saved) <= _FEW:
@@ -118,6 +137,12 @@ def _how_to_collect(
         command = shlex.join(["photoanimer", "wait", *task_ids, *wait_options])
         console.print("Their results can still be had:")
         console.print(Text(f"  {command}", "bold"), soft_wrap=True)
+
+
+def _how_to_resume(console: Console, resume_options: Sequence[str]) -> None:
+    command = shlex.join(["photoanimer", "resume", *resume_options])
+    console.print("\nGo on with:")
+    console.print(Text(f"  {command}", "bold"), soft_wrap=True)
 
 
 def _by_reason(console: Console, endings: Sequence[Ending]) -> None:

@@ -1,11 +1,17 @@
 """The states of one photo on its way, and the only ways between them.
 
     planned ──submit──▶ submitting ──accept──▶ submitted ──finish──▶ finished ──save──▶ saved
-       ▲                 │  │  │                   │
+       ▲                 │  │  │                 ▲ │
        └─────defer───────┘  │  └──lose──▶ ambiguous└──fail──▶ failed
                             └──refuse──▶ failed ◀──refuse── planned
 
-A pair of state and event that is not in the table is a mistake in the caller, and raises.
+    failed ──retry──▶ planned
+    ambiguous ──resubmit──▶ planned
+    ambiguous ──settle──▶ submitted
+
+The last three happen only where the user asks for them: `retry` and `resubmit`
+may pay again. A pair of state and event that is not in the table is a mistake in the caller,
+and raises.
 """
 
 from collections.abc import Mapping
@@ -43,6 +49,12 @@ class Event(StrEnum):
     """The task has status 2."""
     SAVE = "save"
     """The result is on disk."""
+    RETRY = "retry"
+    """It is to be tried once more, and may be charged once more."""
+    RESUBMIT = "resubmit"
+    """Likewise, although it may have been accepted already."""
+    SETTLE = "settle"
+    """There is proof of its task's id."""
 
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
@@ -55,6 +67,9 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.SUBMITTED, Event.FINISH): State.FINISHED,
     (State.SUBMITTED, Event.FAIL): State.FAILED,
     (State.FINISHED, Event.SAVE): State.SAVED,
+    (State.FAILED, Event.RETRY): State.PLANNED,
+    (State.AMBIGUOUS, Event.RESUBMIT): State.PLANNED,
+    (State.AMBIGUOUS, Event.SETTLE): State.SUBMITTED,
 }
 
 

@@ -40,6 +40,14 @@ class DefaultImageHost:
         async with self._local.publish(photo) as url:
             yield url
 
+    def fetches(self, url: str) -> int:
+        """As `LocalImageHost.fetches`.
+
+        Raises:
+            HostingError: the URL is not published here, or not any more.
+        """
+        return self._local.fetches(url)
+
 
 def _is_this_machine(url: str) -> bool:
     host = urlsplit(url).hostname or ""

@@ -10,13 +10,13 @@ from aiohttp import web
 from attrs import define, field
 
 from photoanimer_async import PhotoAnimerClient
-from photoanimer_async.core.polling import GrowingInterval
+from photoanimer_async.core.polling import FixedInterval
 from photoanimer_async.core.retry import RetryPolicy
 
 KEY = "key-1f2e3d4c"
 API = "/api/v1"
 QUICK_RETRY = RetryPolicy(tries=3, first_wait=0.001, longest_wait=0.002)
-QUICK_POLL = GrowingInterval(first=0.001, shortest=0.001, longest=0.002)
+QUICK_POLL = FixedInterval(0.001)
 
 Reply = Callable[[web.Request], web.StreamResponse | Awaitable[web.StreamResponse]]
 
@@ -44,6 +44,7 @@ class StubService:
     submit_script: list[Reply] = field(factory=list)
     poll_script: dict[str, list[Reply]] = field(factory=dict)
     balance: Reply | None = None
+    finished: Reply | None = None
     next_id: int = 471367831765061
 
     @property
@@ -65,7 +66,7 @@ class StubService:
                 return self.submit_script.pop(0) if self.submit_script else self._accept
             case "getTaskInfo":
                 script = self.poll_script.get(request.query["taskId"])
-                return script.pop(0) if script else self._finished
+                return script.pop(0) if script else self.finished or self._finished
             case "mySubscription" if self.balance:
                 return self.balance
             case _:

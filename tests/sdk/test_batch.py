@@ -11,7 +11,6 @@ from photoanimer_async import (
     AmbiguousSubmitError,
     AnimationOptions,
     AnimationRequest,
-    AuthenticationError,
     InvalidPhotoError,
     InvalidRequestError,
     NotSentError,
@@ -20,6 +19,7 @@ from photoanimer_async import (
     PhotoAnimerClient,
     PhotoAnimerError,
     ProgressEvent,
+    RefusedRequestError,
     State,
     TaskFailedError,
     WaitTimeoutError,
@@ -80,7 +80,7 @@ async def test_one_that_fails_touches_no_other(
     stub.submit_script = [
         lambda _: envelope(1),
         drop,
-        lambda _: envelope(code=4003),
+        lambda _: envelope(code=400),
         lambda _: envelope(4),
     ]
     stub.poll_script["1"] = [lambda _: envelope(task(1, 2))]
@@ -92,7 +92,7 @@ async def test_one_that_fails_touches_no_other(
     assert kinds == [
         TaskFailedError,
         AmbiguousSubmitError,
-        AuthenticationError,
+        RefusedRequestError,
         type(None),
         InvalidPhotoError,
     ]
@@ -209,7 +209,7 @@ async def test_an_iterable_that_raises_midway_loses_nothing(client: PhotoAnimerC
 
 async def test_progress_is_told_step_by_step(client: PhotoAnimerClient, stub: StubService) -> None:
     events: list[ProgressEvent] = []
-    stub.submit_script = [lambda _: envelope(1), lambda _: envelope(code=4001)]
+    stub.submit_script = [lambda _: envelope(1), lambda _: envelope(code=9010)]
     async for _ in client.animate_many(urls(2), in_flight=1, on_progress=events.append):
         pass
     first = [(event.state, event.task_id) for event in events if event.index == 0]

@@ -1,12 +1,16 @@
 """Bounded fan-out: with a service that is a function, and intervals of a millisecond."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
 
 import pytest
 
 from photoanimer_async import (
+    AdaptivePolling,
     AuthenticationError,
+    FixedInterval,
+    InvalidRequestError,
     NoAnswerError,
     PhotoAnimerError,
     PollScheduler,
@@ -160,3 +164,161 @@ async def test_a_fault_of_the_program_is_neither_hidden_nor_left_hanging() -> No
             with pytest.raises(PhotoAnimerError, match="bug"):
                 await scheduler.wait("a")
     assert caught.group_contains(ZeroDivisionError)
+
+
+async def test_a_hundred_thousand_tasks_are_waited_for_at_once() -> None:
+    service = FakeService()
+    tasks_before = len(asyncio.all_tasks())
+    async with PollScheduler(
+        service.get_task_info, concurrency=8, policy=FixedInterval(3600)
+    ) as scheduler:
+        waiting = asyncio.create_task(scheduler.wait_all(range(100_000), timeout=3600))
+        while len(scheduler) < 100_000:
+            await asyncio.sleep(0.001)
+        assert len(asyncio.all_tasks()) <= tasks_before + 2
+        scheduler.notify(99_999)
+        while not service.looks:
+            await asyncio.sleep(0.001)
+        assert service.looks == [99_999]
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert len(scheduler) == 0
+
+
+async def test_a_notification_brings_the_next_look_forward() -> None:
+    service = FakeService(a=[PROCESSING, FINISHED])
+    async with PollScheduler(service.get_task_info, policy=FixedInterval(3600)) as scheduler:
+        waiting = asyncio.create_task(scheduler.wait("a"))
+        for looks in (1, 2):
+            await asyncio.sleep(0.005)
+            scheduler.notify("a")
+            scheduler.notify("a")
+            while len(service.looks) < looks:
+                await asyncio.sleep(0.001)
+        assert (await waiting).status is FINISHED
+    assert service.looks == ["a", "a"]
+
+
+async def test_a_notification_during_a_look_is_not_lost() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+    statuses = [PROCESSING, FINISHED]
+
+    async def get_task_info(task_id: TaskId) -> TaskInfo:
+        status = statuses.pop(0)
+        asked.set()
+        await answer.wait()
+        return TaskInfo(task_id, status)
+
+    async with PollScheduler(get_task_info, policy=FixedInterval(3600)) as scheduler:
+        waiting = asyncio.create_task(scheduler.wait(1))
+        await asyncio.sleep(0)
+        scheduler.notify(1)
+        await asked.wait()
+        scheduler.notify(1)
+        answer.set()
+        assert (await waiting).status is FINISHED
+
+
+async def test_notifications_of_tasks_that_nobody_waits_for_do_nothing() -> None:
+    service = FakeService()
+    async with service.scheduler() as scheduler:
+        scheduler.notify("unknown")
+        assert (await scheduler.wait("a")).status is FINISHED
+        scheduler.notify("a")
+        await asyncio.sleep(0.005)
+    assert service.looks == ["a"]
+
+
+async def test_a_rate_is_kept_and_polls_are_spread_evenly() -> None:
+    loop = asyncio.get_running_loop()
+    times = []
+
+    async def get_task_info(task_id: TaskId) -> TaskInfo:
+        times.append(loop.time())
+        return TaskInfo(task_id, FINISHED)
+
+    async with PollScheduler(get_task_info, policy=QUICK_POLL, rate=500) as scheduler:
+        await scheduler.wait_all(range(30))
+    assert times[-1] - times[0] >= 29 / 500 * 0.99
+    with pytest.raises(InvalidRequestError, match="rate"):
+        PollScheduler(get_task_info, rate=0)
+
+
+async def test_under_a_rate_the_likely_ones_are_asked_first_and_none_starves() -> None:
+    class ByNumber:
+        """Tasks with a higher number are likelier to have ended."""
+
+        def delay(self, kind: str, age: float, rng: Random) -> float:
+            return 0.0
+
+        def pending(self, kind: str, after: float, age: float) -> bool:
+            return False
+
+        def ended(self, kind: str, after: float, age: float) -> bool:
+            return False
+
+        def left(self, kind: str, after: float) -> None:
+            pass
+
+        def chance(self, kind: str, after: float, age: float) -> float:
+            return float(kind)
+
+    service = FakeService(**{str(number): [FINISHED] for number in range(12)})
+    async with PollScheduler(service.get_task_info, policy=ByNumber(), rate=200) as scheduler:
+        for number in range(12):
+            scheduler.submitted(number, str(number))
+        await scheduler.wait_all(range(12))
+    places = {task_id: place for place, task_id in enumerate(service.looks)}
+    assert sorted(places) == list(range(12))
+    assert places[11] < 2
+    assert places[0] < 8
+
+
+async def test_what_was_learned_from_some_changes_the_plan_for_the_others() -> None:
+    service = FakeService(**{str(number): [FINISHED] for number in range(300)})
+    policy = AdaptivePolling(0.001, shortest=0.001, longest=600)
+    async with PollScheduler(service.get_task_info, policy=policy) as scheduler:
+        first_looks = [policy.delay("", 0.0, Random(number)) for number in range(300)]
+        assert max(first_looks) > 2
+        ended = await scheduler.wait_all(range(300), timeout=60)
+    assert all(isinstance(info, TaskInfo) for info in ended.values())
+    assert len(service.looks) == 300
+
+
+async def test_numbers_and_texts_of_one_task_are_asked_for_once() -> None:
+    service = FakeService()
+    async with service.scheduler() as scheduler:
+        ended = await scheduler.wait_all([1, "1", 1])
+    assert list(ended) == [1, "1"]
+    assert len(service.looks) == 1
+
+
+async def test_ids_may_come_from_a_generator_and_its_error_is_told() -> None:
+    def ids() -> Iterator[int]:
+        yield 1
+        raise LookupError("no more")
+
+    service = FakeService(**{"1": [PROCESSING]})
+    async with service.scheduler() as scheduler:
+        with pytest.raises(LookupError, match="no more"):
+            await scheduler.wait_all(ids())
+        assert len(scheduler) == 0
+
+
+async def test_a_task_keeps_its_age_when_it_is_waited_for_again() -> None:
+    ages: list[float] = []
+
+    class Watching:
+        def delay(self, kind: str, age: float, rng: Random) -> float:
+            ages.append(age)
+            return 0.002
+
+    service = FakeService(a=[PROCESSING])
+    async with PollScheduler(service.get_task_info, policy=Watching()) as scheduler:
+        scheduler.submitted("a", "kind")
+        for _ in range(2):
+            with pytest.raises(WaitTimeoutError):
+                await scheduler.wait("a", timeout=0.03)
+    again = ages.index(0.0, 1)
+    assert ages[again + 1] > ages[again - 1]

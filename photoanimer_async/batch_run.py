@@ -1,0 +1,194 @@
+"""Whole batches: from photos, or from what an earlier run has left in its journal."""
+
+import os
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+from attrs import field, frozen
+
+from photoanimer_async.batch import Batch, request_of, requests_of
+from photoanimer_async.core.budget import Budget
+from photoanimer_async.core.lifecycle import State
+from photoanimer_async.deduplication import Deduplicated
+from photoanimer_async.errors import InvalidPhotoError, InvalidRequestError, JournalError
+from photoanimer_async.hosting import ImageHost
+from photoanimer_async.journal import Entry, Journal
+from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Photo
+from photoanimer_async.pipeline import Pipeline, Service, Terms
+from photoanimer_async.planning import Planning
+from photoanimer_async.progress import ProgressHook
+from photoanimer_async.result_files import ResultFolder
+
+_Run = Callable[[int, AnimationRequest], Awaitable[Outcome]]
+
+Photos = Iterable[Photo | AnimationRequest] | AsyncIterable[Photo | AnimationRequest]
+
+_UNFINISHED = (
+    State.PLANNED,
+    State.SUBMITTED,
+    State.FINISHED,
+    State.FAILED,
+    State.AMBIGUOUS,
+)
+
+
+@frozen(kw_only=True)
+class BatchOptions:
+    """How a batch is run; see `PhotoAnimerClient.animate_many`.
+
+    Raises:
+        InvalidRequestError: a number that is out of range.
+    """
+
+    in_flight: int
+    save_to: str | os.PathLike[str] | None = None
+    timeout: float | None = None
+    on_progress: ProgressHook | None = None
+    max_seconds: float | None = None
+    retry_failed: bool = False
+    resubmit_ambiguous: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        if self.in_flight < 1:
+            raise InvalidRequestError(f"in_flight must be at least 1, not {self.in_flight}")
+        Budget(self.max_seconds)
+        Budget(self.resubmit_ambiguous)
+
+
+@frozen
+class BatchRunner:
+    """Runs batches for one client.
+
+    Attributes:
+        service: submits, waits and downloads.
+        host: gives local photos a URL.
+        running: the batches under way, for whoever has to close them.
+    """
+
+    service: Service
+    host: ImageHost
+    running: set["Batch[AnimationRequest] | Batch[Entry]"] = field(factory=set)
+
+    async def close(self) -> None:
+        """Ends all batches that are under way."""
+        for batch in list(self.running):
+            await batch.close()
+
+    async def run(
+        self,
+        photos: Photos,
+        options: AnimationOptions,
+        how: BatchOptions,
+        *,
+        deduplicate: bool,
+    ) -> AsyncGenerator[Outcome]:
+        """Outcomes without a journal."""
+        terms = _terms(how, None, Budget(how.max_seconds))
+        pipeline = Pipeline(self.service, self.host, terms)
+        folder = None if how.save_to is None else ResultFolder(how.save_to)
+
+        async def run_one(index: int, request: AnimationRequest) -> Outcome:
+            return await pipeline.run(index, request, folder)
+
+        run: _Run = Deduplicated(run_one) if deduplicate else run_one
+        batch = Batch(requests_of(photos, options), run, in_flight=how.in_flight, gate=terms.gate)
+        async with aclosing(self._outcomes(batch)) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
+
+    async def run_journaled(
+        self,
+        photos: Photos,
+        options: AnimationOptions,
+        how: BatchOptions,
+        path: str | os.PathLike[str],
+        *,
+        deduplicate: bool,
+    ) -> AsyncGenerator[Outcome]:
+        """Outcomes with a journal: what it knows already is not paid for again."""
+        folder = None if how.save_to is None else ResultFolder(how.save_to)
+        async with _opened(path, self.service.base_url, how) as (journal, terms):
+            pipeline = Pipeline(self.service, self.host, terms)
+            planning = Planning(journal, None if how.save_to is None else Path(how.save_to))
+            if isinstance(photos, Sequence) and not deduplicate:
+                await planning.plan_all([request_of(photo, options) for photo in photos])
+
+            async def run_one(index: int, request: AnimationRequest) -> Outcome:
+                try:
+                    entry = await planning.entry(index, request)
+                except InvalidPhotoError as error:
+                    return Outcome(index, request, error=error)
+                except JournalError as error:
+                    terms.gate.close(error)
+                    return Outcome(index, request, error=error)
+                return await pipeline.run(index, request, folder, entry)
+
+            run: _Run = Deduplicated(run_one) if deduplicate else run_one
+            batch = Batch(
+                requests_of(photos, options), run, in_flight=how.in_flight, gate=terms.gate
+            )
+            async with aclosing(self._outcomes(batch)) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
+
+    async def resume(
+        self, path: str | os.PathLike[str], how: BatchOptions
+    ) -> AsyncGenerator[Outcome]:
+        """Outcomes of all photos of a journal that are not saved."""
+        folders: dict[Path, ResultFolder] = {}
+        async with _opened(path, self.service.base_url, how) as (journal, terms):
+            pipeline = Pipeline(self.service, self.host, terms)
+
+            async def run_one(index: int, entry: Entry) -> Outcome:
+                to = entry.folder if how.save_to is None else Path(how.save_to)
+                folder = None if to is None else folders.setdefault(to, ResultFolder(to))
+                return await pipeline.run(index, entry.request, folder, entry)
+
+            batch = Batch(
+                journal.entries(*_UNFINISHED), run_one, in_flight=how.in_flight, gate=terms.gate
+            )
+            async with aclosing(self._outcomes(batch)) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
+
+    async def _outcomes(
+        self, batch: "Batch[AnimationRequest] | Batch[Entry]"
+    ) -> AsyncGenerator[Outcome]:
+        self.running.add(batch)
+        try:
+            async with aclosing(batch.outcomes()) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
+        finally:
+            self.running.discard(batch)
+
+
+@asynccontextmanager
+async def _opened(
+    path: str | os.PathLike[str], service: str, how: BatchOptions
+) -> AsyncIterator[tuple[Journal, Terms]]:
+    """An open journal; what it has cost so far counts towards the limit."""
+    async with Journal(path, service) as journal:
+        summary = await journal.summary()
+        spent = summary.spent + summary.at_risk
+        yield journal, _terms(how, journal, Budget(how.max_seconds, spent=spent))
+
+
+def _terms(how: BatchOptions, journal: Journal | None, budget: Budget) -> Terms:
+    return Terms(
+        timeout=how.timeout,
+        hook=how.on_progress,
+        journal=journal,
+        budget=budget,
+        risk=Budget(how.resubmit_ambiguous),
+        retry_failed=how.retry_failed,
+    )

@@ -1,0 +1,27 @@
+"""`photoanimer estimate`."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from photoanimer_async.cli.consent import shown_estimate
+from photoanimer_async.cli.exits import ExitStatus
+from photoanimer_async.cli.options import TemplateNumber, VoiceSeconds, VoiceUrl
+from photoanimer_async.cli.output import Output
+from photoanimer_async.cli.requests import named_photos
+from photoanimer_async.core import budget
+
+
+def estimate(
+    *photos: Annotated[str, Parameter(name="PHOTO", help="URLs, files, and folders of photos.")],
+    template: TemplateNumber = None,
+    voice_url: VoiceUrl = None,
+    voice_seconds: VoiceSeconds = None,
+) -> ExitStatus:
+    """Show what animating photos will cost; see `photoanimer estimate --help`."""
+    named = named_photos(photos, template, voice_url, voice_seconds)
+    console = Output()
+    console.print(shown_estimate(budget.estimate(named.requests)))
+    for error in named.refused:
+        console.print(f"not counted: {error}")
+    return ExitStatus.FAILED if named.refused else ExitStatus.DONE

@@ -1,0 +1,91 @@
+"""`photoanimer status`."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.text import Text
+
+from photoanimer_async.cli.exits import ExitStatus
+from photoanimer_async.cli.output import Output
+from photoanimer_async.core.lifecycle import State
+from photoanimer_async.journal import Entry, Summary, read_journal
+from photoanimer_async.models import Evidence
+from photoanimer_async.redaction import shown_photo, shown_url
+
+_MEANINGS = {
+    State.PLANNED: "not submitted yet",
+    State.SUBMITTING: "on their way to the service now, or when the process was killed",
+    State.SUBMITTED: "paid for; the service works on them",
+    State.FINISHED: "paid for and done, but not saved",
+    State.SAVED: "saved",
+    State.FAILED: "failed",
+    State.AMBIGUOUS: "may or may not have been accepted and charged",
+}
+_KNOWN = {
+    Evidence.NONE: "nothing is known of what became of it",
+    Evidence.FETCHED: "the service fetched the photo: it was accepted",
+    Evidence.NOT_FETCHED: "the service did not fetch the photo before it was withdrawn, so that "
+    "no video can come of it; it may have been charged",
+}
+
+
+def status(
+    journal: Annotated[Path, Parameter(name="JOURNAL", help="The journal of a batch.")],
+) -> ExitStatus:
+    """Show how far a batch is, and what it has cost; see `photoanimer status --help`."""
+    with read_journal(journal) as store:
+        summary = store.summary()
+        unsaved = list(store.entries([State.FINISHED, State.FAILED, State.AMBIGUOUS]))
+    console = Output()
+    _counts(console, summary)
+    for state in (State.FAILED, State.FINISHED, State.AMBIGUOUS):
+        _list(console, state, [entry for entry in unsaved if entry.state is state])
+    return ExitStatus.DONE
+
+
+def _counts(console: Output, summary: Summary) -> None:
+    for state in State:
+        count = summary.counts.get(state, 0)
+        if count:
+            console.print(f"{count:>7} {state.value:<11}{_MEANINGS[state]}")
+    console.print(f"{summary.photos:>7} in all")
+    console.print(f"\n{summary.spent:g} video seconds spent", end="")
+    if summary.at_risk:
+        console.print(f"; {summary.at_risk:g} more may have been charged", end="")
+    if summary.planned:
+        console.print(f"; {summary.planned:g} planned", end="")
+    console.print()
+
+
+def _list(console: Output, state: State, entries: Sequence[Entry]) -> None:
+    if not entries:
+        return
+    console.print(Text(f"\n{state.value}:", "bold"))
+    for line in _lines(entries):
+        console.print(Text(f"  {line}"))
+
+
+def _lines(entries: Iterable[Entry]) -> Iterable[str]:
+    for entry in entries:
+        task = "" if entry.task_id is None else f" (task {entry.task_id})"
+        yield f"{_name(entry)}{task}: {entry.error or 'not downloaded yet'}"
+        if entry.state is State.AMBIGUOUS:
+            when = "at an unknown time"
+            if entry.submitted_at is not None:
+                when = (
+                    f"{datetime.fromtimestamp(entry.submitted_at).astimezone():%Y-%m-%d %H:%M:%S}"
+                )
+            where = "" if entry.image_url is None else f" as {shown_url(entry.image_url)}"
+            yield (
+                f"  submitted {when}{where}, {entry.cost:g} video seconds; "
+                + _KNOWN[entry.evidence]
+            )
+
+
+def _name(entry: Entry) -> str:
+    if entry.has_photo:
+        return shown_photo(entry.request.photo)
+    return entry.request.name or f"photo {entry.id}"

@@ -1,0 +1,93 @@
+"""What is due when, and which first.
+
+`Agenda` keeps any number of items by the time they are due: an item costs a place in a list.
+Who wakes up for one item alone pays as much again for the waking, so items that are due at
+nearly the same time come up together: late by less than an eighth of the wait, and by 32
+milliseconds at most. `Turns` are the items that are due while there is no room for
+all of them.
+"""
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from typing import Generic, TypeVar
+
+_T = TypeVar("_T")
+
+_TICKS_A_SECOND = 1000
+_SHARE = 8
+_LATEST = 32
+_DRAWN = 16
+_FOR_THE_OLDEST = 4
+
+
+class Agenda(Generic[_T]):
+    """Items by the time at which they are due."""
+
+    def __init__(self) -> None:
+        self._ticks: list[int] = []
+        self._items: dict[int, list[_T]] = {}
+
+    def add(self, item: _T, due: float, now: float) -> None:
+        """Puts an item on the agenda; both times in seconds."""
+        late = min(max((due - now) * _TICKS_A_SECOND / _SHARE, 1.0), _LATEST)
+        together = 1 << (int(late).bit_length() - 1)
+        tick = math.ceil(due * _TICKS_A_SECOND / together) * together
+        items = self._items.get(tick)
+        if items is None:
+            self._items[tick] = [item]
+            heapq.heappush(self._ticks, tick)
+        else:
+            items.append(item)
+
+    def next_due(self) -> float | None:
+        """When the first item is due; `None` if there is none."""
+        return self._ticks[0] / _TICKS_A_SECOND if self._ticks else None
+
+    def take_due(self, now: float) -> list[_T]:
+        """Takes off what is due by now, in order."""
+        due: list[_T] = []
+        while self._ticks and self._ticks[0] <= now * _TICKS_A_SECOND:
+            due += self._items.pop(heapq.heappop(self._ticks))
+        return due
+
+
+class Turns(Generic[_T]):
+    """Items that are due, and who of them is next.
+
+    The one with the best chance is next, out of a few drawn by lot; but every fourth turn is
+    that of the one that has waited longest, so that every item's turn comes.
+    """
+
+    def __init__(self) -> None:
+        self._first: deque[_T] = deque()
+        self._items: list[_T] = []
+        self._taken = 0
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._items)
+
+    def add(self, item: _T) -> None:
+        """Lets an item wait for its turn."""
+        self._items.append(item)
+
+    def add_first(self, item: _T) -> None:
+        """Gives an item its turn before all that wait."""
+        self._first.append(item)
+
+    def take(self, chance: Callable[[_T], float], rng: Random) -> _T:
+        """Takes the next one.
+
+        Raises:
+            IndexError: there is none.
+        """
+        if self._first:
+            return self._first.popleft()
+        self._taken += 1
+        if len(self._items) <= 1 or self._taken % _FOR_THE_OLDEST == 0:
+            return self._items.pop(0)
+        places = range(len(self._items))
+        drawn = rng.sample(places, min(len(places), _DRAWN))
+        return self._items.pop(max(drawn, key=lambda place: chance(self._items[place])))

@@ -1,0 +1,174 @@
+"""How long tasks take, learned from looks alone.
+
+How it works. Nobody tells how long a task took. A look tells that the task had not ended at
+one age, a later look that it has ended by another, and tasks in flight tell only that they
+take longer than so far. So a duration is an interval, or a lower bound.
+
+Ages are divided into bins that grow by a constant factor, and what is estimated is the hazard
+of each: the chance to end in this bin for a task that has reached it. Expectation-maximisation
+does it: with the hazards so far, each interval is shared out over the bins it covers, which
+gives the expected ends in each bin and the tasks at risk there; their quotient is the next
+hazard. Two things keep a few looks from being taken for more than they are. Ends and tasks at
+risk are smoothed over neighbouring bins in each round. And each bin is held, with the weight
+of a few made-up tasks, to the hazard of the bin before it, which is drawn to that of a broad
+prior: where nothing has been seen, the tail is heavy, neither empty nor full.
+
+Old observations fade: when all together weigh more than `MEMORY`, all lose weight alike.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+
+_FIRST_EDGE = 0.05
+_RATIO = 1.05
+_LOG_RATIO = math.log(_RATIO)
+_BINS = 258
+
+EDGES: Sequence[float] = (0.0, *(_FIRST_EDGE * _RATIO**i for i in range(_BINS)))
+"""The bins' edges in seconds of age: 0, 0.05, and on by 5 % to nearly four hours."""
+
+MEMORY = 400.0
+"""The weight of all observations together; what goes beyond makes the old ones fade."""
+
+_ROUNDS = 6
+_MEDIAN = 10.0
+_WEIGHT = 3.0
+_RISE = 0.3
+_FALL = 0.07
+_HIGHEST_HAZARD = 0.6
+_NEGLIGIBLE = 0.02
+_LOADED = 100.0
+_REFRESHES = 12
+
+Interval = tuple[float, float, float]
+"""Seconds at which a task had not ended, seconds by which it had, and the weight of that."""
+
+
+def position(age: float) -> float:
+    """Where an age lies among the edges: a whole number on an edge, fractions between."""
+    if age < _FIRST_EDGE:
+        return max(age, 0.0) / _FIRST_EDGE
+    return min(1.0 + math.log(age / _FIRST_EDGE) / _LOG_RATIO, float(_BINS))
+
+
+def _prior_hazard(age: float) -> float:
+    # Log-logistic: half of the tasks take less than the median, a few very much longer.
+    return 1.0 - math.exp(-_LOG_RATIO * age / (_MEDIAN + age))
+
+
+_PRIOR = [_prior_hazard(edge) for edge in EDGES[:-1]]
+
+
+class Durations:
+    """The distribution of the durations of one kind of tasks.
+
+    Attributes:
+        hazards: for each bin, the chance to end in it for a task that has reached it.
+        weight: what the observed ends weigh together.
+    """
+
+    def __init__(self) -> None:
+        self.hazards: list[float] = list(_PRIOR)
+        self.weight = 0.0
+        self._ended: dict[tuple[int, int], float] = {}
+        self._pending = [0] * (_BINS + 1)
+
+    def pending(self, after: float, age: float) -> None:
+        """A task that had not ended at `after` had not at `age` either."""
+        self.left(after)
+        self._pending[round(position(age))] += 1
+
+    def ended(self, after: float, age: float, weight: float = 1.0) -> None:
+        """A task that had not ended at `after` (0 if never looked at) had ended by `age`."""
+        self.left(after)
+        i = min(round(position(after)), _BINS - 1)
+        j = max(round(position(age)), i + 1)
+        self._ended[i, j] = self._ended.get((i, j), 0.0) + weight
+        self.weight += weight
+
+    def left(self, after: float) -> None:
+        """A task that had not ended at `after` is looked at no more."""
+        if after > 0.0:
+            i = round(position(after))
+            self._pending[i] = max(0, self._pending[i] - 1)
+
+    def pending_edges(self) -> list[int]:
+        """The edges at which tasks in flight were last seen; 0 for those never looked at."""
+        return [0, *(i for i, count in enumerate(self._pending) if count and i)]
+
+    def learn(self) -> None:
+        """Brings the hazards up to what has been seen; about a millisecond."""
+        self._fade(MEMORY)
+        for _ in range(_ROUNDS):
+            ends, reached = self._expected()
+            self.hazards = _held_to_prior(_smoothed(ends), _smoothed(reached))
+
+    def survival(self) -> list[float]:
+        """For each edge, the share of tasks that take longer."""
+        alive = 1.0
+        shares = [alive]
+        for hazard in self.hazards:
+            alive *= 1.0 - hazard
+            shares.append(alive)
+        return shares
+
+    def intervals(self) -> list[Interval]:
+        """The observed ends, to be kept."""
+        return [(EDGES[i], EDGES[j], weight) for (i, j), weight in self._ended.items()]
+
+    @classmethod
+    def of(cls, intervals: Iterable[Interval]) -> "Durations":
+        """What was learned from these; they count for less than what is yet to be seen."""
+        durations = cls()
+        for after, age, weight in intervals:
+            durations.ended(after, age, weight)
+        durations._pending = [0] * (_BINS + 1)
+        durations._fade(_LOADED)
+        for _ in range(_REFRESHES):
+            durations.learn()
+        return durations
+
+    def _fade(self, limit: float) -> None:
+        if self.weight <= limit:
+            return
+        keep = limit / self.weight
+        faded = {ages: weight * keep for ages, weight in self._ended.items()}
+        self._ended = {ages: weight for ages, weight in faded.items() if weight > _NEGLIGIBLE}
+        self.weight = math.fsum(self._ended.values())
+
+    def _expected(self) -> tuple[list[float], list[float]]:
+        """Ends in each bin and tasks that have reached it, as the hazards so far expect them."""
+        alive = self.survival()
+        steps = [0.0] * (_BINS + 1)
+        for (i, j), weight in self._ended.items():
+            level = weight / max(alive[i] - alive[j], 1e-300)
+            steps[i] += level
+            steps[j] -= level
+        levels = accumulate(steps[:-1])
+        ends = [
+            (here - there) * max(level, 0.0)
+            for here, there, level in zip(alive, alive[1:], levels, strict=False)
+        ]
+        last_seen = zip(reversed(ends), reversed(self._pending[1:]), strict=True)
+        reached = list(accumulate(end + count for end, count in last_seen))
+        reached.reverse()
+        return ends, reached
+
+
+def _held_to_prior(ends: Sequence[float], reached: Sequence[float]) -> list[float]:
+    """Ends per task that has reached the bin, with made-up tasks that follow the bin before."""
+    hazard = _PRIOR[0]
+    hazards = []
+    for end, count, prior in zip(ends, reached, _PRIOR, strict=True):
+        pull = _RISE if prior > hazard else _FALL
+        expected = hazard + pull * (prior - hazard)
+        hazard = min((end + _WEIGHT * expected) / (count + _WEIGHT), _HIGHEST_HAZARD)
+        hazards.append(hazard)
+    return hazards
+
+
+def _smoothed(values: Sequence[float]) -> list[float]:
+    before = [values[0], *values[:-1]]
+    after = [*values[1:], values[-1]]
+    return [0.25 * a + 0.5 * b + 0.25 * c for a, b, c in zip(before, values, after, strict=True)]

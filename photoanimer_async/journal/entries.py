@@ -1,0 +1,224 @@
+"""What the journal knows of one photo, and of all of them."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from photoanimer_async.core.budget import price
+from photoanimer_async.core.lifecycle import Event, State
+from photoanimer_async.models import (
+    AnimationOptions,
+    AnimationRequest,
+    Evidence,
+    Photo,
+    TaskId,
+)
+from photoanimer_async.redaction import is_url
+
+Column = str | int | float | bytes | None
+"""What SQLite stores."""
+
+
+@frozen
+class Entry:
+    """One photo of a journal.
+
+    Attributes:
+        id: its number in the journal.
+        request: what was asked for. The content of a photo that was handed in as bytes is not
+            in the journal: it is empty here, and `has_photo` is false.
+        state: where it is.
+        cost: video seconds that one submit of it costs.
+        folder: where its result goes; `None` if it is not to be downloaded.
+        task_id: its task, once it was accepted.
+        image_url: the URL that was submitted last.
+        submitted_at: when, in seconds since the epoch.
+        evidence: what is known of a submit whose answer was lost.
+        seconds: from the submit to the end of the task.
+        destination: the file that its result was to become.
+        path: the file that it did become.
+        error: why it failed, or is ambiguous.
+        has_photo: whether `request.photo` can be submitted.
+    """
+
+    id: int
+    request: AnimationRequest
+    state: State
+    cost: float
+    folder: Path | None = None
+    task_id: TaskId | None = None
+    image_url: str | None = field(default=None, repr=False)
+    submitted_at: float | None = None
+    evidence: Evidence = Evidence.NONE
+    seconds: float | None = None
+    destination: Path | None = None
+    path: Path | None = None
+    error: str | None = None
+    has_photo: bool = True
+
+
+@frozen
+class Facts:
+    """What is written down with an event; `None` leaves what was there."""
+
+    task_id: TaskId | None = None
+    image_url: str | None = None
+    submitted_at: float | None = None
+    evidence: Evidence | None = None
+    seconds: float | None = None
+    destination: Path | None = None
+    path: Path | None = None
+    error: str | None = None
+
+    def columns(self) -> dict[str, Column]:
+        """The columns that change, by name."""
+        changes: dict[str, Column] = {}
+        if self.task_id is not None:
+            changes["task_id"] = json.dumps(self.task_id)
+        if self.image_url is not None:
+            changes["image_url"] = self.image_url
+        if self.submitted_at is not None:
+            changes["submitted_at"] = self.submitted_at
+        if self.evidence is not None:
+            changes["evidence"] = self.evidence.value
+        if self.seconds is not None:
+            changes["seconds"] = self.seconds
+        if self.destination is not None:
+            changes["destination"] = os.fsencode(self.destination.absolute())
+        if self.path is not None:
+            changes["path"] = os.fsencode(self.path.absolute())
+        if self.error is not None:
+            changes["error"] = self.error
+        return changes
+
+
+NOTHING = Facts()
+
+
+@frozen
+class Record:
+    """An event of one photo, to be written down.
+
+    Attributes:
+        number: the entry.
+        state: where it is before.
+        event: what happened.
+        facts: what is known with it.
+    """
+
+    number: int
+    state: State
+    event: Event
+    facts: Facts = NOTHING
+
+
+@frozen
+class Summary:
+    """A journal in numbers.
+
+    Attributes:
+        counts: photos by state, without the states in which there is none.
+        spent: video seconds of all accepted submits.
+        at_risk: video seconds of submits that may have been accepted.
+        planned: video seconds of what has not been submitted.
+    """
+
+    counts: Mapping[State, int]
+    spent: float
+    at_risk: float
+    planned: float
+
+    @property
+    def photos(self) -> int:
+        """How many photos there are."""
+        return sum(self.counts.values())
+
+
+def key_of(digest: bytes, options: AnimationOptions) -> bytes:
+    """What makes two requests the same: the photo's digest, and how it is to be animated."""
+    how = f"{options.template:d}\0{options.output_format}\0{options.voice_url or ''}"
+    return hashlib.sha256(digest + how.encode()).digest()[:16]
+
+
+REQUEST_COLUMNS = (
+    "kind",
+    "source",
+    "name",
+    "template",
+    "output_format",
+    "voice_url",
+    "voice_seconds",
+    "cost",
+    "folder",
+)
+
+
+def columns_of(request: AnimationRequest, folder: Path | None) -> dict[str, Column]:
+    """A request as columns, in the order of `REQUEST_COLUMNS`."""
+    kind, source = _source(request.photo)
+    options = request.options
+    return {
+        "kind": kind,
+        "source": source,
+        "name": request.name,
+        "template": int(options.template),
+        "output_format": str(options.output_format),
+        "voice_url": options.voice_url,
+        "voice_seconds": options.voice_seconds,
+        "cost": price(options),
+        "folder": None if folder is None else os.fsencode(folder.absolute()),
+    }
+
+
+def entry_of(row: Mapping[str, Any]) -> Entry:
+    """A row as an entry."""
+    options = AnimationOptions(
+        template=row["template"],
+        output_format=row["output_format"],
+        voice_url=row["voice_url"],
+        voice_seconds=row["voice_seconds"],
+    )
+    photo = _photo(row["kind"], row["source"])
+    return Entry(
+        id=row["id"],
+        request=AnimationRequest(photo, options, row["name"]),
+        state=State(row["state"]),
+        cost=row["cost"],
+        folder=_path(row["folder"]),
+        task_id=None if row["task_id"] is None else json.loads(row["task_id"]),
+        image_url=row["image_url"],
+        submitted_at=row["submitted_at"],
+        evidence=Evidence(row["evidence"]),
+        seconds=row["seconds"],
+        destination=_path(row["destination"]),
+        path=_path(row["path"]),
+        error=row["error"],
+        has_photo=photo != b"",
+    )
+
+
+def _source(photo: Photo) -> tuple[str, bytes | None]:
+    if isinstance(photo, bytes):
+        return "content", None
+    if isinstance(photo, str) and is_url(photo):
+        return "url", photo.encode()
+    return "file", os.fsencode(os.path.abspath(photo))  # noqa: PTH100 - `..` goes too
+
+
+def _photo(kind: str, source: bytes | None) -> Photo:
+    match kind:
+        case "url" if source is not None:
+            return source.decode()
+        case "file" if source is not None:
+            return Path(os.fsdecode(source))
+        case _:
+            return b""
+
+
+def _path(value: bytes | None) -> Path | None:
+    return None if value is None else Path(os.fsdecode(value))

@@ -1,0 +1,142 @@
+"""The moments at which a run is killed, by name.
+
+A child process puts wrappers around the package's own functions. The wrapper at the chosen
+point counts how often it is passed, and at the given count kills the process: SIGKILL, to
+itself, in whatever thread that happens to be.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+
+from photoanimer_async import result_files
+from photoanimer_async.core.lifecycle import Event
+from photoanimer_async.core.wire import Answer, Operation, Request
+from photoanimer_async.journal.entries import Entry, Record
+from photoanimer_async.journal.store import JournalStore
+from photoanimer_async.transport import Transport
+
+_RARE = 0.3
+_WHEN = ("before", "after")
+_OFTEN = [Event.SUBMIT, Event.ACCEPT, Event.FINISH, Event.SAVE]
+_SELDOM = [Event.DEFER, Event.LOSE, Event.FAIL]
+
+POINTS: dict[str, float] = {
+    "planning": _RARE,
+    **{f"{event.value}: {when} its commit": 1.0 for event in _OFTEN for when in _WHEN},
+    **{f"{event.value}: {when} its commit": _RARE for event in _SELDOM for when in _WHEN},
+    "submit: on its way": 1.0,
+    "submit: answered": 1.0,
+    "getTaskInfo: on its way": 1.0,
+    "getTaskInfo: answered": 1.0,
+    "result: empty .part made": 1.0,
+    "result: part of it written": 1.0,
+    "result: complete, without its name": 1.0,
+    "result: with its name": 1.0,
+}
+"""Every named moment, with its share of the kills."""
+
+
+@define
+class Fuse:
+    """Kills this process when a point has been passed so many times."""
+
+    point: str
+    left: int
+
+    def passes(self, point: str) -> None:
+        if point == self.point:
+            self.left -= 1
+            if self.left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(fuse: Fuse) -> None:
+    """Puts the wrappers in place, for the rest of this process's life."""
+    _arm_journal(fuse)
+    _arm_transport(fuse)
+    _arm_files(fuse)
+
+
+def _arm_journal(fuse: Fuse) -> None:
+    record, plan, transaction = JournalStore.record_all, JournalStore.plan, JournalStore.transaction
+    written: list[Event] = []
+
+    def recorded(store: JournalStore, records: Sequence[Record]) -> None:
+        record(store, records)
+        for one in records:
+            written.append(one.event)
+            fuse.passes(f"{one.event.value}: before its commit")
+
+    def planned(store: JournalStore, *args: Any) -> Entry:
+        entry = plan(store, *args)
+        fuse.passes("planning")
+        return entry
+
+    @contextlib.contextmanager
+    def committed(store: JournalStore) -> Iterator[None]:
+        with transaction(store):
+            yield
+        for event in written:
+            fuse.passes(f"{event.value}: after its commit")
+        written.clear()
+
+    _set(JournalStore, "record_all", recorded)
+    _set(JournalStore, "plan", planned)
+    _set(JournalStore, "transaction", committed)
+
+
+def _arm_transport(fuse: Fuse) -> None:
+    send = Transport.send
+    names = {Operation.SUBMIT: "submit", Operation.GET_TASK_INFO: "getTaskInfo"}
+
+    async def sent(transport: Transport, request: Request) -> Answer:
+        name = names.get(request.operation, "")
+        sending = asyncio.ensure_future(send(transport, request))
+        if fuse.point == f"{name}: on its way":
+            await asyncio.sleep(0.001)
+            fuse.passes(f"{name}: on its way")
+        answer = await sending
+        fuse.passes(f"{name}: answered")
+        return answer
+
+    _set(Transport, "send", sent)
+
+
+def _arm_files(fuse: Fuse) -> None:
+    part = result_files.PartFile
+    create, write = part.create, part.write
+    named, sync = result_files._named, os.fsync
+
+    def created(file: result_files.PartFile) -> None:
+        create(file)
+        fuse.passes("result: empty .part made")
+
+    def written(file: result_files.PartFile, offset: int, data: bytearray) -> None:
+        write(file, offset, data[: len(data) // 2])
+        fuse.passes("result: part of it written")
+        write(file, offset, data)
+
+    def named_or_killed(file: Path, name: Path) -> bool:
+        done = named(file, name)
+        fuse.passes("result: with its name")
+        return done
+
+    def synced(descriptor: int) -> None:
+        sync(descriptor)
+        fuse.passes("result: complete, without its name")
+
+    _set(part, "create", created)
+    _set(part, "write", written)
+    _set(result_files, "_named", named_or_killed)
+    _set(os, "fsync", synced)
+
+
+def _set(owner: object, name: str, function: Callable[..., object]) -> None:
+    setattr(owner, name, function)

@@ -1,0 +1,76 @@
+"""What is due when, and whose turn is next."""
+
+from itertools import pairwise
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from photoanimer_async.core.agenda import Agenda, Turns
+
+times = st.lists(st.floats(0, 1000), max_size=50)
+
+
+@given(times, st.floats(0, 1000))
+def test_what_is_due_is_taken_in_order_and_the_rest_is_left(dues: list[float], now: float) -> None:
+    agenda: Agenda[float] = Agenda()
+    for due in dues:
+        agenda.add(due, due, 0.0)
+    taken = agenda.take_due(now)
+    assert all(due <= now for due in taken)
+    for one, next_one in pairwise(taken):
+        assert one <= next_one + 0.033
+    rest = agenda.take_due(2000.0)
+    assert sorted(taken + rest) == sorted(dues)
+    assert all(due + 0.033 > now for due in rest)
+    assert agenda.next_due() is None
+
+
+@given(times.filter(bool))
+def test_the_first_due_is_known(dues: list[float]) -> None:
+    agenda: Agenda[float] = Agenda()
+    for due in dues:
+        agenda.add(due, due, 0.0)
+    first = agenda.next_due()
+    assert first is not None
+    assert 0 <= first - min(dues) <= min(min(dues) / 8 + 0.0011, 0.033)
+
+
+def test_the_best_chance_comes_first() -> None:
+    turns: Turns[float] = Turns()
+    for chance in (0.1, 0.9, 0.5):
+        turns.add(chance)
+    assert [turns.take(lambda chance: chance, Random(1)) for _ in range(3)] == [0.9, 0.5, 0.1]
+
+
+def test_who_is_put_first_is_first() -> None:
+    turns: Turns[float] = Turns()
+    turns.add(0.9)
+    turns.add_first(0.1)
+    assert len(turns) == 2
+    assert turns.take(lambda chance: chance, Random(1)) == 0.1
+    assert turns.take(lambda chance: chance, Random(1)) == 0.9
+
+
+def test_of_many_the_likely_ones_are_preferred() -> None:
+    turns: Turns[float] = Turns()
+    rng = Random(5)
+    for _ in range(1000):
+        turns.add(rng.random())
+    taken = [turns.take(lambda chance: chance, rng) for _ in range(200)]
+    assert sum(taken) / len(taken) > 0.75
+
+
+def test_none_starves() -> None:
+    turns: Turns[tuple[int, float]] = Turns()
+    rng = Random(5)
+    hopeless = (-1, 0.0)
+    turns.add(hopeless)
+    for number in range(50):
+        turns.add((number, 0.5))
+    for number in range(50, 1000):
+        taken = turns.take(lambda item: item[1], rng)
+        if taken is hopeless:
+            break
+        turns.add((number, 0.9))
+    assert taken is hopeless
