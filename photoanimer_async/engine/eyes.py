@@ -38,7 +38,7 @@ _MEET = 0.93
 _SQUINT = 0.24
 """Part of the eye's opening that the lower lid covers at a full squint."""
 
-_FINE = 80
+_FINE = 48
 """Samples across an eye above which every other pixel is enough, and so on."""
 
 

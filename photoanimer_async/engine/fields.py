@@ -33,12 +33,14 @@ class MouthShape:
 
     Attributes:
         centre, half_width: Of the line between the corners, in u.
+        inner_half_width: As far as the lips can part from its middle, in u.
         chin: Distance from that line down to the chin, in u.
         corners: Left and right, shape (2, 2).
     """
 
     centre: Array
     half_width: float
+    inner_half_width: float
     chin: float
     corners: Array
     _lips: Mapping[Lip, Array]
@@ -53,8 +55,9 @@ class MouthShape:
             Lip.LOWER: local[list(lm.LIPS_INNER_LOWER), :2],
         }
         half_width = max(float(corners[1, 0] - corners[0, 0]) / 2, 0.15)
+        inner = np.abs(lips[Lip.UPPER][[0, -1], 0] - centre[0]).mean()
         chin = max(float(local[lm.CHIN, 1] - centre[1]), 0.25)
-        return cls(centre, half_width, chin, corners, lips)
+        return cls(centre, half_width, min(float(inner), half_width), chin, corners, lips)
 
     def along(self, x: Array) -> Array:
         """Signed distance from the middle of the mouth, in u."""
@@ -62,9 +65,22 @@ class MouthShape:
 
     def below(self, x: Array, y: Array, lip: Lip) -> Array:
         """How far below the edge of a lip points lie, in u; the edge goes on level outside."""
+        return y - self._edge(x, lip)
+
+    def gap(self, x: Array) -> Array:
+        """Between the edges of the lips, in u."""
+        return np.maximum(self._edge(x, Lip.LOWER) - self._edge(x, Lip.UPPER), 0)
+
+    def bend(self, x: Array) -> Array:
+        """How far the line between the lips lies below its middle, in u."""
+        middle = self.centre[:1]
+        upper, lower = (self._edge(x, lip) - self._edge(middle, lip) for lip in Lip)
+        return (upper + lower) / 2
+
+    def _edge(self, x: Array, lip: Lip) -> Array:
         edge = self._lips[lip]
         order = np.argsort(edge[:, 0], kind="stable")
-        return np.asarray(y - np.interp(x, edge[order, 0], edge[order, 1]))
+        return np.asarray(np.interp(x, edge[order, 0], edge[order, 1]))
 
 
 @frozen(eq=False)
@@ -119,7 +135,9 @@ def _jaw_open(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
     a = np.abs(across) / mouth.half_width
     corner = 0.16 * _decay(a - 1, 0.6)
     if lip is Lip.LOWER:
-        arch = np.clip(1 - np.minimum(a, 1) ** 2.2, 0, 1) ** 0.9
+        # The lips part between the inner corners only, at an acute angle.
+        inner = np.minimum(np.abs(across) / mouth.inner_half_width, 1)
+        arch = (1 - inner**2) ** 0.75
         lip_profile = np.where(a < 1, 0.16 + 0.84 * arch, corner)
         jaw_profile = np.exp(-0.5 * (a / 2.05) ** 4)
         towards_chin = smoothstep(v / (0.55 * mouth.chin))
@@ -152,12 +170,20 @@ def _lower_down(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
 
 
 def _pucker(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
-    """The corners come together, the lips swell and come forward."""
+    """The corners come together, the lips swell and come forward; a smile is undone."""
     mouth = face.mouth
     across, v = mouth.along(x), mouth.below(x, y, lip)
     reach = np.exp(-0.5 * (across / (1.25 * mouth.half_width)) ** 4) * _decay(v, 0.20)
-    swell = 0.035 * _lip_arch(mouth, x) * v * _decay(v, 0.09) / 0.06
-    return _vector(-across * reach * 0.36, swell, -0.12 * reach)
+    swell = 0.050 * _lip_arch(mouth, x) * v * _decay(v, 0.09) / 0.06
+    level = -0.8 * mouth.bend(x) * reach
+    return _vector(-across * reach * 0.40, swell + level, -0.12 * reach)
+
+
+def _close(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
+    """Lips that are apart in the photo meet, and a little more, for landmarks are not exact."""
+    towards_other = 1 if lip is Lip.UPPER else -1
+    v = face.mouth.below(x, y, lip)
+    return _vector(y=0.72 * towards_other * face.mouth.gap(x) * _decay(v, 0.14))
 
 
 def _sneer(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001 - a field's signature
@@ -252,6 +278,7 @@ FIELDS: Mapping[str, FieldFunction] = {
     "mouthUpperUp": _upper_up,
     "mouthLowerDown": _lower_down,
     "mouthPucker": _pucker,
+    "mouthClose": _close,
     "noseSneer": _sneer,
     "mouthSmileLeft": _smile(0),
     "mouthSmileRight": _smile(1),

@@ -47,6 +47,9 @@ _BORDER = 0.06
 _INNER_RING, _OUTER_RING = 1.12, 1.68
 """Multiples of the ellipse on which the depth is 0."""
 
+_RELIEF = 1.25
+"""Deepening of the mesh's depth: without it, turns come out a quarter short."""
+
 _SPINE = 0.22
 """How far behind the plane of the ears the axis of the turn lies, in u."""
 
@@ -192,7 +195,7 @@ def _depth(landmarks: Array, frame: FaceFrame, ellipse: HeadEllipse, nodes: Fiel
     depth[near] = _spline(known, height, nodes[near].astype(np.float64) / frame.unit)
     fade = 1 - smoothstep((ellipse.radius(nodes) - 1) / 0.5)
     smooth = cv2.GaussianBlur((np.maximum(depth, 0) * fade).astype(np.float32), (0, 0), 0.8)
-    return np.asarray(smooth * frame.unit, np.float64)
+    return np.asarray(smooth * _RELIEF * frame.unit, np.float64)
 
 
 def _spline(known: Array, values: Array, points: Array) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from photoanimer_async.engine.lips import Lips, MouthAxes
+from photoanimer_async.engine.lips import LipEdges, Lips, MouthAxes
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, Field, resample, smoothstep
 
@@ -74,9 +74,16 @@ class OwnInside:
         return cls(rest, split, axes, box, masks)
 
     def parts(
-        self, picture: Picture, lips: Lips, x: Floats, y: Floats
+        self, picture: Picture, lips: Lips, edges: LipEdges, x: Floats, y: Floats
     ) -> Iterator[tuple[Picture, Floats]]:
         """The photo's own inside at positions x, y, shape (h, w), the hindmost part first.
+
+        Args:
+            picture: The photo.
+            lips: The lips' edges.
+            edges: The same at each position.
+            x: Across, in pixels.
+            y: Down, in pixels.
 
         Yields:
             Colours, shape (h, w, 3), and how far they are to cover, (h, w), 0 to 1.
@@ -87,11 +94,13 @@ class OwnInside:
         own_x = (x - np.float32((lips.left + lips.right) / 2)) * scale
         if self.split < 1:
             yield self._sampled(picture, own_x, y - np.float32(lips.jaw), _JAW)
-        own, upper = self.rest.edges(own_x), lips.edges(x).upper
+        own = self.rest.edges(own_x)
         end = own.upper + (own.lower - own.upper) * np.float32(self.split)
-        # The upper teeth end where they did; a lip that rises pulls what shows of them along.
-        stretch = (end - own.upper) / np.maximum(end - upper, np.float32(0.5))
-        own_y = own.upper + (y - upper) * stretch.astype(np.float32)
+        # The upper teeth end where they did; a lip that rises pulls what shows of them along,
+        # one that sinks covers them.
+        start = np.minimum(edges.upper, own.upper)
+        stretch = (end - own.upper) / np.maximum(end - start, np.float32(0.5))
+        own_y = own.upper + (y - start) * stretch.astype(np.float32)
         yield self._sampled(picture, own_x, own_y, _SKULL)
 
     def _sampled(self, picture: Picture, x: Floats, y: Floats, part: int) -> tuple[Picture, Floats]:

@@ -27,6 +27,9 @@ _GROUPS = {Lip.UPPER: lm.LIPS_INNER_UPPER, Lip.LOWER: lm.LIPS_INNER_LOWER}
 _MIDDLE = 5
 """Place of a lip's middle among its landmarks."""
 
+_STILL = 0.02
+"""Movement of the edges, in pixels, that nobody sees."""
+
 
 @frozen(eq=False)
 class MouthAxes:
@@ -95,6 +98,7 @@ class Lips:
         upper, lower: y of the edges at even steps from corner to corner, shape (n,).
         jaw: By how much the lower lip's middle sank since the photo was taken.
         parted: By how much the mouth is wider open than in the photo.
+        still: Whether the edges lie as in the photo.
     """
 
     left: float
@@ -103,10 +107,11 @@ class Lips:
     lower: Array
     jaw: float
     parted: float
+    still: bool
     _table: Floats
 
     @classmethod
-    def through(cls, upper: Array, lower: Array, rest: "RestingLips") -> Self:
+    def through(cls, upper: Array, lower: Array, rest: "RestingLips", *, still: bool) -> Self:
         """Edges through given points, shape (11, 2), from the left corner to the right one."""
         ends = (upper[[0, -1]] + lower[[0, -1]]) / 2
         left, right = float(ends[0, 0]), float(ends[1, 0])
@@ -124,7 +129,7 @@ class Lips:
         table = np.stack([above, below, *slants], axis=-1)[None].astype(np.float32)
         jaw = float(lower[_MIDDLE, 1]) - rest.lower
         parted = float(lower[_MIDDLE, 1] - upper[_MIDDLE, 1]) - rest.gap
-        return cls(left, right, above, below, jaw, parted, table)
+        return cls(left, right, above, below, jaw, parted, still, table)
 
     def edges(self, x: Floats) -> LipEdges:
         """The edges at each x, shape (h, w); beyond the corners, those of the corner."""
@@ -168,10 +173,10 @@ class RestingLips:
 
     def moved(self, coefficients: Floats) -> Lips:
         """The lips under the coefficients of `shapes.SKIN`."""
-        upper, lower = (
-            self._points[lip] + np.tensordot(coefficients, self._moves[lip], 1) for lip in Lip
-        )
-        return Lips.through(upper, lower, self)
+        moves = {lip: np.tensordot(coefficients, self._moves[lip], 1) for lip in Lip}
+        upper, lower = (self._points[lip] + moves[lip] for lip in Lip)
+        still = all(np.abs(moves[lip]).max() < _STILL for lip in Lip)
+        return Lips.through(upper, lower, self, still=still)
 
 
 def _spline_matrix(points: int, samples: int) -> Array:

@@ -11,7 +11,8 @@ so a grey or sepia photo has a grey or sepia mouth, and a dim one a dim mouth.
 The opening is what lies between the inner edges of both lips after the shapes have moved them.
 Under the upper lip it is darker, as the lip's shadow falls there. Where the photo's mouth is open
 already, its own teeth are kept: the upper ones stay with the skull, lower teeth and tongue go
-with the jaw, the lips move before them, and only what the photo does not show is drawn.
+with the jaw, the lips move before them, and only what the photo does not show is drawn. Where
+such lips close, a line in the shade between them is drawn over what is squeezed there.
 
 All positions here are those of the face before the head's turn.
 """
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from photoanimer_async.engine.frame import FaceFrame
 from photoanimer_async.engine.inside import OwnInside
-from photoanimer_async.engine.lips import Lips, MouthAxes, RestingLips
+from photoanimer_async.engine.lips import LipEdges, Lips, MouthAxes, RestingLips
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.shapes import SKIN, Shapes
 from photoanimer_async.engine.teeth import MouthLayers
@@ -41,6 +42,9 @@ _SOFT = 0.06
 
 _BLUR = 0.018
 """Width of the soft edge of the opening, in u."""
+
+_UNSEEN = 1 / 255
+"""Opacity that changes no pixel."""
 
 
 @frozen(eq=False)
@@ -96,22 +100,25 @@ class Mouth:
             positions: Where each pixel lay before the head's turn, shape (h, w, 2).
             lips: The lips' edges.
         """
-        if lips.parted <= 0 and self._own is None:
+        begun = min(lips.parted / (0.03 * self._unit), 1)
+        drawn = begun > _UNSEEN
+        if not drawn and self._own is None:
             return
         x, y = self._axes.local(positions)
-        opening = self._opening(x, y, lips)
+        edges = lips.edges(x)
+        opening = self._opening(x, y, lips, edges)
         shown = target.astype(np.float32)
-        if lips.parted > 0:
-            begun = np.float32(min(lips.parted / (0.03 * self._unit), 1))
-            _blend(shown, self._drawn(x, y, lips), opening * begun)
+        if drawn:
+            _blend(shown, self._drawn(x, y, lips, edges), opening * np.float32(begun))
         if self._own is not None:
-            for colours, kept in self._own.parts(picture, lips, x, y):
+            for colours, kept in self._own.parts(picture, lips, edges, x, y):
                 _blend(shown, colours.astype(np.float32), opening * kept)
+            if lips.parted < 0:
+                _blend(shown, self._layers.seam, self._closed_line(x, y, edges))
         target[:] = np.clip(shown + np.float32(0.5), 0, 255).astype(np.uint8)
 
-    def _opening(self, x: Floats, y: Floats, lips: Lips) -> Floats:
+    def _opening(self, x: Floats, y: Floats, lips: Lips, edges: LipEdges) -> Floats:
         """How much of each pixel lies between the lips, 0 to 1."""
-        edges = lips.edges(x)
         within = (y - edges.upper) * edges.upper_slant
         above = (edges.lower - y) * edges.lower_slant
         # Landmarks are not exact: the opening reaches a little over the edge it uncovers.
@@ -119,15 +126,26 @@ class Mouth:
         soft = np.float32(1 / max(_BLUR * self._unit, 1.0))
         opening = np.clip(within * soft + np.float32(0.5), 0, 1)
         opening *= np.clip((above + np.float32(grown)) * soft + np.float32(0.5), 0, 1)
+        # Where the lips touch, their soft edges leave no gap.
+        opening *= np.clip((edges.lower - edges.upper) * soft, 0, 1)
         return np.asarray(opening * ((x > lips.left) & (x < lips.right)), np.float32)
 
-    def _drawn(self, x: Floats, y: Floats, lips: Lips) -> Floats:
+    def _closed_line(self, x: Floats, y: Floats, edges: LipEdges) -> Floats:
+        """How much of each pixel is the line between lips that were apart in the photo, 0 to 1."""
+        soft = np.float32(1 / max(_BLUR * self._unit, 1.0))
+        apart = edges.lower - edges.upper
+        line = np.float32(1.15) - np.abs(y - edges.upper - apart / 2) * soft
+        near = np.float32(1) - apart * soft
+        inside = np.float32(1) - np.abs(x) / np.float32(self._axes.half_width)
+        alpha = np.clip(line, 0, 1) * np.clip(near, 0, 1) * np.clip(inside * 2.5, 0, 1)
+        return np.asarray(alpha * np.float32(0.9), np.float32)
+
+    def _drawn(self, x: Floats, y: Floats, lips: Lips, edges: LipEdges) -> Floats:
         """The inside as it is drawn, with the shadows of the lips on it."""
-        edges = lips.edges(x)
         under = smoothstep((y - edges.upper) * np.float32(1 / (0.06 * self._unit)))
         over = smoothstep((edges.lower - y) * np.float32(1 / (0.045 * self._unit)))
-        shadow = (np.float32(0.8) + np.float32(0.2) * under) * (
-            np.float32(0.6) + np.float32(0.4) * over
+        shadow = (np.float32(0.86) + np.float32(0.14) * under) * (
+            np.float32(0.55) + np.float32(0.45) * over
         )
         return self._layers.draw(x, y, lips.jaw) * shadow[..., None]
 

@@ -23,6 +23,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from photoanimer_async.engine.doubled import DoubledPhoto
 from photoanimer_async.engine.eyes import Eye, EyePatch
 from photoanimer_async.engine.face import Face
 from photoanimer_async.engine.fields import Lip
@@ -80,6 +81,7 @@ class WarpPortrait:
     """A face that moves by warps; see `Portrait`."""
 
     _photo: Picture
+    _doubled: DoubledPhoto
     _unit: float
     _head: HeadTurn
     _skin: Skin
@@ -94,6 +96,7 @@ class WarpPortrait:
         shapes = Shapes.of(frame.local)
         return cls(
             photo,
+            DoubledPhoto.of(photo),
             frame.unit,
             HeadTurn.of(landmarks, frame, photo),
             Skin.of(landmarks, frame, shapes, glasses(photo, landmarks, frame.unit)),
@@ -104,18 +107,18 @@ class WarpPortrait:
     def frame(self, motion: FaceMotion) -> Picture:
         """The photo with the face moved; see `Portrait`."""
         coefficients = skin_coefficients(motion)
+        lips = self._mouth.lips(coefficients)
         skin = self._skin.posed(coefficients) if coefficients.any() else None
         patches = [eye.draw(motion) for eye in self._eyes if not eye.is_still(motion)]
         result = self._photo.copy()
         if skin is None and is_still(motion) and not patches:
             return result
-        lips = self._mouth.lips(coefficients)
         face = self._skin.lattice.box & Box.of(result)
         sources = _Sources.of(face, self._head.posed(motion), skin, self._unit)
         opening = sources.move_skin(self._mouth, lips)
         layers = [sources.move_eye(patch) for patch in patches]
         part = result[sources.box.slices]
-        part[:] = resample(self._photo, sources.positions, cv2.INTER_CUBIC)
+        part[:] = self._doubled.at(sources.positions)
         if opening is not None:
             where, unturned = opening
             self._mouth.paint(part[where.within(sources.box)], self._photo, unturned, lips)
@@ -148,32 +151,39 @@ class _Sources:
 
     def move_skin(self, mouth: Mouth, lips: Lips) -> tuple[Box, Field] | None:
         """Undo the shapes; return the mouth's opening and where its pixels lay before the turn."""
-        if self._skin is None:
+        skin = self._skin
+        if skin is None:
             return None
-        x, y = self._head.moved(self._skin.centre)
-        lattice = self._skin.lattice.moved(round(x), round(y))
+        x, y = self._head.moved(skin.centre)
+        lattice = skin.lattice.moved(round(x), round(y))
         nodes = self._head.unturned(lattice.nodes())
-        sides = {lip: self._skin.sample(lip, nodes) for lip in Lip}
         face = lattice.box & self.box
-        opening = mouth.opening(lips)
-        opening = opening.moved(self._head.moved(opening.centre), 0.03 * self._unit) & face
-        seam = opening.moved(np.zeros(2), 0.16 * self._unit) & face
         if face.empty:
             return None
+        sides = {lip: skin.sample(lip, nodes) for lip in (Lip if skin.torn else (Lip.UPPER,))}
+        opening = mouth.opening(lips)
+        opening = opening.moved(self._head.moved(opening.centre), 0.03 * self._unit) & face
         unturned = self._part(opening).copy()
-        torn = self._part(seam).copy()
-        lower = mouth.lower_side(nodes, lips, edge=lattice.cell)
-        part = self._part(face)
-        cv2.subtract(part, lattice.enlarged(_between(sides, lower), face), dst=part)
-        if opening.empty:
-            return None
-        # Around the lips the sides part sharply: there, once more and finer.
+        if skin.torn and not opening.empty:
+            lower = mouth.lower_side(nodes, lips, edge=lattice.cell)
+            seam = opening.moved(np.zeros(2), 0.16 * self._unit) & face
+            torn = self._part(seam).copy()
+            self._subtract(face, lattice.enlarged(_between(sides, lower), face))
+            self._part(seam)[:] = torn
+            self._move_seam(seam, lattice, sides, mouth, lips)
+        else:
+            self._subtract(face, lattice.enlarged(sides[Lip.UPPER], face))
+        return None if opening.empty or lips.still else (opening, unturned)
+
+    def _move_seam(
+        self, seam: Box, lattice: Lattice, sides: Mapping[Lip, Field], mouth: Mouth, lips: Lips
+    ) -> None:
+        """Undo the shapes around the lips, where the sides part sharply: on a finer lattice."""
         finer = Lattice.covering(seam, max(1, lattice.cell // _SEAM_FINER))
         nodes = finer.nodes()
         lower = mouth.lower_side(self._head.unturned(nodes), lips, edge=finer.cell)
-        sides = {lip: lattice.sample(sides[lip], nodes, cv2.INTER_CUBIC) for lip in Lip}
-        self._part(seam)[:] = torn - finer.enlarged(_between(sides, lower), seam)
-        return opening, unturned
+        fine = {lip: lattice.sample(sides[lip], nodes, cv2.INTER_CUBIC) for lip in Lip}
+        self._subtract(seam, finer.enlarged(_between(fine, lower), seam))
 
     def move_eye(self, patch: EyePatch) -> tuple[Box, Picture | None]:
         """Undo an eye's lids and gaze; return its box and what is to be laid over it, RGBA."""
@@ -193,6 +203,10 @@ class _Sources:
         if patch.layer is None:
             return where, None
         return where, resample(patch.layer, place, border=cv2.BORDER_CONSTANT)
+
+    def _subtract(self, box: Box, field: Field) -> None:
+        part = self._part(box)
+        cv2.subtract(part, field, dst=part)
 
     def _part(self, box: Box) -> Field:
         return self.positions[box.within(self.box)]

@@ -30,6 +30,7 @@ SKIN: Mapping[str, str] = MappingProxyType(
         "mouthUpperUp": "the upper lip rises; 0 to 1",
         "mouthLowerDown": "the lower lip sinks; 0 to 1",
         "mouthPucker": "the lips round, as for a kiss; 0 to 1",
+        "mouthClose": "lips that are apart in the photo meet; 0 to 1",
         "noseSneer": "the nose wrinkles; 0 to 1",
         "mouthSmileLeft": "the left corner of the mouth rises; 0 to 1",
         "mouthSmileRight": "the right corner of the mouth rises; 0 to 1",

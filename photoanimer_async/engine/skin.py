@@ -46,6 +46,7 @@ class Skin:
     lattice: Lattice
     _centre: NDArray[np.float64]
     _fields: Mapping[Lip, NDArray[np.float32]]  # each (len(SKIN), rows * columns * 2)
+    _tearing: NDArray[np.bool_]  # which shapes move the two sides apart, (len(SKIN),)
 
     @classmethod
     def of(
@@ -76,14 +77,24 @@ class Skin:
             lip: (frame.project(shapes.fields(points, lip)) * rim * ease).reshape(len(SKIN), -1)
             for lip in Lip
         }
-        return cls(lattice, mesh.mean(axis=0), fields)
+        tearing = (fields[Lip.UPPER] != fields[Lip.LOWER]).any(axis=1)
+        return cls(lattice, mesh.mean(axis=0), fields, tearing)
 
     def posed(self, coefficients: NDArray[np.float32]) -> "SkinPose":
         """The skin under the coefficients of `SKIN`."""
-        shape = (self.lattice.rows, self.lattice.columns, 2)
-        forward = {lip: (coefficients @ self._fields[lip]).reshape(shape) for lip in Lip}
-        backward = {lip: inverse(self.lattice, forward[lip], _ROUNDS) for lip in Lip}
-        return SkinPose(self.lattice, self._centre, forward, backward)
+        torn = bool(coefficients[self._tearing].any())
+        forward = {Lip.UPPER: self._forward(coefficients, Lip.UPPER)}
+        backward = {Lip.UPPER: inverse(self.lattice, forward[Lip.UPPER], _ROUNDS)}
+        if torn:
+            forward[Lip.LOWER] = self._forward(coefficients, Lip.LOWER)
+            backward[Lip.LOWER] = inverse(self.lattice, forward[Lip.LOWER], _ROUNDS)
+        else:
+            forward[Lip.LOWER], backward[Lip.LOWER] = forward[Lip.UPPER], backward[Lip.UPPER]
+        return SkinPose(self.lattice, self._centre, torn, forward, backward)
+
+    def _forward(self, coefficients: NDArray[np.float32], lip: Lip) -> Field:
+        field = coefficients @ self._fields[lip]
+        return np.asarray(field.reshape(self.lattice.rows, self.lattice.columns, 2))
 
 
 @frozen(eq=False)
@@ -93,10 +104,12 @@ class SkinPose:
     Attributes:
         lattice: Where its fields lie.
         centre: The middle of the face, shape (2,), in pixels.
+        torn: Whether the two sides of the lips move apart.
     """
 
     lattice: Lattice
     centre: NDArray[np.float64]
+    torn: bool
     _forward: Mapping[Lip, Field]
     _backward: Mapping[Lip, Field]
 

@@ -22,11 +22,11 @@ Floats = NDArray[np.float32]
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 
-_UPPER_TEETH = np.array([0.0, 0.092, 0.160, 0.222, 0.268, 0.300])
+_UPPER_TEETH = np.array([0.0, 0.092, 0.160, 0.222, 0.268, 0.306, 0.338, 0.364])
 """Edges of the upper teeth from the middle outwards, in u."""
-_UPPER_EDGES = np.array([0.0, -0.010, 0.002, -0.012, -0.020])
+_UPPER_EDGES = np.array([0.0, -0.010, 0.002, -0.012, -0.020, -0.022, -0.024])
 """How much longer than the middle ones the upper teeth are, in u."""
-_LOWER_TEETH = np.array([0.0, 0.056, 0.114, 0.176, 0.226, 0.262])
+_LOWER_TEETH = np.array([0.0, 0.056, 0.114, 0.176, 0.226, 0.262, 0.294])
 _TOOTH_HEIGHT = 0.115
 _SHOWN = 0.042
 """How far the upper teeth reach below the upper lip of a closed mouth, in u."""
@@ -40,9 +40,14 @@ _CHEEKS = ((50, 101, 205), (280, 330, 425))
 
 @frozen(eq=False)
 class _Palette:
-    """The colours of a mouth's inside in a photo, RGB, 0 to 255."""
+    """The colours of a mouth's inside in a photo, RGB, 0 to 255.
+
+    Attributes:
+        shade: What teeth turn to where less light reaches them; flesh lends it its colour.
+    """
 
     dark: Array
+    shade: Array
     tongue: Array
     gum: Array
     tooth: Array
@@ -70,8 +75,8 @@ class _Palette:
         # Flesh seen within the mouth is redder than skin, where there is colour at all.
         red = 1 + colourful * (np.array([1.16, 0.82, 0.84]) - 1)
         return cls(
-            dark=flesh * red * 0.15, tongue=flesh * red * 0.70, gum=flesh * red * 0.66,
-            tooth=tooth, slope=slope,
+            dark=flesh * red * 0.15, shade=flesh * red * 0.30, tongue=flesh * red * 0.70,
+            gum=flesh * red * 0.66, tooth=tooth, slope=slope,
         )  # fmt: skip
 
 
@@ -92,7 +97,11 @@ def _lip_colour(picture: Picture, landmarks: Array, skin: Array) -> Array:
 
 @frozen(eq=False)
 class MouthLayers:
-    """What shows between the lips, ready to be drawn."""
+    """What shows between the lips, ready to be drawn.
+
+    Attributes:
+        seam: Colour of the line between closed lips, shape (3,).
+    """
 
     _unit: float
     _half_width: float
@@ -104,6 +113,7 @@ class MouthLayers:
     _jaw: Floats  # tongue and lower teeth
     _dark: Floats  # colour, (3,)
     _slope: float
+    seam: Floats
 
     @classmethod
     def of(
@@ -137,6 +147,7 @@ class MouthLayers:
             _skull_layer(grid_x / arch, grid_y, blur, palette).astype(np.float32),
             _jaw_layer(grid_x / arch, grid_y, blur, palette).astype(np.float32),
             palette.dark.astype(np.float32), palette.slope,
+            (palette.tongue * 0.72).astype(np.float32),
         )  # fmt: skip
 
     def draw(self, x: Floats, y: Floats, jaw: float) -> Floats:
@@ -165,7 +176,7 @@ class MouthLayers:
             found = resample(layer, place)
             colour = colour * (1 - found[..., 3:]) + found[..., :3]
         side = 1 + np.float32(self._slope) * t
-        corner = 1 - 0.45 * smoothstep((np.abs(t) - 0.35) / 0.65)
+        corner = 1 - 0.40 * smoothstep((np.abs(t) - 0.5) / 0.7)
         return np.asarray(colour * (side * corner)[..., None], np.float32)
 
 
@@ -192,18 +203,28 @@ def _over(layers: list[tuple[Array, Array]]) -> Array:
     return result
 
 
+def _lit(palette: _Palette, light: Array) -> Array:
+    """Teeth in a light of 0 to 1, shape (h, w)."""
+    return palette.shade + (palette.tooth - palette.shade) * np.clip(light, 0, 1)[..., None]
+
+
 def _skull_layer(x: Array, y: Array, blur: float, palette: _Palette) -> Array:
     index, place = _tooth_of(x, _UPPER_TEETH)
-    edge = _SHOWN - 0.045 * (x / 0.28) ** 2 + _UPPER_EDGES[index] - 0.010 * place**4
+    edge = (
+        _SHOWN
+        - 0.045 * np.minimum(np.abs(x) / 0.28, 1.15) ** 2
+        + _UPPER_EDGES[index]
+        - 0.010 * place**4
+    )
     tooth = smoothstep((edge - y) / (2 * blur) + 0.5)
-    within = smoothstep((0.275 - np.abs(x)) / 0.05)
+    within = smoothstep((0.36 - np.abs(x)) / 0.06)
     neck = edge - _TOOTH_HEIGHT + 0.018 * place**2
     gum = smoothstep((neck - y) / (0.012 + blur) + 0.5)
     height = np.clip((edge - y) / _TOOTH_HEIGHT, 0, 1)
-    shade = (1.0 - 0.10 * height) * (1 - 0.50 * (x / 0.29) ** 2) * (1 - 0.06 * place**2)
-    shade *= 1 - 0.38 * _gaps(x, _UPPER_TEETH, blur)
-    shade *= 1 - 0.10 * smoothstep((0.16 - height) / 0.16)
-    teeth = palette.tooth * np.clip(shade, 0, 1)[..., None]
+    light = (1.0 - 0.10 * height) * (1 - 0.50 * (x / 0.33) ** 2) * (1 - 0.06 * place**2)
+    light *= 1 - 0.38 * _gaps(x, _UPPER_TEETH, blur)
+    light *= 1 - 0.10 * smoothstep((0.16 - height) / 0.16)
+    teeth = _lit(palette, light)
     gums = palette.gum * np.clip(0.9 - 0.5 * (x / 0.3) ** 2, 0.2, 1)[..., None]
     colour = teeth * (1 - gum[..., None]) + gums * gum[..., None]
     return _over([(colour, tooth * within)])
@@ -216,8 +237,8 @@ def _jaw_layer(x: Array, y: Array, blur: float, palette: _Palette) -> Array:
     lift = 0.5 + 0.5 * smoothstep((y - top) / 0.12)
     flesh = palette.tongue * (groove * lift)[..., None]
     _, place = _tooth_of(x, _LOWER_TEETH)
-    edge = -0.022 + 0.045 * (x / 0.24) ** 2 + 0.008 * place**4
-    tooth = smoothstep((y - edge) / (2 * blur) + 0.5) * smoothstep((0.235 - np.abs(x)) / 0.05)
-    shade = 0.80 * (1 - 0.4 * (x / 0.25) ** 2) * (1 - 0.32 * _gaps(x, _LOWER_TEETH, blur))
-    teeth = palette.tooth * np.clip(shade, 0, 1)[..., None]
+    edge = -0.016 + 0.040 * (x / 0.24) ** 2 + 0.008 * place**4
+    tooth = smoothstep((y - edge) / (2 * blur) + 0.5) * smoothstep((0.27 - np.abs(x)) / 0.05)
+    light = 0.86 * (1 - 0.4 * (x / 0.28) ** 2) * (1 - 0.32 * _gaps(x, _LOWER_TEETH, blur))
+    teeth = _lit(palette, light)
     return _over([(flesh, tongue), (teeth, tooth)])

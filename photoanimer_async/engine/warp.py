@@ -5,15 +5,16 @@ Theory of operation
 A *forward* field says by how much each point of the photo moves: ``p -> p + d(p)``. To draw the
 result the opposite is needed, a *backward* field: for each pixel of the result, where in the
 photo it comes from: ``q -> q - b(q)``. The two belong together by ``b(q) = d(q - b(q))``, which
-`inverse` solves by a damped fixed point: with the damping, the iteration converges wherever the
-field does not fold (``d`` falls by less than one pixel per pixel) and rises by less than three
-pixels per pixel; without it, it would diverge from a rise of one.
+`inverse` solves by a fixed point. Where the field is steep it is damped: so the iteration
+converges wherever the field does not fold (``d`` falls by less than one pixel per pixel) and
+rises by less than three pixels per pixel; undamped, it would diverge from a rise of one. Gentle
+fields get there undamped, in fewer rounds.
 
 Faces move smoothly, so fields are kept on a coarse `Lattice` whose nodes lie at the centres of
 square cells. Enlarging such a field to pixels is then exactly a resize by the cell's side. Fields
 are composed on the lattice where they are smooth, and at pixels only where lips and lids part.
-The photo itself is resampled once, through the sum of everything: each further pass would cost
-sharpness.
+The photo itself is resampled once, through the sum of everything (see `doubled`): each further
+pass would cost sharpness.
 """
 
 import math
@@ -35,6 +36,9 @@ _NO_MAP: Any = None
 """OpenCV takes both coordinates in the first map, though its annotations ask for a second."""
 
 _DAMPING = 0.5
+_GENTLE = 0.4
+"""Steepest change, in pixels per pixel, up to which the fixed point is reached undamped."""
+
 _CLOSE = 0.01
 """Error, in cells, at which the fixed point is reached."""
 
@@ -201,6 +205,11 @@ def inverse(lattice: Lattice, forward: Field, rounds: int) -> Field:
     columns, rows = np.meshgrid(np.arange(shape[1]), np.arange(shape[0]))
     own = np.stack([columns, rows], axis=-1).astype(np.float32)
     step = forward * np.float32(1 / lattice.cell)
+    steepest = max(
+        cv2.norm(step[1:], step[:-1], cv2.NORM_INF),
+        cv2.norm(step[:, 1:], step[:, :-1], cv2.NORM_INF),
+    )
+    share = 1.0 if steepest < _GENTLE else _DAMPING
     backward = step.copy()
     positions, found = np.empty_like(own), np.empty_like(own)
     for _ in range(rounds):
@@ -209,7 +218,7 @@ def inverse(lattice: Lattice, forward: Field, rounds: int) -> Field:
             step, positions, _NO_MAP, cv2.INTER_LINEAR, found, borderMode=cv2.BORDER_REPLICATE
         )
         error = cv2.norm(found, backward, cv2.NORM_INF)
-        cv2.addWeighted(backward, 1 - _DAMPING, found, _DAMPING, 0, dst=backward)
+        cv2.addWeighted(backward, 1 - share, found, share, 0, dst=backward)
         if error < _CLOSE:
             break
     return backward * np.float32(lattice.cell)

@@ -80,6 +80,10 @@ class Journal:
         except asyncio.CancelledError:
             writer.groups.put(None)
             raise
+        except JournalError:
+            # The lock is given back before anybody is told that the journal can not be used.
+            await asyncio.to_thread(writer.join)
+            raise
         self._writer = writer
         return self
 

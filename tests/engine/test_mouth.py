@@ -64,6 +64,12 @@ def test_a_kiss_narrows_and_a_smile_widens_the_mouth(
     assert width(smile) > 1.1 * width(face)
 
 
+def test_lips_that_smile_can_close(face_finder: FaceFinder, astronaut: Picture) -> None:
+    face = face_finder.find(astronaut)[0]
+    closed = WarpEngine().prepare(astronaut, face).frame({"mouthClose": 1.0, "mouthPucker": 0.9})
+    assert opening(face_finder.find(closed)[0]) < 0.35 * opening(face)
+
+
 def test_a_smile_lifts_the_corners_and_a_frown_lowers_them(
     portrait: Portrait, face_finder: FaceFinder
 ) -> None:
@@ -83,6 +89,8 @@ def test_lips_at_rest_are_the_landmarks_own(picture: Picture, face: Face) -> Non
     assert lips.parted == pytest.approx(0, abs=0.5)
     assert lips.jaw == pytest.approx(0, abs=1e-6)
     assert (lips.lower >= lips.upper).all()
+    assert lips.still
+    assert not mouth_of(picture, face).lips(skin_coefficients({"jawOpen": 0.1})).still
 
 
 def test_an_open_mouth_is_dark_within_and_has_teeth(
