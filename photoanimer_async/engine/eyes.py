@@ -32,7 +32,7 @@ from photoanimer_async.engine.warp import Box, Field, smoothstep
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
-_MEET = 0.93
+_MEET = 0.97
 """Where the closed lids meet: part of the way from the upper one to the lower one."""
 
 _SQUINT = 0.24
@@ -251,7 +251,7 @@ class Eye:
         uncovered = smoothstep((-above - lashes * 0.5) / lashes)
         begins = smoothstep((self._y - self._fold) / np.maximum(self._upper - self._fold, 1))
         skin = np.where(above < 0, uncovered * begins * depth, 0) * np.float32(0.94)
-        line = np.exp(-0.5 * (above / np.maximum(np.float32(0.016) * w, 0.6)) ** 2) * 0.55
+        line = np.exp(-0.5 * (above / np.maximum(np.float32(0.016) * w, 0.6)) ** 2) * 0.68
         fringe = np.exp(-np.maximum(above, 0) / (np.float32(0.035) * w)) * (above > 0) * 0.4
         lash = (
             (line + fringe * np.clip(0.7 + 0.5 * self._strands, 0, 1)) * depth * min(close * 1.6, 1)
