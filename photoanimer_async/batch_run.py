@@ -22,8 +22,9 @@ from photoanimer_async.deduplication import Deduplicated
 from photoanimer_async.errors import InvalidPhotoError, InvalidRequestError, JournalError
 from photoanimer_async.hosting import ImageHost
 from photoanimer_async.journal import Entry, Journal
+from photoanimer_async.journey import Terms
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Photo
-from photoanimer_async.pipeline import Pipeline, Service, Terms
+from photoanimer_async.pipeline import Pipeline, Service
 from photoanimer_async.planning import Planning
 from photoanimer_async.progress import ProgressHook
 from photoanimer_async.result_files import ResultFolder

@@ -25,6 +25,7 @@ from photoanimer_async.errors import (
     TaskFailedError,
 )
 from photoanimer_async.hosting import DefaultImageHost, ImageHost
+from photoanimer_async.journey import Terms
 from photoanimer_async.learned import kept
 from photoanimer_async.models import (
     Animation,
@@ -38,7 +39,7 @@ from photoanimer_async.models import (
     TaskInfo,
     TaskStatus,
 )
-from photoanimer_async.pipeline import Attempt, Pipeline, Send, Terms
+from photoanimer_async.pipeline import Attempt, Pipeline, Send
 from photoanimer_async.progress import ProgressHook
 from photoanimer_async.rates import Pace, Window
 from photoanimer_async.redaction import shown_photo

@@ -50,11 +50,10 @@ async def photo_digest(photo: Photo) -> bytes:
     """What makes two photos the same: their content, or for URLs the text of the URL.
 
     Raises:
-        InvalidPhotoError: see `inspect_photo`; what the service would refuse has no digest.
+        InvalidPhotoError: a file or content that the service would refuse; see `inspect_photo`.
     """
     if isinstance(photo, str) and is_url(photo):
-        inspect_photo(photo)
-        return hashlib.sha256(b"url\0" + photo.encode()).digest()
+        return hashlib.sha256(b"url\0" + photo.encode(errors="replace")).digest()
     return await asyncio.to_thread(_content_digest, photo)
 
 

@@ -1,11 +1,11 @@
 """Bounded fan-out of getTaskInfo, until every task has status 1 or 2.
 
-How it works. Every task that is waited for is one `_Watch`: a record on an agenda, under the
-time of its next look. One dispatcher sleeps until something is due, takes a place in a
-semaphore and, where there is a rate, a turn; then it starts one short poll in a task group.
-The poll either settles the watch or puts it back on the agenda. So a waiting task costs a
-record, not a coroutine and not a future, and at most `concurrency` requests are ever under
-way. Where more looks are due than may go out, `Turns` says whose is next.
+How it works. Every task that is waited for is one `_Watch`: a record, whose key stands on an
+agenda under the time of its next look. One dispatcher sleeps until something is due, takes a
+place in a semaphore and, where there is a rate, a turn; then it starts one short poll in a
+task group. The poll either settles the watch or puts it back on the agenda. So a waiting task
+costs a record, not a coroutine and not a future, and at most `concurrency` requests are ever
+under way. Where more looks are due than may go out, `Turns` says whose is next.
 
 The policy is told of every look. When it has learned something that changes its plans, the
 watches of that kind are given new times, some at a time, so that the loop is never held up. A
@@ -64,6 +64,7 @@ class _Watch:
     """One task that is waited for.
 
     Attributes:
+        key: its id as a text, by which it is known here.
         since: when it was submitted or, if that is not known, first waited for.
         after: its age at the last look that found it processing; 0 before that.
         due: when the next look is; infinite while one has its turn or is under way.
@@ -78,6 +79,7 @@ class _Watch:
         "due",
         "failures",
         "has_turn",
+        "key",
         "kind",
         "listed",
         "since",
@@ -87,6 +89,7 @@ class _Watch:
 
     def __init__(self, task_id: TaskId, since: float, kind: str) -> None:
         self.task_id = task_id
+        self.key = str(task_id)
         self.since = since
         self.kind = kind
         self.after = 0.0
@@ -95,7 +98,7 @@ class _Watch:
         self.has_turn = False
         self.again = False
         self.failures = 0
-        self.waiters: list[_Waiter] = []
+        self.waiters: tuple[_Waiter, ...] = ()
 
 
 class PollScheduler:
@@ -135,7 +138,7 @@ class PollScheduler:
         self._rng = rng or Random()  # noqa: S311 - jitter, no secret
         self._watches: dict[str, _Watch] = {}
         self._submitted: dict[str, tuple[float, str]] = {}
-        self._agenda: Agenda[_Watch] = Agenda()
+        self._agenda: Agenda[str] = Agenda()
         self._turns: Turns[_Watch] = Turns()
         self._earlier = asyncio.Event()
         self._kinds_to_replan: set[str] = set()
@@ -204,7 +207,7 @@ class PollScheduler:
                 a row for a passing one.
         """
         waiter = _Waiter()
-        self._join(task_id, waiter)
+        self._join(task_id, waiter, (waiter,))
         try:
             async with asyncio.timeout(timeout) as scope:
                 await waiter.all_ended
@@ -231,12 +234,14 @@ class PollScheduler:
         asked: dict[TaskId, None] = {}
         waiter = _Waiter()
         waiter.missing = 1  # itself, until all are named
+        # Shared by all watches: each object less shortens the garbage collector's pauses.
+        alone = (waiter,)
         try:
             async with asyncio.timeout(timeout) as scope:
                 async for task_id in _unhurried(task_ids):
                     if task_id not in asked:
                         asked[task_id] = None
-                        self._join(task_id, waiter)
+                        self._join(task_id, waiter, alone)
                 waiter.misses_one_less()
                 await waiter.all_ended
         except TimeoutError:
@@ -250,7 +255,7 @@ class PollScheduler:
             async for task_id in _unhurried(asked)
         }
 
-    def _join(self, task_id: TaskId, waiter: _Waiter) -> None:
+    def _join(self, task_id: TaskId, waiter: _Waiter, alone: tuple[_Waiter]) -> None:
         if self._dispatcher is None or self._dispatcher.done():
             raise RuntimeError("the scheduler is not open: use it inside `async with`")
         key = str(task_id)
@@ -259,9 +264,11 @@ class PollScheduler:
             now = asyncio.get_running_loop().time()
             since, kind = self._submitted.pop(key, (now, ""))
             watch = self._watches[key] = _Watch(task_id, since, kind)
+            if self._learner is not None:
+                self._learner.joined(kind)
             self._look_at(watch, max(now, since + self._policy.delay(kind, 0.0, self._rng)))
         if waiter not in watch.waiters:
-            watch.waiters.append(waiter)
+            watch.waiters = (*watch.waiters, waiter) if watch.waiters else alone
             waiter.missing += 1
 
     def _leave(self, task_id: TaskId, waiter: _Waiter) -> None:
@@ -269,7 +276,7 @@ class PollScheduler:
         watch = self._watches.get(key)
         if watch is None or waiter not in watch.waiters:
             return
-        watch.waiters.remove(waiter)
+        watch.waiters = tuple(other for other in watch.waiters if other is not waiter)
         if not watch.waiters:
             del self._watches[key]
             self._remember(key, watch.since, watch.kind)
@@ -282,11 +289,10 @@ class PollScheduler:
             del self._submitted[next(iter(self._submitted))]
 
     def _settle(self, watch: _Watch, result: TaskInfo | PhotoAnimerError) -> None:
-        key = str(watch.task_id)
-        del self._watches[key]
-        waiters, watch.waiters = watch.waiters, []
+        del self._watches[watch.key]
+        waiters, watch.waiters = watch.waiters, ()
         for waiter in waiters:
-            waiter.is_told(key, result)
+            waiter.is_told(watch.key, result)
 
     # --- when to look ---
 
@@ -294,17 +300,20 @@ class PollScheduler:
         watch.due = due
         if due < watch.listed:
             first = self._agenda.next_due()
-            self._agenda.add(watch, due, asyncio.get_running_loop().time())
+            self._agenda.add(watch.key, due, asyncio.get_running_loop().time())
             watch.listed = due
             if first is None or due < first:
                 self._earlier.set()
 
     def _collect_due(self) -> None:
         now = asyncio.get_running_loop().time()
-        for watch in self._agenda.take_due(now):
+        for key in self._agenda.take_due(now):
+            watch = self._watches.get(key)
+            if watch is None:
+                continue
             if watch.listed <= now:
                 watch.listed = _NEVER
-            if not watch.waiters or watch.due == _NEVER:
+            if watch.due == _NEVER:
                 continue
             if watch.due > now:
                 self._look_at(watch, watch.due)

@@ -23,6 +23,7 @@ LAYERS = [
         "submit_gate",
     ],
     ["downloads", "hosting", "scheduler", "planning", "deduplication"],
+    ["journey"],
     ["pipeline", "batch"],
     ["batch_run"],
     ["client"],

@@ -13,7 +13,10 @@ risk are smoothed over neighbouring bins in each round. And each bin is held, wi
 of a few made-up tasks, to the hazard of the bin before it, which is drawn to that of a broad
 prior: where nothing has been seen, the tail is heavy, neither empty nor full.
 
-Old observations fade: when all together weigh more than `MEMORY`, all lose weight alike.
+Old observations fade: when all together weigh more than they may, all lose weight alike, and
+those that come after count in full. What is seen of tasks that are in flight together must
+not fade within its own generation, though: the first to be seen, which tell most of when tasks
+begin to end, would be outweighed by the many that are merely found ended later.
 """
 
 import math
@@ -28,8 +31,8 @@ _BINS = 258
 EDGES: Sequence[float] = (0.0, *(_FIRST_EDGE * _RATIO**i for i in range(_BINS)))
 """The bins' edges in seconds of age: 0, 0.05, and on by 5 % to nearly four hours."""
 
-MEMORY = 400.0
-"""The weight of all observations together; what goes beyond makes the old ones fade."""
+MEMORY = 600.0
+"""What all observations weigh together, at most; what goes beyond makes the old ones fade."""
 
 _ROUNDS = 6
 _MEDIAN = 10.0
@@ -38,7 +41,7 @@ _RISE = 0.3
 _FALL = 0.07
 _HIGHEST_HAZARD = 0.6
 _NEGLIGIBLE = 0.02
-_LOADED = 100.0
+_LOADED = 400.0
 _REFRESHES = 12
 
 Interval = tuple[float, float, float]
@@ -97,9 +100,13 @@ class Durations:
         """The edges at which tasks in flight were last seen; 0 for those never looked at."""
         return [0, *(i for i, count in enumerate(self._pending) if count and i)]
 
-    def learn(self) -> None:
-        """Brings the hazards up to what has been seen; about a millisecond."""
-        self._fade(MEMORY)
+    def learn(self, memory: float = MEMORY) -> None:
+        """Brings the hazards up to what has been seen; takes about a millisecond.
+
+        Args:
+            memory: what all observations may weigh together; older ones fade beyond that.
+        """
+        self._fade(memory)
         for _ in range(_ROUNDS):
             ends, reached = self._expected()
             self.hazards = _held_to_prior(_smoothed(ends), _smoothed(reached))

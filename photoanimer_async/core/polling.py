@@ -9,9 +9,12 @@ to end, would all be looked at in vain together, and then too late together. So 
 no more than a few have ended, the first looks of tasks in flight are spread over ages from
 early to very late, in proportion to the age: the early ones find out when tasks begin to end,
 and what they teach makes new plans for all, long before the late ones are due. New plans are
-made when what has been seen has grown by an eighth; ends count in full, and looks in vain as
+made when what has been seen has grown by a quarter; ends count in full, and looks in vain as
 much as an end had been expected, so that tasks that take longer than thought are noticed
 before any ends.
+
+How it goes on learning. If all first looks were at the same age, and most tasks had ended by
+then, nothing would be known any more of the ages before that. So a few first looks are early.
 """
 
 import math
@@ -46,6 +49,10 @@ class PollPolicy(Protocol):
 @runtime_checkable
 class LearningPolicy(PollPolicy, Protocol):
     """A policy that is told of looks, and may change its plans for them."""
+
+    def joined(self, kind: str) -> None:
+        """A task of this kind will be looked at from now on."""
+        ...
 
     def pending(self, kind: str, after: float, age: float) -> bool:
         """A task that had not ended at age `after` (0: no look) had not at `age` either.
@@ -113,11 +120,13 @@ class ExponentialBackoff:
         return min(self.first + age, self.longest) * rng.uniform(0.5, 1.0)
 
 
-_JITTER = 0.05
+_JITTER = 0.03
+_EXPLORERS = 0.03
+_EARLIEST = 0.3
 _GOLDEN = 0.6180339887498949
 _EARLY_ONES = 0.6
 _ENOUGH = 4.0
-_GROWTH = 0.125
+_GROWTH = 0.25
 _NEW_PLAN = 1.2
 
 
@@ -149,8 +158,14 @@ class AdaptivePolling:
         """See `PollPolicy`. It stays within the bounds, whatever chance adds."""
         known = self._kind(kind)
         wait = known.first_look() if known.cold and age <= 0 else known.next_look(age) - age
+        if age <= 0 and rng.random() < _EXPLORERS:
+            wait *= rng.uniform(_EARLIEST, 1.0)
         wait *= rng.uniform(1 - _JITTER, 1 + _JITTER)
         return min(max(wait, self._shortest), self._longest)
+
+    def joined(self, kind: str) -> None:
+        """See `LearningPolicy`."""
+        self._kind(kind).joined()
 
     def pending(self, kind: str, after: float, age: float) -> bool:
         """See `LearningPolicy`."""
@@ -162,11 +177,14 @@ class AdaptivePolling:
         """See `LearningPolicy`."""
         known = self._kind(kind)
         known.durations.ended(after, age)
+        known.parted()
         return known.has_seen(1.0)
 
     def left(self, kind: str, after: float) -> None:
         """See `LearningPolicy`."""
-        self._kind(kind).durations.left(after)
+        known = self._kind(kind)
+        known.durations.left(after)
+        known.parted()
 
     def chance(self, kind: str, after: float, age: float) -> float:
         """See `LearningPolicy`."""
@@ -201,10 +219,20 @@ class _Kind:
         self.durations = durations
         self.cold = durations.weight < _ENOUGH
         self._cost = cost
+        self._in_flight = 0
+        self._generation = 0.0
         self._spread = 0
         self._seen = durations.weight
         self._plan_at = max(_ENOUGH, self._seen * (1 + _GROWTH))
         self._plan()
+
+    def joined(self) -> None:
+        self._in_flight += 1
+        self._generation = max(self._generation, self._in_flight)
+
+    def parted(self) -> None:
+        self._in_flight = max(self._in_flight - 1, 0)
+        self._generation = max(self._generation - 0.5, self._in_flight)
 
     def first_look(self) -> float:
         """The age of a first look while nothing is known: spread, the wider the more there are."""
@@ -230,7 +258,7 @@ class _Kind:
             return False
         self._plan_at = self._seen + _GROWTH * min(self._seen, MEMORY)
         before, was_cold = self._looks, self.cold
-        self.durations.learn()
+        self.durations.learn(max(MEMORY, self._generation))
         self._plan()
         self.cold = self.durations.weight < _ENOUGH
         return not self.cold and (
@@ -270,6 +298,6 @@ def _intervals_by_kind(state: Mapping[str, Any]) -> dict[str, Sequence[tuple[flo
 
 
 def _interval(after: float, age: float, weight: float) -> tuple[float, float, float]:
-    if not (0 <= after < age <= EDGES[-1] and 0 < weight <= MEMORY):
+    if not (0 <= after < age <= EDGES[-1] and 0 < weight < math.inf):
         raise ValueError((after, age, weight))
     return after, age, weight

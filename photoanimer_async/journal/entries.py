@@ -191,7 +191,7 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
         cost=row["cost"],
         folder=_path(row["folder"]),
         task_id=None if row["task_id"] is None else json.loads(row["task_id"]),
-        image_url=row["image_url"],
+        image_url=row["image_url"] or _own_url(photo, row["submitted_at"]),
         submitted_at=row["submitted_at"],
         evidence=Evidence(row["evidence"]),
         seconds=row["seconds"],
@@ -206,7 +206,7 @@ def _source(photo: Photo) -> tuple[str, bytes | None]:
     if isinstance(photo, bytes):
         return "content", None
     if isinstance(photo, str) and is_url(photo):
-        return "url", photo.encode()
+        return "url", photo.encode(errors="replace")
     return "file", os.fsencode(os.path.abspath(photo))  # noqa: PTH100 - `..` goes too
 
 
@@ -218,6 +218,11 @@ def _photo(kind: str, source: bytes | None) -> Photo:
             return Path(os.fsdecode(source))
         case _:
             return b""
+
+
+def _own_url(photo: Photo, submitted_at: float | None) -> str | None:
+    """What was submitted of a photo that is a URL: the URL, which is not stored twice."""
+    return photo if isinstance(photo, str) and submitted_at is not None else None
 
 
 def _path(value: bytes | None) -> Path | None:

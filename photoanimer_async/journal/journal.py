@@ -23,7 +23,7 @@ from photoanimer_async.redaction import printable
 
 _T = TypeVar("_T")
 
-_GATHER_SECONDS = 0.01
+_GATHER_SECONDS = 0.005
 """How long a transaction waits for company. A sync costs more than all that is written."""
 
 _Answer: TypeAlias = tuple["asyncio.Future[Any]", Any, BaseException | None]
@@ -242,24 +242,25 @@ def _alone(store: JournalStore, step: _Step) -> list[_Answer]:
 
 
 def _transact(store: JournalStore, group: Sequence[_Step]) -> list[_Answer]:
-    """Does the steps in order, but records of different photos together."""
+    """Does all steps in one transaction: first the records, in rounds of different photos."""
     answers: list[_Answer] = []
+    others: list[_Step] = []
     records: dict[int, Record] = {}
     with store.transaction():
         for step in group:
             work = step.work
-            if isinstance(work, Record):
-                if work.number in records:
-                    store.record_all([*records.values()])
-                    records.clear()
-                records[work.number] = work
-                answers.append((step.done, None, None))
+            if not isinstance(work, Record):
+                others.append(step)
                 continue
-            if records:
+            if work.number in records:
                 store.record_all([*records.values()])
                 records.clear()
-            answers.append((step.done, work(store), None))
+            records[work.number] = work
+            answers.append((step.done, None, None))
         store.record_all([*records.values()])
+        for step in others:
+            assert not isinstance(step.work, Record)  # noqa: S101 - it has been sorted out
+            answers.append((step.done, step.work(store), None))
     return answers
 
 

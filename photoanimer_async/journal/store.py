@@ -31,44 +31,11 @@ from photoanimer_async.journal.entries import (
     entry_of,
     key_of,
 )
+from photoanimer_async.journal.schema import APPLICATION_ID, SCHEMA_VERSION, STATEMENTS
 from photoanimer_async.models import AnimationRequest, TaskId
 from photoanimer_async.redaction import printable, shown_url
 
-SCHEMA_VERSION = 1
-
-_APPLICATION_ID = 0x50414A4C
 _BUSY_SECONDS = 5.0
-_SCHEMA = (
-    """
-    CREATE TABLE photos (
-        id INTEGER PRIMARY KEY,
-        key BLOB NOT NULL,
-        run INTEGER NOT NULL,
-        kind TEXT NOT NULL,
-        source BLOB,
-        name TEXT,
-        template INTEGER NOT NULL,
-        output_format TEXT NOT NULL,
-        voice_url TEXT,
-        voice_seconds REAL,
-        folder BLOB,
-        state TEXT NOT NULL,
-        cost REAL NOT NULL,
-        spent REAL NOT NULL DEFAULT 0,
-        at_risk REAL NOT NULL DEFAULT 0,
-        task_id TEXT,
-        image_url TEXT,
-        submitted_at REAL,
-        evidence TEXT NOT NULL DEFAULT 'nothing',
-        seconds REAL,
-        destination BLOB,
-        path BLOB,
-        error TEXT
-    )
-    """,
-    "CREATE INDEX photos_by_key ON photos (key)",
-    "CREATE TABLE runs (id INTEGER PRIMARY KEY, begun REAL NOT NULL, service TEXT NOT NULL)",
-)
 _ALSO = {
     Event.SUBMIT: "image_url = NULL, evidence = 'nothing', error = NULL",
     Event.ACCEPT: "spent = spent + cost",
@@ -268,11 +235,11 @@ class JournalStore:
         (application,) = self._connection.execute("PRAGMA application_id").fetchone()
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if not tables and not application:
-            for statement in _SCHEMA:
+            for statement in STATEMENTS:
                 self._connection.execute(statement)
-            self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        elif application != _APPLICATION_ID:
+        elif application != APPLICATION_ID:
             raise JournalError(f"{printable(str(self._path))}: is a database, but no journal")
         elif version > SCHEMA_VERSION:
             raise JournalError(

@@ -31,7 +31,8 @@ from photoanimer_async import (
 )
 from photoanimer_async.core.lifecycle import TRANSITIONS, Event
 from photoanimer_async.journal import Facts, Journal, Record, read_journal
-from photoanimer_async.journal.store import SCHEMA_VERSION, JournalStore
+from photoanimer_async.journal.schema import SCHEMA_VERSION
+from photoanimer_async.journal.store import JournalStore
 
 SERVICE = "http://127.0.0.1:1/api/v1"
 URL = "http://photos.example/grandma.jpg?sig=s3cret"

@@ -252,6 +252,9 @@ async def test_under_a_rate_the_likely_ones_are_asked_first_and_none_starves() -
         def delay(self, kind: str, age: float, rng: Random) -> float:
             return 0.0
 
+        def joined(self, kind: str) -> None:
+            pass
+
         def pending(self, kind: str, after: float, age: float) -> bool:
             return False
 

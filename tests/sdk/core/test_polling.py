@@ -208,7 +208,7 @@ def test_a_queue_that_builds_up_is_noticed_before_anything_ends() -> None:
 def test_what_is_old_fades() -> None:
     policy, rng = taught(lognormal(5), tasks=400), Random(9)
     slow = lognormal(50, seed=4)
-    for _ in range(1200):
+    for _ in range(2400):
         look_until(policy, slow(), rng)
     assert policy.chance(KIND, 0, 12) < 0.1
 
@@ -305,3 +305,20 @@ def test_a_damaged_state_is_refused_and_changes_nothing(state: Any) -> None:
     with pytest.raises(InvalidRequestError, match="no durations"):
         policy.learn_from(state)
     assert policy.to_dict() == before
+
+
+def test_a_great_burst_can_be_kept_and_taken_up() -> None:
+    policy, rng, duration = AdaptivePolling(), Random(1), lognormal(5)
+    for _ in range(3000):
+        policy.joined(KIND)
+    for _ in range(3000):
+        look_until(policy, duration(), rng)
+    again = AdaptivePolling()
+    again.learn_from(policy.to_dict())
+    assert again.chance(KIND, 0.0, 5.0) == pytest.approx(policy.chance(KIND, 0.0, 5.0), abs=0.1)
+
+
+def test_it_never_loses_sight_of_when_tasks_begin_to_end() -> None:
+    policy = taught(lognormal(10), tasks=4000)
+    state = policy.to_dict()["kinds"][KIND]
+    assert sum(weight for _, age, weight in state if age < 8) > 5

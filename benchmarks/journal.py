@@ -1,0 +1,149 @@
+"""What the journal costs: the same batch with it and without it, against the same stub service.
+
+Run it on a machine that does nothing else::
+
+    python benchmarks/journal.py [--tasks 2000] [--repeats 5] [--memory 10000] [--million]
+
+Every run has a stub process (see `stub.py`) and a client process of its own. Runs with and
+without a journal take turns, so that ratios are taken side by side; figures are medians. The
+batch is `animate_many` on image URLs without downloads: each photo is planned, submitting,
+submitted and finished in the journal. CPU is that of the client process with all its threads,
+from the first submit to the last outcome. Memory is the growth of the process's peak for each
+photo, when all are in flight at once.
+
+`--million` runs a generator of a million photos that are all refused before they are
+submitted, and shows that memory does not grow with their number.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from machine import described, peak_memory, table
+from stub import serving
+
+from photoanimer_async import PhotoAnimerClient
+
+KEY = "key"
+
+
+HALFWAY = 100_000
+
+
+def urls(count: int) -> Iterator[str]:
+    """So many photos, each of its own."""
+    return (f"http://127.0.0.1:9/{number}.jpg" for number in range(count))
+
+
+async def drive(origin: str, tasks: int, journal: Path | None) -> dict[str, float]:
+    """One batch; what it cost this process."""
+    async with PhotoAnimerClient(KEY, base_url=f"{origin}/api/v1") as client:
+        memory, cpu, begun = peak_memory(), time.process_time(), time.monotonic()
+        done = 0
+        async for outcome in client.animate_many(urls(tasks), journal=journal, in_flight=tasks):
+            done += outcome.ok
+        assert done == tasks
+        return {
+            "cpu": time.process_time() - cpu,
+            "wall": time.monotonic() - begun,
+            "memory": (peak_memory() - memory) / tasks,
+        }
+
+
+async def refuse_a_million(journal: Path | None) -> dict[str, float]:
+    """Photos that are not there, a million of them: only the pulling and planning remains."""
+    half = 0.0
+    async with PhotoAnimerClient(KEY, base_url="http://127.0.0.1:9/api/v1") as client:
+        ended = 0
+        missing = (f"/nowhere/{number}.jpg" for number in range(1_000_000))
+        async for outcome in client.animate_many(missing, journal=journal):
+            assert not outcome.ok
+            ended += 1
+            if ended == HALFWAY:
+                half = peak_memory()
+    return {"early": half / 2**20, "late": peak_memory() / 2**20}
+
+
+def child(*arguments: str) -> dict[str, float]:
+    """One run in a process of its own."""
+    done = subprocess.run(  # noqa: S603 - this very file
+        [sys.executable, __file__, "--child", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def compared(tasks: int, repeats: int) -> dict[bool, dict[str, float]]:
+    """Medians without (`False`) and with a journal (`True`)."""
+    found: dict[bool, list[dict[str, float]]] = {False: [], True: []}
+    for repeat in range(repeats):
+        for journaled in (False, True) if repeat % 2 else (True, False):
+            with serving(repeat) as origin, tempfile.TemporaryDirectory() as folder:
+                journal = str(Path(folder) / "batch.db") if journaled else ""
+                found[journaled].append(child(origin, str(tasks), journal))
+    return {
+        journaled: {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+        for journaled, runs in found.items()
+    }
+
+
+def run_child(arguments: list[str]) -> dict[str, float]:
+    """What a child process has to do."""
+    if arguments[0] == "million":
+        return asyncio.run(refuse_a_million(None))
+    origin, tasks, journal = arguments
+    return asyncio.run(drive(origin, int(tasks), Path(journal) if journal else None))
+
+
+def main() -> None:
+    """Runs what was asked for and prints tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tasks", type=int, default=2000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--memory", type=int, default=10_000)
+    parser.add_argument("--million", action="store_true")
+    parser.add_argument("--child", nargs="*", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.child:
+        print(json.dumps(run_child(chosen.child)))
+        return
+    print(described("aiohttp"))
+    costs = compared(chosen.tasks, chosen.repeats)
+    plain, kept = costs[False], costs[True]
+    rows = [
+        ["without", f"{plain['cpu']:.2f}", "1.00", f"{plain['wall']:.1f}"],
+        [
+            "with a journal",
+            f"{kept['cpu']:.2f}",
+            f"{kept['cpu'] / plain['cpu']:.2f}",
+            f"{kept['wall']:.1f}",
+        ],
+    ]
+    print(table([f"{chosen.tasks} tasks", "CPU (s)", "ratio", "wall (s)"], rows))
+    if chosen.memory:
+        found = compared(chosen.memory, 1)
+        rows = [
+            [name, f"{found[j]['memory'] / 1024:.2f}"]
+            for j, name in ((False, "without"), (True, "with a journal"))
+        ]
+        print(table([f"{chosen.memory} in flight", "KiB per photo"], rows))
+    if chosen.million:
+        found_million = child("million")
+        print(
+            f"a million photos: peak {found_million['early']:.0f} MiB after 100,000, "
+            f"{found_million['late']:.0f} MiB after all"
+        )
+
+
+if __name__ == "__main__":
+    main()

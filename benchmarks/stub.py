@@ -1,0 +1,261 @@
+"""A service that answers at once and animates nothing, in a process of its own.
+
+It speaks the Photo Animer API and, for comparison, the request shapes of clients of other
+submit-then-poll services. It is written on bare asyncio protocols, so that it keeps out of the
+way of what is measured. A task has ended so many seconds after its submit; the seconds come
+from a lognormal distribution and a fixed seed, one after the other as tasks are submitted.
+
+Tasks whose ids are `due-<seconds>`, on the monotonic clock that all processes of a machine
+share, need no submit: they have ended by that time.
+"""
+
+import asyncio
+import gc
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from random import Random
+from typing import Any, Protocol
+from urllib.error import URLError
+from urllib.request import urlopen
+
+SHORTEST, LONGEST, MEAN, SIGMA = 0.8, 6.0, 2.0, 0.45
+
+_HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+
+class Tasks:
+    """The tasks, and what has been asked."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = Random(seed)  # noqa: S311 - durations, no secret
+        self.submits = 0
+        self.polls = 0
+        self.connections = 0
+        self.ends: dict[str, float] = {}
+        self.found: dict[str, float] = {}
+        self.durations: list[float] = []
+
+    def submit(self) -> str:
+        """A new task's id."""
+        self.submits += 1
+        duration = self._rng.lognormvariate(math.log(MEAN) - SIGMA**2 / 2, SIGMA)
+        duration = min(max(duration, SHORTEST), LONGEST)
+        task_id = str(100_000_000_000_000 + self.submits)
+        self.ends[task_id] = time.monotonic() + duration
+        self.durations.append(duration)
+        return task_id
+
+    def has_ended(self, task_id: str) -> bool:
+        """Looks at a task."""
+        self.polls += 1
+        end = float(task_id[4:]) if task_id.startswith("due-") else self.ends[task_id]
+        now = time.monotonic()
+        if now >= end:
+            self.found.setdefault(task_id, now)
+        return now >= end
+
+    def report(self) -> dict[str, Any]:
+        """What has been asked so far."""
+        return {
+            "submits": self.submits,
+            "polls": self.polls,
+            "connections": self.connections,
+            "delays": [
+                self.found[known] - self.ends[known] for known in self.found if known in self.ends
+            ],
+            "longest": max(self.durations, default=0.0),
+            "cpu": time.process_time(),
+        }
+
+
+class Shape(Protocol):
+    """How a service tells of a task."""
+
+    def __call__(self, task_id: str, *, has_ended: bool) -> dict[str, Any]:
+        """The JSON for this task."""
+        ...
+
+
+def answer(tasks: Tasks, method: str, target: str) -> Any:
+    """The JSON that answers a request.
+
+    Raises:
+        LookupError: there is nothing under this target.
+    """
+    path, _, query = target.partition("?")
+    service, *_, last = path.strip("/").split("/")
+    if last == "submitTaskByUrl":
+        return {"code": 0, "data": int(tasks.submit()), "msg": None, "time": 1}
+    if last == "getTaskInfo":
+        task_id = query.rpartition("taskId=")[2].partition("&")[0]
+        return _photo_animer(task_id, has_ended=tasks.has_ended(task_id))
+    if method == "POST":
+        return _SHAPES[service](tasks.submit(), has_ended=False)
+    if service == "fal" and last != "status":
+        return {"video": {"url": "http://127.0.0.1/x.mp4"}}
+    task_id = path.rsplit("/", 2)[1] if service == "fal" else last
+    return _SHAPES[service](task_id, has_ended=tasks.has_ended(task_id))
+
+
+def _photo_animer(task_id: str, *, has_ended: bool) -> dict[str, Any]:
+    data = {
+        "taskId": int(task_id) if task_id.isdecimal() else task_id,
+        "status": 1 if has_ended else 0,
+        "resultUrl": "http://127.0.0.1/x.mp4" if has_ended else None,
+        "gifUrl": None,
+    }
+    return {"code": 0, "data": data, "msg": None, "time": 1615368038661}
+
+
+def _runpod(task_id: str, *, has_ended: bool) -> dict[str, Any]:
+    status = "COMPLETED" if has_ended else "IN_PROGRESS"
+    return {"id": task_id, "status": status, "output": "x" if has_ended else None}
+
+
+def _openai(task_id: str, *, has_ended: bool) -> dict[str, Any]:
+    return {
+        "id": task_id,
+        "object": "video",
+        "created_at": 1,
+        "model": "sora-2",
+        "progress": 0,
+        "seconds": "4",
+        "size": "720x1280",
+        "status": "completed" if has_ended else "in_progress",
+    }
+
+
+def _runwayml(task_id: str, *, has_ended: bool) -> dict[str, Any]:
+    task: dict[str, Any] = {"id": task_id, "createdAt": "2026-01-01T00:00:00Z"}
+    if has_ended:
+        return task | {"status": "SUCCEEDED", "output": ["http://127.0.0.1/x.mp4"]}
+    return task | {"status": "RUNNING", "progress": 0.5}
+
+
+def _replicate(task_id: str, *, has_ended: bool) -> dict[str, Any]:
+    return {
+        "id": task_id,
+        "model": "a/b",
+        "version": "v" * 64,
+        "status": "succeeded" if has_ended else "processing",
+        "input": {},
+        "output": ["http://127.0.0.1/x.mp4"] if has_ended else None,
+        "logs": "",
+        "error": None,
+        "created_at": "2026-01-01T00:00:00Z",
+        "urls": {"get": "", "cancel": ""},
+    }
+
+
+def _fal(task_id: str, *, has_ended: bool) -> dict[str, Any]:
+    return {
+        "status": "COMPLETED" if has_ended else "IN_PROGRESS",
+        "logs": [],
+        "request_id": task_id,
+        "response_url": f"/fal/app/requests/{task_id}",
+        "status_url": f"/fal/app/requests/{task_id}/status",
+        "cancel_url": f"/fal/app/requests/{task_id}/cancel",
+        "queue_position": 0,
+    }
+
+
+def _elevenlabs(task_id: str, *, has_ended: bool) -> dict[str, Any]:
+    return {
+        "dubbing_id": task_id,
+        "expected_duration_sec": 2.0,
+        "name": "x",
+        "status": "dubbed" if has_ended else "dubbing",
+        "source_language": "en",
+        "target_languages": ["es"],
+        "created_at": "2026-01-01T00:00:00Z",
+        "editable": False,
+    }
+
+
+_SHAPES: dict[str, Shape] = {
+    "runpod": _runpod,
+    "openai": _openai,
+    "runwayml": _runwayml,
+    "replicate": _replicate,
+    "fal": _fal,
+    "elevenlabs": _elevenlabs,
+}
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self._buffer = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._tasks.connections += 1
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while b"\r\n\r\n" in self._buffer and self._answer_one():
+            pass
+
+    def _answer_one(self) -> bool:
+        head, _, rest = self._buffer.partition(b"\r\n\r\n")
+        length = 0
+        lower = head.lower()
+        if b"\r\ncontent-length:" in lower:
+            length = int(lower.split(b"\r\ncontent-length:")[1].split(b"\r\n")[0])
+        elif b"\r\ntransfer-encoding: chunked" in lower:
+            length = rest.find(b"0\r\n\r\n") + 5 if b"0\r\n\r\n" in rest else len(rest) + 1
+        if len(rest) < length or self._transport is None:
+            return False
+        self._buffer = rest[length:]
+        method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
+        host = lower.split(b"\r\nhost: ")[1].split(b"\r\n")[0]
+        status = 200
+        try:
+            is_report = target == "/report"
+            content = self._tasks.report() if is_report else answer(self._tasks, method, target)
+        except LookupError:
+            status, content = 404, {}
+        body = json.dumps(content).replace('"/fal/', f'"http://{host.decode()}/fal/').encode()
+        self._transport.write(_HEAD % (status, len(body)) + body)
+        return True
+
+
+@contextmanager
+def serving(seed: int = 1) -> Iterator[str]:
+    """The stub in a process of its own, gone at the end of the block; gives its origin."""
+    command = [sys.executable, __file__, str(seed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - this very file
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
+
+
+def report(origin: str) -> dict[str, Any]:
+    """What the stub has been asked so far."""
+    with suppress(URLError), urlopen(f"{origin}/report", timeout=30) as found:  # noqa: S310 - the stub's own origin
+        content: dict[str, Any] = json.load(found)
+        return content
+    raise RuntimeError("the stub is gone")
+
+
+async def _serve(make: Callable[[], asyncio.Protocol]) -> None:
+    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0, backlog=4096)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    gc.freeze()
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    known = Tasks(int(sys.argv[1]))
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(lambda: _Connection(known)))
