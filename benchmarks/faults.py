@@ -210,14 +210,16 @@ def main() -> None:
         if name == OURS or importlib.util.find_spec(peers.CONTENDERS[name].needs)
     ]
     modes = [mode for mode in Mode if any(word in mode.value for word in chosen.modes)]
-    rows = []
+    rows = [[name] for name in names]
     for mode in modes:
-        for name in names:
+        for row, name in zip(rows, names, strict=True):
             charged, done, ambiguous, lost = run(name, mode, chosen.tasks)
-            rows.append([mode.value, name, *map(str, (charged, done, ambiguous, lost))])
-            sys.stderr.write(f"{rows[-1]}\n")
+            told = f" ({ambiguous} ambiguous)" if ambiguous else ""
+            row.append(f"{charged}, {done}, {lost}{told}")
+            sys.stderr.write(f"{mode.value}: {name}: {row[-1]}\n")
     print(described("aiohttp"))
-    print(table(["goes wrong", "client", "charged", "done", "ambiguous", "lost"], rows))
+    print("charged, done, lost of", chosen.tasks)
+    print(table(["client", *(mode.value for mode in modes)], rows))
 
 
 if __name__ == "__main__":

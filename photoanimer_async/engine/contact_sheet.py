@@ -24,7 +24,7 @@ from photoanimer_async.engine.picture import Picture, fit, load_picture
 from photoanimer_async.engine.portrait import Engine
 
 _LONGEST_SIDE = 1280
-_AROUND_FACE = 0.75
+_AROUND_FACE = 0.45
 """How much is seen around the face's box, in sizes of the box."""
 
 _CAPTION_HEIGHT = 18
