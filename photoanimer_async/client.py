@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
@@ -75,6 +75,8 @@ class PhotoAnimerClient:
         learned: a file that keeps what polling has learned for the next run; made if missing.
         retry: how often and how patiently a failed call is tried again, where it may be.
         timeout: seconds for one request.
+        trace_configs: aiohttp's trace hooks for the session that is made here; see
+            `photoanimer_async.telemetry`.
 
     Raises:
         InvalidRequestError: no key, or a value that is not allowed.
@@ -94,6 +96,7 @@ class PhotoAnimerClient:
         learned: str | os.PathLike[str] | None = None,
         retry: RetryPolicy | None = None,
         timeout: float = 60.0,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
         if concurrency < 1:
             raise InvalidRequestError(f"concurrency must be at least 1, not {concurrency}")
@@ -101,7 +104,9 @@ class PhotoAnimerClient:
         if not key:
             raise InvalidRequestError("no API key: pass api_key= or set PHOTOANIMER_API_KEY")
         where = base_url or os.environ.get("PHOTOANIMER_BASE_URL") or DEFAULT_BASE_URL
-        self._transport = Transport(Credentials(where, key), session=session, timeout=timeout)
+        self._transport = Transport(
+            Credentials(where, key), session=session, timeout=timeout, trace_configs=trace_configs
+        )
         self._host = host or DefaultImageHost(where)
         self._concurrency = concurrency
         rng = Random()  # noqa: S311 - jitter, no secret

@@ -7,6 +7,7 @@ is not, except where the connection was never made.
 """
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlencode
@@ -69,6 +70,10 @@ class Transport:
         credentials: where to, and with which key.
         session: a session to use; it is not closed. By default one is made and closed here.
         timeout: seconds for one request, from its start to the end of its answer.
+        trace_configs: hooks for the session that is made here.
+
+    Raises:
+        InvalidRequestError: hooks for a session that is handed in.
     """
 
     def __init__(
@@ -77,7 +82,11 @@ class Transport:
         *,
         session: aiohttp.ClientSession | None = None,
         timeout: float = 60.0,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
+        if session is not None and trace_configs:
+            raise InvalidRequestError("trace_configs go to the session that is handed in")
+        self._trace_configs = trace_configs
         self._credentials = credentials
         self._base_url = credentials.base_url.rstrip("/")
         self._given = session
@@ -89,6 +98,7 @@ class Transport:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=list(self._trace_configs),
             )
         return self
 
