@@ -17,6 +17,7 @@ from photoanimer_async.cli.loopback import is_loopback
 from photoanimer_async.cli.output import Output
 from photoanimer_async.service import ServiceSettings, SetupError
 from photoanimer_async.service import serve as serve_until_stopped
+from photoanimer_async.service.addresses import LOOPBACK, Network, parse_networks
 
 
 def serve(
@@ -44,6 +45,15 @@ def serve(
     engine: Annotated[
         str, Parameter(help="What animates; other packages can install engines.")
     ] = "warp",
+    allow_network: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="--global-only",
+            help="Fetch photos from this network too, as 192.168.0.0/16; can be given more than "
+            "once. By default from global addresses, and from this machine if it listens on "
+            "this machine only.",
+        ),
+    ] = None,
     key: Annotated[
         list[str] | None,
         Parameter(
@@ -63,6 +73,7 @@ def serve(
             keys=frozenset(key) if key else None,
             all_faces=all_faces,
             engine=engine,
+            allow_networks=_networks(allow_network),
         )
         if workers is not None:
             settings = evolve(settings, workers=workers)
@@ -70,6 +81,13 @@ def serve(
         raise WrongUseError(str(error) if key else f"{error} with --key") from error
     show_everything()
     return run_until_done(_serve(settings))
+
+
+def _networks(texts: list[str] | None) -> tuple[Network, ...] | None:
+    try:
+        return None if texts is None else parse_networks(texts)
+    except ValueError as error:
+        raise WrongUseError(f"--allow-network: {error}") from error
 
 
 async def _serve(settings: ServiceSettings) -> ExitStatus:
@@ -97,6 +115,13 @@ def _why_not(error: OSError, settings: ServiceSettings) -> str:
     return f"can not listen on port {settings.port} of {settings.host}: {error.strerror or error}"
 
 
+def _sources(settings: ServiceSettings) -> str:
+    networks = settings.fetch_rules.networks
+    if networks == LOOPBACK:
+        return "global addresses and this machine"
+    return " and ".join(["global addresses", *map(str, networks)])
+
+
 def _announce(console: Output, settings: ServiceSettings, base_url: str) -> None:
     key = "any-key-will-do" if settings.keys is None else "YOUR-KEY"
     submit = f"{base_url}/faceDriven/submitTaskByUrl"
@@ -105,6 +130,7 @@ def _announce(console: Output, settings: ServiceSettings, base_url: str) -> None
         Text.assemble("Photo Animer on this machine: ", (base_url, "bold")),
         Text(f"Tasks and results are kept in {settings.data_dir.resolve()}."),
         Text(accepted),
+        Text(f"Photos are fetched from {_sources(settings)}."),
         Text("\nTry it from another terminal:"),
         Text(f"  photoanimer animate me.jpg --base-url {base_url} --api-key {key}", "bold"),
         Text(
@@ -119,7 +145,7 @@ def _announce(console: Output, settings: ServiceSettings, base_url: str) -> None
         console.print(
             Text(
                 "Warning: other machines can reach this service. Keys and photos travel "
-                "unencrypted, and this machine fetches the URLs that they send.\n",
+                "unencrypted.\n",
                 "yellow",
             )
         )

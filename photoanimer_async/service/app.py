@@ -107,7 +107,7 @@ async def _start(app: web.Application, stack: AsyncExitStack, renderer: Renderer
         redirects=settings.fetch_redirects,
         at_once=settings.fetches,
     )
-    fetcher = await stack.enter_async_context(open_fetcher(limits))
+    fetcher = await stack.enter_async_context(open_fetcher(limits, settings.fetch_rules))
     notifier = await stack.enter_async_context(open_notifier(settings.notify_url))
     if renderer is None:
         renderer = await stack.enter_async_context(

@@ -1,9 +1,8 @@
 """Fetching the photo and the voice that a submit points to.
 
 A file is read as a stream and given up as soon as it is too large; time and redirects are
-bounded; nothing of the environment (proxies, .netrc) has a say. Every address is allowed:
-the service is for one's own machine. `open_connector` is where connections are made, and so
-the place for a guard, as it sees the addresses behind every name and every redirect.
+bounded; nothing of the environment (proxies, .netrc) has a say. Where connections may go, of
+a redirect as well, is for `addresses` to say.
 """
 
 import asyncio
@@ -18,6 +17,13 @@ import aiohttp
 from attrs import frozen
 from yarl import URL
 
+from photoanimer_async.service.addresses import (
+    AddressRules,
+    ForbiddenAddressError,
+    guarded_connector,
+)
+from photoanimer_async.service.resolver import ThreadedResolver
+
 _SCHEMES: Final = frozenset({"http", "https"})
 _CONNECT_SECONDS: Final = 10.0
 _CHUNK: Final = 64 * 1024
@@ -31,7 +37,7 @@ class FetchError(Exception):
 
 
 class UnsuitableUrlError(FetchError):
-    """It is no http or https URL. Nothing was sent."""
+    """It is no http or https URL, or holds a user or password. Nothing was sent."""
 
 
 class FileTooLargeError(FetchError):
@@ -71,8 +77,8 @@ class Fetcher:
 
         Raises:
             FileTooLargeError: it has as many bytes or more.
-            UnsuitableUrlError: it is no http or https URL.
-            FetchError: no connection, no HTTP 200, too slow, cut short.
+            UnsuitableUrlError: it is no http or https URL, or holds a user or password.
+            FetchError: no connection, none allowed, no HTTP 200, too slow, cut short.
         """
         target = _parse_url(url)
         async with self._places:
@@ -111,37 +117,28 @@ class Fetcher:
                 reason = "it redirects to something that is no http or https URL"
             case aiohttp.InvalidURL():
                 reason = "it is not a URL"
-            case aiohttp.ClientConnectorDNSError():
-                reason = "its host is not known"
-            case aiohttp.ClientSSLError():
-                reason = "its server's TLS certificate or handshake is not accepted"
-            case aiohttp.ClientConnectorError(os_error=OSError(errno=int(number))) if number > 0:
-                reason = f"no connection: {os.strerror(number)}"
             case aiohttp.ClientConnectorError():
-                reason = "no connection"
+                reason = _why_no_connection(error)
             case _:
                 reason = "its server broke off the answer"
         return reason
 
 
 @asynccontextmanager
-async def open_fetcher(limits: FetchLimits) -> AsyncIterator[Fetcher]:
+async def open_fetcher(limits: FetchLimits, rules: AddressRules) -> AsyncIterator[Fetcher]:
     """A fetcher, and its connections closed at the end."""
-    async with aiohttp.ClientSession(
-        connector=open_connector(),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": "photoanimer-async local service"},
-        timeout=aiohttp.ClientTimeout(total=limits.seconds, sock_connect=_CONNECT_SECONDS),
-        trust_env=False,
-    ) as session:
-        yield Fetcher(session, limits)
-
-
-def open_connector() -> aiohttp.TCPConnector:
-    """Where every connection of a fetch is made."""
-    # Nothing is kept alive: hosts differ, and a connection that was closed meanwhile would
-    # make a photo fail that is there.
-    return aiohttp.TCPConnector(force_close=True)
+    resolver = ThreadedResolver(limits.at_once)
+    try:
+        async with aiohttp.ClientSession(
+            connector=guarded_connector(rules, resolver=resolver),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": "photoanimer-async local service"},
+            timeout=aiohttp.ClientTimeout(total=limits.seconds, sock_connect=_CONNECT_SECONDS),
+            trust_env=False,
+        ) as session:
+            yield Fetcher(session, limits)
+    finally:
+        await resolver.close()
 
 
 def _parse_url(url: str) -> URL:
@@ -156,7 +153,26 @@ def _parse_url(url: str) -> URL:
         raise UnsuitableUrlError(f"{found}; allowed are http and https")
     if not host:
         raise UnsuitableUrlError("it names no host")
+    if parsed.raw_user is not None or parsed.raw_password is not None:
+        raise UnsuitableUrlError("it holds a user or password, which is not sent on")
     return parsed
+
+
+def _why_no_connection(error: aiohttp.ClientConnectorError) -> str:
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return "its host is not known"
+        case aiohttp.ClientSSLError():
+            return "its server's TLS certificate or handshake is not accepted"
+        case aiohttp.ClientConnectorError(os_error=ForbiddenAddressError()):
+            return (
+                "its host is not at a global address, nor in a network that this service is "
+                "set up to fetch from (--allow-network)"
+            )
+        case aiohttp.ClientConnectorError(os_error=OSError(errno=int(number))) if number > 0:
+            return f"no connection: {os.strerror(number)}"
+        case _:
+            return "no connection"
 
 
 def _too_large(size_limit: int, found: int | None = None) -> str:

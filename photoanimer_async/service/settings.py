@@ -1,6 +1,7 @@
 """How the service is set up."""
 
 import os
+from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from attrs import field, frozen
 from attrs.validators import ge, gt, instance_of, le, optional
 
 from photoanimer_async.redaction import shown_url
+from photoanimer_async.service.addresses import LOOPBACK, AddressRules, Network, parse_networks
 
 MIB = 1024 * 1024
 
@@ -33,6 +35,10 @@ def _to_keys(keys: object) -> frozenset[str] | None:
     if isinstance(keys, str) or not isinstance(keys, set | frozenset | list | tuple):
         raise TypeError("keys is a set of strings, or None for any key")
     return frozenset(keys)
+
+
+def _to_networks(networks: Iterable[str | Network] | None) -> tuple[Network, ...] | None:
+    return None if networks is None else parse_networks(networks)
 
 
 def _without_slash(url: str | None) -> str | None:
@@ -71,6 +77,10 @@ class ServiceSettings:
         fetch_seconds: the longest that fetching one file may take.
         fetch_redirects: how many redirects are followed for one file.
         fetches: how many files are fetched at the same time; each is held in memory.
+        allow_networks: where files are fetched from besides global addresses, for instance
+            `["192.168.0.0/16"]`; exactly these, so that `[]` allows global addresses only.
+            `None`: this machine itself where the service is for this machine alone, that is
+            with a loopback `host` and no `public_url`; otherwise nothing.
         render_seconds: the longest that one task may render before its worker is replaced.
         engine: name of the engine: `warp`, or one that another package installs.
         all_faces: whether everyone in a photo is animated, or the largest face alone.
@@ -100,6 +110,7 @@ class ServiceSettings:
     fetch_seconds: float = field(default=30.0, validator=gt(0))
     fetch_redirects: int = field(default=5, validator=ge(0))
     fetches: int = field(default=32, validator=ge(1))
+    allow_networks: tuple[Network, ...] | None = field(default=None, converter=_to_networks)
     render_seconds: float = field(default=300.0, validator=gt(0))
     engine: str = field(default="warp", validator=instance_of(str))
     all_faces: bool = False
@@ -115,6 +126,14 @@ class ServiceSettings:
             )
         if self.keys is not None and not all(self.keys):
             raise ValueError("an API key must not be empty")
+
+    @property
+    def fetch_rules(self) -> AddressRules:
+        """Where files may be fetched from."""
+        if self.allow_networks is not None:
+            return AddressRules(self.allow_networks)
+        of_this_machine = _is_loopback(self.host) and self.public_url is None
+        return AddressRules(LOOPBACK if of_this_machine else ())
 
     @property
     def render_options(self) -> dict[str, object]:

@@ -74,3 +74,19 @@ def test_an_engine_that_is_not_installed_is_told(photoanimer: CommandLine) -> No
     done = photoanimer("serve", "--port", "0", "--engine", "live", "--all-faces")
     assert done.returncode == 2
     assert "no engine 'live' is installed; there are: warp" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "sources"),
+    [
+        ([], "global addresses and this machine"),
+        (["--global-only"], "global addresses"),
+        (["--allow-network", "192.168.0.0/16"], "global addresses and 192.168.0.0/16"),
+    ],
+)
+def test_it_says_where_it_fetches_from(
+    photoanimer: CommandLine, options: list[str], sources: str
+) -> None:
+    process, _ = serving(photoanimer, *options)
+    process.terminate()
+    assert f"Photos are fetched from {sources}.\n" in rest_of(process)[0]

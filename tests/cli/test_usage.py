@@ -68,6 +68,7 @@ def test_help_loads_neither_engine_nor_service() -> None:
         (["animat"], "Unknown command"),
         (["serve", "--port", "65536"], "--port"),
         (["serve", "--host", "0.0.0.0"], "--key"),
+        (["serve", "--allow-network", "10.0.0.1/8"], "--allow-network: '10.0.0.1/8' is no network"),
     ],
 )
 def test_wrong_use_is_one_line_and_status_2(

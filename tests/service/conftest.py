@@ -170,7 +170,8 @@ async def start(tmp_path: Path, renderer: InstantRenderer) -> AsyncIterator[Star
     async with AsyncExitStack() as stack:
 
         async def start(renderer: Renderer | None = renderer, **settings: Any) -> Running:
-            chosen = ServiceSettings(**{"data_dir": tmp_path / "data", "port": 0, **settings})
+            usual = {"data_dir": tmp_path / "data", "port": 0, "allow_networks": ["127.0.0.0/8"]}
+            chosen = ServiceSettings(**{**usual, **settings})
             return await stack.enter_async_context(running(chosen, renderer))
 
         yield start

@@ -2,14 +2,17 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 from yarl import URL
 
-from .conftest import InstantRenderer, PhotoHost, Running, Start, png
+from .conftest import InstantRenderer, PhotoHost, Running, Start, png, until
 
 MIB = 1024 * 1024
 # A URL with everything that a careless client or server changes on the way.
@@ -161,6 +164,155 @@ class TestRedirects:
             40011,
             "could not be fetched: it redirects to something that is no http or https URL",
         )
+
+
+class TestGuard:
+    """What is not global is reached by no spelling and no detour."""
+
+    WHY = (
+        "could not be fetched: its host is not at a global address, nor in a network that this "
+        "service is set up to fetch from (--allow-network)"
+    )
+    NOT_ALLOWED = (40011, WHY)
+    SPELLINGS = (
+        "127.0.0.1",
+        "localhost",
+        "LOCALHOST",
+        "0x7f000001",
+        "0x7f.1",
+        "0x7F.0.0.0x1",
+        "[::ffff:127.0.0.1]",
+        "[0:0:0:0:0:ffff:7f00:1]",
+    )
+
+    @pytest.mark.parametrize("spelling", SPELLINGS)
+    async def test_spellings_of_this_machine(
+        self, start: Start, host: PhotoHost, tmp_path: Path, spelling: str
+    ) -> None:
+        url = host.url("photo.png").replace("127.0.0.1", spelling)
+        guarded = await start(allow_networks=[])
+        assert await refused(guarded, url) == self.NOT_ALLOWED
+        assert host.requests == []
+
+        # Each of them would have worked.
+        allowing = await start(allow_networks=["127.0.0.1"], data_dir=tmp_path / "allowing")
+        assert await allowing.submit(url)
+        assert len(host.requests) == 1
+
+    @pytest.mark.parametrize(
+        "spelling",
+        [
+            "0",
+            "localhost.",
+            "%6c%6f%63%61%6c%68%6f%73%74",
+            "0.0.0.0",
+            "2130706433",
+            "017700000001",
+            "0177.0.0.1",
+            "127.1",
+            "\uff11\uff12\uff17.\uff10.\uff10.\uff11",
+            "\u2460\u2461\u2466.\u24ea.\u24ea.\u2460",
+            "127\u30020\u30020\u30021",
+            "[::1]",
+            "[::]",
+            "[::127.0.0.1]",
+            "[64:ff9b::127.0.0.1]",
+            "[2002:7f00:1::]",
+            "[2001:0:7f00:1::]",
+            "[fe80::1%25lo]",
+            "[::ffff:127.0.0.1%25lo]",
+            "169.254.169.254",
+            "192.0.2.1",
+            "127.0.0.1%00.example",
+            "127.0.0.1\\@photos.invalid",
+            "photos.invalid@127.0.0.1",
+            "photos.invalid:80@127.0.0.1",
+        ],
+    )
+    async def test_other_disguises(self, start: Start, host: PhotoHost, spelling: str) -> None:
+        guarded = await start(allow_networks=[])
+        code, _ = await refused(guarded, host.url("photo.png").replace("127.0.0.1", spelling))
+        assert code in {40002, 40011}
+        assert host.requests == []
+
+    async def test_a_redirect(self, start: Start, host: PhotoHost) -> None:
+        service = await start(allow_networks=["127.0.0.1"])
+        locations = iter(
+            [
+                host.url("photo.png").replace("127.0.0.1", "127.0.0.2"),
+                host.url("photo.png").replace("127.0.0.1", "[::1]"),
+                "//127.0.0.2/photo.png",
+                "http://169.254.169.254/latest/meta-data/",
+            ]
+        )
+
+        async def away(request: web.Request) -> web.Response:
+            return redirect(next(locations))
+
+        host.answers["away"] = away
+        for _ in range(4):
+            assert await refused(service, host.url("away")) == self.NOT_ALLOWED
+
+    async def test_the_address_that_was_found_is_for_the_log_alone(
+        self, start: Start, host: PhotoHost, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        service = await start(allow_networks=[])
+        url = host.url("photo.png?sig=s3cret").replace("127.0.0.1", "localhost")
+        _, text = await service.refusal(imageUrl=url, templateId="1")
+        assert "127.0.0.1" not in text
+        assert "event=address_refused address=127.0.0.1" in caplog.text
+        assert "s3cret" not in caplog.text + text
+
+    async def test_the_voice_too(self, start: Start, host: PhotoHost) -> None:
+        service = await start(allow_networks=["127.0.0.1"])
+        elsewhere = host.url("voice.mp3", b"hum").replace("127.0.0.1", "127.0.0.2")
+        code, text = await service.refusal(
+            imageUrl=host.url("photo.png"), templateId="0", voiceUrl=elsewhere
+        )
+        assert (code, text.partition(") ")[2]) == (40021, self.WHY)
+
+    async def test_a_password_in_a_url_is_not_sent_on(
+        self, service: Running, host: PhotoHost
+    ) -> None:
+        url = host.url("photo.png").replace("//", "//me:s3cret@")
+        assert await refused(service, url) == (
+            40002,
+            "is not allowed: it holds a user or password, which is not sent on",
+        )
+        assert host.requests == []
+
+    @pytest.mark.parametrize(
+        "url", ["file:///etc/passwd", "ftp://h/p.jpg", "gopher://h/", "data:image/png;base64,iVBO"]
+    )
+    async def test_schemes_other_than_http(self, service: Running, url: str) -> None:
+        code, _ = await service.refusal(imageUrl=url, templateId="1")
+        assert code == 40002
+
+    async def test_names_that_are_never_answered_hold_nothing_else_up(
+        self, start: Start, host: PhotoHost, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked, over = 0, threading.Event()
+
+        def system_call(name: str, *more: Any, **options: Any) -> Any:
+            nonlocal asked
+            if name == "tarpit.test":
+                asked += 1
+                over.wait()
+                raise socket.gaierror
+            return real_call(name, *more, **options)
+
+        real_call = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", system_call)
+        service = await start(fetches=40)
+        async with asyncio.TaskGroup() as group:
+            for port in range(1, 35):  # more than the event loop has threads
+                url = f"http://tarpit.test:{port}/photo.png"
+                group.create_task(refused(service, url))
+            await until(lambda: asked == 34)
+            assert (await service.end_of(await service.submit(host.url("photo.png"))))[
+                "status"
+            ] == 1
+            over.set()
 
 
 class TestUnreachable:
