@@ -23,6 +23,11 @@ FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 MAX_SIDE = 4096
 """Longest width and height that are read, in pixels."""
 
+_JPEG_SCAN = b"\xff\xda"
+_MOST_SCANS = 1000
+"""More than any encoder writes, and than stand in a trailer by chance; each takes a pass over all
+pixels, and a scan of 33 bytes is enough for one."""
+
 _SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -47,9 +52,13 @@ def load_picture(data: bytes) -> Picture:
             f"The photo has {image.width}x{image.height} pixels; "
             f"at most {MAX_SIDE}x{MAX_SIDE} are allowed."
         )
+    if image.format == "JPEG" and data.count(_JPEG_SCAN) > _MOST_SCANS:
+        raise PictureError("The photo cannot be decoded: it is a JPEG of far too many scans.")
     try:
         image.load()
         return np.array(_rgb(ImageOps.exif_transpose(image)))
+    except MemoryError:
+        raise  # nothing is wrong with the file
     except Exception as error:  # decoders raise whatever they like on damaged files
         raise PictureError(
             f"The photo cannot be decoded: this {image.format} file is damaged or was cut off "

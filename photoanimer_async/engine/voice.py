@@ -22,6 +22,8 @@ import math
 import av
 import numpy as np
 from attrs import frozen
+from av.audio.stream import AudioStream
+from av.container import InputContainer
 from numpy.typing import NDArray
 
 from photoanimer_async.engine.curves import (
@@ -40,10 +42,19 @@ from photoanimer_async.engine.shapes import FaceMotion
 RATE = 48_000
 """Samples in a second of every decoded sound."""
 
+_CODECS = frozenset(
+    ["aac", "alac", "amrnb", "amrwb", "flac", "mp2", "mp2float", "mp3", "mp3float", "opus"]
+    + ["vorbis", "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8"]
+    + [f"pcm_{kind}{end}" for kind in ("s16", "s24", "s32", "f32", "f64") for end in ("le", "be")]
+)
+"""FFmpeg's names of the decoders that a voice may need."""
+
 _SOUND_FILES_ONLY = {
     # Playlists and the like would make FFmpeg open what the sender names: files, addresses.
     "format_whitelist": "aac,aiff,flac,matroska,webm,mov,mp4,m4a,mp3,ogg,wav",
     "protocol_whitelist": "none",
+    # A look at each stream, to see what is in the file, would run any of hundreds of decoders.
+    "codec_whitelist": ",".join(sorted(_CODECS)),
 }
 
 _MEASURES = 100
@@ -94,41 +105,47 @@ def decode_voice(data: bytes, limit_seconds: float) -> Sound:
     """Decode a voice.
 
     Args:
-        data: A whole sound file: mp3, wav, m4a, ogg, flac, or whatever else FFmpeg reads.
+        data: A whole sound file: mp3, wav, m4a, ogg, flac, and some more that phones write.
         limit_seconds: The longest voice that is allowed.
 
     Raises:
         VoiceError: It holds no sound that can be decoded, is empty, or is too long.
     """
-    blocks: list[NDArray[np.float32]] = []
-    longest = round(limit_seconds * RATE)
-    length = 0
     try:
         with av.open(io.BytesIO(data), "r", options=_SOUND_FILES_ONLY) as container:
             if not container.streams.audio:
                 raise VoiceError("The voice is a file without sound.")
-            stream = container.streams.audio[0]
-            layout = "mono" if stream.codec_context.channels == 1 else "stereo"
-            resampler = av.AudioResampler(format="fltp", layout=layout, rate=RATE)
-            for frame in itertools.chain(container.decode(stream), [None]):
-                resampled = [
-                    np.asarray(block.to_ndarray(), np.float32)
-                    for block in resampler.resample(frame)
-                ]
-                length += sum(block.shape[1] for block in resampled)
-                blocks += resampled
-                if length > longest:
-                    raise VoiceError(
-                        f"The voice is longer than the {limit_seconds:g} seconds allowed."
-                    )
+            blocks = _resampled(container, container.streams.audio[0], limit_seconds)
     except (av.FFmpegError, ValueError) as error:
         raise VoiceError(
             "The voice cannot be decoded as sound; allowed are mp3, wav, m4a, ogg and flac "
             f"({error})."
         ) from error
-    if not length:
+    if not any(block.size for block in blocks):
         raise VoiceError("The voice is empty.")
     return Sound(np.concatenate(blocks, axis=1))
+
+
+def _resampled(
+    container: InputContainer, stream: AudioStream, limit_seconds: float
+) -> list[NDArray[np.float32]]:
+    """The stream's samples at `RATE`, block by block; mono if it is, otherwise stereo."""
+    context = stream.codec_context
+    if context.name not in _CODECS:
+        raise ValueError(f"its sound is {context.name}")
+    layout = "mono" if context.channels == 1 else "stereo"
+    resampler = av.AudioResampler(format="fltp", layout=layout, rate=RATE)
+    blocks: list[NDArray[np.float32]] = []
+    seconds = 0.0
+    for frame in itertools.chain(container.decode(stream), [None]):
+        # Looked at before it is resampled: a frame at one sample a second lasts an hour.
+        seconds += frame.samples / max(1, frame.sample_rate) if frame is not None else 0
+        if seconds > limit_seconds:
+            raise VoiceError(f"The voice is longer than the {limit_seconds:g} seconds allowed.")
+        blocks += [
+            np.asarray(block.to_ndarray(), np.float32) for block in resampler.resample(frame)
+        ]
+    return blocks
 
 
 def voice_motion(sound: Sound, seed: int) -> list[FaceMotion]:

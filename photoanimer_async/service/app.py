@@ -115,6 +115,7 @@ async def _start(app: web.Application, stack: AsyncExitStack, renderer: Renderer
                 settings.workers,
                 render_seconds=settings.render_seconds,
                 options=settings.render_options,
+                memory=settings.render_memory,
             )
         )
     queue = await stack.enter_async_context(

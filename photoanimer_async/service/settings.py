@@ -82,6 +82,8 @@ class ServiceSettings:
             `None`: this machine itself where the service is for this machine alone, that is
             with a loopback `host` and no `public_url`; otherwise nothing.
         render_seconds: the longest that one task may render before its worker is replaced.
+        render_memory: bytes of memory that one worker may have; a photo of 4096x4096 pixels
+            takes 600 MiB with the engine `warp`. Not every system holds it to that.
         engine: name of the engine: `warp`, or one that another package installs.
         all_faces: whether everyone in a photo is animated, or the largest face alone.
         longest_side: of a video, in pixels; smaller photos keep their size.
@@ -112,6 +114,7 @@ class ServiceSettings:
     fetches: int = field(default=32, validator=ge(1))
     allow_networks: tuple[Network, ...] | None = field(default=None, converter=_to_networks)
     render_seconds: float = field(default=300.0, validator=gt(0))
+    render_memory: int = field(default=2048 * MIB, validator=ge(256 * MIB))
     engine: str = field(default="warp", validator=instance_of(str))
     all_faces: bool = False
     longest_side: int = field(default=1280, validator=ge(64))

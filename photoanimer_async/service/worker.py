@@ -1,8 +1,9 @@
 """A worker process: reads jobs from its standard input, renders, writes replies.
 
 Started by `workers.ProcessRenderer` as `python -m photoanimer_async.service.worker
-MODULE:FUNCTION`. A job is one line of JSON, and so is its reply: photos from anywhere are
-decoded here, so nothing that comes back is trusted to be more than text (a pickle would be).
+MODULE:FUNCTION LIMITS`. A job is one line of JSON, and so is its reply: photos from anywhere
+are decoded here, so nothing that comes back is trusted to be more than text (a pickle would
+be), and the process is held to limits; see `containment`.
 
 The engine is loaded with the first job. When the service goes away, however it does, the
 standard input ends, and the worker leaves at once, also from the middle of a render.
@@ -20,6 +21,7 @@ from queue import SimpleQueue
 from typing import Any, TextIO
 
 from photoanimer_async.engine.errors import EngineError, NoFaceError, PictureError, VoiceError
+from photoanimer_async.service.containment import OUT_OF_MEMORY_STATUS, Limits
 from photoanimer_async.service.errors import (
     IMAGE_UNPROCESSABLE,
     NO_FACE,
@@ -29,6 +31,7 @@ from photoanimer_async.service.errors import (
 )
 
 _LONGEST_TRACE = 8_000
+_LONGEST_REASON = 1_000
 _CODES: dict[type[EngineError], ErrorCode] = {
     NoFaceError: NO_FACE,
     PictureError: IMAGE_UNPROCESSABLE,
@@ -46,11 +49,19 @@ def animate(photo: bytes, template: int, **job: Any) -> None:
 def main() -> None:
     """Render jobs until the standard input ends."""
     module, _, function = sys.argv[1].partition(":")
+    limits = Limits.from_argument(sys.argv[2])
+    limits.impose()
     replies = _take_standard_output()
     jobs: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_receive, args=(jobs,), daemon=True).start()
     while True:
-        reply = render(json.loads(jobs.get()), module, function)
+        job = json.loads(jobs.get())
+        limits.begin_job()
+        try:
+            reply = render(job, module, function)
+        except MemoryError:
+            # What libraries leave behind then is nothing to go on with.
+            os._exit(OUT_OF_MEMORY_STATUS)
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 
@@ -73,6 +84,9 @@ def render(job: dict[str, Any], module: str, function: str) -> dict[str, object]
 
     `code` is 0 where all went well, or one of the table of errors with its `reason`; `fault`
     holds the trace of anything that the engine does not raise on purpose.
+
+    Raises:
+        MemoryError: there is no more.
     """
     try:
         run: Callable[..., object] = getattr(importlib.import_module(module), function)
@@ -87,7 +101,9 @@ def render(job: dict[str, Any], module: str, function: str) -> dict[str, object]
         )
     except EngineError as error:
         code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
-        return {"code": (code or RENDERING_FAILED).number, "reason": str(error)}
+        return {"code": (code or RENDERING_FAILED).number, "reason": str(error)[:_LONGEST_REASON]}
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001 - reported in full; the next photo may be fine
         return {"fault": traceback.format_exc()[-_LONGEST_TRACE:]}
     return {"code": 0}

@@ -5,23 +5,27 @@ script is not imported a second time, and Ctrl-C in a terminal, which goes to th
 foreground group, reaches the service only (workers have a session of their own). It starts
 when there is work and stays for the next. As every process has one photo, the one that dies
 tells which photo did it: that task is tried once more in a fresh worker, and its neighbours
-notice nothing.
+notice nothing. What a worker may use, `containment` says; a worker that takes too long is
+killed. It gets nothing of the service's own: no key, no connection, no open file.
 """
 
 import asyncio
 import json
 import logging
+import math
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 from photoanimer_async.redaction import printable
+from photoanimer_async.service.containment import OUT_OF_MEMORY_STATUS, Limits
 from photoanimer_async.service.errors import (
     RENDERING_FAILED,
     TABLE,
@@ -42,10 +46,27 @@ _CHUNK: Final = 16 * 1024
 _CODES: Final = {code.number: code for code in TABLE}
 # Photos are what is rendered in parallel: one thread each keeps the cores from being shared.
 _ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_OWN_VARIABLES: Final = "PHOTOANIMER_"
+_THREADS: Final = 2  # of a render: one computes, one encodes
+_LONGEST_RESULT: Final = 1024**3
+_MEMORY: Final = 2 * 1024**3
+_DEATHS: Final = {
+    OUT_OF_MEMORY_STATUS: "ran out of memory",
+    -signal.SIGXCPU: "ran out of processor time",
+}
 
 
 class WorkerDiedError(Exception):
-    """A worker process ended in the middle of a job."""
+    """A worker process ended in the middle of a job.
+
+    Attributes:
+        what: what it did, in words that go on from "the renderer".
+    """
+
+    def __init__(self, status: int, printed: Iterable[str]) -> None:
+        ending = f"signal {-status}" if status < 0 else f"status {status}"
+        super().__init__(" | ".join((ending, *printed)))
+        self.what = _DEATHS.get(status, "crashed")
 
 
 class _Worker:
@@ -57,7 +78,7 @@ class _Worker:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls, animate: str) -> Self:
+    async def start(cls, animate: str, limits: Limits) -> Self:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             # Without -P the current folder would come before the standard library.
@@ -65,11 +86,12 @@ class _Worker:
             "-m",
             "photoanimer_async.service.worker",
             animate,
+            limits.as_argument(),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
             start_new_session=True,
-            env=os.environ | _ENVIRONMENT,
+            env=_environment(),
         )
         _logger.debug("event=worker_started pid=%d", process.pid)
         return cls(process)
@@ -91,8 +113,7 @@ class _Worker:
         if not line.endswith(b"\n"):
             status = await self._process.wait()
             await self._listening
-            ending = f"signal {-status}" if status < 0 else f"status {status}"
-            raise WorkerDiedError(" | ".join((ending, *self._printed)))
+            raise WorkerDiedError(status, self._printed)
         reply: dict[str, Any] = json.loads(line)
         return reply
 
@@ -122,6 +143,7 @@ class ProcessRenderer:
         animate: the function that renders, as `module:name`; called in the worker as
             `engine.animate` is.
         options: what it is called with besides; values of JSON.
+        memory: bytes of memory that one worker may have.
     """
 
     def __init__(
@@ -131,10 +153,18 @@ class ProcessRenderer:
         render_seconds: float = 300.0,
         animate: str = _ANIMATE,
         options: Mapping[str, object] = MappingProxyType({}),
+        memory: int = _MEMORY,
     ) -> None:
         self._render_seconds = render_seconds
         self._animate = animate
         self._options = dict(options)
+        self._limits = Limits(
+            memory=memory,
+            # Who is killed for the time it takes is to be killed by the clock; this is for
+            # when nobody looks at the clock.
+            cpu_seconds=math.ceil(_THREADS * render_seconds),
+            file_bytes=_LONGEST_RESULT,
+        )
         self._places = asyncio.Semaphore(workers)
         self._idle: list[_Worker] = []
 
@@ -159,16 +189,21 @@ class ProcessRenderer:
                 try:
                     return _check(await self._run(job))
                 except WorkerDiedError as error:
-                    how = str(error)
+                    what = error.what
                     _logger.warning(
-                        "task=%d event=worker_died attempt=%d how=%r", job.task_id, attempt, how
+                        "task=%d event=worker_died attempt=%d how=%r",
+                        job.task_id,
+                        attempt,
+                        str(error),
                     )
         raise RenderFailedError(
-            RENDERING_FAILED, f"the renderer crashed on this photo {_ATTEMPTS} times"
+            RENDERING_FAILED, f"the renderer {what} on this photo {_ATTEMPTS} times"
         )
 
     async def _run(self, job: RenderJob) -> dict[str, Any]:
-        worker = self._idle.pop() if self._idle else await _Worker.start(self._animate)
+        worker = (
+            self._idle.pop() if self._idle else await _Worker.start(self._animate, self._limits)
+        )
         try:
             async with asyncio.timeout(self._render_seconds):
                 reply = await worker.run(job, self._options)
@@ -182,6 +217,14 @@ class ProcessRenderer:
             raise
         self._idle.append(worker)
         return reply
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, without what is set for the service itself: keys."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(_OWN_VARIABLES)
+    }
+    return inherited | _ENVIRONMENT
 
 
 def _check_engine(name: object) -> None:

@@ -159,3 +159,14 @@ def test_fit_keeps_the_ratio_and_never_enlarges(
 ) -> None:
     fitted = fit(np.zeros((size[1], size[0], 3), np.uint8), longest)
     assert (fitted.shape[1], fitted.shape[0]) == expected
+
+
+def test_a_jpeg_of_endless_scans_is_refused() -> None:
+    file = io.BytesIO()
+    Image.new("L", (64, 64), 128).save(file, "JPEG", progressive=True)
+    whole = file.getvalue()
+    last_scan = whole[whole.rindex(b"\xff\xda") : -2]
+    few, many = (whole[:-2] + last_scan * times + whole[-2:] for times in (100, 1000))
+    assert load_picture(few).shape == (64, 64, 3)
+    with pytest.raises(PictureError, match="far too many scans"):
+        load_picture(many)

@@ -1,5 +1,10 @@
+import io
+import socket
+import struct
 from collections.abc import Callable
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -45,21 +50,94 @@ def test_stereo_stays_stereo(speech: Samples, sound_file: SoundFile) -> None:
     assert sound.mono == pytest.approx(speech / 2, abs=1e-3)
 
 
-PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n"
-
-
 @pytest.mark.parametrize(
     "data",
     [
         pytest.param(b"", id="empty"),
         pytest.param(b"this is a letter, not a voice " * 40, id="text"),
         pytest.param(bytes(range(256)) * 40, id="bytes"),
-        pytest.param(PLAYLIST, id="playlist"),
     ],
 )
 def test_what_is_no_sound_is_refused(data: bytes) -> None:
     with pytest.raises(VoiceError, match="mp3, wav, m4a, ogg and flac"):
         decode_voice(data, limit_seconds=60)
+
+
+class TestPlaylists:
+    """Files that make FFmpeg open others: it has no file but the bytes that it is given."""
+
+    @pytest.fixture(autouse=True)
+    def secret(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        speech: Samples,
+        sound_file: SoundFile,
+    ) -> None:
+        (tmp_path / "secret.wav").write_bytes(sound_file(speech, "wav"))
+        monkeypatch.chdir(tmp_path)
+
+    CONCAT = "ffconcat version 1.0\nfile secret.wav\n"
+    HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n"
+    SDP = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 9 RTP/AVP 0\n"
+
+    def test_ffmpeg_itself_would_read_them(self) -> None:
+        with av.open(io.BytesIO(self.CONCAT.encode()), "r") as container:
+            assert next(container.decode(audio=0)).samples > 0
+
+    @pytest.mark.parametrize(
+        "playlist",
+        [
+            CONCAT,
+            CONCAT.replace("secret", "{folder}/secret"),
+            HLS.format("secret.wav"),
+            HLS.format("file://{folder}/secret.wav"),
+            SDP,
+        ],
+    )
+    def test_no_file_is_read(self, playlist: str, tmp_path: Path) -> None:
+        playlist = playlist.replace("{folder}", str(tmp_path))
+        with pytest.raises(VoiceError, match="mp3, wav, m4a, ogg and flac"):
+            decode_voice(playlist.encode(), limit_seconds=60)
+
+    @pytest.mark.parametrize(
+        "playlist",
+        [
+            HLS.format("{url}"),
+            "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{url}\n",
+            "ffconcat version 1.0\nfile '{url}'\n",
+        ],
+    )
+    def test_nobody_is_connected_to(self, playlist: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.setblocking(False)
+            url = f"http://127.0.0.1:{server.getsockname()[1]}/secret.wav"
+            with pytest.raises(VoiceError, match="mp3, wav, m4a, ogg and flac"):
+                decode_voice(playlist.replace("{url}", url).encode(), limit_seconds=60)
+            with pytest.raises(BlockingIOError):
+                server.accept()
+
+
+def test_only_decoders_of_sound_are_run(speech: Samples, sound_file: SoundFile) -> None:
+    wav = bytearray(sound_file(speech, "wav"))
+    (kind,) = struct.unpack_from("<H", wav, 20)
+    assert kind == 1  # plain samples
+    struct.pack_into("<H", wav, 20, 0x0402)  # Indeo audio
+    with pytest.raises(VoiceError, match="mp3, wav, m4a, ogg and flac"):
+        decode_voice(bytes(wav), limit_seconds=60)
+
+
+def test_a_frame_is_measured_before_it_is_resampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="flac") as container:
+        stream = container.add_stream("flac", rate=1, layout="mono", options={"strict": "-2"})
+        assert isinstance(stream, av.AudioStream)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4608), np.int16), "s16", "mono")
+        frame.sample_rate = 1
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    monkeypatch.setattr(av, "AudioResampler", lambda **_: None)
+    with pytest.raises(VoiceError, match="longer than the 60 seconds allowed"):
+        decode_voice(file.getvalue(), limit_seconds=60)
 
 
 def test_a_sound_without_samples_is_refused(sound_file: SoundFile) -> None:

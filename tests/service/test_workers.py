@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -17,10 +18,12 @@ import pytest
 
 from photoanimer_async.engine import engines
 from photoanimer_async.service import RenderFailedError, RenderJob, ServiceSettings, SetupError
+from photoanimer_async.service.containment import Limits
 from photoanimer_async.service.workers import _ENGINES, _WARP, ProcessRenderer, _check
 
-from .conftest import KEY, InstantRenderer, PhotoHost, Start, png, running
+from .conftest import KEY, InstantRenderer, PhotoHost, Running, Start, png, running
 
+MIB = 1024 * 1024
 DOUBLES = Path(__file__).parent / "doubles"
 
 
@@ -135,6 +138,63 @@ class TestProcessRenderer:
         with pytest.raises(SetupError, match="no engine 'live' is installed; there are: warp"):
             await ProcessRenderer(1, options={"engine": "live"}).__aenter__()
         assert (_ENGINES, _WARP) == (engines.GROUP, engines.WARP)
+
+
+class TestContainment:
+    """What a worker may use, on a system that holds it to that, as Linux does."""
+
+    linux = pytest.mark.skipif(sys.platform != "linux", reason="has no such limit")
+
+    @linux
+    async def test_memory(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        async with ProcessRenderer(1, animate="renderers:hoard", memory=256 * MIB) as renderer:
+            await renderer.render(job(tmp_path, photo=b"128"))
+            with pytest.raises(RenderFailedError, match="ran out of memory on this photo 2 times"):
+                await renderer.render(job(tmp_path, photo=b"512"))
+            assert "event=worker_died attempt=2 how='status 71" in caplog.text
+            await renderer.render(job(tmp_path, photo=b"128"))
+
+    async def test_processor_time(self, tmp_path: Path) -> None:
+        async with ProcessRenderer(1, animate="renderers:toil", render_seconds=60) as renderer:
+            with pytest.raises(RenderFailedError, match="ran out of processor time on this photo"):
+                await renderer.render(job(tmp_path, photo=b"120"))
+
+    async def test_length_of_a_file(self, tmp_path: Path) -> None:
+        async with ProcessRenderer(1, animate="renderers:pour") as renderer:
+            await renderer.render(job(tmp_path, photo=b"1"))
+            with pytest.raises(RuntimeError, match="File too large"):
+                await renderer.render(job(tmp_path, photo=b"1024"))
+
+    @linux
+    async def test_what_it_is_held_to_and_given(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: Running
+    ) -> None:
+        monkeypatch.setenv("PHOTOANIMER_SERVICE_KEYS", "key-one")
+        monkeypatch.setenv("PHOTOANIMER_API_KEY", "key-two")
+        async with ProcessRenderer(1, animate="renderers:tell", render_seconds=60) as renderer:
+            await renderer.render(job(tmp_path))
+        told = json.loads((tmp_path / "a.mp4").read_text())
+        limits = told["limits"]
+        assert limits["RLIMIT_DATA"] == [2048 * MIB] * 2
+        assert limits["RLIMIT_FSIZE"] == [1024 * MIB] * 2
+        assert limits["RLIMIT_NOFILE"] == [128] * 2
+        assert limits["RLIMIT_CORE"] == [0, 0]
+        assert 120 < limits["RLIMIT_CPU"][0] < 180
+        assert "key-" not in str(told["environment"])
+        # Its pipes to the service and the file that it writes; no socket, no database.
+        assert set(told["descriptors"]) <= {"p", "-"}
+        assert len(told["descriptors"]) < 8
+
+    def test_where_there_is_no_such_limit_work_goes_on(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(kind: int, limits: object) -> None:
+            raise ValueError("not allowed to raise maximum limit")
+
+        monkeypatch.setattr(resource, "setrlimit", refuse)
+        limits = Limits(memory=MIB, cpu_seconds=1, file_bytes=MIB)
+        limits.impose()
+        limits.begin_job()
 
 
 async def test_a_crash_harms_no_other_task(start: Start, host: PhotoHost) -> None:

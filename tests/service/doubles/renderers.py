@@ -1,7 +1,12 @@
 """What a worker process may be told to run in place of the engine, each with a way of its own."""
 
+import contextlib
 import ctypes
 import fcntl
+import json
+import os
+import resource
+import stat
 import sys
 import time
 from pathlib import Path
@@ -49,3 +54,41 @@ def hang(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: byt
         fcntl.flock(lock, fcntl.LOCK_EX)
         mp4.with_name("hanging").touch()
         time.sleep(3600)
+
+
+def hoard(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None) -> None:
+    """Takes as many MiB of memory as the photo says."""
+    taken = bytearray(int(photo) * 1024 * 1024)
+    mp4.write_bytes(taken[:1])
+
+
+def toil(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None) -> None:
+    """Counts without end, with its worker's clock set forward by all that a job may take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft - int(photo), hard))
+    while True:
+        pass
+
+
+def pour(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None) -> None:
+    """Writes where the file already has as many MiB as the photo says."""
+    with mp4.open("wb") as file:
+        file.seek(int(photo) * 1024 * 1024)
+        file.write(b"more")
+
+
+def tell(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None) -> None:
+    """Writes down what it is held to, and what it has been given by whoever started it."""
+    limits = ("RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_CORE", "RLIMIT_CPU")
+    told = {
+        "limits": {name: resource.getrlimit(getattr(resource, name)) for name in limits},
+        "environment": dict(os.environ),
+        "descriptors": [kind for each in range(128) if (kind := _kind(each))],
+    }
+    mp4.write_text(json.dumps(told))
+
+
+def _kind(descriptor: int) -> str | None:
+    with contextlib.suppress(OSError):
+        return stat.filemode(os.fstat(descriptor).st_mode)[0]
+    return None
