@@ -5,59 +5,66 @@
 
 The client speaks the Photo Animer API; `photoanimer_async.service` is a local service that
 speaks the same API. What can be imported from here is what is kept stable.
+
+Names are loaded when they are first used, so that a program that needs a few of them waits for
+no more.
 """
 
-from photoanimer_async.client import DEFAULT_BASE_URL, PhotoAnimerClient
-from photoanimer_async.core.budget import Estimate, estimate
-from photoanimer_async.core.lifecycle import State
-from photoanimer_async.core.polling import (
-    AdaptivePolling,
-    ExponentialBackoff,
-    FixedInterval,
-    PollPolicy,
-)
-from photoanimer_async.core.retry import RetryPolicy
-from photoanimer_async.errors import (
-    AmbiguousSubmitError,
-    ApiError,
-    AuthenticationError,
-    BudgetExceededError,
-    DownloadError,
-    HostingError,
-    InsufficientCreditsError,
-    InvalidPhotoError,
-    InvalidRequestError,
-    JournalError,
-    JournalInUseError,
-    NoAnswerError,
-    NotSentError,
-    NotSubmittedError,
-    PhotoAnimerError,
-    RateLimitedError,
-    RefusedRequestError,
-    ServiceUnavailableError,
-    TaskFailedError,
-    TransportError,
-    UnexpectedResponseError,
-    WaitTimeoutError,
-)
-from photoanimer_async.hosting import ImageHost, LocalImageHost
-from photoanimer_async.models import (
-    Animation,
-    AnimationOptions,
-    AnimationRequest,
-    Balance,
-    Evidence,
-    Outcome,
-    OutputFormat,
-    Photo,
-    TaskId,
-    TaskInfo,
-    TaskStatus,
-    Template,
-)
-from photoanimer_async.progress import ProgressEvent, ProgressHook
-from photoanimer_async.scheduler import PollScheduler
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from photoanimer_async.client import DEFAULT_BASE_URL, PhotoAnimerClient
+    from photoanimer_async.core.budget import Estimate, estimate
+    from photoanimer_async.core.lifecycle import State
+    from photoanimer_async.core.polling import (
+        AdaptivePolling,
+        ExponentialBackoff,
+        FixedInterval,
+        PollPolicy,
+    )
+    from photoanimer_async.core.retry import RetryPolicy
+    from photoanimer_async.errors import (
+        AmbiguousSubmitError,
+        ApiError,
+        AuthenticationError,
+        BudgetExceededError,
+        DownloadError,
+        HostingError,
+        InsufficientCreditsError,
+        InvalidPhotoError,
+        InvalidRequestError,
+        JournalError,
+        JournalInUseError,
+        NoAnswerError,
+        NotSentError,
+        NotSubmittedError,
+        PhotoAnimerError,
+        RateLimitedError,
+        RefusedRequestError,
+        ServiceUnavailableError,
+        TaskFailedError,
+        TransportError,
+        UnexpectedResponseError,
+        WaitTimeoutError,
+    )
+    from photoanimer_async.hosting import ImageHost, LocalImageHost
+    from photoanimer_async.models import (
+        Animation,
+        AnimationOptions,
+        AnimationRequest,
+        Balance,
+        Evidence,
+        Outcome,
+        OutputFormat,
+        Photo,
+        TaskId,
+        TaskInfo,
+        TaskStatus,
+        Template,
+    )
+    from photoanimer_async.progress import ProgressEvent, ProgressHook
+    from photoanimer_async.scheduler import PollScheduler
 
 __version__ = "0.1.0"
 
@@ -112,3 +119,31 @@ __all__ = [
     "WaitTimeoutError",
     "estimate",
 ]
+
+_HOMES = (
+    "errors",
+    "models",
+    "progress",
+    "core.budget",
+    "core.lifecycle",
+    "core.retry",
+    "core.polling",
+    "scheduler",
+    "hosting",
+    "client",
+)
+"""Where the names are; each module needs at most those before it."""
+
+if not TYPE_CHECKING:  # or a type checker would take any name for one that is there
+
+    def __getattr__(name: str) -> object:
+        if name in __all__:
+            for home in _HOMES:
+                found = vars(import_module(f"{__name__}.{home}"))
+                if name in found:
+                    return globals().setdefault(name, found[name])
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,7 +9,7 @@ import photoanimer_async
 
 from .conftest import CommandLine
 
-HEAVY = {"av", "cv2", "numpy", "onnxruntime", "PIL"}
+HEAVY = {"aiohttp", "av", "cv2", "numpy", "onnxruntime", "PIL"}
 
 
 def test_help_names_the_commands_in_the_order_of_use(photoanimer: CommandLine) -> None:
@@ -30,7 +30,7 @@ def test_version(photoanimer: CommandLine) -> None:
     assert photoanimer("--version").stdout.strip() == photoanimer_async.__version__
 
 
-def test_help_loads_neither_engine_nor_service() -> None:
+def test_help_loads_neither_engine_nor_service_nor_client() -> None:
     program = (
         "import sys\n"
         "from photoanimer_async.cli.app import run\n"

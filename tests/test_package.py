@@ -1,0 +1,47 @@
+"""The package's own names: there for programs, type checkers and `help`, loaded when used."""
+
+import subprocess
+import sys
+from pydoc import render_doc
+
+import pytest
+
+import photoanimer_async
+
+
+def modules_after(program: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{program}\nprint(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_the_package_alone_loads_nothing() -> None:
+    loaded = modules_after("import photoanimer_async")
+    assert {name for name in loaded if name.startswith("photoanimer_async.")} == set()
+    assert {"aiohttp", "attrs", "cattrs", "backoff"} & loaded == set()
+
+
+def test_a_name_loads_what_it_needs() -> None:
+    assert "aiohttp" not in modules_after("from photoanimer_async import NoAnswerError, TaskInfo")
+    assert "aiohttp" in modules_after("from photoanimer_async import PhotoAnimerClient")
+
+
+def test_every_name_is_there_and_listed() -> None:
+    assert sorted(photoanimer_async.__all__, key=str.lower) == sorted(
+        set(photoanimer_async.__all__), key=str.lower
+    )
+    for name in photoanimer_async.__all__:
+        assert getattr(photoanimer_async, name) is not None
+    assert set(photoanimer_async.__all__) <= set(dir(photoanimer_async))
+    assert "PhotoAnimerClient" in render_doc(photoanimer_async)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match=r"photoanimer_async.*'PhotoAnimer'"):
+        _ = photoanimer_async.PhotoAnimer  # type: ignore[attr-defined] # it is not there
+    with pytest.raises(ImportError, match="PhotoAnimer"):
+        from photoanimer_async import PhotoAnimer  # type: ignore[attr-defined] # noqa: F401, PLC0415
