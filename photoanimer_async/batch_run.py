@@ -10,7 +10,7 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
 from attrs import field, frozen
@@ -18,11 +18,13 @@ from attrs import field, frozen
 from photoanimer_async.batch import Batch, request_of, requests_of
 from photoanimer_async.core.budget import Budget
 from photoanimer_async.core.lifecycle import State
+from photoanimer_async.core.polling import AdaptivePolling
 from photoanimer_async.deduplication import Deduplicated
 from photoanimer_async.errors import InvalidPhotoError, InvalidRequestError, JournalError
 from photoanimer_async.hosting import ImageHost
 from photoanimer_async.journal import Entry, Journal
 from photoanimer_async.journey import Terms
+from photoanimer_async.learned import kept
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Photo
 from photoanimer_async.pipeline import Pipeline, Service
 from photoanimer_async.planning import Planning
@@ -72,11 +74,14 @@ class BatchRunner:
     Attributes:
         service: submits, waits and downloads.
         host: gives local photos a URL.
+        learner: what polling has learned is kept beside each journal; `None` if it does not
+            learn, or is kept elsewhere.
         running: the batches under way, for whoever has to close them.
     """
 
     service: Service
     host: ImageHost
+    learner: AdaptivePolling | None = None
     running: set["Batch[AnimationRequest] | Batch[Entry]"] = field(factory=set)
 
     async def close(self) -> None:
@@ -117,7 +122,7 @@ class BatchRunner:
     ) -> AsyncGenerator[Outcome]:
         """Outcomes with a journal: what it knows already is not paid for again."""
         folder = None if how.save_to is None else ResultFolder(how.save_to)
-        async with _opened(path, self.service.base_url, how) as (journal, terms):
+        async with self._opened(path, how) as (journal, terms):
             pipeline = Pipeline(self.service, self.host, terms)
             planning = Planning(journal, None if how.save_to is None else Path(how.save_to))
             if isinstance(photos, Sequence) and not deduplicate:
@@ -146,7 +151,7 @@ class BatchRunner:
     ) -> AsyncGenerator[Outcome]:
         """Outcomes of all photos of a journal that are not saved."""
         folders: dict[Path, ResultFolder] = {}
-        async with _opened(path, self.service.base_url, how) as (journal, terms):
+        async with self._opened(path, how) as (journal, terms):
             pipeline = Pipeline(self.service, self.host, terms)
 
             async def run_one(index: int, entry: Entry) -> Outcome:
@@ -161,6 +166,20 @@ class BatchRunner:
                 async for outcome in outcomes:
                     yield outcome
 
+    @asynccontextmanager
+    async def _opened(
+        self, path: str | os.PathLike[str], how: BatchOptions
+    ) -> AsyncIterator[tuple[Journal, Terms]]:
+        """An open journal; what it has cost so far counts towards the limit."""
+        async with AsyncExitStack() as stack:
+            journal = await stack.enter_async_context(Journal(path, self.service.base_url))
+            if self.learner is not None:
+                beside = Path(path).with_suffix(".durations.json")
+                await stack.enter_async_context(kept(self.learner, beside))
+            summary = await journal.summary()
+            spent = summary.spent + summary.at_risk
+            yield journal, _terms(how, journal, Budget(how.max_seconds, spent=spent))
+
     async def _outcomes(
         self, batch: "Batch[AnimationRequest] | Batch[Entry]"
     ) -> AsyncGenerator[Outcome]:
@@ -171,17 +190,6 @@ class BatchRunner:
                     yield outcome
         finally:
             self.running.discard(batch)
-
-
-@asynccontextmanager
-async def _opened(
-    path: str | os.PathLike[str], service: str, how: BatchOptions
-) -> AsyncIterator[tuple[Journal, Terms]]:
-    """An open journal; what it has cost so far counts towards the limit."""
-    async with Journal(path, service) as journal:
-        summary = await journal.summary()
-        spent = summary.spent + summary.at_risk
-        yield journal, _terms(how, journal, Budget(how.max_seconds, spent=spent))
 
 
 def _terms(how: BatchOptions, journal: Journal | None, budget: Budget) -> Terms:

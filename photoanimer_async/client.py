@@ -73,6 +73,8 @@ class PhotoAnimerClient:
         poll: when to look at a task next; by default it learns how long tasks take.
         poll_rate: polls a second, at most; `None` for no limit.
         learned: a file that keeps what polling has learned for the next run; made if missing.
+            By default a batch with a journal keeps it beside that: `batch.durations.json`
+            beside `batch.db`.
         retry: how often and how patiently a failed call is tried again, where it may be.
         timeout: seconds for one request.
         trace_configs: aiohttp's trace hooks for the session that is made here; see
@@ -121,7 +123,8 @@ class PhotoAnimerClient:
         )
         self._get_balance = retrying(self._get_balance_once, Operation.GET_BALANCE, policy, rng)
         self._poll = poll or AdaptivePolling()
-        if learned is not None and not isinstance(self._poll, AdaptivePolling):
+        learner = self._poll if isinstance(self._poll, AdaptivePolling) else None
+        if learned is not None and learner is None:
             raise InvalidRequestError("learned goes with a poll policy that learns")
         self._learned = None if learned is None else Path(learned)
         self._scheduler = PollScheduler(
@@ -132,7 +135,7 @@ class PhotoAnimerClient:
             retry=retry,
             rng=rng,
         )
-        self._runner = BatchRunner(self, self._host)
+        self._runner = BatchRunner(self, self._host, learner if learned is None else None)
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

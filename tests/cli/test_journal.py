@@ -22,7 +22,8 @@ def test_the_same_command_again_does_nothing_twice(connected: CommandLine) -> No
     assert "2 of 2 finished" in again.stdout
     assert "1 of them were there already" in again.stdout
     names = {path.name for path in (connected.folder / "out").iterdir()}
-    assert names == {"anna.mp4", "bert.mp4", "photoanimer.journal"}
+    kept = {"photoanimer.journal", "photoanimer.durations.json"}
+    assert names == {"anna.mp4", "bert.mp4", *kept}
 
 
 def test_a_batch_that_was_killed_goes_on(connected: CommandLine, service: Service) -> None:

@@ -5,6 +5,7 @@ import json
 import logging
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,3 +78,41 @@ async def test_the_file_is_its_owners_alone(stub: StubService, tmp_path: Path) -
 def test_a_policy_that_does_not_learn_has_nothing_to_keep(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError, match="learned"):
         quick_client("http://127.0.0.1:9", poll=FixedInterval(), learned=tmp_path / "d.json")
+
+
+async def batch(stub: StubService, folder: Path, **options: Any) -> AdaptivePolling:
+    poll = AdaptivePolling(shortest=0.001, longest=0.002)
+    async with quick_client(stub.base_url, poll=poll, **options) as client:
+        photos = [f"{PHOTO}?{number}" for number in range(3)]
+        async for outcome in client.animate_many(photos, journal=folder / "batch.db"):
+            outcome.unwrap()
+    return poll
+
+
+async def test_a_batch_with_a_journal_keeps_it_beside_the_journal(
+    stub: StubService, tmp_path: Path
+) -> None:
+    await batch(stub, tmp_path)
+    path = tmp_path / "batch.durations.json"
+    [kind] = json.loads(path.read_text())["kinds"]
+    (tmp_path / "batch.db").unlink()
+    poll = await batch(stub, tmp_path)
+    assert sum(weight for _, _, weight in poll.to_dict()["kinds"][kind]) == 6
+
+
+async def test_a_batch_whose_client_keeps_it_elsewhere_has_nothing_beside_its_journal(
+    stub: StubService, tmp_path: Path
+) -> None:
+    await batch(stub, tmp_path, learned=tmp_path / "all.json")
+    assert (tmp_path / "all.json").exists()
+    assert not (tmp_path / "batch.durations.json").exists()
+
+
+async def test_damage_beside_a_journal_is_a_warning(
+    stub: StubService, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "batch.durations.json"
+    path.write_text("{")
+    await batch(stub, tmp_path)
+    assert "batch.durations.json: what was learned about durations is not used" in caplog.text
+    assert json.loads(path.read_text())["version"] == 1
