@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 from photoanimer_async.errors import (
     InvalidRequestError,
@@ -32,14 +31,21 @@ class Pace:
         self._gap = 0.0 if rate is None else 1.0 / rate
         self._next = 0.0
 
+    def pause(self, now: float) -> float:
+        """Seconds until the next turn; 0 or less if it can be taken."""
+        return self._next - now
+
+    def take(self, now: float) -> None:
+        """Takes the next turn; it is no sooner than now."""
+        self._next = max(now, self._next) + self._gap
+
     async def turn(self) -> None:
         """Waits until it is the caller's turn."""
-        if not self._gap:
-            return
-        now = asyncio.get_running_loop().time()
-        at = max(now, self._next)
-        self._next = at + self._gap
-        await asyncio.sleep(at - now)
+        if self._gap:
+            now = asyncio.get_running_loop().time()
+            pause = max(self.pause(now), 0.0)
+            self.take(now)
+            await asyncio.sleep(pause)
 
 
 class Window:
@@ -67,28 +73,30 @@ class Window:
         """How many requests may be under way at once, now."""
         return self._size
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
+    def slot(self) -> "_Slot":
         """Around one request, with its answer or error; waits until there is room for it."""
-        await self._enter()
-        self._started += 1
-        number = self._started
-        try:
-            yield
-        except PhotoAnimerError as error:
-            if is_overload(error):
-                self._narrow(number)
-            raise
-        else:
-            self._widen()
-        finally:
-            self._under_way -= 1
-            self._admit()
+        return _Slot(self)
 
-    async def _enter(self) -> None:
+    async def enter(self) -> int:
+        """Waits until there is room; gives the request's number."""
         if not self._waiting and self._under_way < int(self._size):
             self._under_way += 1
-            return
+        else:
+            await self._room()
+        self._started += 1
+        return self._started
+
+    def leave(self, number: int, error: BaseException | None) -> None:
+        """A request has its answer, or failed."""
+        if error is None:
+            self._size = min(self._limit, self._size + 1.0 / self._size)
+        elif isinstance(error, PhotoAnimerError) and is_overload(error):
+            self._narrow(number)
+        self._under_way -= 1
+        if self._waiting:
+            self._admit()
+
+    async def _room(self) -> None:
         room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(room)
         try:
@@ -111,8 +119,25 @@ class Window:
             self._size = max(1.0, self._size / 2)
             self._halved_after = self._started
 
-    def _widen(self) -> None:
-        self._size = min(self._limit, self._size + 1.0 / self._size)
+
+class _Slot:
+    # Not by `contextlib`: its generators cost more than all else that a window does.
+    __slots__ = ("_number", "_window")
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._number = 0
+
+    async def __aenter__(self) -> None:
+        self._number = await self._window.enter()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._window.leave(self._number, error)
 
 
 def is_overload(error: PhotoAnimerError) -> bool:

@@ -1,11 +1,11 @@
 """Bounded fan-out of getTaskInfo, until every task has status 1 or 2.
 
 How it works. Every task that is waited for is one `_Watch`: a record, whose key stands on an
-agenda under the time of its next look. One dispatcher sleeps until something is due, takes a
-place in a semaphore and, where there is a rate, a turn; then it starts one short poll in a
-task group. The poll either settles the watch or puts it back on the agenda. So a waiting task
-costs a record, not a coroutine and not a future, and at most `concurrency` requests are ever
-under way. Where more looks are due than may go out, `Turns` says whose is next.
+agenda under the time of its next look. An alarm rings when something is due, and what is due
+is given to a pool of `concurrency` workers, each of which has one request under way. A look
+either settles the watch or puts it back on the agenda, and its worker is free for the next. So
+a waiting task costs a record, not a coroutine and not a future. Where more looks are due than
+may go out, `Turns` says whose is next.
 
 The policy is told of every look. When it has learned something that changes its plans, the
 watches of that kind are given new times, some at a time, so that the loop is never held up. A
@@ -31,6 +31,7 @@ from photoanimer_async.core.wire import Operation
 from photoanimer_async.errors import PhotoAnimerError, WaitTimeoutError
 from photoanimer_async.models import TaskId, TaskInfo
 from photoanimer_async.rates import Pace
+from photoanimer_async.worker_pool import WorkerPool
 
 _T = TypeVar("_T")
 
@@ -38,6 +39,7 @@ _NEVER = float("inf")
 _AT_A_TIME = 200
 _REMEMBERED = 200_000
 _SPREAD = 0.05
+_PATIENCE = 0.25
 
 
 class _Waiter:
@@ -130,7 +132,7 @@ class PollScheduler:
         rng: Random | None = None,
     ) -> None:
         self._get_task_info = get_task_info
-        self._slots = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
         self._pace = Pace(rate)
         self._policy = policy or AdaptivePolling()
         self._learner = self._policy if isinstance(self._policy, LearningPolicy) else None
@@ -139,15 +141,13 @@ class PollScheduler:
         self._watches: dict[str, _Watch] = {}
         self._submitted: dict[str, tuple[float, str]] = {}
         self._agenda: Agenda[str] = Agenda()
-        self._turns: Turns[_Watch] = Turns()
-        self._earlier = asyncio.Event()
+        self._turns: Turns[_Watch] = Turns(_PATIENCE if rate is None else 0.0)
         self._kinds_to_replan: set[str] = set()
         self._replanning: asyncio.Task[None] | None = None
-        self._tasks = asyncio.TaskGroup()
-        self._dispatcher: asyncio.Task[None] | None = None
+        self._pool: WorkerPool[_Watch] | None = None
 
     async def __aenter__(self) -> Self:
-        self._dispatcher = asyncio.create_task(self._dispatch(), name="photoanimer polls")
+        self._pool = WorkerPool(self._concurrency, self._poll, self._dispatch, self._stop_waiters)
         return self
 
     async def __aexit__(
@@ -156,12 +156,13 @@ class PollScheduler:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._dispatcher is not None:
-            dispatcher, self._dispatcher = self._dispatcher, None
-            dispatcher.cancel()
-            await asyncio.wait([dispatcher])
-            if not dispatcher.cancelled():
-                dispatcher.result()
+        await self._opened.stop()
+
+    @property
+    def _opened(self) -> WorkerPool[_Watch]:
+        if self._pool is None:
+            raise RuntimeError("the scheduler is not open: use it inside `async with`")
+        return self._pool
 
     def __len__(self) -> int:
         """How many tasks are waited for."""
@@ -189,7 +190,7 @@ class PollScheduler:
             watch.due = _NEVER
             watch.has_turn = True
             self._turns.add_first(watch)
-            self._earlier.set()
+            self._opened.ring()
 
     async def wait(self, task_id: TaskId, *, timeout: float | None = None) -> TaskInfo:
         """The task's info once it has status 1 or 2.
@@ -256,7 +257,7 @@ class PollScheduler:
         }
 
     def _join(self, task_id: TaskId, waiter: _Waiter, alone: tuple[_Waiter]) -> None:
-        if self._dispatcher is None or self._dispatcher.done():
+        if not self._opened.is_open:
             raise RuntimeError("the scheduler is not open: use it inside `async with`")
         key = str(task_id)
         watch = self._watches.get(key)
@@ -266,7 +267,7 @@ class PollScheduler:
             watch = self._watches[key] = _Watch(task_id, since, kind)
             if self._learner is not None:
                 self._learner.joined(kind)
-            self._look_at(watch, max(now, since + self._policy.delay(kind, 0.0, self._rng)))
+            self._look_at(watch, max(now, since + self._policy.delay(kind, 0.0, self._rng)), now)
         if waiter not in watch.waiters:
             watch.waiters = (*watch.waiters, waiter) if watch.waiters else alone
             waiter.missing += 1
@@ -296,17 +297,13 @@ class PollScheduler:
 
     # --- when to look ---
 
-    def _look_at(self, watch: _Watch, due: float) -> None:
+    def _look_at(self, watch: _Watch, due: float, now: float) -> None:
         watch.due = due
         if due < watch.listed:
-            first = self._agenda.next_due()
-            self._agenda.add(watch.key, due, asyncio.get_running_loop().time())
             watch.listed = due
-            if first is None or due < first:
-                self._earlier.set()
+            self._opened.ring_at(self._agenda.add(watch.key, due, now))
 
-    def _collect_due(self) -> None:
-        now = asyncio.get_running_loop().time()
+    def _collect_due(self, now: float) -> None:
         for key in self._agenda.take_due(now):
             watch = self._watches.get(key)
             if watch is None:
@@ -316,11 +313,11 @@ class PollScheduler:
             if watch.due == _NEVER:
                 continue
             if watch.due > now:
-                self._look_at(watch, watch.due)
+                self._look_at(watch, watch.due, now)
             else:
                 watch.due = _NEVER
                 watch.has_turn = True
-                self._turns.add(watch)
+                self._turns.add(watch, now)
 
     def _chance(self, watch: _Watch) -> float:
         if self._learner is None:
@@ -331,7 +328,7 @@ class PollScheduler:
     def _replan(self, kind: str) -> None:
         self._kinds_to_replan.add(kind)
         if self._replanning is None or self._replanning.done():
-            self._replanning = self._tasks.create_task(self._replan_some_at_a_time())
+            self._replanning = self._opened.run_beside(self._replan_some_at_a_time())
 
     async def _replan_some_at_a_time(self) -> None:
         loop = asyncio.get_running_loop()
@@ -342,42 +339,27 @@ class PollScheduler:
                     now = loop.time()
                     wait = self._policy.delay(watch.kind, watch.after, self._rng)
                     soon = now + _SPREAD * self._rng.random() * (now - watch.since)
-                    self._look_at(watch, max(watch.since + watch.after + wait, soon))
+                    self._look_at(watch, max(watch.since + watch.after + wait, soon), now)
 
     # --- looking ---
 
-    async def _dispatch(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as self._tasks:
-                while True:
-                    await self._some_due()
-                    await self._slots.acquire()
-                    await self._pace.turn()
-                    self._collect_due()
-                    watch = self._turns.take(self._chance, self._rng)
-                    if watch.has_turn and watch.waiters:
-                        watch.has_turn = False
-                        self._tasks.create_task(self._poll(watch))
-                    else:
-                        self._slots.release()
-        except BaseException as error:
-            self._stop_waiters(error)
-            raise
-
-    async def _some_due(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            self._earlier.clear()
-            self._collect_due()
-            if self._turns:
-                return
-            first = self._agenda.next_due()
-            timer = None if first is None else loop.call_at(first, self._earlier.set)
-            try:
-                await self._earlier.wait()
-            finally:
-                if timer is not None:
-                    timer.cancel()
+    def _dispatch(self) -> None:
+        pool = self._opened
+        now = asyncio.get_running_loop().time()
+        self._collect_due(now)
+        while self._turns and pool.has_room:
+            pause = self._pace.pause(now)
+            if pause > 0.0:
+                pool.ring_at(now + pause)
+                break
+            watch = self._turns.take(now, self._chance, self._rng)
+            if watch.has_turn and watch.waiters:
+                watch.has_turn = False
+                self._pace.take(now)
+                pool.give(watch)
+        due = self._agenda.next_due()
+        if due is not None:
+            pool.ring_at(due)
 
     def _stop_waiters(self, error: BaseException) -> None:
         closed = isinstance(error, asyncio.CancelledError)
@@ -402,8 +384,6 @@ class PollScheduler:
         else:
             if watch.waiters:
                 self._seen(watch, info, asked)
-        finally:
-            self._slots.release()
 
     def _seen(self, watch: _Watch, info: TaskInfo, asked: float) -> None:
         watch.failures = 0
@@ -416,7 +396,7 @@ class PollScheduler:
             watch.after = asked - watch.since
             changed = self._learner and self._learner.pending(kind, after, watch.after)
             wait = 0.0 if watch.again else self._policy.delay(kind, watch.after, self._rng)
-            self._look_at(watch, now + wait)
+            self._look_at(watch, now + wait, now)
         if changed:
             self._replan(kind)
 
@@ -426,7 +406,7 @@ class PollScheduler:
         if passing and watch.failures < self._retry.tries:
             now = asyncio.get_running_loop().time()
             wait = self._retry.wait(watch.failures, error, self._rng)
-            self._look_at(watch, now + wait)
+            self._look_at(watch, now + wait, now)
         else:
             if self._learner is not None:
                 self._learner.left(watch.kind, watch.after)

@@ -21,6 +21,7 @@ LAYERS = [
         "result_files",
         "journal",
         "submit_gate",
+        "worker_pool",
     ],
     ["downloads", "hosting", "scheduler", "planning", "deduplication"],
     ["journey"],

@@ -9,7 +9,7 @@ all of them.
 
 import heapq
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from random import Random
 from typing import Generic, TypeVar
@@ -30,8 +30,8 @@ class Agenda(Generic[_T]):
         self._ticks: list[int] = []
         self._items: dict[int, list[_T]] = {}
 
-    def add(self, item: _T, due: float, now: float) -> None:
-        """Puts an item on the agenda; both times in seconds."""
+    def add(self, item: _T, due: float, now: float) -> float:
+        """Puts an item on the agenda; gives when it will come up. All times in seconds."""
         late = min(max((due - now) * _TICKS_A_SECOND / _SHARE, 1.0), _LATEST)
         together = 1 << (int(late).bit_length() - 1)
         tick = math.ceil(due * _TICKS_A_SECOND / together) * together
@@ -41,6 +41,7 @@ class Agenda(Generic[_T]):
             heapq.heappush(self._ticks, tick)
         else:
             items.append(item)
+        return tick / _TICKS_A_SECOND
 
     def next_due(self) -> float | None:
         """When the first item is due; `None` if there is none."""
@@ -57,37 +58,64 @@ class Agenda(Generic[_T]):
 class Turns(Generic[_T]):
     """Items that are due, and who of them is next.
 
-    The one with the best chance is next, out of a few drawn by lot; but every fourth turn is
-    that of the one that has waited longest, so that every item's turn comes.
+    While it is a matter of moments, whoever is due first is next. Once there has not been room
+    for all for longer than that, the one with the best chance is next, out of a few drawn by
+    lot; but every fourth turn is that of the one that has waited longest, so that every item's
+    turn comes.
+
+    Args:
+        patience: seconds for which turns go by the time; 0 to go by chance at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
         self._first: deque[_T] = deque()
         self._items: list[_T] = []
+        self._places: OrderedDict[_T, int] = OrderedDict()
+        self._since = 0.0
         self._taken = 0
 
     def __len__(self) -> int:
         return len(self._first) + len(self._items)
 
-    def add(self, item: _T) -> None:
-        """Lets an item wait for its turn."""
+    def add(self, item: _T, now: float) -> None:
+        """Lets an item wait for its turn; one that waits already has its place."""
+        if item in self._places:
+            return
+        if not self._items:
+            self._since = now
+        self._places[item] = len(self._items)
         self._items.append(item)
 
     def add_first(self, item: _T) -> None:
         """Gives an item its turn before all that wait."""
         self._first.append(item)
 
-    def take(self, chance: Callable[[_T], float], rng: Random) -> _T:
+    def take(self, now: float, chance: Callable[[_T], float], rng: Random) -> _T:
         """Takes the next one.
 
         Raises:
-            IndexError: there is none.
+            LookupError: there is none.
         """
         if self._first:
             return self._first.popleft()
+        if now - self._since < self._patience:
+            return self._take_oldest()
         self._taken += 1
-        if len(self._items) <= 1 or self._taken % _FOR_THE_OLDEST == 0:
-            return self._items.pop(0)
-        places = range(len(self._items))
-        drawn = rng.sample(places, min(len(places), _DRAWN))
-        return self._items.pop(max(drawn, key=lambda place: chance(self._items[place])))
+        if self._taken % _FOR_THE_OLDEST == 0:
+            return self._take_oldest()
+        drawn = self._items
+        if len(drawn) > _DRAWN:
+            # Not `sample`, which takes longer than a request's preparation.
+            drawn = [drawn[int(rng.random() * len(drawn))] for _ in range(_DRAWN)]
+        return self._taken_off(max(drawn, key=chance))
+
+    def _take_oldest(self) -> _T:
+        return self._taken_off(next(iter(self._places)))
+
+    def _taken_off(self, item: _T) -> _T:
+        place, last = self._places.pop(item), self._items.pop()
+        if last is not item:
+            self._items[place] = last
+            self._places[last] = place
+        return item

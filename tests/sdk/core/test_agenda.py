@@ -37,40 +37,40 @@ def test_the_first_due_is_known(dues: list[float]) -> None:
 
 
 def test_the_best_chance_comes_first() -> None:
-    turns: Turns[float] = Turns()
+    turns: Turns[float] = Turns(patience=0.0)
     for chance in (0.1, 0.9, 0.5):
-        turns.add(chance)
-    assert [turns.take(lambda chance: chance, Random(1)) for _ in range(3)] == [0.9, 0.5, 0.1]
+        turns.add(chance, 0.0)
+    assert [turns.take(0.0, lambda chance: chance, Random(1)) for _ in range(3)] == [0.9, 0.5, 0.1]
 
 
 def test_who_is_put_first_is_first() -> None:
-    turns: Turns[float] = Turns()
-    turns.add(0.9)
+    turns: Turns[float] = Turns(patience=0.0)
+    turns.add(0.9, 0.0)
     turns.add_first(0.1)
     assert len(turns) == 2
-    assert turns.take(lambda chance: chance, Random(1)) == 0.1
-    assert turns.take(lambda chance: chance, Random(1)) == 0.9
+    assert turns.take(0.0, lambda chance: chance, Random(1)) == 0.1
+    assert turns.take(0.0, lambda chance: chance, Random(1)) == 0.9
 
 
 def test_of_many_the_likely_ones_are_preferred() -> None:
-    turns: Turns[float] = Turns()
+    turns: Turns[float] = Turns(patience=0.0)
     rng = Random(5)
     for _ in range(1000):
-        turns.add(rng.random())
-    taken = [turns.take(lambda chance: chance, rng) for _ in range(200)]
+        turns.add(rng.random(), 0.0)
+    taken = [turns.take(0.0, lambda chance: chance, rng) for _ in range(200)]
     assert sum(taken) / len(taken) > 0.75
 
 
 def test_none_starves() -> None:
-    turns: Turns[tuple[int, float]] = Turns()
+    turns: Turns[tuple[int, float]] = Turns(patience=0.0)
     rng = Random(5)
     hopeless = (-1, 0.0)
-    turns.add(hopeless)
+    turns.add(hopeless, 0.0)
     for number in range(50):
-        turns.add((number, 0.5))
+        turns.add((number, 0.5), 0.0)
     for number in range(50, 1000):
-        taken = turns.take(lambda item: item[1], rng)
+        taken = turns.take(0.0, lambda item: item[1], rng)
         if taken is hopeless:
             break
-        turns.add((number, 0.9))
+        turns.add((number, 0.9), 0.0)
     assert taken is hopeless
