@@ -18,11 +18,15 @@ from photoanimer_async.redaction import printable
 
 @frozen
 class _Command:
-    """A command: its name, which is its module's and function's too, and its help."""
+    """A command: its name, which is its module's and function's too, and its help.
+
+    One that has commands of its own is an `App` called `app` in its module.
+    """
 
     name: str
     arguments: str
     help: str
+    has_commands: bool = False
 
 
 _EXIT_STATUS = """
@@ -99,7 +103,9 @@ A video costs 3.13, 7.13, 2.13, 6.75, 4.38 or 3.75 video seconds with template 0
         """Run a local service that speaks the same API and really animates.
 
 It runs until Ctrl-C or SIGTERM. Tasks that have not ended by then go on when it is started
-with the same folder again.""",
+with the same folder again. Without any key it is open to everybody on this machine, and to
+nobody else; `photoanimer serve keys add NAME` gives somebody a key.""",
+        has_commands=True,
     ),
 )
 
@@ -116,13 +122,12 @@ def build_app() -> App:
         usage="Usage: photoanimer COMMAND [OPTIONS]",
     )
     for place, command in enumerate(_COMMANDS):
-        app.command(
-            f"photoanimer_async.cli.{command.name}:{command.name}",
-            name=command.name,
-            help=command.help,
-            sort_key=place,
-            usage=f"Usage: photoanimer {command.name} {command.arguments}[OPTIONS]",
-        )
+        module = f"photoanimer_async.cli.{command.name}"
+        target = f"{module}:{'app' if command.has_commands else command.name}"
+        usage = f"Usage: photoanimer {command.name} {command.arguments}[OPTIONS]"
+        # An `App` has a usage of its own.
+        own = {} if command.has_commands else {"usage": usage}
+        app.command(target, name=command.name, help=command.help, sort_key=place, **own)
     return app
 
 

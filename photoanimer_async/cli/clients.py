@@ -51,7 +51,8 @@ async def local_client(*, concurrency: int) -> AsyncIterator[PhotoAnimerClient]:
     """
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="photoanimer-"))
-        service = LocalService(ServiceSettings(data_dir=folder, port=0))
+        # What is under way when this ends is for nobody.
+        service = LocalService(ServiceSettings(data_dir=folder, port=0, drain_seconds=0))
         try:
             await stack.enter_async_context(service)
         except SetupError as error:

@@ -1,12 +1,11 @@
-"""`photoanimer serve`."""
+"""`photoanimer serve`, and the commands below it."""
 
 import asyncio
 import errno
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from attrs import evolve
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from rich.text import Text
 
@@ -15,22 +14,33 @@ from photoanimer_async.cli.interrupts import run_until_done
 from photoanimer_async.cli.logs import show_everything
 from photoanimer_async.cli.loopback import is_loopback
 from photoanimer_async.cli.output import Output
-from photoanimer_async.service import ServiceSettings, SetupError
+from photoanimer_async.cli.serve_options import DATA, Data, Limits
+from photoanimer_async.service import LocalService, ServiceSettings, SetupError
 from photoanimer_async.service import serve as serve_until_stopped
 from photoanimer_async.service.addresses import LOOPBACK, Network, parse_networks
 
+app = App(name="serve", usage="Usage: photoanimer serve [COMMAND] [OPTIONS]")
+app.command(
+    "photoanimer_async.cli.keys:app",
+    name="keys",
+    help="""Give people keys to a local service, and take them away.
 
+It makes no difference whether the service runs meanwhile; it takes a change in within a second.""",
+)
+
+_LIMITS: Final = Limits()
+
+
+@app.default
 def serve(
     *,
     host: Annotated[
-        str, Parameter(help="Address to listen on; beyond this machine only with --key.")
+        str, Parameter(help="Address to listen on; beyond this machine only with keys.")
     ] = "127.0.0.1",
     port: Annotated[
         int, Parameter(validator=Number(gte=0, lte=65535), help="Port; 0 for any free one.")
     ] = 8765,
-    data: Annotated[
-        Path, Parameter(help="Folder for tasks and results; they are still there next time.")
-    ] = Path("photoanimer-data"),
+    data: Data = DATA,
     workers: Annotated[
         int | None,
         Parameter(
@@ -59,10 +69,20 @@ def serve(
         Parameter(
             env_var="PHOTOANIMER_SERVICE_KEYS",
             negative="",
-            help="An API key to accept; can be given more than once. Better set in the "
-            "environment, keys separated by spaces. By default any key is accepted.",
+            help="An API key to accept beside those of `serve keys`, without limit; can be given "
+            "more than once. Better set in the environment, keys separated by spaces.",
         ),
     ] = None,
+    open_to_network: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Listen beyond this machine without any key: everybody who can reach it may "
+            "use it.",
+        ),
+    ] = False,
+    limits: Annotated[Limits, Parameter(name="*")] = _LIMITS,
 ) -> ExitStatus:
     """Run a local service; see `photoanimer serve --help`."""
     try:
@@ -74,11 +94,13 @@ def serve(
             all_faces=all_faces,
             engine=engine,
             allow_networks=_networks(allow_network),
+            open_to_network=open_to_network,
         )
+        settings = limits.apply(settings)
         if workers is not None:
             settings = evolve(settings, workers=workers)
     except ValueError as error:
-        raise WrongUseError(str(error) if key else f"{error} with --key") from error
+        raise WrongUseError(str(error)) from error
     show_everything()
     return run_until_done(_serve(settings))
 
@@ -94,7 +116,7 @@ async def _serve(settings: ServiceSettings) -> ExitStatus:
     console = Output()
     try:
         await serve_until_stopped(
-            settings, on_start=lambda base_url: _announce(console, settings, base_url)
+            settings, on_start=lambda service: _announce(console, settings, service)
         )
     except asyncio.CancelledError:
         pass  # Ctrl-C is how a service is stopped
@@ -122,10 +144,15 @@ def _sources(settings: ServiceSettings) -> str:
     return " and ".join(["global addresses", *map(str, networks)])
 
 
-def _announce(console: Output, settings: ServiceSettings, base_url: str) -> None:
-    key = "any-key-will-do" if settings.keys is None else "YOUR-KEY"
+def _announce(console: Output, settings: ServiceSettings, service: LocalService) -> None:
+    base_url = service.base_url
+    key = "any-key-will-do" if service.is_open else "YOUR-KEY"
     submit = f"{base_url}/faceDriven/submitTaskByUrl"
-    accepted = "Any API key is accepted." if settings.keys is None else "The keys of --key only."
+    accepted = (
+        "It is open: any API key is accepted. `photoanimer serve keys add NAME` changes that."
+        if service.is_open
+        else "It is open to those who have a key."
+    )
     for line in (
         Text.assemble("Photo Animer on this machine: ", (base_url, "bold")),
         Text(f"Tasks and results are kept in {settings.data_dir.resolve()}."),

@@ -2,7 +2,9 @@
 
 ::
 
-    submit → parameters → acceptance ─ fetch, folder, store
+    request → admission (whose key, how often)
+                 │
+    submit → parameters → acceptance ─ fetch; store (tasks, photos, charges) ─ ledger, database
                               │
                         render_queue ─ rendering (the seam), workers → worker process → engine
                               │
@@ -12,13 +14,22 @@
 golden JSON; nothing here is shared with the client, so that neither hides the other's mistakes.
 """
 
+from photoanimer_async.service.account_book import AccountBook, AccountError
+from photoanimer_async.service.accounts import Account
 from photoanimer_async.service.app import create_app
 from photoanimer_async.service.errors import RenderFailedError, SetupError, markdown_table
+from photoanimer_async.service.ledger import Charging, Entry, Kind
 from photoanimer_async.service.local import LocalService, serve
 from photoanimer_async.service.rendering import Renderer, RenderJob
 from photoanimer_async.service.settings import ServiceSettings
 
 __all__ = [
+    "Account",
+    "AccountBook",
+    "AccountError",
+    "Charging",
+    "Entry",
+    "Kind",
     "LocalService",
     "RenderFailedError",
     "RenderJob",

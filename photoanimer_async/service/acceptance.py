@@ -1,15 +1,15 @@
 """From a submit to an accepted task: fetch, check, write down, queue.
 
-The order is the promise: a task is in the database, and what it works on is on disk, before
-its id is answered. Whatever is wrong before that is answered at once and costs nothing; what
+The order is the promise: a task is in the database, with what it works on and what it costs,
+before its id is answered. Whatever is wrong before that is answered at once and costs nothing; what
 shows only when the photo is decoded ends the task with status 2.
 """
 
-import asyncio
 import logging
 from io import BytesIO
 
 from photoanimer_async.picture_header import PictureFlawError, read_header
+from photoanimer_async.service.accounts import Account
 from photoanimer_async.service.errors import (
     IMAGE_TOO_LARGE,
     IMAGE_TOO_MANY_PIXELS,
@@ -28,11 +28,11 @@ from photoanimer_async.service.fetch import (
     FileTooLargeError,
     UnsuitableUrlError,
 )
-from photoanimer_async.service.folder import DataFolder
+from photoanimer_async.service.ledger import InsufficientBalanceError
 from photoanimer_async.service.parameters import VIDEO_SECONDS, Submission, shown_argument
 from photoanimer_async.service.render_queue import RenderQueue
 from photoanimer_async.service.settings import ServiceSettings
-from photoanimer_async.service.store import TaskStore
+from photoanimer_async.service.store import Inputs, TaskIdTakenError, TaskStore
 from photoanimer_async.service.tasks import Task, new_task_id, new_token
 
 _logger = logging.getLogger(__name__)
@@ -47,33 +47,33 @@ class Acceptance:
         self,
         settings: ServiceSettings,
         fetcher: Fetcher,
-        folder: DataFolder,
         store: TaskStore,
         queue: RenderQueue,
     ) -> None:
         self._settings = settings
         self._fetcher = fetcher
-        self._folder = folder
         self._store = store
         self._queue = queue
 
-    async def accept(self, submission: Submission, origin: str) -> Task:
-        """The task for a submit, written down and queued.
+    async def accept(self, submission: Submission, account: Account, origin: str) -> Task:
+        """The task for a submit: written down, charged and queued.
 
         Args:
             submission: what is asked for.
+            account: who asks for it, and pays.
             origin: scheme and host that links to the results start with.
 
         Raises:
-            RequestRefusedError: what is wrong; nothing was kept.
+            RequestRefusedError: what is wrong; nothing was kept or charged.
         """
-        self._check_balance(submission)
-        photo = await self._fetch_image(submission.image_url)
-        voice = None
-        if submission.voice_url is not None:
-            voice = await self._fetch_voice(submission.voice_url)
-        task = await self._write_down(submission, origin, photo, voice)
-        self._queue.put(task)
+        with self._queue.place():
+            await self._check_balance(submission, account)
+            photo = await self._fetch_image(submission.image_url)
+            voice = None
+            if submission.voice_url is not None:
+                voice = await self._fetch_voice(submission.voice_url)
+            task = await self._write_down(submission, account, origin, Inputs(photo, voice))
+            self._queue.put(task)
         _logger.info(
             "task=%d event=accepted template=%d gif=%s voice=%s bytes=%d",
             task.task_id,
@@ -84,14 +84,15 @@ class Acceptance:
         )
         return task
 
-    def _check_balance(self, submission: Submission) -> None:
+    async def _check_balance(self, submission: Submission, account: Account) -> None:
+        """Refuse what can not be paid before anything is fetched; the store has the last word."""
         cost = VIDEO_SECONDS[submission.template]
-        if cost > self._settings.video_balance:
-            raise RequestRefusedError(
-                INSUFFICIENT_CREDITS,
-                f"Insufficient credits: templateId {submission.template} costs {cost:g} video "
-                f"seconds, the balance is {self._settings.video_balance:g}",
-            )
+        left = self._settings.video_balance if account.balance is None else account.balance
+        if left < cost and account.balance is not None:
+            # It may have been topped up since.
+            left = await self._store.balance(account.number) or 0.0
+        if left < cost:
+            raise _insufficient(submission, left)
 
     async def _fetch_image(self, url: str) -> bytes:
         image = await self._fetch(
@@ -144,21 +145,30 @@ class Acceptance:
         raise RequestRefusedError(code, f"{name} ({shown_argument(url)}) {problem}")
 
     async def _write_down(
-        self, submission: Submission, origin: str, photo: bytes, voice: bytes | None
+        self, submission: Submission, account: Account, origin: str, inputs: Inputs
     ) -> Task:
-        task = Task(
-            task_id=await self._free_task_id(),
-            template=submission.template,
-            gif=submission.gif,
-            voice=voice is not None,
-            token=new_token(),
-            origin=origin,
-        )
-        await asyncio.to_thread(self._folder.save_inputs, task.task_id, photo, voice)
-        await self._store.add(task)
-        return task
+        while True:
+            task = Task(
+                task_id=new_task_id(),
+                account=account.number,
+                template=submission.template,
+                gif=submission.gif,
+                voice=inputs.voice is not None,
+                token=new_token(),
+                origin=origin,
+            )
+            try:
+                await self._store.add(task, inputs)
+            except TaskIdTakenError:
+                continue
+            except InsufficientBalanceError as error:
+                raise _insufficient(submission, error.balance) from error
+            return task
 
-    async def _free_task_id(self) -> int:
-        while await self._store.get(task_id := new_task_id()) is not None:
-            pass
-        return task_id
+
+def _insufficient(submission: Submission, balance: float) -> RequestRefusedError:
+    return RequestRefusedError(
+        INSUFFICIENT_CREDITS,
+        f"Insufficient credits: templateId {submission.template} costs "
+        f"{VIDEO_SECONDS[submission.template]:g} video seconds, the balance is {balance:g}",
+    )

@@ -1,13 +1,9 @@
 """The HTTP side: the page's three interfaces, `mySubscription`, and the result files.
 
-Paths and parameters are the API page's, under `/api/v1`. Errors in what is asked for come as
-an envelope with HTTP status 200, as the vendor sends them; an unknown path, a wrong method
-and a fault of the service have the HTTP status for it and an envelope as well.
+Paths and parameters are the API page's, under `/api/v1`.
 """
 
 import asyncio
-import hmac
-import json
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -16,24 +12,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from photoanimer_async.service.acceptance import Acceptance
-from photoanimer_async.service.envelope import failure, success, task_info
+from photoanimer_async.service.accounts import Account
+from photoanimer_async.service.admission import Admission, open_admission
+from photoanimer_async.service.answers import answer, envelope_errors
+from photoanimer_async.service.database import open_database
+from photoanimer_async.service.envelope import task_info
 from photoanimer_async.service.errors import (
-    API_KEY,
     IMAGE_UNREACHABLE,
-    INTERNAL,
-    NO_SUCH_METHOD,
     NO_SUCH_PATH,
     PARAMETER_INVALID,
     TASK_UNKNOWN,
-    ErrorCode,
     RequestRefusedError,
     SetupError,
 )
+from photoanimer_async.service.expiry import running_expiry
 from photoanimer_async.service.fetch import FetchLimits, open_fetcher
 from photoanimer_async.service.folder import RESULT_NAME, DataFolder
+from photoanimer_async.service.lock import FolderLock
 from photoanimer_async.service.notify import open_notifier
 from photoanimer_async.service.parameters import (
     SUBMIT_PARAMETERS,
@@ -45,7 +42,7 @@ from photoanimer_async.service.render_queue import RenderQueue
 from photoanimer_async.service.rendering import Renderer
 from photoanimer_async.service.results import ResultResponse
 from photoanimer_async.service.settings import ServiceSettings
-from photoanimer_async.service.store import TaskStore, open_store
+from photoanimer_async.service.store import TaskStore
 from photoanimer_async.service.workers import ProcessRenderer
 
 _logger = logging.getLogger(__name__)
@@ -55,7 +52,9 @@ API_PREFIX: Final = "/api/v1"
 _SETTINGS: Final = web.AppKey("settings", ServiceSettings)
 _FOLDER: Final = web.AppKey("folder", DataFolder)
 _STORE: Final = web.AppKey("store", TaskStore)
+_ADMISSION: Final = web.AppKey("admission", Admission)
 _ACCEPTANCE: Final = web.AppKey("acceptance", Acceptance)
+_QUEUE: Final = web.AppKey("queue", RenderQueue)
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _DATE: Final = "%Y-%m-%d %H:%M:%S"
@@ -70,9 +69,10 @@ def create_app(settings: ServiceSettings, *, renderer: Renderer | None = None) -
             is handed in is the caller's to close.
 
     Raises, when the application starts:
-        SetupError: the data folder can not be used, or the engine is not installed.
+        SetupError: the data folder can not be used, the engine is not installed, or the
+            service would be open to everybody on the network.
     """
-    app = web.Application(middlewares=[_envelope_errors])
+    app = web.Application(middlewares=[envelope_errors])
     app[_SETTINGS] = settings
     app[_FOLDER] = DataFolder(settings.data_dir)
     # aiohttp would answer HEAD with the GET, and a submit is a GET that does something.
@@ -90,18 +90,24 @@ def create_app(settings: ServiceSettings, *, renderer: Renderer | None = None) -
             yield
 
     app.cleanup_ctx.append(lifetime)
+    # While requests under way are still answered, no other render begins.
+    app.on_shutdown.append(_stop_rendering)
     return app
+
+
+def is_open(app: web.Application) -> bool:
+    """Whether a service that has started takes every key."""
+    return app[_ADMISSION].is_open
 
 
 async def _start(app: web.Application, stack: AsyncExitStack, renderer: Renderer | None) -> None:
     settings, folder = app[_SETTINGS], app[_FOLDER]
-    try:
-        await asyncio.to_thread(folder.create)
-    except OSError as error:
-        raise SetupError(f"{settings.data_dir} can not be used: {error.strerror}") from error
-    store = await stack.enter_async_context(open_store(folder.database))
-    open_tasks = await store.open_tasks()
-    await asyncio.to_thread(folder.sweep, {task.task_id for task in open_tasks})
+    await _take(folder, settings, stack)
+    database = await stack.enter_async_context(open_database(folder.database))
+    admission = await stack.enter_async_context(open_admission(settings.keys, database))
+    _require_keys(settings, admission)
+    store = TaskStore(database, settings.charging)
+    await asyncio.to_thread(folder.sweep)
     limits = FetchLimits(
         seconds=settings.fetch_seconds,
         redirects=settings.fetch_redirects,
@@ -119,21 +125,60 @@ async def _start(app: web.Application, stack: AsyncExitStack, renderer: Renderer
             )
         )
     queue = await stack.enter_async_context(
-        RenderQueue(store, folder, renderer, notifier, settings.workers)
+        RenderQueue(
+            store,
+            folder,
+            renderer,
+            notifier,
+            workers=settings.workers,
+            limit=settings.queue_limit,
+            drain_seconds=settings.drain_seconds,
+        )
     )
-    for task in open_tasks:
-        queue.put(task)
+    open_tasks = await store.open_tasks()
+    queue.put_again(open_tasks)
+    await stack.enter_async_context(running_expiry(settings, store, folder))
     app[_STORE] = store
-    app[_ACCEPTANCE] = Acceptance(settings, fetcher, folder, store, queue)
-    _logger.info("event=started data=%s requeued=%d", settings.data_dir, len(open_tasks))
+    app[_ADMISSION] = admission
+    app[_QUEUE] = queue
+    app[_ACCEPTANCE] = Acceptance(settings, fetcher, store, queue)
+    _logger.info(
+        "event=started data=%s open=%s requeued=%d",
+        settings.data_dir,
+        admission.is_open,
+        len(open_tasks),
+    )
+
+
+async def _take(folder: DataFolder, settings: ServiceSettings, stack: AsyncExitStack) -> None:
+    """Make the folder, and hold its lock."""
+    try:
+        await asyncio.to_thread(folder.create)
+        lock = await asyncio.to_thread(FolderLock, folder.lock)
+    except OSError as error:
+        raise SetupError(f"{settings.data_dir} can not be used: {error.strerror}") from error
+    stack.push_async_callback(asyncio.to_thread, lock.release)
+
+
+def _require_keys(settings: ServiceSettings, admission: Admission) -> None:
+    if admission.is_open and not (settings.is_on_loopback or settings.open_to_network):
+        raise SetupError(
+            "without keys the service is open to everybody, so that host must be a loopback "
+            f"address such as 127.0.0.1, not {settings.host!r}; give somebody a key first "
+            "(photoanimer serve keys add NAME), or choose open_to_network (--open-to-network)"
+        )
+
+
+async def _stop_rendering(app: web.Application) -> None:
+    app[_QUEUE].stop()
 
 
 async def _submit(request: web.Request) -> web.Response:
     """API page, Interface 1."""
-    _check_key(request)
+    account = _admit(request)
     submission = parse_submission(request.query)
     try:
-        task = await request.app[_ACCEPTANCE].accept(submission, _origin(request))
+        task = await request.app[_ACCEPTANCE].accept(submission, account, _origin(request))
     except RequestRefusedError as error:
         stray = set(request.query) - SUBMIT_PARAMETERS
         if error.code is IMAGE_UNREACHABLE and stray:
@@ -143,33 +188,34 @@ async def _submit(request: web.Request) -> web.Response:
                 "belong to imageUrl, it has to be percent-encoded",
             ) from error
         raise
-    return _json(success(task.task_id))
+    return answer(task.task_id)
 
 
 async def _get_task_info(request: web.Request) -> web.Response:
     """API page, Interface 3."""
-    _check_key(request)
+    account = _admit(request)
     task_id = parse_task_id(request.query)
     task = await request.app[_STORE].get(task_id)
-    if task is None:
+    if task is None or task.account != account.number:
         raise RequestRefusedError(TASK_UNKNOWN, f"there is no task with taskId {task_id}")
-    return _json(success(task_info(task, _origin(request))))
+    return answer(task_info(task, _origin(request)))
 
 
 async def _my_subscription(request: web.Request) -> web.Response:
-    """What is left: a constant, as this service charges nothing."""
-    _check_key(request)
+    """What is left of the account's video seconds; a constant, if it is without limit."""
+    account = _admit(request)
+    left = await request.app[_STORE].balance(account.number)
     now = datetime.now(UTC)
     start = now.replace(day=1, hour=0, minute=0, second=0)
     expire = (start + timedelta(days=32)).replace(day=1)
     balance = {
         "monthBalance": 0.0,
         "imageBalance": 0.0,
-        "videoBalance": request.app[_SETTINGS].video_balance,
+        "videoBalance": request.app[_SETTINGS].video_balance if left is None else left,
         "monthStartDate": start.strftime(_DATE),
         "monthExpireDate": expire.strftime(_DATE),
     }
-    return _json(success(balance))
+    return answer(balance)
 
 
 async def _result(request: web.Request) -> web.StreamResponse:
@@ -180,17 +226,9 @@ async def _result(request: web.Request) -> web.StreamResponse:
     return ResultResponse(path, headers={"X-Content-Type-Options": "nosniff"})
 
 
-def _check_key(request: web.Request) -> None:
-    given = request.headers.get("APIKEY", "").strip()
-    if not given:
-        found = "empty" if "APIKEY" in request.headers else "missing"
-        raise RequestRefusedError(API_KEY, f"the header APIKEY is {found}; it holds the API key")
-    keys = request.app[_SETTINGS].keys
-    # Every key is compared, and in constant time, so that the time tells nothing.
-    if keys is not None and not sum(
-        hmac.compare_digest(given.encode(errors="surrogateescape"), key.encode()) for key in keys
-    ):
-        raise RequestRefusedError(API_KEY, "the API key in the header APIKEY is not accepted")
+def _admit(request: web.Request) -> Account:
+    now = asyncio.get_running_loop().time()
+    return request.app[_ADMISSION].admit(request.headers.get("APIKEY"), now)
 
 
 def _origin(request: web.Request) -> str:
@@ -205,43 +243,3 @@ def _origin(request: web.Request) -> str:
             "with a port or without",
         )
     return f"{request.scheme}://{request.host}"
-
-
-@web.middleware
-async def _envelope_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every error in an envelope."""
-    try:
-        return await handler(request)
-    except RequestRefusedError as error:
-        return _refusal(request, error.code, error.message)
-    except web.HTTPNotFound:
-        return _refusal(request, NO_SUCH_PATH, f"there is nothing at {request.path[:120]!r}")
-    except web.HTTPMethodNotAllowed as error:
-        allowed = ", ".join(sorted(error.allowed_methods))
-        answer = _refusal(
-            request, NO_SUCH_METHOD, f"the method is {error.method}; allowed is {allowed}"
-        )
-        answer.headers["Allow"] = allowed
-        return answer
-    except Exception:
-        _logger.exception("event=fault route=%s", _route(request))
-        return _refusal(request, INTERNAL, "the service has a fault; its log says more")
-
-
-def _refusal(request: web.Request, code: ErrorCode, message: str) -> web.Response:
-    _logger.info("event=refused route=%s code=%s", _route(request), code.name)
-    return _json(failure(code, message), status=code.http_status)
-
-
-def _route(request: web.Request) -> str:
-    """The route's pattern: a path can hold a result's token."""
-    resource = request.match_info.route.resource
-    return "none" if resource is None else resource.canonical
-
-
-def _json(envelope: dict[str, object], status: int = 200) -> web.Response:
-    return web.json_response(envelope, status=status, dumps=_dumps)
-
-
-def _dumps(envelope: object) -> str:
-    return json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))

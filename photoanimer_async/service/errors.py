@@ -103,6 +103,18 @@ NO_SUCH_PATH = ErrorCode(
 NO_SUCH_METHOD = ErrorCode(
     40405, "NO_SUCH_METHOD", "The interface does not take this HTTP method.", http_status=405
 )
+QUEUE_FULL = ErrorCode(
+    42901,
+    "QUEUE_FULL",
+    "Too many tasks are waiting; try again after the seconds of the header Retry-After.",
+    http_status=429,
+)
+RATE_LIMITED = ErrorCode(
+    42902,
+    "RATE_LIMITED",
+    "The key makes more requests a second than it may; see the header Retry-After.",
+    http_status=429,
+)
 RENDERING_FAILED = ErrorCode(
     50001,
     "RENDERING_FAILED",
@@ -133,6 +145,8 @@ TABLE = (
     VOICE_UNPROCESSABLE,
     NO_SUCH_PATH,
     NO_SUCH_METHOD,
+    QUEUE_FULL,
+    RATE_LIMITED,
     INTERNAL,
     RENDERING_FAILED,
 )
@@ -157,12 +171,14 @@ class RequestRefusedError(Exception):
     Attributes:
         code: the row of the table.
         message: the envelope's `msg`: the parameter, what was found, what is allowed.
+        retry_after: seconds after which it may go better; `None` if time changes nothing.
     """
 
-    def __init__(self, code: ErrorCode, message: str) -> None:
+    def __init__(self, code: ErrorCode, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.retry_after = retry_after
 
 
 class RenderFailedError(Exception):

@@ -2,22 +2,23 @@
 
 ::
 
-    DATA/tasks.db            the tasks
-    DATA/inputs/ID.photo     the photo of an open task, as it was fetched
-    DATA/inputs/ID.voice     the sound of an open task
+    DATA/service.lock        held by the service that runs
+    DATA/tasks.db            tasks, accounts and the ledger, photos of open tasks
+    DATA/inputs/ID.photo     the photo of a task that is being rendered
+    DATA/inputs/ID.voice     the sound of a task that is being rendered
     DATA/results/TOKEN.mp4   the video of a finished task
     DATA/results/TOKEN.gif   the GIF of a finished task
 
-An input is on disk, synced, before its task is in the database, and goes away when the task
-ends. A result gets its name by a rename when it is complete. So whatever else lies in the two
-folders is left from something that was interrupted, and `sweep` removes it.
+The database is what counts. A result gets its name by a rename when it is complete, and is
+synced before its task is finished. An input is laid out for the renderer and can be again. So
+whatever else lies in the two folders is left from something that was interrupted, and `sweep`
+removes it.
 
 Everything here blocks: it is called in threads.
 """
 
 import os
 import re
-from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,7 @@ class DataFolder:
 
     def __init__(self, root: Path) -> None:
         self.database = root / "tasks.db"
+        self.lock = root / "service.lock"
         self._inputs = root / "inputs"
         self._results = root / "results"
 
@@ -41,11 +43,11 @@ class DataFolder:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def photo(self, task_id: int) -> Path:
-        """The photo of an open task."""
+        """The photo of a task that is being rendered."""
         return self._inputs / f"{task_id}.photo"
 
     def voice(self, task_id: int) -> Path:
-        """The sound of an open task."""
+        """The sound of a task that is being rendered."""
         return self._inputs / f"{task_id}.voice"
 
     def result(self, name: str) -> Path:
@@ -60,41 +62,46 @@ class DataFolder:
         """The task's GIF."""
         return self.result(f"{task.token}.gif")
 
-    def save_inputs(self, task_id: int, photo: bytes, voice: bytes | None) -> None:
-        """Write down what a task works on, to survive also a power cut."""
-        _write_synced(self.photo(task_id), photo)
+    def lay_out(self, task_id: int, photo: bytes, voice: bytes | None) -> None:
+        """Put what a task works on where the renderer finds it."""
+        self.photo(task_id).write_bytes(photo)
         if voice is not None:
-            _write_synced(self.voice(task_id), voice)
-        _sync_folder(self._inputs)
+            self.voice(task_id).write_bytes(voice)
 
     def discard_inputs(self, task_id: int) -> None:
         """Remove the photo and the sound of a task that has ended."""
         self.photo(task_id).unlink(missing_ok=True)
         self.voice(task_id).unlink(missing_ok=True)
 
-    def sweep(self, open_tasks: AbstractSet[int]) -> None:
+    def sync_results(self, task: Task) -> None:
+        """Make a task's results survive also a power cut.
+
+        Raises:
+            OSError: one is not there, or the disk fails.
+        """
+        for path in self._results_of(task):
+            _sync(path)
+        _sync(self._results)
+
+    def discard_results(self, task: Task) -> None:
+        """Remove a task's results."""
+        for path in self._results_of(task):
+            path.unlink(missing_ok=True)
+
+    def sweep(self) -> None:
         """Remove what interrupted work left: before anything else is under way."""
-        kept = {path.name for number in open_tasks for path in self._inputs_of(number)}
         for path in self._inputs.iterdir():
-            if path.name not in kept:
-                path.unlink()
+            path.unlink()
         for path in self._results.iterdir():
             if not re.fullmatch(RESULT_NAME, path.name):
                 path.unlink()
 
-    def _inputs_of(self, task_id: int) -> tuple[Path, Path]:
-        return self.photo(task_id), self.voice(task_id)
+    def _results_of(self, task: Task) -> tuple[Path, ...]:
+        return (self.mp4(task), self.gif(task)) if task.gif else (self.mp4(task),)
 
 
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

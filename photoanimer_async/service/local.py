@@ -11,7 +11,7 @@ from typing import Final, Self
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from photoanimer_async.service.app import API_PREFIX, create_app
+from photoanimer_async.service.app import API_PREFIX, create_app, is_open
 from photoanimer_async.service.rendering import Renderer
 from photoanimer_async.service.settings import ServiceSettings
 
@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 _http_logger = logging.getLogger(f"{__name__}.http")
 # Signed image URLs are long, and percent-encoded in a query they are longer.
 _LONGEST_REQUEST_LINE: Final = 32 * 1024
-_SHUTDOWN_SECONDS: Final = 5.0
+_SHORTEST_SHUTDOWN: Final = 0.05
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
 
 
@@ -31,26 +31,30 @@ class LocalService:
                 ...
 
     It runs in the loop it is entered in; rendering has processes of its own. Leaving stops
-    the workers. Tasks that have not ended go on when a service starts on the same folder.
+    the workers, after the renders under way have ended or `drain_seconds` are over. Tasks
+    that have not ended go on when a service starts on the same folder.
 
     Args:
         settings: how it is set up.
         renderer: what makes the videos; the engine in worker processes by default.
 
     Raises, when entered:
-        SetupError: the data folder can not be used, or the engine is not installed.
+        SetupError: the data folder can not be used, the engine is not installed, or the
+            service would be open to everybody on the network.
         OSError: the address can not be listened on.
     """
 
     def __init__(self, settings: ServiceSettings, *, renderer: Renderer | None = None) -> None:
         self._settings = settings
+        self._app = create_app(settings, renderer=renderer)
         # Its own access log would hold the query, and so the images' URLs.
         self._runner = web.AppRunner(
-            create_app(settings, renderer=renderer),
+            self._app,
             access_log=None,
             logger=_http_logger,
             max_line_size=_LONGEST_REQUEST_LINE,
-            shutdown_timeout=_SHUTDOWN_SECONDS,
+            # aiohttp waits twice as long for a request; 0 would be for ever.
+            shutdown_timeout=max(settings.drain_seconds / 2, _SHORTEST_SHUTDOWN),
         )
 
     async def __aenter__(self) -> Self:
@@ -78,28 +82,34 @@ class LocalService:
         host = _EVERY_ADDRESS.get(host, host)
         return f"http://{f'[{host}]' if ':' in host else host}:{port}{API_PREFIX}"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether every key is accepted, as neither the settings nor an account has one."""
+        return is_open(self._app)
+
 
 async def serve(
     settings: ServiceSettings,
     *,
     renderer: Renderer | None = None,
-    on_start: Callable[[str], object] | None = None,
+    on_start: Callable[[LocalService], object] | None = None,
 ) -> None:
     """Run a service until it is cancelled or gets SIGTERM.
 
     Args:
         settings: how it is set up.
         renderer: what makes the videos; the engine in worker processes by default.
-        on_start: called once with the base URL, when requests are taken.
+        on_start: called once with the service, when requests are taken.
 
     Raises:
-        SetupError: the data folder can not be used, or the engine is not installed.
+        SetupError: the data folder can not be used, the engine is not installed, or the
+            service would be open to everybody on the network.
         OSError: the address can not be listened on.
     """
     async with LocalService(settings, renderer=renderer) as service:
         with _termination() as terminated:
             if on_start is not None:
-                on_start(service.base_url)
+                on_start(service)
             await terminated.wait()
 
 

@@ -4,20 +4,33 @@ A fixed number of consumers take tasks in the order of their acceptance. However
 ends, the end is in the database before anybody is told. A task that is interrupted (the
 service stops, the process dies) stays open there, and is queued again at the next start:
 rendering it twice gives the same files under the same names.
+
+There is room for so many open tasks. A submit takes a place before it costs anything, and gives
+it back if nothing comes of it; the task keeps it until its end.
 """
 
 import asyncio
 import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
-from photoanimer_async.service.errors import RENDERING_FAILED, RenderFailedError
+from photoanimer_async.service.errors import (
+    QUEUE_FULL,
+    RENDERING_FAILED,
+    RenderFailedError,
+    RequestRefusedError,
+)
 from photoanimer_async.service.folder import DataFolder
 from photoanimer_async.service.rendering import Renderer, RenderJob
 from photoanimer_async.service.store import TaskStore
 from photoanimer_async.service.tasks import Task
 
 _logger = logging.getLogger(__name__)
+_USUAL_SECONDS: Final = 5.0
+_LATEST_SHARE: Final = 0.2
 
 
 class Announcer(Protocol):
@@ -29,7 +42,20 @@ class Announcer(Protocol):
 
 
 class RenderQueue:
-    """Renders tasks, `workers` at a time. Use as an async context manager."""
+    """Renders tasks. Use as an async context manager.
+
+    Leaving waits for the renders under way until `drain_seconds` after it was stopped, and
+    cancels those that take longer.
+
+    Args:
+        store: the tasks.
+        folder: where the renderer finds photos and puts results.
+        renderer: what makes the videos.
+        announcer: is told of every task that has finished.
+        workers: how many tasks are rendered at once.
+        limit: how many tasks may be open.
+        drain_seconds: how long renders under way are waited for.
+    """
 
     def __init__(
         self,
@@ -37,15 +63,23 @@ class RenderQueue:
         folder: DataFolder,
         renderer: Renderer,
         announcer: Announcer,
+        *,
         workers: int,
+        limit: int,
+        drain_seconds: float,
     ) -> None:
         self._store = store
         self._folder = folder
         self._renderer = renderer
         self._announcer = announcer
         self._workers = workers
-        self._tasks: asyncio.Queue[Task] = asyncio.Queue()
+        self._limit = limit
+        self._drain_seconds = drain_seconds
+        self._waiting: asyncio.Queue[Task | None] = asyncio.Queue()
+        self._places_taken = 0
+        self._render_seconds = _USUAL_SECONDS
         self._running: asyncio.Task[None] | None = None
+        self._drained_by: float | None = None
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self._run())
@@ -57,13 +91,54 @@ class RenderQueue:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        left = self.stop() - asyncio.get_running_loop().time()
         if self._running is not None:
+            await asyncio.wait([self._running], timeout=max(left, 0.0))
             self._running.cancel()
             await asyncio.wait([self._running])
 
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take a place for a task that is to be put; it is given back if the block fails.
+
+        Raises:
+            RequestRefusedError: all places are taken.
+        """
+        if self._places_taken >= self._limit:
+            raise RequestRefusedError(
+                QUEUE_FULL,
+                f"{self._places_taken} tasks are waiting, which is all that there is room for; "
+                "try again later",
+                retry_after=self._render_seconds / self._workers,
+            )
+        self._places_taken += 1
+        try:
+            yield
+        except BaseException:
+            self._places_taken -= 1
+            raise
+
     def put(self, task: Task) -> None:
-        """Queue a task that is in the database."""
-        self._tasks.put_nowait(task)
+        """Queue a task that is in the database and has a place."""
+        # A task that comes after the stop is rendered after the next start.
+        if self._drained_by is None:
+            self._waiting.put_nowait(task)
+
+    def put_again(self, tasks: Sequence[Task]) -> None:
+        """Queue tasks of an earlier start."""
+        self._places_taken += len(tasks)
+        for task in tasks:
+            self.put(task)
+
+    def stop(self) -> float:
+        """Begin no other task; the loop's time by which those under way are waited for."""
+        if self._drained_by is None:
+            self._drained_by = asyncio.get_running_loop().time() + self._drain_seconds
+            while not self._waiting.empty():
+                self._waiting.get_nowait()
+            for _ in range(self._workers):
+                self._waiting.put_nowait(None)
+        return self._drained_by
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -71,34 +146,43 @@ class RenderQueue:
                 group.create_task(self._consume())
 
     async def _consume(self) -> None:
-        while True:
-            task = await self._tasks.get()
+        while (task := await self._waiting.get()) is not None:
             try:
                 await self._bring_to_end(task)
             except Exception:
                 # The database or the disk fails: the task stays open, the others go on.
                 _logger.exception("task=%d event=stuck", task.task_id)
+            finally:
+                self._places_taken -= 1
 
     async def _bring_to_end(self, task: Task) -> None:
         _logger.debug("task=%d event=rendering", task.task_id)
         failure = await self._render(task)
         if failure is None:
-            await self._store.finish(task.task_id)
+            await self._store.finish(task)
             _logger.info("task=%d event=finished", task.task_id)
             self._announcer.announce(task)
         else:
-            await self._store.fail(task.task_id, failure.code.number, failure.reason)
+            await self._store.fail(task, failure.code.number, failure.reason)
             _logger.info("task=%d event=failed code=%s", task.task_id, failure.code.name)
         await asyncio.to_thread(self._folder.discard_inputs, task.task_id)
 
     async def _render(self, task: Task) -> RenderFailedError | None:
+        inputs = await self._store.inputs(task.task_id)
+        if inputs is None:
+            return RenderFailedError(RENDERING_FAILED, "the photo is lost")
+        await asyncio.to_thread(self._folder.lay_out, task.task_id, inputs.photo, inputs.voice)
+        begun = time.monotonic()
         try:
             await self._renderer.render(self._job(task))
+            await asyncio.to_thread(self._folder.sync_results, task)
         except RenderFailedError as failure:
             return failure
         except Exception:
             _logger.exception("task=%d event=renderer_fault", task.task_id)
             return RenderFailedError(RENDERING_FAILED, "the renderer has a fault")
+        latest = time.monotonic() - begun
+        self._render_seconds += _LATEST_SHARE * (latest - self._render_seconds)
         return None
 
     def _job(self, task: Task) -> RenderJob:

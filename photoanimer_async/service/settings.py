@@ -10,8 +10,11 @@ from attrs.validators import ge, gt, instance_of, le, optional
 
 from photoanimer_async.redaction import shown_url
 from photoanimer_async.service.addresses import LOOPBACK, AddressRules, Network, parse_networks
+from photoanimer_async.service.ledger import Charging
 
 MIB = 1024 * 1024
+_WEEK: float | None = 7 * 24 * 3600.0
+_MONTH: float | None = 30 * 24 * 3600.0
 
 
 def _cores() -> int:
@@ -64,13 +67,17 @@ class ServiceSettings:
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
         workers: how many photos are rendered at the same time; the number of cores by default.
-        keys: the API keys that are accepted. `None`: any key that is not empty, and then the
-            service listens on loopback only.
+        keys: API keys that are accepted beside those of the accounts in the data folder. They
+            share the service's own account, which nothing is charged to. `None`: none. Where
+            there is no account either, any key that is not empty is accepted, and the service
+            listens on loopback only.
+        open_to_network: whether it may listen elsewhere without any key, open to everybody.
         public_url: how the service is reached from outside, for instance
             `https://animer.example`; result links start with it. `None`: with the request's Host.
         notify_url: where finished tasks are announced (API page, Interface 2).
-        video_balance: video seconds that `mySubscription` tells every key. It is a constant:
-            nothing is charged. A task that costs more than this is refused.
+        video_balance: video seconds that `mySubscription` tells an account without limit. It
+            is a constant; a task that costs more than this is refused.
+        charging: when a task is charged to its account.
         image_bytes: an image file must be smaller than this (API page: 15 MB).
         image_pixels: the largest width and height of an image (API page: 4096).
         voice_bytes: a sound file must be smaller than this.
@@ -81,6 +88,13 @@ class ServiceSettings:
             `["192.168.0.0/16"]`; exactly these, so that `[]` allows global addresses only.
             `None`: this machine itself where the service is for this machine alone, that is
             with a loopback `host` and no `public_url`; otherwise nothing.
+        queue_limit: how many accepted tasks may be open; a submit beyond that is answered with
+            HTTP status 429.
+        keep_results_seconds: how long after its end a task's results are there; `None`: for ever.
+        keep_tasks_seconds: how long after its end a task is known; no shorter. `None`: for ever.
+        sweep_seconds: how often what has expired is removed.
+        drain_seconds: how long a service that stops waits for requests and renders under way.
+            A render that takes longer is done again after the next start.
         render_seconds: the longest that one task may render before its worker is replaced.
         render_memory: bytes of memory that one worker may have; a photo of 4096x4096 pixels
             takes 600 MiB with the engine `warp`. Not every system holds it to that.
@@ -91,7 +105,7 @@ class ServiceSettings:
         voice_seconds: the longest voice that is taken.
 
     Raises:
-        ValueError: a value out of its range, or an open service beyond loopback.
+        ValueError: a value out of its range.
     """
 
     data_dir: Path = field(converter=Path)
@@ -99,6 +113,7 @@ class ServiceSettings:
     port: int = field(default=8765, validator=[ge(0), le(65535)])
     workers: int = field(factory=_cores, validator=[instance_of(int), ge(1)])
     keys: frozenset[str] | None = field(default=None, converter=_to_keys, repr=_shown_keys)
+    open_to_network: bool = False
     public_url: str | None = field(
         default=None, converter=_without_slash, validator=optional(instance_of(str))
     )
@@ -106,6 +121,7 @@ class ServiceSettings:
         default=None, validator=optional(instance_of(str)), repr=_shown_optional_url
     )
     video_balance: float = field(default=36_000.0, validator=ge(0))
+    charging: Charging = field(default=Charging.REFUND_FAILED, converter=Charging)
     image_bytes: int = field(default=15 * MIB, validator=gt(0))
     image_pixels: int = field(default=4096, validator=gt(0))
     voice_bytes: int = field(default=15 * MIB, validator=gt(0))
@@ -113,6 +129,11 @@ class ServiceSettings:
     fetch_redirects: int = field(default=5, validator=ge(0))
     fetches: int = field(default=32, validator=ge(1))
     allow_networks: tuple[Network, ...] | None = field(default=None, converter=_to_networks)
+    queue_limit: int = field(default=10_000, validator=ge(1))
+    keep_results_seconds: float | None = field(default=_WEEK, validator=optional(gt(0.0)))
+    keep_tasks_seconds: float | None = field(default=_MONTH, validator=optional(gt(0.0)))
+    sweep_seconds: float = field(default=60.0, validator=gt(0))
+    drain_seconds: float = field(default=10.0, validator=ge(0))
     render_seconds: float = field(default=300.0, validator=gt(0))
     render_memory: int = field(default=2048 * MIB, validator=ge(256 * MIB))
     engine: str = field(default="warp", validator=instance_of(str))
@@ -122,20 +143,26 @@ class ServiceSettings:
     voice_seconds: float = field(default=60.0, validator=gt(0))
 
     def __attrs_post_init__(self) -> None:
-        if self.keys is None and not _is_loopback(self.host):
-            raise ValueError(
-                f"without keys the service is open to everybody, so that host must be a loopback "
-                f"address such as 127.0.0.1, not {self.host!r}; set keys to listen elsewhere"
-            )
         if self.keys is not None and not all(self.keys):
             raise ValueError("an API key must not be empty")
+        results, tasks = self.keep_results_seconds, self.keep_tasks_seconds
+        if tasks is not None and (results is None or results > tasks):
+            raise ValueError(
+                f"keep_tasks_seconds is {tasks:g}; it must not be less than keep_results_seconds, "
+                f"which is {'without limit' if results is None else f'{results:g}'}"
+            )
+
+    @property
+    def is_on_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return _is_loopback(self.host)
 
     @property
     def fetch_rules(self) -> AddressRules:
         """Where files may be fetched from."""
         if self.allow_networks is not None:
             return AddressRules(self.allow_networks)
-        of_this_machine = _is_loopback(self.host) and self.public_url is None
+        of_this_machine = self.is_on_loopback and self.public_url is None
         return AddressRules(LOOPBACK if of_this_machine else ())
 
     @property

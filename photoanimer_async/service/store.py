@@ -1,161 +1,201 @@
-"""The tasks' database: what was accepted is never forgotten.
+"""The tasks: what was accepted is never forgotten, and never charged or finished twice.
 
-One SQLite file, one connection, and one thread that alone uses it: the event loop hands its
-statements over and waits. In WAL mode with `synchronous=FULL` a task that was added is on disk
-when `add` returns. The connection holds the file's lock for as long as it is open
-(`locking_mode=EXCLUSIVE`), so that two services never work on the same tasks; the system
-gives the lock back when a process dies.
+A task, its photo and its charge are one transaction, and so are its end and what is given back.
+An end is compare-and-set: only an open task ends. So whenever the process dies, what the
+database says is whole.
+
+Tasks that were seen lately are also kept in memory, as most of what a service is asked is
+whether one has ended. The database is the truth: a task leaves the memory before its end is
+written, and comes back when it is on disk. That only one service has the folder makes this safe.
 """
 
-import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
 
-from photoanimer_async.service.errors import SetupError
+from attrs import evolve, frozen
+
+from photoanimer_async.service import ledger
+from photoanimer_async.service.database import Database
+from photoanimer_async.service.ledger import Charging
+from photoanimer_async.service.parameters import VIDEO_SECONDS
 from photoanimer_async.service.tasks import Task, TaskStatus
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
+_REMEMBERED: Final = 8192
+_COLUMNS: Final = (
+    "task_id, account, template, gif, voice, token, origin, status, fail_code, fail_reason"
+)
+_SELECT: Final = f"SELECT {_COLUMNS} FROM task"  # noqa: S608 - names of ours
+_INSERT: Final = f"INSERT INTO task ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - likewise
+_END: Final = (
+    "UPDATE task SET status = ?, fail_code = ?, fail_reason = ?, has_results = ?,"
+    " ended = CAST(strftime('%s') AS INTEGER) WHERE task_id = ? AND status = 0"
+)
+_Row = tuple[int, int, int, int, int, str, str, int, int | None, str | None]
 
-_SCHEMA_VERSION: Final = 1
-_SCHEMA: Final = """
-    CREATE TABLE task (
-        sequence    INTEGER PRIMARY KEY,
-        task_id     INTEGER NOT NULL UNIQUE,
-        template    INTEGER NOT NULL,
-        gif         INTEGER NOT NULL,
-        voice       INTEGER NOT NULL,
-        token       TEXT NOT NULL UNIQUE,
-        origin      TEXT NOT NULL,
-        status      INTEGER NOT NULL,
-        fail_code   INTEGER,
-        fail_reason TEXT,
-        created     TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
-    ) STRICT;
-    CREATE INDEX open_task ON task (sequence) WHERE status = 0;
-"""
-_SELECT: Final = (
-    "SELECT task_id, template, gif, voice, token, origin, status, fail_code, fail_reason FROM task"
-)
-_INSERT: Final = (
-    "INSERT INTO task"
-    " (task_id, template, gif, voice, token, origin, status, fail_code, fail_reason)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+
+class TaskIdTakenError(Exception):
+    """There is a task with this id; nothing was written down."""
+
+
+@frozen
+class Inputs:
+    """What an open task works on: the files as they were fetched."""
+
+    photo: bytes
+    voice: bytes | None = None
 
 
 class TaskStore:
-    """The tasks; made by `open_store`."""
+    """The tasks of a database.
 
-    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
-        self._connection = connection
-        self._thread = thread
+    Args:
+        database: an open one.
+        charging: when tasks are charged.
+    """
 
-    async def add(self, task: Task) -> None:
-        """Write down a new task. It is on disk when this returns."""
-        await self._call(self._add, task)
+    def __init__(self, database: Database, charging: Charging = Charging.REFUND_FAILED) -> None:
+        self._database = database
+        self._charging = charging
+        self._recent: OrderedDict[int, Task] = OrderedDict()
+
+    async def add(self, task: Task, inputs: Inputs) -> None:
+        """Write down a new task with what it works on, and charge it.
+
+        All of it is on disk when this returns.
+
+        Raises:
+            InsufficientBalanceError: the account holds less than the task costs.
+            TaskIdTakenError: another id is needed.
+        """
+        await self._database.write(lambda connection: self._add(connection, task, inputs))
+        self._remember(task)
 
     async def get(self, task_id: int) -> Task | None:
         """The task with this id, if there is one."""
-        return await self._call(self._get, task_id)
+        task = self._recent.get(task_id)
+        if task is not None:
+            self._recent.move_to_end(task_id)
+            return task
+        row = await self._database.read(
+            lambda connection: connection.execute(
+                f"{_SELECT} WHERE task_id = ?", (task_id,)
+            ).fetchone()
+        )
+        return None if row is None else _task(row)
 
     async def open_tasks(self) -> list[Task]:
         """Every task that has not ended, the oldest first."""
-        return await self._call(self._open_tasks)
+        return await self._database.read(_open_tasks)
 
-    async def finish(self, task_id: int) -> None:
+    async def inputs(self, task_id: int) -> Inputs | None:
+        """What an open task works on; `None` once it has ended."""
+        row = await self._database.read(
+            lambda connection: connection.execute(
+                "SELECT photo, voice FROM input WHERE task_id = ?", (task_id,)
+            ).fetchone()
+        )
+        return None if row is None else Inputs(*row)
+
+    async def finish(self, task: Task) -> None:
         """An open task's results are there. A task that has ended stays as it is."""
-        await self._call(self._end, task_id, TaskStatus.FINISHED, None, None)
+        await self._end(evolve(task, status=TaskStatus.FINISHED))
 
-    async def fail(self, task_id: int, code: int, reason: str) -> None:
+    async def fail(self, task: Task, code: int, reason: str) -> None:
         """An open task will never have results. A task that has ended stays as it is."""
-        await self._call(self._end, task_id, TaskStatus.FAILED, code, reason)
+        await self._end(evolve(task, status=TaskStatus.FAILED, fail_code=code, fail_reason=reason))
 
-    async def _call(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        future = self._thread.submit(function, *args, **kwargs)
-        return await asyncio.wrap_future(future)
+    async def balance(self, account: int) -> float | None:
+        """The video seconds of an account; `None` if it is without limit."""
+        return await self._database.read(lambda connection: ledger.balance(connection, account))
 
-    def _add(self, task: Task) -> None:
-        with self._connection:
-            self._connection.execute(_INSERT, _row(task))
+    async def entries(self, account: int) -> list[ledger.Entry]:
+        """Every movement of an account's video seconds, the oldest first."""
+        return await self._database.read(lambda connection: ledger.entries(connection, account))
 
-    def _get(self, task_id: int) -> Task | None:
-        row = self._connection.execute(f"{_SELECT} WHERE task_id = ?", (task_id,)).fetchone()
-        return None if row is None else _task(row)
-
-    def _open_tasks(self) -> list[Task]:
-        rows = self._connection.execute(f"{_SELECT} WHERE status = 0 ORDER BY sequence")
-        return [_task(row) for row in rows]
-
-    def _end(self, task_id: int, status: TaskStatus, code: int | None, reason: str | None) -> None:
-        with self._connection:
-            self._connection.execute(
-                "UPDATE task SET status = ?, fail_code = ?, fail_reason = ?"
-                " WHERE task_id = ? AND status = 0",
-                (status.value, code, reason, task_id),
+    async def with_old_results(self, before: int, limit: int) -> list[Task]:
+        """Some tasks that ended before this second and have their results still."""
+        return await self._database.read(
+            lambda connection: _tasks(
+                connection, "has_results = 1 AND ended < ? ORDER BY ended LIMIT ?", before, limit
             )
+        )
 
+    async def forget_results(self, tasks: Sequence[Task]) -> None:
+        """The results of these tasks are gone."""
+        ids = [(task.task_id,) for task in tasks]
+        await self._database.write(
+            lambda connection: connection.executemany(
+                "UPDATE task SET has_results = 0 WHERE task_id = ?", ids
+            )
+        )
 
-@asynccontextmanager
-async def open_store(path: Path) -> AsyncIterator[TaskStore]:
-    """Open the database, making it if it is not there.
+    async def forget_tasks(self, before: int, limit: int) -> int:
+        """Forget some tasks that ended before this second and have no results; how many."""
+        forgotten = await self._database.write(
+            lambda connection: connection.execute(
+                "DELETE FROM task WHERE sequence IN (SELECT sequence FROM task"
+                " WHERE ended < ? AND has_results = 0 ORDER BY ended LIMIT ?) RETURNING task_id",
+                (before, limit),
+            ).fetchall()
+        )
+        for (task_id,) in forgotten:
+            self._recent.pop(task_id, None)
+        return len(forgotten)
 
-    Raises:
-        SetupError: it is in use, is no database of this service, or of a newer version.
-    """
-    loop = asyncio.get_running_loop()
-    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="task-store")
-    try:
-        connection = await loop.run_in_executor(thread, _connect, path)
+    def _add(self, connection: sqlite3.Connection, task: Task, inputs: Inputs) -> None:
+        cost = VIDEO_SECONDS[task.template]
+        ledger.require(connection, task.account, cost)
         try:
-            yield TaskStore(connection, thread)
-        finally:
-            await loop.run_in_executor(thread, connection.close)
-    finally:
-        thread.shutdown(wait=False)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=0, check_same_thread=False)
-    try:
-        _prepare(connection, path)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-            raise SetupError(f"{path.parent} is in use by another service") from error
-        raise SetupError(f"{path} can not be used: {error}") from error
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    # The lock is taken by the first write.
-    connection.execute("BEGIN IMMEDIATE")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    connection.execute("COMMIT")
-    if version == 0:
-        connection.executescript(
-            f"BEGIN; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
+            connection.execute(_INSERT, _row(task))
+        except sqlite3.IntegrityError:
+            raise TaskIdTakenError from None
+        connection.execute(
+            "INSERT INTO input (task_id, photo, voice) VALUES (?, ?, ?)",
+            (task.task_id, inputs.photo, inputs.voice),
         )
-    elif version != _SCHEMA_VERSION:
-        raise SetupError(
-            f"{path} has version {version} of the tasks' database, this service knows up to "
-            f"version {_SCHEMA_VERSION}: use the newer service, or another folder"
-        )
+        if self._charging is not Charging.ON_SUCCESS:
+            ledger.charge(connection, task.account, task.task_id, cost)
+
+    async def _end(self, ended: Task) -> None:
+        self._recent.pop(ended.task_id, None)
+        if await self._database.write(lambda connection: self._write_end(connection, ended)):
+            self._remember(ended)
+
+    def _write_end(self, connection: sqlite3.Connection, ended: Task) -> bool:
+        """Whether the task was open until now."""
+        is_finished = ended.status is TaskStatus.FINISHED
+        values = (ended.status, ended.fail_code, ended.fail_reason, is_finished, ended.task_id)
+        if not connection.execute(_END, values).rowcount:
+            return False
+        connection.execute("DELETE FROM input WHERE task_id = ?", (ended.task_id,))
+        if is_finished and self._charging is Charging.ON_SUCCESS:
+            cost = VIDEO_SECONDS[ended.template]
+            ledger.charge(connection, ended.account, ended.task_id, cost)
+        if not is_finished and self._charging is Charging.REFUND_FAILED:
+            ledger.refund(connection, ended.account, ended.task_id)
+        return True
+
+    def _remember(self, task: Task) -> None:
+        self._recent[task.task_id] = task
+        if len(self._recent) > _REMEMBERED:
+            self._recent.popitem(last=False)
 
 
-def _row(task: Task) -> tuple[int | str | None, ...]:
+def _open_tasks(connection: sqlite3.Connection) -> list[Task]:
+    return _tasks(connection, "status = 0 ORDER BY sequence")
+
+
+def _tasks(connection: sqlite3.Connection, condition: str, *values: int) -> list[Task]:
+    rows = connection.execute(f"{_SELECT} WHERE {condition}", values)
+    return [_task(row) for row in rows]
+
+
+def _row(task: Task) -> _Row:
     return (
         task.task_id,
+        task.account,
         task.template,
         task.gif,
         task.voice,
@@ -167,10 +207,11 @@ def _row(task: Task) -> tuple[int | str | None, ...]:
     )
 
 
-def _task(row: tuple[int, int, int, int, str, str, int, int | None, str | None]) -> Task:
-    task_id, template, gif, voice, token, origin, status, fail_code, fail_reason = row
+def _task(row: _Row) -> Task:
+    task_id, account, template, gif, voice, token, origin, status, fail_code, fail_reason = row
     return Task(
         task_id=task_id,
+        account=account,
         template=template,
         gif=bool(gif),
         voice=bool(voice),

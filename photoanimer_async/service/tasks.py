@@ -22,6 +22,7 @@ class Task:
 
     Attributes:
         task_id: 15 digits, in no sequence.
+        account: number of the account that it belongs to.
         template: the expression, 0 to 5.
         gif: whether a GIF is made beside the video.
         voice: whether the mouth follows a sound.
@@ -33,6 +34,7 @@ class Task:
     """
 
     task_id: int
+    account: int = 0
     template: int
     gif: bool
     voice: bool

@@ -32,7 +32,7 @@ def test_it_serves_until_it_is_told_to_stop(photoanimer: CommandLine, stop: sign
     process.send_signal(stop)
     said, log = rest_of(process)
     assert process.returncode == 0
-    assert "Any API key is accepted" in said
+    assert "It is open: any API key is accepted" in said
     assert f"curl -H 'APIKEY: any-key-will-do' '{base_url}/faceDriven/submitTaskByUrl?" in said
     assert said.rstrip().endswith("Stopped.")
     assert "Traceback" not in log

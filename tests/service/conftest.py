@@ -170,7 +170,12 @@ async def start(tmp_path: Path, renderer: InstantRenderer) -> AsyncIterator[Star
     async with AsyncExitStack() as stack:
 
         async def start(renderer: Renderer | None = renderer, **settings: Any) -> Running:
-            usual = {"data_dir": tmp_path / "data", "port": 0, "allow_networks": ["127.0.0.0/8"]}
+            usual = {
+                "data_dir": tmp_path / "data",
+                "port": 0,
+                "allow_networks": ["127.0.0.0/8"],
+                "drain_seconds": 0.0,
+            }
             chosen = ServiceSettings(**{**usual, **settings})
             return await stack.enter_async_context(running(chosen, renderer))
 

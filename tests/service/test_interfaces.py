@@ -140,7 +140,8 @@ async def test_as_many_photos_are_rendered_at_once_as_there_are_workers(
 
     ids = [await service.submit(host.url("photo.png")) for _ in range(5)]
 
-    assert [job.task_id for job in renderer.jobs] == ids[:3]
+    await until(lambda: len(renderer.jobs) == 3)
+    assert {job.task_id for job in renderer.jobs} == set(ids[:3])
     renderer.go_on.set()
     assert [(await service.end_of(task_id))["status"] for task_id in ids] == [1] * 5
 
@@ -153,6 +154,7 @@ async def test_the_renderer_gets_the_photo_and_the_voice_as_they_were_fetched(
 
     task_id = await service.submit(host.url("photo.png"), template=0, voiceUrl=voice_url)
 
+    await until(lambda: renderer.jobs)
     [job] = renderer.jobs
     assert job.voice is not None
     assert job.template == 0
@@ -173,7 +175,7 @@ async def test_what_a_task_worked_on_is_removed_when_it_ends(
     await until(lambda: not list(inputs.iterdir()))
 
 
-async def test_the_balance_is_the_settings_constant(start: Start) -> None:
+async def test_without_accounts_the_balance_is_the_settings_constant(start: Start) -> None:
     service = await start(video_balance=12.5)
 
     balance = (await service.call("mySubscription"))["data"]

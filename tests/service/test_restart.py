@@ -16,7 +16,7 @@ from .conftest import KEY, InstantRenderer, PhotoHost, Start, png, running, unti
 
 @pytest.fixture
 def settings(tmp_path: Path) -> ServiceSettings:
-    return ServiceSettings(data_dir=tmp_path / "new" / "data", port=0, workers=2)
+    return ServiceSettings(data_dir=tmp_path / "new" / "data", port=0, workers=2, drain_seconds=0.0)
 
 
 async def test_open_tasks_are_rendered_after_a_restart_in_their_order(
@@ -28,7 +28,7 @@ async def test_open_tasks_are_rendered_after_a_restart_in_their_order(
             await service.submit(host.url("photo.png"), template, outputFormat="gif")
             for template in (3, 1, 4)
         ]
-        assert len(stuck.jobs) == 2
+        await until(lambda: len(stuck.jobs) == 2)
 
     renderer = InstantRenderer()
     async with running(settings, renderer) as service:
@@ -36,9 +36,10 @@ async def test_open_tasks_are_rendered_after_a_restart_in_their_order(
         assert [info["status"] for info in infos] == [1, 1, 1]
         async with service.session.get(infos[2]["gifUrl"]) as answer:
             assert await answer.read() == b"gif of template 4"
-    assert [job.task_id for job in renderer.jobs] == ids
+    assert {job.task_id for job in renderer.jobs[:2]} == set(ids[:2])
+    assert renderer.jobs[2].task_id == ids[2]
     # The same files under the same names: rendering twice does no harm.
-    assert renderer.jobs[:2] == stuck.jobs
+    assert all(job in renderer.jobs for job in stuck.jobs)
 
 
 async def test_tasks_that_have_ended_stay_as_they_are(
@@ -68,20 +69,21 @@ async def test_a_task_is_on_disk_before_it_is_answered(
         task_id = await service.submit(host.url("photo.png"))
         # What a process that dies now leaves behind is what the files say now.
         data = settings.data_dir
-        assert (data / "inputs" / f"{task_id}.photo").read_bytes() == png()
         copy = data.with_name("copy.db")
         for suffix in ("", "-wal"):
             content = data.joinpath(f"tasks.db{suffix}").read_bytes()
             copy.with_name(copy.name + suffix).write_bytes(content)
 
-    def statuses() -> list[tuple[int, int]]:
+    def written() -> list[tuple[int, int, bytes]]:
         connection = sqlite3.connect(copy)
         try:
-            return connection.execute("SELECT task_id, status FROM task").fetchall()
+            return connection.execute(
+                "SELECT task_id, status, photo FROM task JOIN input USING (task_id)"
+            ).fetchall()
         finally:
             connection.close()
 
-    assert await asyncio.to_thread(statuses) == [(task_id, 0)]
+    assert await asyncio.to_thread(written) == [(task_id, 0, png())]
 
 
 async def test_what_interrupted_work_left_is_removed_at_the_start(
@@ -90,12 +92,14 @@ async def test_what_interrupted_work_left_is_removed_at_the_start(
     stuck = InstantRenderer(go_on=asyncio.Event())
     async with running(settings, stuck) as service:
         open_task = await service.submit(host.url("photo.png"))
+        await until(lambda: stuck.jobs)
     inputs, results = settings.data_dir / "inputs", settings.data_dir / "results"
     (inputs / "123456789012345.photo").touch()
     (results / f".{'A' * 32}.mp4.0123abcd.part").touch()
     (results / f"{'B' * 32}.mp4").touch()
 
     async with running(settings, stuck):
+        await until(lambda: len(stuck.jobs) == 2)
         assert [path.name for path in inputs.iterdir()] == [f"{open_task}.photo"]
         assert [path.name for path in results.iterdir()] == [f"{'B' * 32}.mp4"]
 
@@ -125,11 +129,11 @@ async def test_a_folder_of_a_newer_version_is_left_alone(settings: ServiceSettin
 
     def write_newer() -> None:
         connection = sqlite3.connect(settings.data_dir / "tasks.db")
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 99")
         connection.close()
 
     await asyncio.to_thread(write_newer)
-    with pytest.raises(SetupError, match=r"has version 2 .* knows up to version 1"):
+    with pytest.raises(SetupError, match=r"has version 99 .* knows up to version 2"):
         await LocalService(settings).__aenter__()
 
 
@@ -187,13 +191,13 @@ async def test_a_renderer_that_blocks_the_loop_is_found_out(
 async def test_serve_runs_until_it_is_cancelled_or_terminated(
     settings: ServiceSettings, end: str
 ) -> None:
-    base_url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    started: asyncio.Future[LocalService] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(
-        serve(settings, renderer=InstantRenderer(), on_start=base_url.set_result)
+        serve(settings, renderer=InstantRenderer(), on_start=started.set_result)
     )
     async with (
         aiohttp.ClientSession(headers={"APIKEY": "any"}) as session,
-        session.get(f"{await base_url}/mySubscription") as answer,
+        session.get(f"{(await started).base_url}/mySubscription") as answer,
     ):
         assert (await answer.json())["code"] == 0
 

@@ -225,8 +225,9 @@ from photoanimer_async.service.workers import ProcessRenderer, _check
 
 async def main():
     async with ProcessRenderer(1, animate="renderers:hang") as renderer:
-        settings = ServiceSettings(data_dir=sys.argv[1], port=0)
-        await serve(settings, renderer=renderer, on_start=lambda url: print(url, flush=True))
+        settings = ServiceSettings(data_dir=sys.argv[1], port=0, drain_seconds=0)
+        started = lambda service: print(service.base_url, flush=True)
+        await serve(settings, renderer=renderer, on_start=started)
 
 asyncio.run(main())
 """

@@ -1,0 +1,187 @@
+"""The service's database: changes in groups, each on disk before it is reported.
+
+SQLite has one writer at a time, and what a commit costs is its sync of the disk, however much
+is in it. So all changes go through one thread: it takes whatever has been asked for by the time
+it is free, makes one transaction of it, commits that with one sync, and only then reports the
+outcomes. One change alone waits for one sync, a thousand at once for a few. Each has a savepoint
+of its own, so that one that fails takes nothing of the others with it.
+
+Reads have a thread and a connection of their own. In WAL mode they see what was committed last,
+and neither wait for a sync nor hold one up. Other processes may write too, between two groups:
+`photoanimer serve keys` does.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeVar
+
+from attrs import frozen
+
+from photoanimer_async.service.errors import SetupError
+from photoanimer_async.service.schema import bring_up_to_date
+
+_R = TypeVar("_R")
+_LARGEST_GROUP: Final = 256
+_BUSY_SECONDS: Final = 10.0
+_LONGEST_WAL: Final = 64 * 1024 * 1024
+
+
+@frozen(eq=False)
+class _Change:
+    """Something to be done in a transaction, and who waits for it."""
+
+    make: Callable[[sqlite3.Connection], Any]
+    waiter: asyncio.Future[Any]
+
+
+@frozen
+class _Outcome:
+    """What came of a change: its result, or why it was not made."""
+
+    waiter: asyncio.Future[Any]
+    result: Any = None
+    error: Exception | None = None
+
+    def deliver(self) -> None:
+        if self.waiter.done():  # nobody waits for it any more
+            return
+        if self.error is None:
+            self.waiter.set_result(self.result)
+        else:
+            self.waiter.set_exception(self.error)
+
+
+class Database:
+    """An open database; made by `open_database`."""
+
+    def __init__(self, writing: sqlite3.Connection, reading: sqlite3.Connection) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._writing = writing
+        self._reading = reading
+        self._changes: SimpleQueue[_Change | None] = SimpleQueue()
+        self._writer = threading.Thread(target=self._write, name="database-writer", daemon=True)
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database-reader")
+        self._writer.start()
+
+    async def write(self, change: Callable[[sqlite3.Connection], _R]) -> _R:
+        """Make a change. It is on disk when this returns.
+
+        Args:
+            change: gets a connection that is in a transaction. What it raises undoes it.
+
+        Raises:
+            sqlite3.Error: it could not be written down. So are the others of its transaction,
+                if it is the commit that fails.
+        """
+        waiter: asyncio.Future[_R] = self._loop.create_future()
+        self._changes.put(_Change(change, waiter))
+        return await waiter
+
+    async def read(self, query: Callable[[sqlite3.Connection], _R]) -> _R:
+        """What a query finds among all that is committed."""
+        return await self._loop.run_in_executor(self._reader, query, self._reading)
+
+    def close(self) -> None:
+        """Write what is still to be written, and close the file. Blocks."""
+        self._changes.put(None)
+        self._writer.join()
+        self._reader.shutdown()
+        self._reading.close()
+        self._writing.close()
+
+    def _write(self) -> None:
+        while group := self._next_group():
+            outcomes = self._commit(group)
+            self._loop.call_soon_threadsafe(_deliver, outcomes)
+
+    def _next_group(self) -> list[_Change]:
+        """Every change that has been asked for, at least one; none at the end."""
+        group: list[_Change] = []
+        change = self._changes.get()
+        with suppress(Empty):
+            while change is not None:
+                group.append(change)
+                if len(group) == _LARGEST_GROUP:
+                    return group
+                change = self._changes.get_nowait()
+            if group:
+                self._changes.put(None)
+        return group
+
+    def _commit(self, group: Sequence[_Change]) -> list[_Outcome]:
+        try:
+            self._writing.execute("BEGIN IMMEDIATE")
+            outcomes = [self._make(change) for change in group]
+            self._writing.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - whoever waits is told
+            with suppress(sqlite3.Error):
+                self._writing.execute("ROLLBACK")
+            return [_Outcome(change.waiter, error=error) for change in group]
+        return outcomes
+
+    def _make(self, change: _Change) -> _Outcome:
+        self._writing.execute("SAVEPOINT change")
+        try:
+            outcome = _Outcome(change.waiter, result=change.make(self._writing))
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._writing.execute("ROLLBACK TO change")
+            outcome = _Outcome(change.waiter, error=error)
+        self._writing.execute("RELEASE change")
+        return outcome
+
+
+def _deliver(outcomes: Sequence[_Outcome]) -> None:
+    for outcome in outcomes:
+        outcome.deliver()
+
+
+@asynccontextmanager
+async def open_database(path: Path) -> AsyncIterator[Database]:
+    """Open the database, making it if it is not there; its owner alone can read it.
+
+    Raises:
+        SetupError: it is in use, is no database of this service, or of a newer version.
+    """
+    writing = await asyncio.to_thread(connected, path)
+    reading = await asyncio.to_thread(connected, path)
+    database = Database(writing, reading)
+    try:
+        yield database
+    finally:
+        await asyncio.to_thread(database.close)
+
+
+def connected(path: Path) -> sqlite3.Connection:
+    """A connection to the database, whose tables are up to date; for one thread at a time.
+
+    Raises:
+        SetupError: as `open_database`.
+    """
+    try:
+        path.touch(mode=0o600)
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise SetupError(f"{path} can not be used: {error}") from error
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")
+        connection.execute(f"PRAGMA journal_size_limit = {_LONGEST_WAL}")
+        bring_up_to_date(connection, path)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise SetupError(f"{path.parent} is in use by another service") from error
+        raise SetupError(f"{path} can not be used: {error}") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection

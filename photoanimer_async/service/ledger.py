@@ -1,0 +1,133 @@
+"""The ledger of video seconds: what was given, charged and given back.
+
+Every function works on a connection that is in a transaction, so that money moves together with
+the task that it is for. Amounts are whole thousandths of a video second, so that sums are exact.
+A task is charged once and given back once: the table allows no second row of a kind.
+"""
+
+import sqlite3
+from enum import Enum
+from typing import Final
+
+from attrs import frozen
+
+_THOUSANDTHS: Final = 1000
+
+
+class Kind(Enum):
+    """Why video seconds moved."""
+
+    CREDIT = "credit"
+    CHARGE = "charge"
+    REFUND = "refund"
+
+
+class Charging(Enum):
+    """When a task is charged. The API page does not say, so it can be chosen."""
+
+    REFUND_FAILED = "refund-failed"
+    """When it is accepted; given back if it fails."""
+    KEEP_FAILED = "keep-failed"
+    """When it is accepted, whatever becomes of it."""
+    ON_SUCCESS = "on-success"
+    """When it has finished. Tasks under way at once can take the balance below zero."""
+
+
+@frozen(kw_only=True)
+class Entry:
+    """One movement.
+
+    Attributes:
+        account: number of the account.
+        kind: why.
+        seconds: video seconds; below zero where they were taken.
+        task_id: the task that it is for; `None` for a credit.
+        at: when, in seconds since 1970.
+    """
+
+    account: int
+    kind: Kind
+    seconds: float
+    task_id: int | None
+    at: int
+
+
+class InsufficientBalanceError(Exception):
+    """The account holds less than a task costs; nothing was charged.
+
+    Attributes:
+        balance: the video seconds that there are.
+    """
+
+    def __init__(self, balance: float) -> None:
+        super().__init__(f"the balance is {balance:g} video seconds")
+        self.balance = balance
+
+
+def balance(connection: sqlite3.Connection, account: int) -> float | None:
+    """The video seconds of an account; `None` where it is without limit."""
+    row = connection.execute("SELECT balance FROM account WHERE id = ?", (account,)).fetchone()
+    return None if row is None or row[0] is None else in_seconds(row[0])
+
+
+def require(connection: sqlite3.Connection, account: int, seconds: float) -> None:
+    """Check that there is enough.
+
+    Raises:
+        InsufficientBalanceError: there is not.
+    """
+    left = balance(connection, account)
+    if left is not None and left < seconds:
+        raise InsufficientBalanceError(left)
+
+
+def credit(connection: sqlite3.Connection, account: int, seconds: float) -> None:
+    """Give video seconds to an account; one that was without limit has one from then on."""
+    connection.execute("UPDATE account SET balance = coalesce(balance, 0) WHERE id = ?", (account,))
+    _move(connection, account, Kind.CREDIT, _thousandths(seconds), None)
+
+
+def charge(connection: sqlite3.Connection, account: int, task_id: int, seconds: float) -> None:
+    """Take what a task costs."""
+    _move(connection, account, Kind.CHARGE, -_thousandths(seconds), task_id)
+
+
+def refund(connection: sqlite3.Connection, account: int, task_id: int) -> None:
+    """Give back what a task was charged, if it was."""
+    row = connection.execute(
+        "SELECT amount FROM ledger WHERE task_id = ? AND kind = ?", (task_id, Kind.CHARGE.value)
+    ).fetchone()
+    if row is not None:
+        _move(connection, account, Kind.REFUND, -row[0], task_id)
+
+
+def entries(connection: sqlite3.Connection, account: int) -> list[Entry]:
+    """Every movement of an account, the oldest first."""
+    rows = connection.execute(
+        "SELECT account, kind, amount, task_id, at FROM ledger WHERE account = ? ORDER BY id",
+        (account,),
+    )
+    return [
+        Entry(account=owner, kind=Kind(kind), seconds=in_seconds(amount), task_id=task_id, at=at)
+        for owner, kind, amount, task_id, at in rows
+    ]
+
+
+def _move(
+    connection: sqlite3.Connection, account: int, kind: Kind, amount: int, task_id: int | None
+) -> None:
+    connection.execute(
+        "INSERT INTO ledger (account, kind, amount, task_id) VALUES (?, ?, ?, ?)",
+        (account, kind.value, amount, task_id),
+    )
+    # What is without limit stays null.
+    connection.execute("UPDATE account SET balance = balance + ? WHERE id = ?", (amount, account))
+
+
+def in_seconds(amount: int) -> float:
+    """Video seconds, of the thousandths that the tables hold."""
+    return amount / _THOUSANDTHS
+
+
+def _thousandths(seconds: float) -> int:
+    return round(seconds * _THOUSANDTHS)

@@ -1,0 +1,123 @@
+"""The tables of the service's database, version by version.
+
+`task` has a row for each task that was accepted and has not expired; `sequence` is their order.
+`input` holds what an open task works on, so that both are there or neither is. `account` has a
+row for each name that was ever given a key; number 0 is the service's own, which everybody uses
+where there are no keys. `ledger` has a row for each movement of video seconds, in thousandths,
+and `account.balance` is their sum; it is null where an account is without limit. Times are in
+seconds since 1970.
+
+A database of an older version is brought up to date when it is opened, one version at a time,
+each in one transaction.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from photoanimer_async.service.errors import SetupError
+
+_VERSION_1: Final = """
+    CREATE TABLE task (
+        sequence    INTEGER PRIMARY KEY,
+        task_id     INTEGER NOT NULL UNIQUE,
+        template    INTEGER NOT NULL,
+        gif         INTEGER NOT NULL,
+        voice       INTEGER NOT NULL,
+        token       TEXT NOT NULL UNIQUE,
+        origin      TEXT NOT NULL,
+        status      INTEGER NOT NULL,
+        fail_code   INTEGER,
+        fail_reason TEXT,
+        created     TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+    ) STRICT;
+    CREATE INDEX open_task ON task (sequence) WHERE status = 0;
+"""
+_VERSION_2: Final = """
+    ALTER TABLE task ADD COLUMN account INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE task ADD COLUMN ended INTEGER;
+    ALTER TABLE task ADD COLUMN has_results INTEGER NOT NULL DEFAULT 0;
+    UPDATE task SET ended = CAST(strftime('%s') AS INTEGER) WHERE status <> 0;
+    UPDATE task SET has_results = 1 WHERE status = 1;
+    CREATE INDEX ended_task ON task (ended) WHERE ended IS NOT NULL;
+    CREATE INDEX kept_result ON task (ended) WHERE has_results = 1;
+    CREATE TABLE input (
+        task_id INTEGER PRIMARY KEY,
+        photo   BLOB NOT NULL,
+        voice   BLOB
+    ) STRICT;
+    CREATE TABLE account (
+        id      INTEGER PRIMARY KEY,
+        name    TEXT NOT NULL UNIQUE,
+        digest  BLOB UNIQUE,
+        balance INTEGER,
+        rate    REAL,
+        created INTEGER NOT NULL DEFAULT (CAST(strftime('%s') AS INTEGER))
+    ) STRICT;
+    INSERT INTO account (id, name) VALUES (0, '');
+    CREATE TABLE ledger (
+        id      INTEGER PRIMARY KEY,
+        account INTEGER NOT NULL,
+        kind    TEXT NOT NULL,
+        amount  INTEGER NOT NULL,
+        task_id INTEGER,
+        at      INTEGER NOT NULL DEFAULT (CAST(strftime('%s') AS INTEGER))
+    ) STRICT;
+    CREATE UNIQUE INDEX charged_once ON ledger (task_id, kind) WHERE task_id IS NOT NULL;
+"""
+
+
+def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables, or those that an older version lacks.
+
+    Args:
+        connection: an open database, in no transaction.
+        path: its file; an older version has kept things beside it.
+
+    Raises:
+        SetupError: the database is of a newer version.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        _require_known(version, path)
+        for migrate in _MIGRATIONS[version:]:
+            migrate(connection, path)
+        connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+
+
+def _require_known(version: int, path: Path) -> None:
+    if version > len(_MIGRATIONS):
+        raise SetupError(
+            f"{path} has version {version} of the tasks' database, this service knows up to "
+            f"version {len(_MIGRATIONS)}: use the newer service, or another folder"
+        )
+
+
+def _to_version_1(connection: sqlite3.Connection, _: Path) -> None:
+    _execute_all(connection, _VERSION_1)
+
+
+def _to_version_2(connection: sqlite3.Connection, path: Path) -> None:
+    _execute_all(connection, _VERSION_2)
+    inputs = path.with_name("inputs")
+    for (task_id,) in connection.execute("SELECT task_id FROM task WHERE status = 0").fetchall():
+        photo, voice = (inputs / f"{task_id}.{kind}" for kind in ("photo", "voice"))
+        if photo.is_file():
+            connection.execute(
+                "INSERT INTO input (task_id, photo, voice) VALUES (?, ?, ?)",
+                (task_id, photo.read_bytes(), voice.read_bytes() if voice.is_file() else None),
+            )
+
+
+def _execute_all(connection: sqlite3.Connection, statements: str) -> None:
+    # `executescript` would commit first.
+    for statement in statements.split(";"):
+        connection.execute(statement)
+
+
+_MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection, Path], None], ...]] = (
+    _to_version_1,
+    _to_version_2,
+)
