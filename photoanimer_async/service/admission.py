@@ -23,9 +23,12 @@ from photoanimer_async.service.errors import API_KEY, RATE_LIMITED, RequestRefus
 from photoanimer_async.service.rate_limit import RateLimit
 
 _logger = logging.getLogger(__name__)
-_REFRESH_SECONDS: Final = 1.0
 _HALF: Final = 16
 _NO_DIGEST: Final = bytes(32)
+
+REFRESH_SECONDS: Final = 1.0
+"""How long it takes at most until a change to the accounts counts."""
+
 _OWN: Final = Account(number=OWN_ACCOUNT, name="", digest=None, balance=None, rate=None)
 
 
@@ -118,7 +121,7 @@ async def open_admission(
 
 async def _keep_fresh(admission: Admission, database: Database) -> None:
     while True:
-        await asyncio.sleep(_REFRESH_SECONDS)
+        await asyncio.sleep(REFRESH_SECONDS)
         try:
             admission.update(await database.read(named_accounts))
         except sqlite3.Error:
