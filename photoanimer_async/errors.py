@@ -3,6 +3,7 @@
     PhotoAnimerError
     ├── InvalidRequestError (ValueError)     what was asked for can not be sent; nothing was
     │   └── InvalidPhotoError                the photo is not one that the service takes
+    ├── PreparationError                     a photo could not be got ready; it may be fine
     ├── HostingError                         a local photo could not be given a URL
     ├── TransportError                       no answer came
     │   ├── NotSentError                     the connection was never made: nothing was sent
@@ -54,6 +55,14 @@ class InvalidPhotoError(InvalidRequestError):
     def __init__(self, message: str, *, photo: str) -> None:
         super().__init__(message)
         self.photo = photo
+
+
+class PreparationError(PhotoAnimerError):
+    """A photo could not be got ready, which need not be its own fault.
+
+    A library to read it with is missing, or space for what was made of it; or its host, which
+    was asked for it, does not answer.
+    """
 
 
 class HostingError(PhotoAnimerError):

@@ -9,12 +9,21 @@ import asyncio
 import hashlib
 import os
 import stat
-from io import BytesIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO, FileIO
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from photoanimer_async.errors import InvalidPhotoError
+from photoanimer_async.errors import InvalidPhotoError, PreparationError
 from photoanimer_async.models import Photo
+from photoanimer_async.picture_format import (
+    PictureFormat,
+    SourceFormat,
+    also_is,
+    described,
+    read_format,
+)
 from photoanimer_async.picture_header import (
     PictureFlawError,
     PictureHeader,
@@ -29,6 +38,8 @@ MIN_SIDE = 16
 """Pixels of width and of height, at least: in less than this, no face can be made out."""
 MAX_BYTES = 15 * 1024 * 1024
 """A file has fewer bytes than this. "15MB" on the API page, in its larger reading."""
+MAX_SOURCE_BYTES = 256 * 1024 * 1024
+"""A file that is to be prepared has at most so many bytes."""
 MAX_URL_BYTES = 4096
 """A URL of this length still fits, percent-encoded, into the 8 KiB of a usual request line."""
 
@@ -46,28 +57,30 @@ async def check_photo(photo: Photo) -> PictureHeader | None:
     return await asyncio.to_thread(inspect_photo, photo)
 
 
-async def photo_digest(photo: Photo) -> bytes:
+async def photo_digest(photo: Photo, *, prepare: bool = False) -> bytes:
     """What makes two photos the same: their content, or for URLs the text of the URL.
 
+    Args:
+        photo: as it was handed in. What preparation makes of it does not count.
+        prepare: whether it will be prepared, so that it need not be fit yet.
+
     Raises:
-        InvalidPhotoError: a file or content that the service would refuse; see `inspect_photo`.
+        InvalidPhotoError: a file or content that the service would refuse; see `inspect_photo`,
+            and `require_source` for one that will be prepared.
     """
     if isinstance(photo, str) and is_url(photo):
         return hashlib.sha256(b"url\0" + photo.encode(errors="replace")).digest()
-    return await asyncio.to_thread(_content_digest, photo)
+    return await asyncio.to_thread(_content_digest, photo, prepare=prepare)
 
 
-def _content_digest(photo: Photo) -> bytes:
-    inspect_photo(photo)
-    if isinstance(photo, bytes):
-        return hashlib.sha256(photo).digest()
-    name = _name(photo)
-    try:
-        with open(photo, "rb", buffering=0) as file:  # noqa: PTH123 - as in `_inspect_file`
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        why = _why_not_read(os.fspath(photo), error)
-        raise InvalidPhotoError(f"{name}: {why}", photo=name) from None
+def _content_digest(photo: Photo, *, prepare: bool) -> bytes:
+    with opened(photo) as (file, size):
+        if prepare:
+            require_source(file, size)
+        else:
+            inspect_content(file, size)
+        file.seek(0)
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def inspect_photo(photo: Photo) -> PictureHeader | None:
@@ -81,18 +94,47 @@ def inspect_photo(photo: Photo) -> PictureHeader | None:
 
     Raises:
         InvalidPhotoError: no such file or none that can be read; another format; too many
-            pixels or bytes, or too few; cut off; a URL that can not be fetched.
+            pixels or bytes, or too few; cut off; a PDF or a ZIP archive at the same time; a
+            URL that can not be fetched.
+    """
+    if isinstance(photo, str) and is_url(photo):
+        with named_after(photo):
+            _inspect_url(photo)
+        return None
+    with opened(photo) as (file, size):
+        return inspect_content(file, size)
+
+
+@contextmanager
+def opened(photo: Photo) -> Iterator[tuple[FileIO | BytesIO, int]]:
+    """The content of a photo on this machine, and how many bytes it has. Blocking.
+
+    Raises:
+        InvalidPhotoError: it can not be read; also for a flaw that is found in the block.
+    """
+    with named_after(photo):
+        if isinstance(photo, bytes):
+            yield BytesIO(photo), len(photo)
+        else:
+            with _opened_file(photo) as (file, size):
+                yield file, size
+
+
+@contextmanager
+def named_after(photo: Photo) -> Iterator[None]:
+    """Puts the photo's name before what is said of it in the block.
+
+    Raises:
+        InvalidPhotoError: a flaw was found.
+        PreparationError: it could not be got ready.
     """
     name = _name(photo)
     try:
-        if isinstance(photo, bytes):
-            return _inspect_content(BytesIO(photo), len(photo))
-        if isinstance(photo, str) and is_url(photo):
-            _inspect_url(photo)
-            return None
-        return _inspect_file(photo)
+        yield
     except PictureFlawError as flaw:
         raise InvalidPhotoError(f"{name}: {flaw}", photo=name) from None
+    except PreparationError as error:
+        raise PreparationError(f"{name}: {error}") from error.__cause__
 
 
 def _name(photo: object) -> str:
@@ -124,19 +166,23 @@ def _inspect_url(url: str) -> None:
         )
 
 
-def _inspect_file(path: str | os.PathLike[str]) -> PictureHeader:
+@contextmanager
+def _opened_file(path: str | os.PathLike[str]) -> Iterator[tuple[FileIO, int]]:
     try:
         _require_file(os.stat(path))  # noqa: PTH116 - `Path("")` would be the current folder
         # Should a pipe have taken the file's place since, opening it does not block.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            status = os.fstat(descriptor)
-            _require_file(status)
-            return _inspect_content(file, status.st_size)
     except OSError as error:
         raise PictureFlawError(_why_not_read(os.fspath(path), error)) from None
     except ValueError:  # a null character, or a surrogate that stands for no byte
         raise PictureFlawError("no file can have such a name") from None
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        status = os.fstat(descriptor)
+        _require_file(status)
+        try:
+            yield file, status.st_size
+        except OSError as error:
+            raise PictureFlawError(_why_not_read(os.fspath(path), error)) from None
 
 
 def _why_not_read(path: str, error: OSError) -> str:
@@ -155,22 +201,75 @@ def _require_file(status: os.stat_result) -> None:
     raise PictureFlawError(f"is {kinds.get(stat.S_IFMT(status.st_mode), 'a device')}, not a file")
 
 
-def _inspect_content(file: BinaryIO, size: int) -> PictureHeader:
+def inspect_content(file: BinaryIO, size: int) -> PictureHeader:
+    """`inspect_photo` for an open file and its length in bytes.
+
+    Raises:
+        PictureFlawError: in place of `InvalidPhotoError`, with no name before it.
+    """
     if not size:
         raise PictureFlawError("is empty")
-    header = read_header(file)
+    header = _read_header(file)
     kind = header.format.name
     if size >= MAX_BYTES:
         raise PictureFlawError(
             f"the {kind} has {size / 2**20:.1f} MB; allowed is less than {MAX_BYTES // 2**20} MB"
+            " (prepare=True shrinks it)"
         )
     shape = f"the {kind} has {header.width}x{header.height} pixels"
     if max(header.width, header.height) > MAX_SIDE:
-        raise PictureFlawError(f"{shape}; at most {MAX_SIDE}x{MAX_SIDE} are allowed")
+        raise PictureFlawError(
+            f"{shape}; at most {MAX_SIDE}x{MAX_SIDE} are allowed (prepare=True shrinks it)"
+        )
     if min(header.width, header.height) < MIN_SIDE:
         raise PictureFlawError(f"{shape}; a face needs at least {MIN_SIDE}x{MIN_SIDE}")
     if not is_whole(file, size, header.format):
         raise PictureFlawError(
             f"the {kind} is cut off or damaged: its end is not where it should be"
         )
+    _require_one_nature(file, size)
     return header
+
+
+def _read_header(file: BinaryIO) -> PictureHeader:
+    try:
+        return read_header(file)
+    except PictureFlawError as flaw:
+        if isinstance(read_format(file), SourceFormat):
+            raise PictureFlawError(f"{flaw} (prepare=True makes a JPEG of it)") from None
+        raise
+
+
+def require_source(file: BinaryIO, size: int) -> PictureFormat | SourceFormat:
+    """Checks that a file is a photo that can be made fit, or at least begins as one.
+
+    Args:
+        file: the content.
+        size: its length in bytes.
+
+    Returns:
+        Its format.
+
+    Raises:
+        PictureFlawError: it is no photo; it is far too large; it is a PDF or a ZIP archive at
+            the same time.
+    """
+    if not size:
+        raise PictureFlawError("is empty")
+    kind = read_format(file)
+    if kind is None:
+        raise PictureFlawError(
+            f"is {described(file)}; allowed are PNG, JPEG, BMP, WEBP, HEIC, AVIF and TIFF"
+        )
+    if size > MAX_SOURCE_BYTES:
+        raise PictureFlawError(
+            f"has {size / 2**20:.0f} MB; at most {MAX_SOURCE_BYTES // 2**20} MB can be prepared"
+        )
+    _require_one_nature(file, size)
+    return kind
+
+
+def _require_one_nature(file: BinaryIO, size: int) -> None:
+    besides = also_is(file, size)
+    if besides is not None:
+        raise PictureFlawError(f"is {described(file)} and {besides} at once; allowed is a picture")

@@ -16,16 +16,15 @@ be told from its end or from lengths that it states, wherever in the file they a
 import re
 import struct
 from collections.abc import Iterator
-from enum import StrEnum
 from typing import Any, BinaryIO
 
 from attrs import frozen
 
-_HEAD_BYTES = 512
+from photoanimer_async.picture_format import PictureFormat, described, read_format
+
 _TAILS_BYTES = (1024, 32 * 1024)
 _MOST_SEGMENTS = 2000
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"
 # All start-of-frame markers; the three that lie between them are tables and an extension.
@@ -35,39 +34,7 @@ _JPEG_FILL, _JPEG_IMAGE_START, _JPEG_IMAGE_END, _JPEG_SCAN = 0xFF, 0xD8, 0xD9, 0
 # An FF followed by what neither a scan nor the tables between two scans can hold.
 _NO_PICTURE_DATA = re.compile(rb"\xff[\x01-\xc3\xc5-\xcb\xcd-\xcf\xd8\xde\xdf\xf0-\xfd]")
 _BMP_CORE_HEADER = 12
-_BMP_HEADERS = frozenset({_BMP_CORE_HEADER, 40, 52, 56, 64, 108, 124})
 _BMP_RUN_LENGTHS = frozenset({1, 2})
-
-_OTHER_CONTENT = (
-    (b"GIF8", "a GIF"),
-    (b"II*\0", "a TIFF"),
-    (b"MM\0*", "a TIFF"),
-    (b"\xff\x0a", "a JPEG XL"),
-    (b"\0\0\0\x0cJXL ", "a JPEG XL"),
-    (b"%PDF", "a PDF"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x1f\x8b", "gzip data"),
-)
-_ISO_BRANDS = {b"heic": "a HEIC", b"heix": "a HEIC", b"mif1": "a HEIF", b"avif": "an AVIF"}
-
-
-class PictureFormat(StrEnum):
-    """The formats that the service takes (API page, Frequently asked questions)."""
-
-    PNG = "png"
-    JPEG = "jpeg"
-    BMP = "bmp"
-    WEBP = "webp"
-
-    @property
-    def content_type(self) -> str:
-        """The format as HTTP names it: `image/png` and so on."""
-        return f"image/{self.value}"
-
-    @property
-    def suffix(self) -> str:
-        """The file suffix that goes with it, dot included."""
-        return ".jpg" if self is PictureFormat.JPEG else f".{self.value}"
 
 
 @frozen
@@ -92,18 +59,17 @@ def read_header(file: BinaryIO) -> PictureHeader:
     Raises:
         PictureFlawError: none of the four formats, or a header that is damaged or cut off.
     """
-    file.seek(0)
-    head = file.read(_HEAD_BYTES)
-    if head.startswith(_PNG_SIGNATURE):
-        return _png_header(file)
-    if head.startswith(b"\xff\xd8\xff"):
-        return _jpeg_header(file)
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return _webp_header(file)
-    if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
-        return _bmp_header(file)
-    found = _content(head) if head else "empty"
-    raise PictureFlawError(f"is {found}; allowed are PNG, JPEG, BMP and WEBP")
+    match read_format(file):
+        case PictureFormat.PNG:
+            return _png_header(file)
+        case PictureFormat.JPEG:
+            return _jpeg_header(file)
+        case PictureFormat.WEBP:
+            return _webp_header(file)
+        case PictureFormat.BMP:
+            return _bmp_header(file)
+        case _:
+            raise PictureFlawError(f"is {described(file)}; allowed are PNG, JPEG, BMP and WEBP")
 
 
 def is_whole(file: BinaryIO, size: int, picture_format: PictureFormat) -> bool:
@@ -224,20 +190,3 @@ def _bmp_length(file: BinaryIO) -> int:
             return int(pixels + stated)
     row = (width * depth + 31) // 32 * 4
     return int(pixels + row * abs(height))
-
-
-def _content(head: bytes) -> str:
-    """In a few words, what a file is that is none of the four formats."""
-    for start, name in _OTHER_CONTENT:
-        if head.startswith(start):
-            return name
-    if head[4:8] == b"ftyp":
-        return _ISO_BRANDS.get(head[8:12], "a video or another ISO media file")
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith((b"<!doctype html", b"<html")):
-        return "an HTML page"
-    if text.startswith(b"<svg"):
-        return "an SVG"
-    if text.isascii() and b"\0" not in text:
-        return "text"
-    return f"of an unknown kind (it begins with {head[:4].hex(' ')})"

@@ -7,7 +7,9 @@ import photoanimer_async
 
 ROOT = Path(photoanimer_async.__file__).parent
 LAYERS = [
+    ["picture_format"],
     ["redaction", "picture_header"],
+    ["picture_metadata"],
     ["errors"],
     ["models"],
     ["core"],
@@ -22,8 +24,18 @@ LAYERS = [
         "journal",
         "submit_gate",
         "worker_pool",
+        "picture_conversion",
     ],
-    ["downloads", "hosting", "scheduler", "planning", "deduplication"],
+    [
+        "downloads",
+        "hosting",
+        "scheduler",
+        "planning",
+        "deduplication",
+        "preparation",
+        "url_check",
+    ],
+    ["intake"],
     ["journey"],
     ["pipeline", "batch"],
     ["batch_run"],

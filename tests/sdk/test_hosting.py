@@ -16,7 +16,8 @@ from photoanimer_async.errors import HostingError, InvalidPhotoError, InvalidReq
 from photoanimer_async.hosting import DefaultImageHost, ImageHost, LocalImageHost, published
 from photoanimer_async.models import Photo
 from photoanimer_async.photos import inspect_photo
-from photoanimer_async.picture_header import PictureFormat, PictureHeader
+from photoanimer_async.picture_format import PictureFormat
+from photoanimer_async.picture_header import PictureHeader
 
 # A bitmap of 16x16 pixels in shades, header and all.
 PHOTO = (

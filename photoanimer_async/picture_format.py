@@ -1,0 +1,123 @@
+"""What kind of file a picture is, by its content: its name counts for nothing.
+
+A file is what it begins as. But some readers look for their beginning further on (PDF), or
+for their end (ZIP), so that one file can be two things: `also_is` tells of the second.
+"""
+
+from enum import StrEnum
+from typing import BinaryIO
+
+_HEAD_BYTES = 1024
+_TAIL_BYTES = 1024
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
+_TIFF_STARTS = (b"II*\0", b"MM\0*")
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"})
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_PDF_START = b"%PDF-"
+_ZIP_END = b"PK\x05\x06"
+_OTHER_CONTENT = (
+    (b"GIF8", "a GIF"),
+    (b"\xff\x0a", "a JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL"),
+    (b"%PDF", "a PDF"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "gzip data"),
+)
+
+
+class PictureFormat(StrEnum):
+    """The formats that the service takes (API page, Frequently asked questions)."""
+
+    PNG = "png"
+    JPEG = "jpeg"
+    BMP = "bmp"
+    WEBP = "webp"
+
+    @property
+    def content_type(self) -> str:
+        """The format as HTTP names it: `image/png` and so on."""
+        return f"image/{self.value}"
+
+    @property
+    def suffix(self) -> str:
+        """The file suffix that goes with it, dot included."""
+        return ".jpg" if self is PictureFormat.JPEG else f".{self.value}"
+
+
+class SourceFormat(StrEnum):
+    """Formats that photos come in too, but that the service does not take."""
+
+    TIFF = "TIFF"
+    HEIC = "HEIC"
+    AVIF = "AVIF"
+
+
+def read_format(file: BinaryIO) -> PictureFormat | SourceFormat | None:
+    """The format by the first bytes of the content; `None` for what is no photo."""
+    head = _head(file)
+    if head.startswith(_PNG_SIGNATURE):
+        return PictureFormat.PNG
+    if head.startswith(b"\xff\xd8\xff"):
+        return PictureFormat.JPEG
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return PictureFormat.WEBP
+    if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return PictureFormat.BMP
+    return SourceFormat.TIFF if head.startswith(_TIFF_STARTS) else _iso_format(head)
+
+
+def described(file: BinaryIO) -> str:
+    """In a few words, what a file is: `a JPEG`, `an AVIF`, `text`."""
+    kind = read_format(file)
+    if kind is None:
+        head = _head(file)
+        return _content(head) if head else "empty"
+    return f"a{'n' * (kind is SourceFormat.AVIF)} {kind.name}"
+
+
+def also_is(file: BinaryIO, size: int) -> str | None:
+    """What a picture file is besides: a PDF or an archive, whose readers do not mind a picture.
+
+    Args:
+        file: the whole file.
+        size: its length in bytes.
+    """
+    if _PDF_START in _head(file):
+        return "a PDF"
+    file.seek(max(0, size - _TAIL_BYTES))
+    return "a ZIP archive" if _ZIP_END in file.read(_TAIL_BYTES) else None
+
+
+def _head(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read(_HEAD_BYTES)
+
+
+def _iso_format(head: bytes) -> SourceFormat | None:
+    """HEIC or AVIF, by the brands in an ISO media file's first box (ISO/IEC 14496-12, 4.3)."""
+    if head[4:8] != b"ftyp":
+        return None
+    box = head[8 : int.from_bytes(head[:4], "big")]
+    brands = {box[at : at + 4] for at in range(0, len(box), 4)}
+    if brands & _AVIF_BRANDS:
+        return SourceFormat.AVIF
+    return SourceFormat.HEIC if brands & _HEIF_BRANDS else None
+
+
+def _content(head: bytes) -> str:
+    """In a few words, what a file is that is no photo."""
+    for start, name in _OTHER_CONTENT:
+        if head.startswith(start):
+            return name
+    if head[4:8] == b"ftyp":
+        return "a video or another ISO media file"
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page"
+    if text.startswith(b"<svg"):
+        return "an SVG"
+    if text.isascii() and b"\0" not in text:
+        return "text"
+    return f"of an unknown kind (it begins with {head[:4].hex(' ')})"
