@@ -22,6 +22,7 @@ from photoanimer_async.core.polling import AdaptivePolling
 from photoanimer_async.deduplication import Deduplicated
 from photoanimer_async.errors import InvalidPhotoError, InvalidRequestError, JournalError
 from photoanimer_async.hosting import ImageHost
+from photoanimer_async.intake import Intake
 from photoanimer_async.journal import Entry, Journal
 from photoanimer_async.journey import Terms
 from photoanimer_async.learned import kept
@@ -59,6 +60,7 @@ class BatchOptions:
     max_seconds: float | None = None
     retry_failed: bool = False
     resubmit_ambiguous: float = 0.0
+    intake: Intake = field(factory=Intake)
 
     def __attrs_post_init__(self) -> None:
         if self.in_flight < 1:
@@ -105,7 +107,7 @@ class BatchRunner:
         async def run_one(index: int, request: AnimationRequest) -> Outcome:
             return await pipeline.run(index, request, folder)
 
-        run: _Run = Deduplicated(run_one) if deduplicate else run_one
+        run: _Run = Deduplicated(run_one, how.intake.digest) if deduplicate else run_one
         batch = Batch(requests_of(photos, options), run, in_flight=how.in_flight, gate=terms.gate)
         async with aclosing(self._outcomes(batch)) as outcomes:
             async for outcome in outcomes:
@@ -124,7 +126,9 @@ class BatchRunner:
         folder = None if how.save_to is None else ResultFolder(how.save_to)
         async with self._opened(path, how) as (journal, terms):
             pipeline = Pipeline(self.service, self.host, terms)
-            planning = Planning(journal, None if how.save_to is None else Path(how.save_to))
+            planning = Planning(
+                journal, None if how.save_to is None else Path(how.save_to), how.intake.digest
+            )
             if isinstance(photos, Sequence) and not deduplicate:
                 await planning.plan_all([request_of(photo, options) for photo in photos])
 
@@ -138,7 +142,7 @@ class BatchRunner:
                     return Outcome(index, request, error=error)
                 return await pipeline.run(index, request, folder, entry)
 
-            run: _Run = Deduplicated(run_one) if deduplicate else run_one
+            run: _Run = Deduplicated(run_one, how.intake.digest) if deduplicate else run_one
             batch = Batch(
                 requests_of(photos, options), run, in_flight=how.in_flight, gate=terms.gate
             )
@@ -200,4 +204,5 @@ def _terms(how: BatchOptions, journal: Journal | None, budget: Budget) -> Terms:
         budget=budget,
         risk=Budget(how.resubmit_ambiguous),
         retry_failed=how.retry_failed,
+        intake=how.intake,
     )

@@ -25,6 +25,7 @@ from photoanimer_async.errors import (
     TaskFailedError,
 )
 from photoanimer_async.hosting import DefaultImageHost, ImageHost
+from photoanimer_async.intake import Intake
 from photoanimer_async.journey import Terms
 from photoanimer_async.learned import kept
 from photoanimer_async.models import (
@@ -40,6 +41,7 @@ from photoanimer_async.models import (
     TaskStatus,
 )
 from photoanimer_async.pipeline import Attempt, Pipeline, Send
+from photoanimer_async.preparation import Preparation
 from photoanimer_async.progress import ProgressHook
 from photoanimer_async.rates import Pace, Window
 from photoanimer_async.redaction import shown_photo
@@ -47,8 +49,10 @@ from photoanimer_async.result_files import ResultFolder
 from photoanimer_async.retrying import retrying
 from photoanimer_async.scheduler import PollScheduler
 from photoanimer_async.transport import Credentials, Transport
+from photoanimer_async.url_check import check_url
 
 _DOWNLOADS = 16
+_URL_CHECKS = 16
 _DOWNLOAD_SECONDS = 600.0
 
 DEFAULT_BASE_URL = "https://www.cutout.pro/api/v1"
@@ -115,6 +119,8 @@ class PhotoAnimerClient:
         policy = retry or RetryPolicy()
         self._submit_slots = asyncio.Semaphore(concurrency)
         self._download_slots = asyncio.Semaphore(_DOWNLOADS)
+        self._url_checks = asyncio.Semaphore(_URL_CHECKS)
+        self._preparation: Preparation | None = None
         self._pace = Pace(submit_rate)
         self._window = Window(2 * concurrency)
         self._submit = retrying(self._submit_once, Operation.SUBMIT, policy, rng)
@@ -326,6 +332,8 @@ class PhotoAnimerClient:
         *,
         save_to: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
+        prepare: bool = False,
+        check_urls: bool = False,
         on_progress: ProgressHook | None = None,
     ) -> Animation:
         """Brings one photo to life: submit, wait, and download where `save_to` says.
@@ -337,6 +345,12 @@ class PhotoAnimerClient:
             voice_url: URL of a sound for the mouth to follow; template 0 only.
             save_to: a folder for the result, which is named after the photo; made if missing.
             timeout: seconds to wait for the task.
+            prepare: whether a photo that is no URL is made fit: turned upright, converted from
+                HEIC, AVIF or TIFF, shrunk to the limits, and freed of metadata (place, device).
+                A photo that needs nothing of that stays as it is. Needs Pillow, which the extra
+                `prepare` installs; HEIC needs the extra `heic`.
+            check_urls: whether the host of a photo's URL is asked, with a HEAD from this
+                process, if the photo is there and is what the service takes.
             on_progress: is told of every step.
 
         Raises:
@@ -345,7 +359,9 @@ class PhotoAnimerClient:
         options = AnimationOptions(
             template=template, output_format=output_format, voice_url=voice_url
         )
-        pipeline = Pipeline(self, self._host, Terms(timeout=timeout, hook=on_progress))
+        intake = self._intake(prepare=prepare, check_urls=check_urls)
+        terms = Terms(timeout=timeout, hook=on_progress, intake=intake)
+        pipeline = Pipeline(self, self._host, terms)
         folder = None if save_to is None else ResultFolder(save_to)
         return (await pipeline.run(0, AnimationRequest(photo, options), folder)).unwrap()
 
@@ -362,6 +378,8 @@ class PhotoAnimerClient:
         in_flight: int | None = None,
         max_seconds: float | None = None,
         deduplicate: bool = False,
+        prepare: bool = False,
+        check_urls: bool = False,
         retry_failed: bool = False,
         resubmit_ambiguous: float = 0.0,
         on_progress: ProgressHook | None = None,
@@ -390,6 +408,9 @@ class PhotoAnimerClient:
             max_seconds: video seconds that may be spent; with a journal, by all runs that it
                 has seen, and with what may have been charged.
             deduplicate: whether photos with the same content and options share one task.
+            prepare: whether photos are made fit; see `animate`. They are known by what they were
+                before.
+            check_urls: whether photos' URLs are looked at; see `animate`.
             retry_failed: whether what failed in an earlier run is paid for again.
             resubmit_ambiguous: video seconds that may be spent on photos that may have been
                 charged in an earlier run. Those that were provably accepted are left out.
@@ -414,6 +435,7 @@ class PhotoAnimerClient:
             max_seconds=max_seconds,
             retry_failed=retry_failed,
             resubmit_ambiguous=resubmit_ambiguous,
+            intake=self._intake(prepare=prepare, check_urls=check_urls),
         )
         if journal is None:
             return self._runner.run(photos, options, how, deduplicate=deduplicate)
@@ -427,6 +449,8 @@ class PhotoAnimerClient:
         timeout: float | None = None,
         in_flight: int | None = None,
         max_seconds: float | None = None,
+        prepare: bool = False,
+        check_urls: bool = False,
         retry_failed: bool = False,
         resubmit_ambiguous: float = 0.0,
         on_progress: ProgressHook | None = None,
@@ -439,6 +463,8 @@ class PhotoAnimerClient:
             timeout: see `animate_many`, as are the others.
             in_flight: likewise.
             max_seconds: likewise.
+            prepare: likewise.
+            check_urls: likewise.
             retry_failed: likewise.
             resubmit_ambiguous: likewise.
             on_progress: likewise.
@@ -454,8 +480,16 @@ class PhotoAnimerClient:
             max_seconds=max_seconds,
             retry_failed=retry_failed,
             resubmit_ambiguous=resubmit_ambiguous,
+            intake=self._intake(prepare=prepare, check_urls=check_urls),
         )
         return self._runner.resume(journal, how)
+
+    def _intake(self, *, prepare: bool, check_urls: bool) -> Intake:
+        if prepare and self._preparation is None:
+            self._preparation = Preparation()
+        return Intake(
+            self._preparation if prepare else None, self._check_url if check_urls else None
+        )
 
     def _batch_options(self, in_flight: int | None, **how: Any) -> BatchOptions:
         bound = in_flight if in_flight is not None else 4 * self._concurrency
@@ -471,6 +505,10 @@ class PhotoAnimerClient:
             await self._pace.turn()
             async with self._window.slot():
                 return await attempt(send)
+
+    async def _check_url(self, url: str) -> None:
+        async with self._url_checks:
+            await check_url(self._transport.session, url)
 
     async def _get_task_info_once(self, task_id: TaskId) -> TaskInfo:
         async with self._window.slot():

@@ -7,7 +7,7 @@ from attrs import evolve
 
 from photoanimer_async.errors import InvalidPhotoError
 from photoanimer_async.journal.entries import key_of
-from photoanimer_async.models import AnimationRequest, Outcome
+from photoanimer_async.models import AnimationRequest, Outcome, Photo
 from photoanimer_async.photos import photo_digest
 
 _Run = Callable[[int, AnimationRequest], Awaitable[Outcome]]
@@ -21,16 +21,20 @@ class Deduplicated:
 
     Args:
         run: does one request.
+        digest: what makes two photos the same.
     """
 
-    def __init__(self, run: _Run) -> None:
+    def __init__(
+        self, run: _Run, digest: Callable[[Photo], Awaitable[bytes]] = photo_digest
+    ) -> None:
         self._run = run
+        self._digest = digest
         self._outcomes: dict[bytes, asyncio.Future[Outcome]] = {}
 
     async def __call__(self, index: int, request: AnimationRequest) -> Outcome:
         """The outcome for one photo, which is its own or that of an equal one."""
         try:
-            key = key_of(await photo_digest(request.photo), request.options)
+            key = key_of(await self._digest(request.photo), request.options)
         except InvalidPhotoError as error:
             return Outcome(index, request, error=error)
         first = self._outcomes.get(key)

@@ -14,6 +14,7 @@ from photoanimer_async.errors import (
     PhotoAnimerError,
     TaskFailedError,
 )
+from photoanimer_async.intake import Intake
 from photoanimer_async.journal import NOTHING, Entry, Facts, Journal
 from photoanimer_async.models import AnimationRequest, Evidence, TaskId
 from photoanimer_async.progress import ProgressEvent, ProgressHook, report
@@ -35,6 +36,7 @@ class Terms:
         budget: video seconds that may be spent.
         risk: video seconds that may be spent on photos that may have been charged already.
         retry_failed: whether what failed in an earlier run is paid for again.
+        intake: what is done with a photo before it gets a URL.
         evidence_seconds: how long to look whether the service fetches the photo of a submit
             whose answer was lost.
     """
@@ -46,6 +48,7 @@ class Terms:
     budget: Budget = field(factory=Budget)
     risk: Budget = field(factory=lambda: Budget(0.0))
     retry_failed: bool = False
+    intake: Intake = field(factory=Intake)
     evidence_seconds: float = 10.0
 
 

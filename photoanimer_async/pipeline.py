@@ -47,7 +47,6 @@ from photoanimer_async.models import (
     TaskInfo,
     TaskStatus,
 )
-from photoanimer_async.photos import check_photo
 from photoanimer_async.redaction import shown_photo
 from photoanimer_async.result_files import ResultFolder
 
@@ -133,10 +132,10 @@ class Pipeline:
             async with _claimed(journey, folder) as destination:
                 return await self._collect(journey, destination)
         self._require_consent(journey)
-        await check_photo(journey.request.photo)
         async with (
+            self._terms.intake.admitted(journey.request.photo) as photo,
             _claimed(journey, folder) as destination,
-            published(self._host, journey.request.photo) as image_url,
+            published(self._host, photo) as image_url,
         ):
             await self._submit(journey, image_url)
             return await self._collect(journey, destination)

@@ -1,7 +1,7 @@
 """From requests to entries of a journal."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from attrs import evolve
 
 from photoanimer_async.errors import InvalidPhotoError
 from photoanimer_async.journal import Entry, Journal
-from photoanimer_async.models import AnimationRequest
+from photoanimer_async.models import AnimationRequest, Photo
 from photoanimer_async.photos import photo_digest
 
 _AT_ONCE = 64
@@ -25,10 +25,17 @@ class Planning:
     Args:
         journal: an open one.
         folder: where results go; `None` if they are not to be downloaded.
+        digest: what makes two photos the same.
     """
 
-    def __init__(self, journal: Journal, folder: Path | None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        folder: Path | None,
+        digest: Callable[[Photo], Awaitable[bytes]] = photo_digest,
+    ) -> None:
         self._journal = journal
+        self._digest = digest
         self._folder = folder
         self._numbers: dict[int, int] = {}
 
@@ -36,7 +43,7 @@ class Planning:
         """Plans a whole batch; photos that can not be read are left for `entry` to tell."""
         for start in range(0, len(requests), _AT_ONCE):
             some = requests[start : start + _AT_ONCE]
-            digests = await asyncio.gather(*map(_digest_or_none, some))
+            digests = await asyncio.gather(*map(self._digest_or_none, some))
             sound = [
                 (index, digest, request)
                 for index, digest, request in zip(count(start), digests, some)
@@ -54,15 +61,14 @@ class Planning:
         """
         number = self._numbers.pop(index, None)
         if number is None:
-            digest = await photo_digest(request.photo)
+            digest = await self._digest(request.photo)
             entry = await self._journal.plan_one(digest, request, self._folder)
         else:
             entry = await self._journal.entry(number)
         return evolve(entry, request=request)
 
-
-async def _digest_or_none(request: AnimationRequest) -> bytes | None:
-    try:
-        return await photo_digest(request.photo)
-    except InvalidPhotoError:
-        return None
+    async def _digest_or_none(self, request: AnimationRequest) -> bytes | None:
+        try:
+            return await self._digest(request.photo)
+        except InvalidPhotoError:
+            return None

@@ -39,7 +39,9 @@ async def client_calls(session: aiohttp.ClientSession) -> None:
         assert_type(await client.wait(task_id, timeout=600), TaskInfo)
         assert_type(await client.get_balance(), Balance)
         assert_type(await client.animate(Path("a.jpg"), template=Template.T1), Animation)
-        assert_type(await client.animate(b"...", save_to="out/"), Animation)
+        assert_type(
+            await client.animate(b"...", save_to="out/", prepare=True, check_urls=True), Animation
+        )
 
 
 async def many(client: PhotoAnimerClient, source: AsyncIterator[str]) -> None:

@@ -1,0 +1,53 @@
+"""What is done with a photo before it gets a URL: it is checked, or made fit."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from attrs import frozen
+
+from photoanimer_async.models import Photo
+from photoanimer_async.photos import check_photo, named_after, photo_digest
+from photoanimer_async.preparation import Preparation
+from photoanimer_async.redaction import is_url
+
+
+@frozen
+class Intake:
+    """How the photos of a batch are taken in.
+
+    Attributes:
+        preparation: makes photos of this machine fit; `None` for a check alone.
+        check_url: looks at a photo's URL, see `url_check`; `None` to trust what is behind it.
+    """
+
+    preparation: Preparation | None = None
+    check_url: Callable[[str], Awaitable[None]] | None = None
+
+    @asynccontextmanager
+    async def admitted(self, photo: Photo) -> AsyncIterator[Photo]:
+        """The photo as it is to be published, until the end of the block.
+
+        Raises:
+            InvalidPhotoError: the service would refuse it.
+            PreparationError: it can not be made fit on this machine, or its host does not answer.
+        """
+        if isinstance(photo, str) and is_url(photo):
+            await check_photo(photo)
+            if self.check_url is not None:
+                with named_after(photo):
+                    await self.check_url(photo)
+            yield photo
+        elif self.preparation is None:
+            await check_photo(photo)
+            yield photo
+        else:
+            async with self.preparation.prepared(photo) as fit:
+                yield fit
+
+    async def digest(self, photo: Photo) -> bytes:
+        """What makes two photos the same: what was handed in, not what is made of it.
+
+        Raises:
+            InvalidPhotoError: the service would refuse it, or it can not be made fit.
+        """
+        return await photo_digest(photo, prepare=self.preparation is not None)
