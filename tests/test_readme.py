@@ -7,6 +7,7 @@ run whole by `.ci/run`.
 
 import asyncio
 import functools
+import io
 import json
 import os
 import re
@@ -21,9 +22,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import aiohttp
+import pillow_heif
 import pytest
 from aiohttp.test_utils import TestServer
 from attrs import frozen
+from PIL import Image
 
 from photoanimer_async.samples import ASTRONAUT, GRACE_HOPPER, PORTRAITS
 from photoanimer_async.service.errors import markdown_table
@@ -154,6 +157,30 @@ async def test_the_web_app(place: Place, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_local_service_in_a_program(place: Place) -> None:
     [code] = blocks("The local service", "python")
     assert place.python(code).strip().endswith(".mp4")
+
+
+def test_photos_as_people_have_them(place: Place) -> None:
+    with Image.open(io.BytesIO(ASTRONAUT.read_bytes())) as image:
+        pillow_heif.from_pillow(image).save(place.folder / "holiday.heic")
+    [code] = blocks("Photos as people have them", "python")
+    assert place.python(code).strip() == "out/holiday.mp4"
+
+
+def test_lists_of_photos(place: Place) -> None:
+    [manifest] = blocks("Photos as people have them", "csv")
+    (place.folder / "album.csv").write_text(place.here(manifest))
+    [block] = blocks("Photos as people have them", "sh")
+    recursive, pattern, _, _ = [
+        place.sh(re.sub(r" +# .*", "", line)) for line in block.splitlines()
+    ]
+    assert "Would be sent: 14.26 video seconds for 2 photos." in recursive
+    assert pattern == recursive
+    assert {path.name for path in (place.folder / "listed").glob("*.mp4")} == {
+        "astronaut.mp4",
+        "grace_hopper.mp4",
+    }
+    results = {"Me with a wink.mp4", "A kiss from grandma.gif", "me.mp4"}
+    assert results < {path.name for path in (place.folder / "album").iterdir()}
 
 
 def test_a_host_of_ones_own(place: Place) -> None:

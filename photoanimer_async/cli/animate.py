@@ -9,21 +9,28 @@ from cyclopts import Parameter
 from photoanimer_async.cli.batch import WatchedBatch
 from photoanimer_async.cli.clients import account_client, local_client
 from photoanimer_async.cli.consent import require_consent
+from photoanimer_async.cli.dry_run import rehearsed
 from photoanimer_async.cli.exits import ExitStatus, WrongUseError
 from photoanimer_async.cli.folders import made_folder
 from photoanimer_async.cli.interrupts import run_until_done
 from photoanimer_async.cli.logs import show_warnings
+from photoanimer_async.cli.manifest import Defaults
 from photoanimer_async.cli.options import (
     CONCURRENCY,
     JOURNAL_NAME,
     OUT,
     ApiKey,
     BaseUrl,
+    CheckUrls,
     Concurrency,
     Gif,
     Local,
+    Manifest,
     MaxSeconds,
+    NoPrepare,
     Out,
+    Photos,
+    Recursive,
     ResubmitAmbiguous,
     RetryFailed,
     TemplateNumber,
@@ -38,16 +45,21 @@ from photoanimer_async.cli.requests import named_photos
 from photoanimer_async.cli.running import run_watched
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.core.budget import estimate
+from photoanimer_async.models import OutputFormat
 
 _WITHOUT_KEY = "; or animate on this machine, with no account: --local"
 
 
 def animate(
-    *photos: Annotated[str, Parameter(name="PHOTO", help="URLs, files, and folders of photos.")],
+    *photos: Photos,
+    recursive: Recursive = False,
+    manifest: Manifest = None,
     template: TemplateNumber = None,
     gif: Gif = False,
     voice_url: VoiceUrl = None,
     voice_seconds: VoiceSeconds = None,
+    no_prepare: NoPrepare = False,
+    check_urls: CheckUrls = False,
     out: Out = OUT,
     journal: Annotated[
         Path | None,
@@ -64,6 +76,15 @@ def animate(
     max_seconds: MaxSeconds = None,
     retry_failed: RetryFailed = False,
     resubmit_ambiguous: ResubmitAmbiguous = 0.0,
+    dry_run: Annotated[
+        bool,
+        Parameter(
+            name="--dry-run",
+            negative="",
+            show_default=False,
+            help="Show what would be sent and what it would cost, and send nothing.",
+        ),
+    ] = False,
     yes: Yes = False,
     concurrency: Concurrency = CONCURRENCY,
     local: Local = False,
@@ -75,7 +96,25 @@ def animate(
         raise WrongUseError("--local and --base-url exclude each other: both name a service")
     if no_journal and journal:
         raise WrongUseError("--journal and --no-journal exclude each other")
-    named = named_photos(photos, template, voice_url, voice_seconds, gif=gif)
+    defaults = Defaults(
+        template=template,
+        output_format=OutputFormat.GIF if gif else OutputFormat.MP4,
+        voice_url=voice_url,
+        voice_seconds=voice_seconds,
+    )
+    named = named_photos(photos, manifest, defaults, recursive=recursive)
+    # What a service of this process has accepted ends with it: there is nothing to go on with.
+    kept = None if no_journal or local else journal or out / JOURNAL_NAME
+    if dry_run:
+        return run_until_done(
+            rehearsed(
+                named,
+                prepare=not no_prepare,
+                check_urls=check_urls,
+                journal=kept,
+                retry_failed=retry_failed,
+            )
+        )
     client: AbstractAsyncContextManager[PhotoAnimerClient]
     if local:
         client = local_client(concurrency=concurrency)
@@ -83,8 +122,6 @@ def animate(
         client = account_client(api_key, base_url, concurrency=concurrency, otherwise=_WITHOUT_KEY)
         require_consent(estimate(named.requests), yes=yes, max_seconds=max_seconds)
     folder = made_folder(out)
-    # What a service of this process has accepted ends with it: there is nothing to go on with.
-    kept = None if no_journal or local else journal or folder / JOURNAL_NAME
     batch = WatchedBatch(
         console := Output(),
         lambda opened, hook: opened.animate_many(
@@ -92,12 +129,15 @@ def animate(
             save_to=folder,
             journal=kept,
             max_seconds=max_seconds,
+            prepare=not no_prepare,
+            check_urls=check_urls,
             retry_failed=retry_failed,
             resubmit_ambiguous=resubmit_ambiguous,
             on_progress=hook,
         ),
         len(named.requests),
         refused=named.refused,
+        requests=named.requests,
     )
     show_warnings()
     return run_until_done(
@@ -107,6 +147,8 @@ def animate(
             client,
             out,
             wait_options=None if local else wait_options(out, base_url, gif=gif),
-            resume_options=None if kept is None else resume_options(kept, base_url),
+            resume_options=None
+            if kept is None
+            else resume_options(kept, base_url, prepare=not no_prepare),
         )
     )

@@ -5,6 +5,7 @@ Commands are named here and loaded when they are called, so that `photoanimer --
 
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 
 from attrs import frozen
@@ -44,10 +45,19 @@ earlier demo in the same folder are replaced.""",
     _Command(
         "animate",
         "PHOTO... ",
-        f"""Bring photos to life: URLs, files and folders.
+        f"""Bring photos to life: URLs, files, folders, patterns, lists and manifests.
 
 Each photo gives a video that is named after it; no file is overwritten. A photo that fails
-holds up no other; at the end it is told which did, and why.
+holds up no other; at the end it is told which did, and why. Files are sent as the service takes
+them: upright, as JPEG where they are of another kind, within the limits, and without metadata.
+`--dry-run` shows what that is, and what it costs, and sends nothing.
+
+A manifest lists photos with options of their own. It is CSV with a head line, or JSON Lines:
+
+    photo,template,format,voice_url,voice_seconds,name
+    anna.heic,3,gif,,,Anna laughs
+
+Files are named as seen from the manifest's folder; what is empty is as for the whole batch.
 
 What was paid for is kept in a journal beside the results. After Ctrl-C, a crash, or a balance
 that was used up, the same command goes on where it was, and so does `photoanimer resume`:
@@ -136,6 +146,8 @@ def run(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    # What Pillow finds odd in a photo's metadata is nobody's concern here.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         status = build_app()(
             list(arguments),

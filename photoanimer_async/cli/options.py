@@ -109,14 +109,64 @@ VoiceSeconds: TypeAlias = Annotated[
     Parameter(name="--voice-seconds", help="How long that sound is, for reckoning what it costs."),
 ]
 
+Photos: TypeAlias = Annotated[
+    str,
+    Parameter(
+        name="PHOTO",
+        allow_leading_hyphen=True,  # for `-`; what else begins so is told to be no option
+        help="URLs, files, folders, patterns such as 'photos/**/*.jpg', and - for a list on "
+        "standard input.",
+    ),
+]
+Recursive: TypeAlias = Annotated[
+    bool,
+    Parameter(
+        name="--recursive",
+        negative="",
+        show_default=False,
+        help="Take the photos in folders below a folder too.",
+    ),
+]
+Manifest: TypeAlias = Annotated[
+    Path | None,
+    Parameter(
+        name="--manifest",
+        help="A CSV or JSON Lines file that lists photos with options of their own: photo, "
+        "template, format, voice_url, voice_seconds, name.",
+    ),
+]
+NoPrepare: TypeAlias = Annotated[
+    bool,
+    Parameter(
+        name="--no-prepare",
+        negative="",
+        show_default=False,
+        help="Send files as they are. Without it they are turned upright, converted from HEIC, "
+        "AVIF or TIFF, shrunk to the limits, and freed of metadata (place, device), where they "
+        "need it.",
+    ),
+]
+CheckUrls: TypeAlias = Annotated[
+    bool,
+    Parameter(
+        name="--check-urls",
+        negative="",
+        show_default=False,
+        help="Ask the hosts of URLs whether the photos are there before they are submitted.",
+    ),
+]
+
 OUT = Path("animated")
 JOURNAL_NAME = "photoanimer.journal"
 CONCURRENCY = 64
 
 
-def resume_options(journal: Path, base_url: str | None) -> Sequence[str]:
+def resume_options(journal: Path, base_url: str | None, *, prepare: bool = True) -> Sequence[str]:
     """What `photoanimer resume` needs to go on where a command with these options stopped."""
-    return [str(journal)] if base_url is None else [str(journal), "--base-url", shown_url(base_url)]
+    options = [str(journal)]
+    if base_url is not None:
+        options += ["--base-url", shown_url(base_url)]
+    return options if prepare else [*options, "--no-prepare"]
 
 
 def wait_options(out: Path, base_url: str | None, *, gif: bool) -> Sequence[str]:

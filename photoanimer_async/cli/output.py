@@ -22,6 +22,13 @@ class Output(Console):
         os.close(silence)
 
 
+def shown_size(size: int) -> str:
+    """`340 bytes`, `98 KB` or `2.1 MB`."""
+    if size >= 2**20:
+        return f"{size / 2**20:.1f} MB"
+    return f"{size / 2**10:.0f} KB" if size >= 2**10 else f"{size} bytes"
+
+
 def shown_duration(seconds: float) -> str:
     """`4.2 s`, `2:31` or `1:02:31`."""
     if seconds < 60:  # noqa: PLR2004 - a minute

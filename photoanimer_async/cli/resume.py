@@ -14,8 +14,10 @@ from photoanimer_async.cli.options import (
     CONCURRENCY,
     ApiKey,
     BaseUrl,
+    CheckUrls,
     Concurrency,
     MaxSeconds,
+    NoPrepare,
     ResubmitAmbiguous,
     RetryFailed,
     resume_options,
@@ -30,6 +32,8 @@ def resume(
     journal: Annotated[Path, Parameter(name="JOURNAL", help="The journal of a batch.")],
     *,
     max_seconds: MaxSeconds = None,
+    no_prepare: NoPrepare = False,
+    check_urls: CheckUrls = False,
     retry_failed: RetryFailed = False,
     resubmit_ambiguous: ResubmitAmbiguous = 0.0,
     concurrency: Concurrency = CONCURRENCY,
@@ -46,6 +50,8 @@ def resume(
         lambda opened, hook: opened.resume(
             journal,
             max_seconds=max_seconds,
+            prepare=not no_prepare,
+            check_urls=check_urls,
             retry_failed=retry_failed,
             resubmit_ambiguous=resubmit_ambiguous,
             on_progress=hook,
@@ -53,5 +59,5 @@ def resume(
         summary.photos - summary.counts.get(State.SAVED, 0),
     )
     show_warnings()
-    again = resume_options(journal, base_url)
+    again = resume_options(journal, base_url, prepare=not no_prepare)
     return run_until_done(run_watched(console, batch, client, out, resume_options=again))

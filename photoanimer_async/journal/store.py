@@ -215,6 +215,11 @@ class JournalStore:
             yield from page
             after = page[-1].id
 
+    def states(self) -> Iterator[tuple[bytes, State]]:
+        """What makes each photo the same in another run (`key_of`), and where it is."""
+        for row in self._rows("SELECT key, state FROM photos ORDER BY id"):
+            yield row["key"], State(row["state"])
+
     def summary(self) -> Summary:
         """The journal in numbers."""
         rows = self._rows(

@@ -33,8 +33,12 @@ SLOW = b"slow"
 FACELESS = b"faceless"
 
 
-def png(comment: bytes = b"") -> bytes:
-    """A whole, grey picture of 16x16 pixels, with a comment that the renderer below goes by."""
+def png(mark: bytes = b"") -> bytes:
+    """A whole, grey picture of 16x16 pixels, with a mark that the renderer below goes by.
+
+    The mark, of at most 16 bytes, is the first row of pixels, which are not compressed: so it
+    stays where a photo is freed of metadata.
+    """
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (
@@ -42,19 +46,16 @@ def png(comment: bytes = b"") -> bytes:
         )
 
     header = struct.pack(">IIBBBBB", 16, 16, 8, 0, 0, 0, 0)
-    pixels = zlib.compress((b"\0" + b"\x80" * 16) * 16)
+    rows = [mark.ljust(16, b"\x80"), *[b"\x80" * 16] * 15]
+    pixels = zlib.compress(b"".join(b"\0" + row for row in rows), 0)
     return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"tEXt", b"Comment\0" + comment)
-        + chunk(b"IDAT", pixels)
-        + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
     )
 
 
 @define
-class CommentRenderer:
-    """Does with a photo what its comment says: fails, waits to be released, or is quick."""
+class MarkRenderer:
+    """Does with a photo what its mark says: fails, waits to be released, or is quick."""
 
     released: asyncio.Event = field(factory=asyncio.Event)
 
@@ -75,7 +76,7 @@ class Service:
 
     base_url: str
     _loop: asyncio.AbstractEventLoop
-    _renderer: CommentRenderer
+    _renderer: MarkRenderer
 
     def release(self) -> None:
         """Lets slow photos end, from now on."""
@@ -88,7 +89,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     stop: Future[Callable[[], object]] = Future()
 
     async def run() -> None:
-        renderer, stopped = CommentRenderer(), asyncio.Event()
+        renderer, stopped = MarkRenderer(), asyncio.Event()
         loop = asyncio.get_running_loop()
         settings = ServiceSettings(
             data_dir=tmp_path / "service", port=0, keys=frozenset({KEY}), video_balance=123.5

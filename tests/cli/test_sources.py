@@ -1,42 +1,133 @@
+"""What names on the command line stand for."""
+
+import io
 import os
 from pathlib import Path
 
 import pytest
 
 from photoanimer_async.cli.exits import WrongUseError
-from photoanimer_async.cli.sources import find_photos
+from photoanimer_async.cli.sources import Found, find_photos
 from photoanimer_async.errors import InvalidPhotoError
 
 
-def test_urls_and_files_stay_as_they_were_named() -> None:
-    named = ["https://x.example/a.jpg?sig=1", "b.jpg", "HTTP://x.example/c"]
-    assert find_photos(named) == [named[0], Path("b.jpg"), named[2]]
-
-
-def test_a_folder_stands_for_its_photos_by_name(tmp_path: Path) -> None:
-    for name in ("b.PNG", "a.jpg", "c.webp", "d.heic", "notes.txt", "clip.gif", "._a.jpg"):
-        (tmp_path / name).write_bytes(b"")
-    (tmp_path / "e.jpg").mkdir()
-    os.mkfifo(tmp_path / "f.jpg")
-    assert find_photos([str(tmp_path)]) == [
-        tmp_path / name for name in ("a.jpg", "b.PNG", "c.webp", "d.heic")
+def names(found: list[Found], folder: Path) -> list[str]:
+    """The photos as seen from a folder; for what is none, the error's text."""
+    return [
+        str(one) if isinstance(one, InvalidPhotoError) else str(Path(one).relative_to(folder))
+        for one in found
     ]
 
 
-def test_a_folder_without_photos_is_an_error_in_its_place(tmp_path: Path) -> None:
-    first, error, last = find_photos(["a.jpg", str(tmp_path), "b.jpg"])
-    assert (first, last) == (Path("a.jpg"), Path("b.jpg"))
-    assert isinstance(error, InvalidPhotoError)
-    assert error.photo == str(tmp_path)
-    assert "there is no photo in the folder" in str(error)
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    for name in ("b.jpg", "A/c.jpg", "A/deep/a.heic", "A/deep/notes.txt", ".hidden/d.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    (tmp_path / "A/deep/round").symlink_to("..")
+    return tmp_path
 
 
-def test_a_loop_of_links_is_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"")
-    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
-    assert find_photos([str(tmp_path)]) == [tmp_path / "a.jpg"]
+class TestNames:
+    def test_urls_and_files_stay_as_they_were_named(self) -> None:
+        named = ["https://x.example/a.jpg?sig=1", "b.jpg", "HTTP://x.example/c"]
+        assert find_photos(named) == [named[0], Path("b.jpg"), named[2]]
+
+    def test_what_is_found_twice_is_one_photo(self, album: Path) -> None:
+        named = [str(album), str(album / "b.jpg"), str(album / "*.jpg"), "http://x/a", "http://x/a"]
+        assert find_photos(named) == [album / "b.jpg", "http://x/a"]
+
+    def test_an_empty_name_does_not_stand_for_the_current_folder(self) -> None:
+        with pytest.raises(WrongUseError, match="empty"):
+            find_photos([""])
+
+    def test_a_mistyped_option_is_no_photo_and_its_value_is_not_shown(self) -> None:
+        with pytest.raises(WrongUseError, match="unknown option: --apikey") as caught:
+            find_photos(["a.jpg", "--apikey=s3cret"])
+        assert "s3cret" not in str(caught.value)
 
 
-def test_an_empty_name_does_not_stand_for_the_current_folder() -> None:
-    with pytest.raises(WrongUseError, match="empty"):
-        find_photos([""])
+class TestFolders:
+    def test_stand_for_their_photos_by_name(self, tmp_path: Path) -> None:
+        for name in ("b.PNG", "a.jpg", "c.webp", "d.heic", "notes.txt", "clip.gif", "._a.jpg"):
+            (tmp_path / name).write_bytes(b"")
+        (tmp_path / "e.jpg").mkdir()
+        assert names(find_photos([str(tmp_path)]), tmp_path) == [
+            "a.jpg", "b.PNG", "c.webp", "d.heic"
+        ]  # fmt: skip
+
+    def test_what_is_named_as_a_photo_and_is_none_is_left_to_the_check(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+        (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
+        os.mkfifo(tmp_path / "pipe.jpg")
+        found = names(find_photos([str(tmp_path)]), tmp_path)
+        assert found == ["gone.jpg", "loop.jpg", "pipe.jpg"]
+
+    def test_without_photos_are_an_error_in_their_place(self, tmp_path: Path) -> None:
+        first, error, last = find_photos(["a.jpg", str(tmp_path), "b.jpg"])
+        assert (first, last) == (Path("a.jpg"), Path("b.jpg"))
+        assert isinstance(error, InvalidPhotoError)
+        assert error.photo == str(tmp_path)
+        assert "there is no photo in the folder" in str(error)
+
+    def test_are_searched_to_their_ground_if_asked_for(self, album: Path) -> None:
+        assert names(find_photos([str(album)]), album) == ["b.jpg"]
+        found = names(find_photos([str(album)], recursive=True), album)
+        assert found == ["b.jpg", "A/c.jpg", "A/deep/a.heic"]
+
+
+class TestPatterns:
+    @pytest.mark.parametrize(
+        ("pattern", "found"),
+        [
+            ("*.jpg", ["b.jpg"]),
+            ("**/*.jpg", ["A/c.jpg", "b.jpg"]),
+            ("*/deep/[ab].*", ["A/deep/a.heic"]),
+            ("**", ["A/c.jpg", "A/deep/a.heic", "A/deep/notes.txt", "b.jpg"]),
+        ],
+    )
+    def test_stand_for_files_once_and_not_for_hidden_ones(
+        self, album: Path, pattern: str, found: list[str]
+    ) -> None:
+        assert names(find_photos([str(album / pattern)]), album) == found
+
+    def test_that_match_nothing_are_an_error(self, album: Path) -> None:
+        [error] = find_photos([str(album / "*.png")])
+        assert "there is no file that matches" in str(error)
+
+    def test_a_file_of_that_name_comes_first(
+        self, album: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(album)
+        Path("[b].jpg").write_bytes(b"")
+        assert find_photos(["[b].jpg"]) == [Path("[b].jpg")]
+        assert find_photos(["[ab].jpg"]) == [Path("b.jpg")]
+
+
+class TestStandardInput:
+    @pytest.mark.parametrize(
+        ("listed", "found"),
+        [
+            (b"a.jpg\n\nhttp://x.example/b.jpg\r\n", [Path("a.jpg"), "http://x.example/b.jpg"]),
+            (b"two\nlines.jpg\0b.jpg\0", [Path("two\nlines.jpg"), Path("b.jpg")]),
+            (b"latin \xe9.jpg", [Path(os.fsdecode(b"latin \xe9.jpg"))]),
+            (b"-x.jpg\n", [Path("-x.jpg")]),
+        ],
+    )
+    def test_lists_photos(
+        self, listed: bytes, found: list[Found], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(listed)))
+        assert find_photos(["first.jpg", "-"]) == [Path("first.jpg"), *found]
+
+    def test_that_lists_nothing_is_wrong_use(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n \n")))
+        with pytest.raises(WrongUseError, match="standard input lists no photo"):
+            find_photos(["-"])
+
+    def test_can_be_read_once(self) -> None:
+        with pytest.raises(WrongUseError, match="once"):
+            find_photos(["-", "-"])
