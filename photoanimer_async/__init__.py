@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         UnexpectedResponseError,
         WaitTimeoutError,
     )
-    from photoanimer_async.hosting import ImageHost, LocalImageHost
+    from photoanimer_async.hosting import ImageHost, LocalImageHost, ObjectStoreHost
     from photoanimer_async.models import (
         Animation,
         AnimationOptions,
@@ -96,6 +96,7 @@ __all__ = [
     "NoAnswerError",
     "NotSentError",
     "NotSubmittedError",
+    "ObjectStoreHost",
     "Outcome",
     "OutputFormat",
     "Photo",

@@ -21,16 +21,16 @@ from photoanimer_async.core.lifecycle import State
 from photoanimer_async.core.polling import AdaptivePolling
 from photoanimer_async.deduplication import Deduplicated
 from photoanimer_async.errors import InvalidPhotoError, InvalidRequestError, JournalError
-from photoanimer_async.hosting import ImageHost
+from photoanimer_async.hosting import Publisher
 from photoanimer_async.intake import Intake
 from photoanimer_async.journal import Entry, Journal
 from photoanimer_async.journey import Terms
 from photoanimer_async.learned import kept
-from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Photo
+from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Photo, Place
 from photoanimer_async.pipeline import Pipeline, Service
 from photoanimer_async.planning import Planning
 from photoanimer_async.progress import ProgressHook
-from photoanimer_async.result_files import ResultFolder
+from photoanimer_async.results import ResultStore, result_store
 
 _Run = Callable[[int, AnimationRequest], Awaitable[Outcome]]
 
@@ -54,7 +54,7 @@ class BatchOptions:
     """
 
     in_flight: int
-    save_to: str | os.PathLike[str] | None = None
+    save_to: Place | None = None
     timeout: float | None = None
     on_progress: ProgressHook | None = None
     max_seconds: float | None = None
@@ -75,14 +75,14 @@ class BatchRunner:
 
     Attributes:
         service: submits, waits and downloads.
-        host: gives local photos a URL.
+        publisher: gives local photos their URLs.
         learner: what polling has learned is kept beside each journal; `None` if it does not
             learn, or is kept elsewhere.
         running: the batches under way, for whoever has to close them.
     """
 
     service: Service
-    host: ImageHost
+    publisher: Publisher
     learner: AdaptivePolling | None = None
     running: set["Batch[AnimationRequest] | Batch[Entry]"] = field(factory=set)
 
@@ -101,11 +101,11 @@ class BatchRunner:
     ) -> AsyncGenerator[Outcome]:
         """Outcomes without a journal."""
         terms = _terms(how, None, Budget(how.max_seconds))
-        pipeline = Pipeline(self.service, self.host, terms)
-        folder = None if how.save_to is None else ResultFolder(how.save_to)
+        pipeline = Pipeline(self.service, self.publisher, terms)
+        store = None if how.save_to is None else result_store(how.save_to)
 
         async def run_one(index: int, request: AnimationRequest) -> Outcome:
-            return await pipeline.run(index, request, folder)
+            return await pipeline.run(index, request, store)
 
         run: _Run = Deduplicated(run_one, how.intake.digest) if deduplicate else run_one
         batch = Batch(requests_of(photos, options), run, in_flight=how.in_flight, gate=terms.gate)
@@ -123,12 +123,10 @@ class BatchRunner:
         deduplicate: bool,
     ) -> AsyncGenerator[Outcome]:
         """Outcomes with a journal: what it knows already is not paid for again."""
-        folder = None if how.save_to is None else ResultFolder(how.save_to)
+        store = None if how.save_to is None else result_store(how.save_to)
         async with self._opened(path, how) as (journal, terms):
-            pipeline = Pipeline(self.service, self.host, terms)
-            planning = Planning(
-                journal, None if how.save_to is None else Path(how.save_to), how.intake.digest
-            )
+            pipeline = Pipeline(self.service, self.publisher, terms)
+            planning = Planning(journal, how.save_to, how.intake.digest)
             if isinstance(photos, Sequence) and not deduplicate:
                 await planning.plan_all([request_of(photo, options) for photo in photos])
 
@@ -140,7 +138,7 @@ class BatchRunner:
                 except JournalError as error:
                     terms.gate.close(error)
                     return Outcome(index, request, error=error)
-                return await pipeline.run(index, request, folder, entry)
+                return await pipeline.run(index, request, store, entry)
 
             run: _Run = Deduplicated(run_one, how.intake.digest) if deduplicate else run_one
             batch = Batch(
@@ -154,14 +152,16 @@ class BatchRunner:
         self, path: str | os.PathLike[str], how: BatchOptions
     ) -> AsyncGenerator[Outcome]:
         """Outcomes of all photos of a journal that are not saved."""
-        folders: dict[Path, ResultFolder] = {}
+        stores: dict[Place, ResultStore] = {}
         async with self._opened(path, how) as (journal, terms):
-            pipeline = Pipeline(self.service, self.host, terms)
+            pipeline = Pipeline(self.service, self.publisher, terms)
 
             async def run_one(index: int, entry: Entry) -> Outcome:
-                to = entry.folder if how.save_to is None else Path(how.save_to)
-                folder = None if to is None else folders.setdefault(to, ResultFolder(to))
-                return await pipeline.run(index, entry.request, folder, entry)
+                place = how.save_to if how.save_to is not None else entry.folder
+                if place is not None and place not in stores:
+                    stores[place] = result_store(place)
+                store = None if place is None else stores[place]
+                return await pipeline.run(index, entry.request, store, entry)
 
             batch = Batch(
                 journal.entries(*_UNFINISHED), run_one, in_flight=how.in_flight, gate=terms.gate

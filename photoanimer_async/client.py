@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 
@@ -24,7 +24,7 @@ from photoanimer_async.errors import (
     PhotoAnimerError,
     TaskFailedError,
 )
-from photoanimer_async.hosting import DefaultImageHost, ImageHost
+from photoanimer_async.hosting import ImageHost, Publisher, chosen_host
 from photoanimer_async.intake import Intake
 from photoanimer_async.journey import Terms
 from photoanimer_async.learned import kept
@@ -36,20 +36,24 @@ from photoanimer_async.models import (
     Outcome,
     OutputFormat,
     Photo,
+    Place,
     TaskId,
     TaskInfo,
     TaskStatus,
 )
-from photoanimer_async.pipeline import Attempt, Pipeline, Send
+from photoanimer_async.pipeline import Pipeline
 from photoanimer_async.preparation import Preparation
 from photoanimer_async.progress import ProgressHook
 from photoanimer_async.rates import Pace, Window
 from photoanimer_async.redaction import shown_photo
-from photoanimer_async.result_files import ResultFolder
+from photoanimer_async.results import Destination, FileDestination, place_of, result_store
 from photoanimer_async.retrying import retrying
 from photoanimer_async.scheduler import PollScheduler
+from photoanimer_async.submission import BareSubmission, Submission
 from photoanimer_async.transport import Credentials, Transport
 from photoanimer_async.url_check import check_url
+
+_PlaceT = TypeVar("_PlaceT", bound=Place)
 
 _DOWNLOADS = 16
 _URL_CHECKS = 16
@@ -72,8 +76,10 @@ class PhotoAnimerClient:
             middlewares are not applied, since one that repeats requests would pay twice.
         concurrency: requests of one kind (submits, polls) under way at once, at most.
         submit_rate: submits a second, at most; `None` for no limit.
-        host: what gives local photos a URL; by default they are served from this process,
-            which only a service on this machine can reach.
+        host: what gives local photos a URL: an image host, or the URL of a part of an object
+            store (`s3://bucket/prefix`, see `ObjectStoreHost`); by default from
+            `PHOTOANIMER_HOST`, else they are served from this process, which only a service
+            on this machine can reach.
         poll: when to look at a task next; by default it learns how long tasks take.
         poll_rate: polls a second, at most; `None` for no limit.
         learned: a file that keeps what polling has learned for the next run; made if missing.
@@ -96,7 +102,7 @@ class PhotoAnimerClient:
         session: aiohttp.ClientSession | None = None,
         concurrency: int = 64,
         submit_rate: float | None = None,
-        host: ImageHost | None = None,
+        host: ImageHost | str | None = None,
         poll: PollPolicy | None = None,
         poll_rate: float | None = None,
         learned: str | os.PathLike[str] | None = None,
@@ -113,7 +119,7 @@ class PhotoAnimerClient:
         self._transport = Transport(
             Credentials(where, key), session=session, timeout=timeout, trace_configs=trace_configs
         )
-        self._host = host or DefaultImageHost(where)
+        self._publisher = Publisher(chosen_host(host, where))
         self._concurrency = concurrency
         rng = Random()  # noqa: S311 - jitter, no secret
         policy = retry or RetryPolicy()
@@ -141,7 +147,7 @@ class PhotoAnimerClient:
             retry=retry,
             rng=rng,
         )
-        self._runner = BatchRunner(self, self._host, learner if learned is None else None)
+        self._runner = BatchRunner(self, self._publisher, learner if learned is None else None)
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -197,40 +203,16 @@ class PhotoAnimerClient:
         options = AnimationOptions(
             template=template, output_format=output_format, voice_url=voice_url
         )
-        return await self.submit_photo(image_url, options, image_url)
+        return await self.submit_photo(BareSubmission(image_url, options))
 
-    async def submit_photo(
-        self,
-        image_url: str,
-        options: AnimationOptions,
-        photo: Photo,
-        attempt: Attempt | None = None,
-    ) -> TaskId:
-        """`submit` for a photo that has been given a URL; errors then carry the photo.
-
-        Args:
-            image_url: the URL.
-            options: how to animate it.
-            photo: what was handed in.
-            attempt: called around each try, once it is the submit's turn to leave.
+    async def submit_photo(self, submission: Submission) -> TaskId:
+        """`submit` for a photo that is given a URL for each attempt.
 
         Raises:
-            PhotoAnimerError: as `submit`.
+            PhotoAnimerError: as `submit`, and whatever the submission itself raises.
         """
-        request = wire.build_submit(image_url, options)
-        try:
-            task_id = await self._submit(request, attempt or _plainly)
-        except PhotoAnimerError as error:
-            if verdict(Operation.SUBMIT, error) is not Verdict.AMBIGUOUS:
-                raise
-            raise AmbiguousSubmitError(
-                f"{shown_photo(photo)}: the submit left, but whether it was accepted is not "
-                f"known ({error}); it was not repeated, since that could be charged twice",
-                photo=photo,
-                image_url=image_url,
-                template=options.template,
-            ) from error
-        self._scheduler.submitted(task_id, kind_of(options))
+        task_id = await self._submit(submission)
+        self._scheduler.submitted(task_id, kind_of(submission.options))
         return task_id
 
     async def get_task_info(self, task_id: TaskId) -> TaskInfo:
@@ -314,14 +296,26 @@ class PhotoAnimerClient:
             TaskFailedError: there is no result.
             DownloadError: it is not there any more, or can not be written.
         """
-        path = Path(destination)
+        return await self.download_to(
+            info, FileDestination(Path(destination)), output_format=output_format
+        )
+
+    async def download_to(
+        self, info: TaskInfo, destination: Destination[_PlaceT], *, output_format: str = "mp4"
+    ) -> _PlaceT:
+        """`download` to a destination, which a `ResultStore` gives.
+
+        Raises:
+            PhotoAnimerError: as `download`.
+        """
         async with self._download_slots:
             try:
-                return await self._download_once(info, path, output_format)
+                return await self._download_once(info, destination, output_format)
             except DownloadError as error:
                 if not error.expired:
                     raise
-            return await self._download_once(await self.wait(info.task_id), path, output_format)
+            again = await self.wait(info.task_id)
+            return await self._download_once(again, destination, output_format)
 
     async def animate(
         self,
@@ -344,6 +338,7 @@ class PhotoAnimerClient:
             output_format: `mp4`, or `gif`.
             voice_url: URL of a sound for the mouth to follow; template 0 only.
             save_to: a folder for the result, which is named after the photo; made if missing.
+                Or the URL of a part of an object store: `s3://bucket/prefix`, `gs://`, `az://`.
             timeout: seconds to wait for the task.
             prepare: whether a photo that is no URL is made fit: turned upright, converted from
                 HEIC, AVIF or TIFF, shrunk to the limits, and freed of metadata (place, device).
@@ -361,9 +356,9 @@ class PhotoAnimerClient:
         )
         intake = self._intake(prepare=prepare, check_urls=check_urls)
         terms = Terms(timeout=timeout, hook=on_progress, intake=intake)
-        pipeline = Pipeline(self, self._host, terms)
-        folder = None if save_to is None else ResultFolder(save_to)
-        return (await pipeline.run(0, AnimationRequest(photo, options), folder)).unwrap()
+        pipeline = Pipeline(self, self._publisher, terms)
+        store = None if save_to is None else result_store(place_of(save_to))
+        return (await pipeline.run(0, AnimationRequest(photo, options), store)).unwrap()
 
     def animate_many(
         self,
@@ -400,7 +395,8 @@ class PhotoAnimerClient:
             template: the expression, 0 to 5.
             output_format: `mp4`, or `gif`.
             voice_url: URL of a sound for the mouths to follow; template 0 only.
-            save_to: a folder for the results, each named after its photo; made if missing.
+            save_to: a folder for the results, each named after its photo; made if missing. Or
+                the URL of a part of an object store: `s3://bucket/prefix`, `gs://`, `az://`.
             journal: a file in which every step is written down before the next one is taken;
                 made if missing.
             timeout: seconds to wait for one task.
@@ -459,7 +455,7 @@ class PhotoAnimerClient:
 
         Args:
             journal: the file.
-            save_to: a folder for the results; by default each goes where it was to go.
+            save_to: where results go, see `animate_many`; by default each where it was to go.
             timeout: see `animate_many`, as are the others.
             in_flight: likewise.
             max_seconds: likewise.
@@ -491,20 +487,37 @@ class PhotoAnimerClient:
             self._preparation if prepare else None, self._check_url if check_urls else None
         )
 
-    def _batch_options(self, in_flight: int | None, **how: Any) -> BatchOptions:
+    def _batch_options(
+        self, in_flight: int | None, save_to: str | os.PathLike[str] | None, **how: Any
+    ) -> BatchOptions:
         bound = in_flight if in_flight is not None else 4 * self._concurrency
-        return BatchOptions(in_flight=bound, **how)
+        place = None if save_to is None else place_of(save_to)
+        return BatchOptions(in_flight=bound, save_to=place, **how)
 
     # --- one attempt each ---
 
-    async def _submit_once(self, request: wire.Request, attempt: Attempt) -> TaskId:
+    async def _submit_once(self, submission: Submission) -> TaskId:
+        image_url = await submission.next_url()
+        request = wire.build_submit(image_url, submission.options)
+
         async def send() -> TaskId:
             return wire.parse_submit(await self._transport.send(request))
 
-        async with self._submit_slots:
-            await self._pace.turn()
-            async with self._window.slot():
-                return await attempt(send)
+        try:
+            async with self._submit_slots:
+                await self._pace.turn()
+                async with self._window.slot():
+                    return await submission.attempt(image_url, send)
+        except PhotoAnimerError as error:
+            if verdict(Operation.SUBMIT, error) is not Verdict.AMBIGUOUS:
+                raise
+            raise AmbiguousSubmitError(
+                f"{shown_photo(submission.photo)}: the submit left, but whether it was accepted "
+                f"is not known ({error}); it was not repeated, since that could be charged twice",
+                photo=submission.photo,
+                image_url=image_url,
+                template=submission.options.template,
+            ) from error
 
     async def _check_url(self, url: str) -> None:
         async with self._url_checks:
@@ -515,18 +528,19 @@ class PhotoAnimerClient:
             answer = await self._transport.send(wire.build_get_task_info(task_id))
             return wire.parse_get_task_info(answer, task_id)
 
-    async def _download_once(self, info: TaskInfo, path: Path, output_format: str) -> Path:
+    async def _download_once(
+        self, info: TaskInfo, destination: Destination[_PlaceT], output_format: str
+    ) -> _PlaceT:
         link, suffix = _link_and_suffix(info, output_format)
         return await download(
-            self._transport.session, link, path.with_suffix(suffix), timeout=_DOWNLOAD_SECONDS
+            self._transport.session,
+            link,
+            destination.with_suffix(suffix),
+            timeout=_DOWNLOAD_SECONDS,
         )
 
     async def _get_balance_once(self) -> Balance:
         return wire.parse_get_balance(await self._transport.send(wire.build_get_balance()))
-
-
-async def _plainly(send: Send) -> TaskId:
-    return await send()
 
 
 def _link_and_suffix(info: TaskInfo, output_format: str) -> tuple[str, str]:

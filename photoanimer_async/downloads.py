@@ -1,19 +1,19 @@
-"""From the link of a finished task to a file that is whole or absent.
+"""From the link of a finished task to a result that is whole or absent.
 
-How it works. The bytes are streamed into a `PartFile` beside the destination. When the
-connection drops, the download goes on where it ended, if the server gave a validator to hold
-the two halves together (`Range` with `If-Range`), and from the start otherwise. What is
-complete gets its final name; what fails leaves nothing behind.
+How it works. The bytes are streamed to a `Destination`. When the connection drops, the
+download goes on where it ended, if the server gave a validator to hold the two halves together
+(`Range` with `If-Range`), and from the start otherwise. What is complete gets its final name;
+what fails leaves nothing behind.
 
-A `.part` is resumed within one call only: a result is a few MB and its link short-lived.
+What has come is kept within one call only: a result is a few MB and its link short-lived.
 """
 
 import asyncio
 import re
 import time
 from contextlib import suppress
-from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 import aiohttp
 from aiohttp import ClientResponse, ClientTimeout, hdrs
@@ -23,8 +23,11 @@ from yarl import URL
 from photoanimer_async.core.retry import RetryPolicy
 from photoanimer_async.core.wire import Answer, retry_after
 from photoanimer_async.errors import DownloadError
+from photoanimer_async.models import Place
 from photoanimer_async.redaction import is_url, shown_url
-from photoanimer_async.result_files import PartFile, on_disk
+from photoanimer_async.results import Destination
+
+_PlaceT = TypeVar("_PlaceT", bound=Place)
 
 MAX_RESULT_BYTES = 2**30
 """No result of a few seconds is larger; what is, is something else."""
@@ -56,12 +59,12 @@ class _PassingError(Exception):
 async def download(
     session: aiohttp.ClientSession,
     url: str,
-    destination: Path,
+    destination: Destination[_PlaceT],
     *,
     timeout: float | None,
     retry: RetryPolicy | None = None,
     max_bytes: int = MAX_RESULT_BYTES,
-) -> Path:
+) -> _PlaceT:
     """Saves what is behind a link.
 
     No API key is sent, and no middleware of the session is applied.
@@ -69,31 +72,31 @@ async def download(
     Args:
         session: used, and not closed.
         url: the link, as the service gave it.
-        destination: where to, in a folder that is there. Nothing is ever overwritten.
+        destination: where to. Nothing is ever overwritten.
         timeout: seconds for the whole download, with its retries; `None` for no limit.
         retry: how often, and how patiently.
         max_bytes: the most that is taken.
 
     Returns:
-        Where the result is: `destination`, or a numbered name beside it if that was taken.
+        Where the result is: in its place, or under a numbered name beside it if that was
+        taken.
 
     Raises:
         DownloadError: the result is not there, or can not be written; `expired` if a new
             link may help. Nothing is left under the destination's name then.
     """
-    part = PartFile(destination)
-    transfer = _Transfer(session, _link(url), shown_url(url), part, max_bytes)
+    transfer = _Transfer(session, _link(url), shown_url(url), destination, max_bytes)
     try:
-        await on_disk(destination, part.create)
+        await destination.begin()
         try:
             async with asyncio.timeout(timeout):
                 await _attempts(transfer, retry or RetryPolicy())
         except TimeoutError:
             raise DownloadError(f"{transfer.name}: not complete after {timeout:g} s") from None
-        return await on_disk(destination, part.commit)
+        return await destination.commit()
     except BaseException:
         with suppress(DownloadError):
-            await on_disk(destination, part.discard)
+            await destination.discard()
         raise
 
 
@@ -117,7 +120,7 @@ class _Transfer:
     session: aiohttp.ClientSession
     url: URL
     name: str
-    part: PartFile
+    destination: Destination[Place]
     max_bytes: int
     received: int = 0
     total: int | None = None
@@ -206,7 +209,7 @@ class _Transfer:
         await self._write(batch)
 
     async def _write(self, batch: bytearray) -> None:
-        await on_disk(self.part.destination, self.part.write, self.received, batch)
+        await self.destination.write(self.received, batch)
         self.received += len(batch)
 
 

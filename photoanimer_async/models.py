@@ -17,6 +17,10 @@ Photo: TypeAlias = str | os.PathLike[str] | bytes
 TaskId: TypeAlias = int | str
 """A task's id, carried as the service gave it and never calculated with."""
 
+Place: TypeAlias = Path | str
+"""Where a result is, or is to be: a file, or the URL of an object in an object store. Of where
+results go: a folder, or the URL of a part of an object store."""
+
 _E = TypeVar("_E", bound=Enum)
 
 
@@ -207,14 +211,22 @@ class Animation:
     Attributes:
         task_id: the task that made it.
         info: the service's last word on the task, with the links.
-        path: where the result was saved; `None` if it was not asked to be.
+        path: the file that the result was saved as; `None` if it was not asked to be, or was
+            saved to an object store.
         seconds: from the submit to the end of the task, as seen from here.
+        url: the object that the result was saved as, such as `s3://bucket/grandma.mp4`.
     """
 
     task_id: TaskId
     info: TaskInfo
     path: Path | None
     seconds: float
+    url: str | None = None
+
+    @property
+    def place(self) -> Place | None:
+        """Where the result was saved: `path`, or else `url`."""
+        return self.path if self.path is not None else self.url
 
 
 @frozen

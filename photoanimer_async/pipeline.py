@@ -10,18 +10,14 @@ without waiting: until they are written the intent stands there, which makes a c
 """
 
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from attrs import evolve
 
 from photoanimer_async.core.budget import Budget
 from photoanimer_async.core.lifecycle import Event, State
-from photoanimer_async.core.retry import Verdict, verdict
-from photoanimer_async.core.wire import Operation
 from photoanimer_async.errors import (
     AmbiguousSubmitError,
     AuthenticationError,
@@ -32,29 +28,25 @@ from photoanimer_async.errors import (
     PhotoAnimerError,
     TaskFailedError,
 )
-from photoanimer_async.hosting import ImageHost, evidence_of, published
+from photoanimer_async.hosting import Publisher
 from photoanimer_async.journal import Entry, Facts
 from photoanimer_async.journey import Journey, Terms
 from photoanimer_async.models import (
     Animation,
-    AnimationOptions,
     AnimationRequest,
     Evidence,
     Outcome,
     OutputFormat,
-    Photo,
+    Place,
     TaskId,
     TaskInfo,
     TaskStatus,
 )
 from photoanimer_async.redaction import shown_photo
-from photoanimer_async.result_files import ResultFolder
+from photoanimer_async.results import Destination, ResultStore
+from photoanimer_async.submission import PhotoSubmission, Submission
 
-Send = Callable[[], Awaitable[TaskId]]
-"""Makes one attempt at a submit."""
-
-Attempt = Callable[[Send], Awaitable[TaskId]]
-"""Does what belongs around one attempt at a submit, and makes it."""
+_PlaceT = TypeVar("_PlaceT", bound=Place)
 
 _STOP_ALL = (AuthenticationError, BudgetExceededError, InsufficientCreditsError, JournalError)
 
@@ -67,19 +59,17 @@ class Service(Protocol):
         """Where the service is."""
         ...
 
-    async def submit_photo(
-        self, image_url: str, options: AnimationOptions, photo: Photo, attempt: Attempt
-    ) -> TaskId:
-        """Sends the submit, once; `attempt` is called around each try that may be made."""
+    async def submit_photo(self, submission: Submission) -> TaskId:
+        """Makes attempts at a submit until it is accepted, as far as they may be made."""
         ...
 
     async def wait(self, task_id: TaskId, *, timeout: float | None) -> TaskInfo:
         """Waits for the task's end; raises `TaskFailedError` on status 2."""
         ...
 
-    async def download(
-        self, info: TaskInfo, destination: Path, *, output_format: OutputFormat
-    ) -> Path:
+    async def download_to(
+        self, info: TaskInfo, destination: Destination[_PlaceT], *, output_format: OutputFormat
+    ) -> _PlaceT:
         """Saves the result."""
         ...
 
@@ -89,20 +79,20 @@ class Pipeline:
 
     Args:
         service: submits, waits and downloads.
-        host: gives local photos a URL.
+        publisher: gives local photos their URLs.
         terms: what holds for all of them.
     """
 
-    def __init__(self, service: Service, host: ImageHost, terms: Terms) -> None:
+    def __init__(self, service: Service, publisher: Publisher, terms: Terms) -> None:
         self._service = service
-        self._host = host
+        self._publisher = publisher
         self._terms = terms
 
     async def run(
         self,
         index: int,
         request: AnimationRequest,
-        folder: ResultFolder | None,
+        store: ResultStore | None,
         entry: Entry | None = None,
     ) -> Outcome:
         """The outcome for one photo. Whatever this package's errors say ends up in it.
@@ -110,14 +100,14 @@ class Pipeline:
         Args:
             index: the photo's place in the batch.
             request: the photo, and how to animate it.
-            folder: where the result goes; `None` if it is not to be downloaded.
+            store: where the result goes; `None` if it is not to be downloaded.
             entry: what the journal knows of it, where there is a journal.
         """
         terms = self._terms
         journey = Journey(index, request, terms.hook, terms.journal, terms.gate, entry)
         journey.begins()
         try:
-            animation = await self._walk(journey, folder)
+            animation = await self._walk(journey, store)
         except PhotoAnimerError as error:
             if isinstance(error, _STOP_ALL):
                 self._terms.gate.close(error)
@@ -125,19 +115,19 @@ class Pipeline:
             return Outcome(index, request, journey.task_id, None, error)
         return Outcome(index, request, journey.task_id, animation)
 
-    async def _walk(self, journey: Journey, folder: ResultFolder | None) -> Animation:
+    async def _walk(self, journey: Journey, store: ResultStore | None) -> Animation:
         if journey.entry is not None and journey.state is State.SAVED:
             return _animation_saved(journey.entry)
         if journey.state in {State.SUBMITTED, State.FINISHED}:
-            async with _claimed(journey, folder) as destination:
+            async with _claimed(journey, store) as destination:
                 return await self._collect(journey, destination)
         self._require_consent(journey)
         async with (
             self._terms.intake.admitted(journey.request.photo) as photo,
-            _claimed(journey, folder) as destination,
-            published(self._host, photo) as image_url,
+            _claimed(journey, store) as destination,
+            self._publisher.publications(photo) as publications,
         ):
-            await self._submit(journey, image_url)
+            await self._submit(PhotoSubmission(journey, self._terms, publications))
             return await self._collect(journey, destination)
 
     def _require_consent(self, journey: Journey) -> None:
@@ -155,50 +145,15 @@ class Pipeline:
                 photo=f"photo {journey.entry.id}",
             )
 
-    async def _submit(self, journey: Journey, image_url: str) -> None:
-        request = journey.request
+    async def _submit(self, submission: PhotoSubmission) -> None:
         try:
-            await self._service.submit_photo(
-                image_url,
-                request.options,
-                request.photo,
-                partial(self._attempt, journey, image_url),
-            )
+            await self._service.submit_photo(submission)
         except AmbiguousSubmitError as error:
-            error.evidence = await evidence_of(self._host, image_url, self._terms.evidence_seconds)
+            within = self._terms.evidence_seconds
+            error.evidence = await submission.publications.evidence(error.image_url, within)
             raise
 
-    async def _attempt(self, journey: Journey, image_url: str, send: Send) -> TaskId:
-        budget = self._terms.budget
-        with self._terms.gate.passing():
-            cost = budget.reserve(journey.request.options)
-            try:
-                if journey.state is not State.PLANNED:
-                    again = Event.RETRY if journey.state is State.FAILED else Event.RESUBMIT
-                    await journey.goes_on(again)
-                intent = Facts(
-                    image_url=None if image_url == journey.request.photo else image_url,
-                    submitted_at=time.time(),
-                )
-                await journey.goes_on(Event.SUBMIT, intent)
-            except JournalError:
-                budget.release(cost)
-                raise
-            try:
-                journey.task_id = await send()
-            except PhotoAnimerError as error:
-                event = _event_of_submit(error)
-                if event is Event.LOSE:
-                    budget.commit(cost)
-                else:
-                    budget.release(cost)
-                journey.learns(event, Facts(error=str(error)))
-                raise
-            budget.commit(cost)
-            await journey.goes_on(Event.ACCEPT, Facts(task_id=journey.task_id))
-            return journey.task_id
-
-    async def _collect(self, journey: Journey, destination: Path | None) -> Animation:
+    async def _collect(self, journey: Journey, destination: Destination[Place] | None) -> Animation:
         assert journey.task_id is not None  # noqa: S101 - it has been accepted
         since = time.monotonic()
         info = await self._service.wait(journey.task_id, timeout=self._terms.timeout)
@@ -211,38 +166,26 @@ class Pipeline:
             return animation
         # Before the file is begun: what is left of it must not lie about unknown.
         if journey.state is State.SUBMITTED:
-            await journey.goes_on(Event.FINISH, Facts(seconds=seconds, destination=destination))
+            place = destination.place
+            await journey.goes_on(Event.FINISH, Facts(seconds=seconds, destination=place))
         else:
-            await journey.notes(Facts(destination=destination))
-        path = await self._service.download(
+            await journey.notes(Facts(destination=destination.place))
+        saved = await self._service.download_to(
             info, destination, output_format=journey.request.options.output_format
         )
-        await journey.goes_on(Event.SAVE, Facts(path=path))
-        return evolve(animation, path=path)
+        await journey.goes_on(Event.SAVE, Facts(path=saved))
+        return _saved(animation, saved)
 
 
 def _claimed(
-    journey: Journey, folder: ResultFolder | None
-) -> AbstractAsyncContextManager[Path] | AbstractAsyncContextManager[None]:
-    """The file that the photo's result is to become, nobody else's until the end."""
-    if folder is None:
+    journey: Journey, store: ResultStore | None
+) -> AbstractAsyncContextManager[Destination[Place] | None]:
+    """What the photo's result is to become, nobody else's until the end."""
+    if store is None:
         return nullcontext()
     suffix = f".{journey.request.options.output_format.value}"
     earlier = None if journey.entry is None else journey.entry.destination
-    return folder.claim(journey.request.photo, suffix, name=journey.request.name, earlier=earlier)
-
-
-def _event_of_submit(error: PhotoAnimerError) -> Event:
-    """What the failure of one attempt means for the photo."""
-    match verdict(Operation.SUBMIT, error):
-        case Verdict.AMBIGUOUS:
-            return Event.LOSE
-        case Verdict.TRY_AGAIN:
-            return Event.DEFER
-        case Verdict.GIVE_UP:
-            # Key and balance are the account's: nothing is wrong with the photo.
-            passing = isinstance(error, AuthenticationError | InsufficientCreditsError)
-            return Event.DEFER if passing else Event.REFUSE
+    return store.claim(journey.request.photo, suffix, name=journey.request.name, earlier=earlier)
 
 
 def _seconds_of(entry: Entry | None, waited: float) -> float:
@@ -257,7 +200,14 @@ def _seconds_of(entry: Entry | None, waited: float) -> float:
 def _animation_saved(entry: Entry) -> Animation:
     task_id = entry.task_id if entry.task_id is not None else ""
     info = TaskInfo(task_id, TaskStatus.FINISHED)
-    return Animation(task_id, info, entry.path, entry.seconds or 0.0)
+    animation = Animation(task_id, info, None, entry.seconds or 0.0)
+    return animation if entry.path is None else _saved(animation, entry.path)
+
+
+def _saved(animation: Animation, place: Place) -> Animation:
+    if isinstance(place, Path):
+        return evolve(animation, path=place)
+    return evolve(animation, url=place)
 
 
 def _failure_of(entry: Entry) -> PhotoAnimerError:

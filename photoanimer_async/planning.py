@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
-from pathlib import Path
 
 from attrs import evolve
 
 from photoanimer_async.errors import InvalidPhotoError
 from photoanimer_async.journal import Entry, Journal
-from photoanimer_async.models import AnimationRequest, Photo
+from photoanimer_async.models import AnimationRequest, Photo, Place
 from photoanimer_async.photos import photo_digest
 
 _AT_ONCE = 64
@@ -24,14 +23,15 @@ class Planning:
 
     Args:
         journal: an open one.
-        folder: where results go; `None` if they are not to be downloaded.
+        folder: the folder or part of an object store where results go; `None` if they are not
+            to be downloaded.
         digest: what makes two photos the same.
     """
 
     def __init__(
         self,
         journal: Journal,
-        folder: Path | None,
+        folder: Place | None,
         digest: Callable[[Photo], Awaitable[bytes]] = photo_digest,
     ) -> None:
         self._journal = journal

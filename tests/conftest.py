@@ -1,9 +1,12 @@
-"""What every test has: an event loop that must not be blocked."""
+"""What every test has: an event loop that must not be blocked. And an object store."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+
+from .s3_server import S3Server, running_s3
 
 
 @pytest.fixture(autouse=True)
@@ -11,3 +14,20 @@ def loop_is_never_blocked() -> Iterator[BlockBuster]:
     """Fails a test in which our own code blocks the event loop."""
     with blockbuster_ctx("photoanimer_async") as blockbuster:
         yield blockbuster
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    with running_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """A server with one empty bucket, and the way to it in the environment."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    s3_server.reset()
+    return s3_server

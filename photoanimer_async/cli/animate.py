@@ -11,7 +11,7 @@ from photoanimer_async.cli.clients import account_client, local_client
 from photoanimer_async.cli.consent import require_consent
 from photoanimer_async.cli.dry_run import rehearsed
 from photoanimer_async.cli.exits import ExitStatus, WrongUseError
-from photoanimer_async.cli.folders import made_folder
+from photoanimer_async.cli.folders import made_place
 from photoanimer_async.cli.interrupts import run_until_done
 from photoanimer_async.cli.logs import show_warnings
 from photoanimer_async.cli.manifest import Defaults
@@ -24,6 +24,7 @@ from photoanimer_async.cli.options import (
     CheckUrls,
     Concurrency,
     Gif,
+    Host,
     Local,
     Manifest,
     MaxSeconds,
@@ -45,7 +46,8 @@ from photoanimer_async.cli.requests import named_photos
 from photoanimer_async.cli.running import run_watched
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.core.budget import estimate
-from photoanimer_async.models import OutputFormat
+from photoanimer_async.models import OutputFormat, Place
+from photoanimer_async.results import place_of
 
 _WITHOUT_KEY = "; or animate on this machine, with no account: --local"
 
@@ -61,12 +63,13 @@ def animate(
     no_prepare: NoPrepare = False,
     check_urls: CheckUrls = False,
     out: Out = OUT,
+    host: Host = None,
     journal: Annotated[
         Path | None,
         Parameter(
             name="--journal",
             help=f"File that keeps what was paid for; by default {JOURNAL_NAME} in the folder "
-            "for the results.",
+            "for the results, or in the current one if they go to an object store.",
         ),
     ] = None,
     no_journal: Annotated[
@@ -94,6 +97,8 @@ def animate(
     """Bring photos to life; see `photoanimer animate --help`."""
     if photos and local and base_url:
         raise WrongUseError("--local and --base-url exclude each other: both name a service")
+    if local and host:
+        raise WrongUseError("--local and --host exclude each other: files stay on this machine")
     if no_journal and journal:
         raise WrongUseError("--journal and --no-journal exclude each other")
     defaults = Defaults(
@@ -104,7 +109,7 @@ def animate(
     )
     named = named_photos(photos, manifest, defaults, recursive=recursive)
     # What a service of this process has accepted ends with it: there is nothing to go on with.
-    kept = None if no_journal or local else journal or out / JOURNAL_NAME
+    kept = None if no_journal or local else journal or _beside(place_of(out))
     if dry_run:
         return run_until_done(
             rehearsed(
@@ -119,14 +124,16 @@ def animate(
     if local:
         client = local_client(concurrency=concurrency)
     else:
-        client = account_client(api_key, base_url, concurrency=concurrency, otherwise=_WITHOUT_KEY)
+        client = account_client(
+            api_key, base_url, concurrency=concurrency, host=host, otherwise=_WITHOUT_KEY
+        )
         require_consent(estimate(named.requests), yes=yes, max_seconds=max_seconds)
-    folder = made_folder(out)
+    place = made_place(out)
     batch = WatchedBatch(
         console := Output(),
         lambda opened, hook: opened.animate_many(
             named.requests,
-            save_to=folder,
+            save_to=place,
             journal=kept,
             max_seconds=max_seconds,
             prepare=not no_prepare,
@@ -145,10 +152,15 @@ def animate(
             console,
             batch,
             client,
-            out,
+            place,
             wait_options=None if local else wait_options(out, base_url, gif=gif),
             resume_options=None
             if kept is None
-            else resume_options(kept, base_url, prepare=not no_prepare),
+            else resume_options(kept, base_url, host, prepare=not no_prepare),
         )
     )
+
+
+def _beside(place: Place) -> Path:
+    """Where the journal is kept: on this machine in any case."""
+    return place / JOURNAL_NAME if isinstance(place, Path) else Path(JOURNAL_NAME)

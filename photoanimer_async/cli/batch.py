@@ -96,5 +96,5 @@ class WatchedBatch:
         if animation is None:
             return Ending(name, outcome.task_id, error=outcome.error)
         if outcome.index not in self._begun:
-            return Ending(name, outcome.task_id, animation.path, earlier=True)
-        return Ending(name, outcome.task_id, animation.path, animation.seconds)
+            return Ending(name, outcome.task_id, animation.place, earlier=True)
+        return Ending(name, outcome.task_id, animation.place, animation.seconds)

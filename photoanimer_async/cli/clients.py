@@ -11,6 +11,7 @@ from photoanimer_async.cli.loopback import is_loopback_url
 from photoanimer_async.cli.options import API_KEY_VARIABLE, BASE_URL_VARIABLE
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.core.polling import AdaptivePolling, PollPolicy
+from photoanimer_async.hosting import LocalImageHost
 from photoanimer_async.service import LocalService, ServiceSettings, SetupError
 
 
@@ -20,7 +21,12 @@ def _look_often() -> PollPolicy:
 
 
 def account_client(
-    api_key: str | None, base_url: str | None, *, concurrency: int, otherwise: str = ""
+    api_key: str | None,
+    base_url: str | None,
+    *,
+    concurrency: int,
+    host: str | None = None,
+    otherwise: str = "",
 ) -> PhotoAnimerClient:
     """A client of an account, to be entered.
 
@@ -28,6 +34,7 @@ def account_client(
         api_key: the key, from an option or the environment.
         base_url: the service; `None` for the client's default.
         concurrency: requests of one kind under way at once.
+        host: the object store for files; `None` for the client's default.
         otherwise: what can be done without a key.
 
     Raises:
@@ -38,7 +45,11 @@ def account_client(
     where = base_url or os.environ.get(BASE_URL_VARIABLE, "")
     near = is_loopback_url(where)
     return PhotoAnimerClient(
-        api_key, base_url=base_url, concurrency=concurrency, poll=_look_often() if near else None
+        api_key,
+        base_url=base_url,
+        concurrency=concurrency,
+        host=host,
+        poll=_look_often() if near else None,
     )
 
 
@@ -58,6 +69,10 @@ async def local_client(*, concurrency: int) -> AsyncIterator[PhotoAnimerClient]:
         except SetupError as error:
             raise WrongUseError(str(error)) from error
         client = PhotoAnimerClient(
-            token_hex(16), base_url=service.base_url, concurrency=concurrency, poll=_look_often()
+            token_hex(16),
+            base_url=service.base_url,
+            concurrency=concurrency,
+            host=LocalImageHost(),  # whatever the environment says: it stays on this machine
+            poll=_look_often(),
         )
         yield await stack.enter_async_context(client)

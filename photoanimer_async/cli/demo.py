@@ -11,24 +11,24 @@ from rich.text import Text
 from photoanimer_async.cli.batch import WatchedBatch
 from photoanimer_async.cli.clients import local_client
 from photoanimer_async.cli.exits import ExitStatus
-from photoanimer_async.cli.folders import made_folder
+from photoanimer_async.cli.folders import made_place
 from photoanimer_async.cli.interrupts import run_until_done
 from photoanimer_async.cli.logs import show_warnings
 from photoanimer_async.cli.options import CONCURRENCY, Out
 from photoanimer_async.cli.output import Output, shown_duration
 from photoanimer_async.cli.summary import exit_status, print_interruption, print_summary
-from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Template
+from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Place, Template
 from photoanimer_async.samples import PORTRAITS
 
 
-def demo(*, out: Out = Path("photoanimer-demo")) -> ExitStatus:
+def demo(*, out: Out = "photoanimer-demo") -> ExitStatus:
     """Bring two portraits to life; see `photoanimer demo --help`."""
-    folder = made_folder(out)
+    place = made_place(out)
     show_warnings()
-    return run_until_done(_demo(Output(), folder))
+    return run_until_done(_demo(Output(), place))
 
 
-async def _demo(console: Output, out: Path) -> ExitStatus:
+async def _demo(console: Output, out: Place) -> ExitStatus:
     begun = time.monotonic()
     async with local_client(concurrency=CONCURRENCY) as client:
         names = _expression_names()
@@ -41,7 +41,8 @@ async def _demo(console: Output, out: Path) -> ExitStatus:
             for portrait in PORTRAITS
             for template in Template
         ]
-        await asyncio.to_thread(_remove_earlier, out, requests)
+        if isinstance(out, Path):
+            await asyncio.to_thread(_remove_earlier, out, requests)
         console.print(
             f"Animating {len(PORTRAITS)} portraits with {len(Template)} templates, on this machine:"
         )
@@ -89,11 +90,12 @@ def _table(outcomes: Sequence[Outcome], names: dict[Template, str]) -> Table:
         template = outcome.request.options.template
         portrait = PORTRAITS[outcome.index // len(Template)]
         animation = outcome.animation
+        place = None if animation is None else animation.place
         table.add_row(
             PurePath(portrait.name).stem,
             f"{template.value} {names[template]}",
             f"{template.seconds:.2f}",
-            "failed" if animation is None or animation.path is None else animation.path.name,
+            "failed" if place is None else PurePath(place).name,
             "" if animation is None else shown_duration(animation.seconds),
         )
     return table

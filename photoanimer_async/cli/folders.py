@@ -1,17 +1,21 @@
-"""The folder for results, made before money is spent."""
-
-from pathlib import Path
+"""Where results go, made before money is spent."""
 
 from photoanimer_async.cli.exits import WrongUseError
+from photoanimer_async.models import Place
 from photoanimer_async.redaction import printable
+from photoanimer_async.results import place_of
 
 
-def made_folder(out: Path) -> Path:
-    """The folder, which is there now.
+def made_place(place: str) -> Place:
+    """The folder, which is there now, or the part of an object store.
 
     Raises:
-        WrongUseError: it can not be made, or is something else.
+        WrongUseError: the folder can not be made, or is something else.
+        InvalidRequestError: a URL that is none of an object store.
     """
+    out = place_of(place)
+    if isinstance(out, str):
+        return out
     try:
         out.mkdir(parents=True, exist_ok=True)
     except FileExistsError:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from enum import Enum, auto
-from pathlib import Path
+from pathlib import PurePath
 
 from attrs import Factory, define, frozen
 
 from photoanimer_async.errors import AmbiguousSubmitError, PhotoAnimerError, TaskFailedError
-from photoanimer_async.models import TaskId
+from photoanimer_async.models import Place, TaskId
 from photoanimer_async.redaction import printable
 
 
@@ -30,7 +30,7 @@ class Ending:
     Attributes:
         name: the photo's name, or the task's, printable.
         task_id: its task, if the submit was accepted.
-        path: where the result is.
+        place: where the result is.
         seconds: from the submit to the end of the task.
         error: why there is no result.
         earlier: whether an earlier run has saved it.
@@ -38,7 +38,7 @@ class Ending:
 
     name: str
     task_id: TaskId | None = None
-    path: Path | None = None
+    place: Place | None = None
     seconds: float | None = None
     error: PhotoAnimerError | None = None
     earlier: bool = False
@@ -55,6 +55,11 @@ class Ending:
                 return Fate.FAILED
             case _:
                 return Fate.FAILED if self.task_id is None else Fate.UNCOLLECTED
+
+    @property
+    def result_name(self) -> str:
+        """What the result is called; empty if there is none."""
+        return "" if self.place is None else PurePath(self.place).name
 
     @property
     def reason(self) -> str:

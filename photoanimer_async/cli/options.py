@@ -7,6 +7,7 @@ from typing import Annotated, TypeAlias
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from photoanimer_async.hosting import HOST_VARIABLE
 from photoanimer_async.redaction import shown_url
 
 API_KEY_VARIABLE = "PHOTOANIMER_API_KEY"
@@ -37,11 +38,21 @@ Concurrency: TypeAlias = Annotated[
         help="Requests of one kind under way at once, at most.",
     ),
 ]
+Host: TypeAlias = Annotated[
+    str | None,
+    Parameter(
+        name="--host",
+        help="Object store that files are put into for as long as the service needs them, such "
+        f"as s3://bucket/prefix; by default from {HOST_VARIABLE}, else they are served from this "
+        "machine, to a service on it.",
+    ),
+]
 Out: TypeAlias = Annotated[
-    Path,
+    str,
     Parameter(
         name="--out",
-        help="Folder for the results; made if it is missing.",
+        help="Folder for the results, made if it is missing; or part of an object store, such "
+        "as s3://bucket/prefix.",
     ),
 ]
 TemplateNumber: TypeAlias = Annotated[
@@ -156,22 +167,26 @@ CheckUrls: TypeAlias = Annotated[
     ),
 ]
 
-OUT = Path("animated")
+OUT = "animated"
 JOURNAL_NAME = "photoanimer.journal"
 CONCURRENCY = 64
 
 
-def resume_options(journal: Path, base_url: str | None, *, prepare: bool = True) -> Sequence[str]:
+def resume_options(
+    journal: Path, base_url: str | None, host: str | None = None, *, prepare: bool = True
+) -> Sequence[str]:
     """What `photoanimer resume` needs to go on where a command with these options stopped."""
     options = [str(journal)]
     if base_url is not None:
         options += ["--base-url", shown_url(base_url)]
+    if host is not None:
+        options += ["--host", shown_url(host)]
     return options if prepare else [*options, "--no-prepare"]
 
 
-def wait_options(out: Path, base_url: str | None, *, gif: bool) -> Sequence[str]:
+def wait_options(out: str, base_url: str | None, *, gif: bool) -> Sequence[str]:
     """What `photoanimer wait` needs to go on where a command with these options stopped."""
-    options = [] if out == OUT else ["--out", str(out)]
+    options = [] if out == OUT else ["--out", out]
     if base_url is not None:
         options += ["--base-url", shown_url(base_url)]
     return [*options, "--gif"] if gif else options

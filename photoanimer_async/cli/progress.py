@@ -131,10 +131,10 @@ class PlainView:
         """Tells what became of the photo, and how many have ended."""
         match ending.fate:
             case Fate.SAVED if ending.earlier:
-                line = f"there      {ending.name} -> {printable(str(ending.path))}"
+                line = f"there      {ending.name} -> {printable(str(ending.place))}"
             case Fate.SAVED:
                 took = "" if ending.seconds is None else f" in {shown_duration(ending.seconds)}"
-                line = f"finished   {ending.name} -> {printable(str(ending.path))}{took}"
+                line = f"finished   {ending.name} -> {printable(str(ending.place))}{took}"
             case Fate.UNCLEAR:
                 line = f"unclear    {ending.name}: {ending.reason}"
             case Fate.FAILED | Fate.UNCOLLECTED:

@@ -16,6 +16,7 @@ from photoanimer_async.cli.options import (
     BaseUrl,
     CheckUrls,
     Concurrency,
+    Host,
     MaxSeconds,
     NoPrepare,
     ResubmitAmbiguous,
@@ -36,6 +37,7 @@ def resume(
     check_urls: CheckUrls = False,
     retry_failed: RetryFailed = False,
     resubmit_ambiguous: ResubmitAmbiguous = 0.0,
+    host: Host = None,
     concurrency: Concurrency = CONCURRENCY,
     base_url: BaseUrl = None,
     api_key: ApiKey = None,
@@ -44,7 +46,7 @@ def resume(
     with read_journal(journal) as store:
         summary = store.summary()
         out = next((entry.folder for entry in store.entries([*State])), None) or Path()
-    client = account_client(api_key, base_url, concurrency=concurrency)
+    client = account_client(api_key, base_url, concurrency=concurrency, host=host)
     batch = WatchedBatch(
         console := Output(),
         lambda opened, hook: opened.resume(
@@ -59,5 +61,5 @@ def resume(
         summary.photos - summary.counts.get(State.SAVED, 0),
     )
     show_warnings()
-    again = resume_options(journal, base_url, prepare=not no_prepare)
+    again = resume_options(journal, base_url, host, prepare=not no_prepare)
     return run_until_done(run_watched(console, batch, client, out, resume_options=again))

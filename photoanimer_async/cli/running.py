@@ -4,20 +4,20 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 
 from photoanimer_async.cli.batch import WatchedBatch
 from photoanimer_async.cli.exits import ExitStatus
 from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.summary import exit_status, print_interruption, print_summary
 from photoanimer_async.client import PhotoAnimerClient
+from photoanimer_async.models import Place
 
 
 async def run_watched(
     console: Output,
     batch: WatchedBatch,
     client: AbstractAsyncContextManager[PhotoAnimerClient],
-    out: Path,
+    out: Place,
     *,
     wait_options: Sequence[str] | None = (),
     resume_options: Sequence[str] | None = None,

@@ -3,7 +3,6 @@
 import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.padding import Padding
@@ -13,6 +12,7 @@ from photoanimer_async.cli.exits import ExitStatus
 from photoanimer_async.cli.ledger import Ending, Fate, Ledger, UnderWay
 from photoanimer_async.cli.output import shown_duration
 from photoanimer_async.errors import PhotoAnimerError
+from photoanimer_async.models import Place
 from photoanimer_async.redaction import printable
 
 _FEW = 10
@@ -27,7 +27,7 @@ def exit_status(ledger: Ledger) -> ExitStatus:
 def print_summary(
     console: Console,
     ledger: Ledger,
-    out: Path,
+    out: Place,
     seconds: float,
     *,
     wait_options: Sequence[str] | None,
@@ -39,7 +39,7 @@ def print_summary(
     Args:
         console: where to.
         ledger: what became of each photo.
-        out: folder of the results.
+        out: where the results are.
         seconds: how long it took.
         wait_options: what `photoanimer wait` needs besides the tasks' ids; `None` where the
             tasks end with this command.
@@ -103,7 +103,7 @@ def print_interruption(
         _how_to_resume(console, resume_options)
 
 
-def _saved(console: Console, ledger: Ledger, out: Path, seconds: float) -> None:
+def _saved(console: Console, ledger: Ledger, out: Place, seconds: float) -> None:
     saved = ledger.with_fate(Fate.SAVED)
     earlier = sum(ending.earlier for ending in saved)
     console.print(
@@ -115,7 +115,7 @@ def _saved(console: Console, ledger: Ledger, out: Path, seconds: float) -> None:
         )
     )
     if len(saved) <= _FEW:
-        names = [ending.path.name for ending in saved if ending.path is not None]
+        names = [ending.result_name for ending in saved if ending.place is not None]
         _lines(console, names)
 
 

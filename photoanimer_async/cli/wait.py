@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 from attrs import frozen
@@ -11,7 +10,7 @@ from cyclopts import Parameter
 
 from photoanimer_async.cli.clients import account_client
 from photoanimer_async.cli.exits import ExitStatus, WrongUseError
-from photoanimer_async.cli.folders import made_folder
+from photoanimer_async.cli.folders import made_place
 from photoanimer_async.cli.interrupts import run_until_done
 from photoanimer_async.cli.ledger import Ending, Ledger
 from photoanimer_async.cli.logs import show_warnings
@@ -30,9 +29,9 @@ from photoanimer_async.cli.progress import ProgressView, progress_view
 from photoanimer_async.cli.summary import exit_status, print_interruption, print_summary
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.errors import ApiError, PhotoAnimerError
-from photoanimer_async.models import OutputFormat
+from photoanimer_async.models import OutputFormat, Place
 from photoanimer_async.redaction import printable
-from photoanimer_async.result_files import ResultFolder
+from photoanimer_async.results import ResultStore, result_store
 
 
 def wait(
@@ -48,18 +47,18 @@ def wait(
         raise WrongUseError("no task is given: name the ids of tasks")
     client = account_client(api_key, base_url, concurrency=concurrency)
     output_format = OutputFormat.GIF if gif else OutputFormat.MP4
-    folder = made_folder(out)
+    place = made_place(out)
     show_warnings()
     afterwards = wait_options(out, base_url, gif=gif)
     unique = list(dict.fromkeys(task_ids))
-    return run_until_done(_run(client, unique, output_format, folder, afterwards))
+    return run_until_done(_run(client, unique, output_format, place, afterwards))
 
 
 async def _run(
     client: PhotoAnimerClient,
     task_ids: Sequence[str],
     output_format: OutputFormat,
-    out: Path,
+    out: Place,
     afterwards: Sequence[str],
 ) -> ExitStatus:
     begun = time.monotonic()
@@ -70,7 +69,7 @@ async def _run(
     try:
         with progress_view(console, ledger) as view:
             async with client, asyncio.TaskGroup() as waiters:
-                collection = _Collection(client, output_format, ResultFolder(out), ledger, view)
+                collection = _Collection(client, output_format, result_store(out), ledger, view)
                 for index, task_id in enumerate(task_ids):
                     waiters.create_task(collection.collect(index, task_id))
     except asyncio.CancelledError:
@@ -86,7 +85,7 @@ class _Collection:
 
     client: PhotoAnimerClient
     output_format: OutputFormat
-    folder: ResultFolder
+    store: ResultStore
     ledger: Ledger
     view: ProgressView
 
@@ -103,11 +102,13 @@ class _Collection:
         self.ledger.ended(index, ending)
         self.view.ended(ending)
 
-    async def _save(self, task_id: str) -> Path:
+    async def _save(self, task_id: str) -> Place:
         info = await self.client.wait(task_id)
         suffix = f".{self.output_format.value}"
-        async with self.folder.claim(task_id, suffix, name=task_id) as path:
-            return await self.client.download(info, path, output_format=self.output_format)
+        async with self.store.claim(task_id, suffix, name=task_id) as destination:
+            return await self.client.download_to(
+                info, destination, output_format=self.output_format
+            )
 
 
 def _name(task_id: str) -> str:

@@ -1,14 +1,40 @@
-"""The host of a client that was given none."""
+"""Which image host a client has."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from photoanimer_async.errors import HostingError
+from photoanimer_async.hosting.base import ImageHost
 from photoanimer_async.hosting.local import LocalImageHost
+from photoanimer_async.hosting.object_store import ObjectStoreHost
 from photoanimer_async.models import Photo
 from photoanimer_async.redaction import shown_photo, shown_url
+
+HOST_VARIABLE = "PHOTOANIMER_HOST"
+
+
+def chosen_host(host: ImageHost | str | None, base_url: str) -> ImageHost:
+    """The image host that the user has chosen.
+
+    Args:
+        host: a host, or the URL of a part of an object store; by default from the environment,
+            `PHOTOANIMER_HOST`.
+        base_url: the service; without a choice, photos are served to it from this process.
+
+    Raises:
+        InvalidRequestError: see `ObjectStoreHost`.
+    """
+    choice = host if host is not None else os.environ.get(HOST_VARIABLE) or None
+    match choice:
+        case None:
+            return DefaultImageHost(base_url)
+        case str():
+            return ObjectStoreHost(choice)
+        case _:
+            return choice
 
 
 class DefaultImageHost:
@@ -33,9 +59,11 @@ class DefaultImageHost:
         if not self._reaches_us:
             raise HostingError(
                 f"{shown_photo(photo)}: {shown_url(self._base_url)} can not fetch photos from "
-                "this machine. Pass the photo's public URL in place of a file; or pass host=, "
-                "for instance LocalImageHost(public_url=...) behind a tunnel, or a host of "
-                "your own; or use the local service (photoanimer serve)."
+                "this machine. There are three ways out: name the photo's public URL in place "
+                f"of the file; have it put into an object store for the while, with {HOST_VARIABLE}"
+                "=s3://bucket/prefix, --host or host=, which also takes a host of your own or a "
+                "LocalImageHost(public_url=...) behind a tunnel; or use the local service "
+                "(--local, or photoanimer serve)."
             )
         async with self._local.publish(photo) as url:
             yield url

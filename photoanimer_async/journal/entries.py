@@ -16,6 +16,7 @@ from photoanimer_async.models import (
     AnimationRequest,
     Evidence,
     Photo,
+    Place,
     TaskId,
 )
 from photoanimer_async.redaction import is_url
@@ -34,14 +35,15 @@ class Entry:
             in the journal: it is empty here, and `has_photo` is false.
         state: where it is.
         cost: video seconds that one submit of it costs.
-        folder: where its result goes; `None` if it is not to be downloaded.
+        folder: the folder or part of an object store where its result goes; `None` if it is
+            not to be downloaded.
         task_id: its task, once it was accepted.
         image_url: the URL that was submitted last.
         submitted_at: when, in seconds since the epoch.
         evidence: what is known of a submit whose answer was lost.
         seconds: from the submit to the end of the task.
-        destination: the file that its result was to become.
-        path: the file that it did become.
+        destination: the file or object that its result was to become.
+        path: the one that it did become.
         error: why it failed, or is ambiguous.
         has_photo: whether `request.photo` can be submitted.
     """
@@ -50,14 +52,14 @@ class Entry:
     request: AnimationRequest
     state: State
     cost: float
-    folder: Path | None = None
+    folder: Place | None = None
     task_id: TaskId | None = None
     image_url: str | None = field(default=None, repr=False)
     submitted_at: float | None = None
     evidence: Evidence = Evidence.NONE
     seconds: float | None = None
-    destination: Path | None = None
-    path: Path | None = None
+    destination: Place | None = None
+    path: Place | None = None
     error: str | None = None
     has_photo: bool = True
 
@@ -71,8 +73,8 @@ class Facts:
     submitted_at: float | None = None
     evidence: Evidence | None = None
     seconds: float | None = None
-    destination: Path | None = None
-    path: Path | None = None
+    destination: Place | None = None
+    path: Place | None = None
     error: str | None = None
 
     def columns(self) -> dict[str, Column]:
@@ -89,9 +91,9 @@ class Facts:
         if self.seconds is not None:
             changes["seconds"] = self.seconds
         if self.destination is not None:
-            changes["destination"] = os.fsencode(self.destination.absolute())
+            changes["destination"] = _stored(self.destination)
         if self.path is not None:
-            changes["path"] = os.fsencode(self.path.absolute())
+            changes["path"] = _stored(self.path)
         if self.error is not None:
             changes["error"] = self.error
         return changes
@@ -158,7 +160,7 @@ REQUEST_COLUMNS = (
 )
 
 
-def columns_of(request: AnimationRequest, folder: Path | None) -> dict[str, Column]:
+def columns_of(request: AnimationRequest, folder: Place | None) -> dict[str, Column]:
     """A request as columns, in the order of `REQUEST_COLUMNS`."""
     kind, source = _source(request.photo)
     options = request.options
@@ -171,7 +173,7 @@ def columns_of(request: AnimationRequest, folder: Path | None) -> dict[str, Colu
         "voice_url": options.voice_url,
         "voice_seconds": options.voice_seconds,
         "cost": price(options),
-        "folder": None if folder is None else os.fsencode(folder.absolute()),
+        "folder": None if folder is None else _stored(folder),
     }
 
 
@@ -189,14 +191,14 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
         request=AnimationRequest(photo, options, row["name"]),
         state=State(row["state"]),
         cost=row["cost"],
-        folder=_path(row["folder"]),
+        folder=_place(row["folder"]),
         task_id=None if row["task_id"] is None else json.loads(row["task_id"]),
         image_url=row["image_url"] or _own_url(photo, row["submitted_at"]),
         submitted_at=row["submitted_at"],
         evidence=Evidence(row["evidence"]),
         seconds=row["seconds"],
-        destination=_path(row["destination"]),
-        path=_path(row["path"]),
+        destination=_place(row["destination"]),
+        path=_place(row["path"]),
         error=row["error"],
         has_photo=photo != b"",
     )
@@ -225,5 +227,12 @@ def _own_url(photo: Photo, submitted_at: float | None) -> str | None:
     return photo if isinstance(photo, str) and submitted_at is not None else None
 
 
-def _path(value: bytes | None) -> Path | None:
-    return None if value is None else Path(os.fsdecode(value))
+def _stored(place: Place) -> bytes:
+    """A place as bytes: an absolute path begins with a slash, a URL does not."""
+    return place.encode() if isinstance(place, str) else os.fsencode(place.absolute())
+
+
+def _place(value: bytes | None) -> Place | None:
+    if value is None:
+        return None
+    return Path(os.fsdecode(value)) if value.startswith(b"/") else value.decode()

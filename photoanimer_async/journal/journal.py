@@ -18,7 +18,7 @@ from photoanimer_async.errors import JournalError
 from photoanimer_async.journal.entries import NOTHING, Entry, Facts, Record, Summary
 from photoanimer_async.journal.lock import OwnerLock
 from photoanimer_async.journal.store import JournalStore, RefusedStepError
-from photoanimer_async.models import AnimationRequest, TaskId
+from photoanimer_async.models import AnimationRequest, Place, TaskId
 from photoanimer_async.redaction import printable
 
 _T = TypeVar("_T")
@@ -100,7 +100,7 @@ class Journal:
         await asyncio.shield(asyncio.to_thread(self._writer.join))
 
     async def plan(
-        self, photos: Sequence[tuple[bytes, AnimationRequest]], folder: Path | None
+        self, photos: Sequence[tuple[bytes, AnimationRequest]], folder: Place | None
     ) -> list[int]:
         """The numbers of the entries for photos, each given with its digest; see the store."""
         return await self._do(
@@ -108,7 +108,7 @@ class Journal:
         )
 
     async def plan_one(
-        self, digest: bytes, request: AnimationRequest, folder: Path | None
+        self, digest: bytes, request: AnimationRequest, folder: Place | None
     ) -> Entry:
         """The entry for one photo; see the store."""
         return await self._do(lambda store: store.plan(digest, request, folder))

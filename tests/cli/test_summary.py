@@ -38,7 +38,7 @@ def mixed_ledger() -> Ledger:
 
 def test_a_summary_groups_by_reason_and_tells_what_can_be_done() -> None:
     console, ledger = paper(), mixed_ledger()
-    afterwards = wait_options(Path("out"), "http://127.0.0.1:1/api/v1", gif=True)
+    afterwards = wait_options("out", "http://127.0.0.1:1/api/v1", gif=True)
     print_summary(console, ledger, Path("out"), 75.0, wait_options=afterwards)
     assert written(console) == [
         "1 of 7 finished in 1:15, saved in out",

@@ -15,11 +15,11 @@ from typing import Any
 
 from attrs import define
 
-from photoanimer_async import result_files
 from photoanimer_async.core.lifecycle import Event
 from photoanimer_async.core.wire import Answer, Operation, Request
 from photoanimer_async.journal.entries import Entry, Record
 from photoanimer_async.journal.store import JournalStore
+from photoanimer_async.results import folder
 from photoanimer_async.transport import Transport
 
 _RARE = 0.3
@@ -110,15 +110,15 @@ def _arm_transport(fuse: Fuse) -> None:
 
 
 def _arm_files(fuse: Fuse) -> None:
-    part = result_files.PartFile
+    part = folder.PartFile
     create, write = part.create, part.write
-    named, sync = result_files._named, os.fsync
+    named, sync = folder._named, os.fsync
 
-    def created(file: result_files.PartFile) -> None:
+    def created(file: folder.PartFile) -> None:
         create(file)
         fuse.passes("result: empty .part made")
 
-    def written(file: result_files.PartFile, offset: int, data: bytearray) -> None:
+    def written(file: folder.PartFile, offset: int, data: bytearray) -> None:
         write(file, offset, data[: len(data) // 2])
         fuse.passes("result: part of it written")
         write(file, offset, data)
@@ -134,7 +134,7 @@ def _arm_files(fuse: Fuse) -> None:
 
     _set(part, "create", created)
     _set(part, "write", written)
-    _set(result_files, "_named", named_or_killed)
+    _set(folder, "_named", named_or_killed)
     _set(os, "fsync", synced)
 
 

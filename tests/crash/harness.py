@@ -223,7 +223,7 @@ class Harness:
             report.counts[entry.state.value] += 1
             match entry.state:
                 case State.SAVED:
-                    path = entry.path or Path("nowhere")
+                    path = Path(entry.path or "nowhere")
                     if path.is_file() and path.read_bytes() == video(_only(tasks)):
                         results.add(path)
                     else:

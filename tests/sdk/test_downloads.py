@@ -22,7 +22,8 @@ from photoanimer_async.core.retry import RetryPolicy
 from photoanimer_async.downloads import download
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.models import Photo
-from photoanimer_async.result_files import ResultFolder, safe_stem
+from photoanimer_async.results import FileDestination, ResultFolder
+from photoanimer_async.results.names import safe_stem
 
 VIDEO = bytes(range(256)) * 2400  # several batches
 QUICK = RetryPolicy(tries=4, first_wait=0.001, longest_wait=0.002)
@@ -110,7 +111,7 @@ def saving(
         return await download(
             session,
             origin.base + path,
-            tmp_path / "video.mp4",
+            FileDestination(tmp_path / "video.mp4"),
             **{"timeout": 60, "retry": QUICK, **options},
         )
 
@@ -159,7 +160,9 @@ class TestDownload:
             return await handler(request)
 
         async with aiohttp.ClientSession(middlewares=(adds_key,), raise_for_status=True) as session:
-            await download(session, f"{origin.base}/1.mp4", tmp_path / "a.mp4", timeout=None)
+            await download(
+                session, f"{origin.base}/1.mp4", FileDestination(tmp_path / "a.mp4"), timeout=None
+            )
         assert "APIKEY" not in origin.requests[0].headers
 
     async def test_never_overwrites(self, saving: Saving, tmp_path: Path) -> None:
@@ -327,8 +330,9 @@ class TestFailures:
 
     async def test_nobody_there(self, session: aiohttp.ClientSession, tmp_path: Path) -> None:
         with pytest.raises(DownloadError, match=r"no connection: .*tried 4 times"):
+            destination = FileDestination(tmp_path / "a.mp4")
             await download(
-                session, "http://127.0.0.1:9/a?k=1", tmp_path / "a.mp4", timeout=60, retry=QUICK
+                session, "http://127.0.0.1:9/a?k=1", destination, timeout=60, retry=QUICK
             )
 
     async def test_a_server_that_falls_silent(
@@ -350,7 +354,7 @@ class TestFailures:
         self, session: aiohttp.ClientSession, tmp_path: Path, url: str
     ) -> None:
         with pytest.raises(DownloadError, match="no http or https URL"):
-            await download(session, url, tmp_path / "a.mp4", timeout=60)
+            await download(session, url, FileDestination(tmp_path / "a.mp4"), timeout=60)
 
     async def test_no_error_shows_the_query(self, saving: Saving, origin: Origin) -> None:
         scripts = [[says(404)], [says(503)] * 4, [drops_after(5)] * 4]
@@ -422,7 +426,9 @@ class TestDisk:
         self, session: aiohttp.ClientSession, origin: Origin, tmp_path: Path
     ) -> None:
         with pytest.raises(DownloadError, match=r"a\.mp4: can not be written: No such file"):
-            await download(session, origin.base, tmp_path / "gone" / "a.mp4", timeout=60)
+            await download(
+                session, origin.base, FileDestination(tmp_path / "gone" / "a.mp4"), timeout=60
+            )
         assert origin.requests == []
 
     async def test_a_file_system_without_hard_links(
@@ -481,7 +487,8 @@ class TestDisk:
 async def claims(folder: ResultFolder, *photos: Photo) -> AsyncIterator[list[str]]:
     async with AsyncExitStack() as stack:
         yield [
-            (await stack.enter_async_context(folder.claim(photo, ".mp4"))).name for photo in photos
+            (await stack.enter_async_context(folder.claim(photo, ".mp4"))).place.name
+            for photo in photos
         ]
 
 
@@ -517,13 +524,13 @@ class TestResultFolder:
             assert names == [name]
 
     async def test_takes_a_name_that_is_given(self, tmp_path: Path) -> None:
-        async with ResultFolder(tmp_path).claim(b"", ".gif", name="../my/holiday") as path:
-            assert path == tmp_path / "_my_holiday.gif"
+        async with ResultFolder(tmp_path).claim(b"", ".gif", name="../my/holiday") as claimed:
+            assert claimed.place == tmp_path / "_my_holiday.gif"
 
     async def test_makes_the_folder(self, tmp_path: Path) -> None:
         folder = tmp_path / "a" / "b"
-        async with ResultFolder(str(folder)).claim("x.jpg", ".mp4") as path:
-            assert path.parent == folder
+        async with ResultFolder(str(folder)).claim("x.jpg", ".mp4") as claimed:
+            assert claimed.place.parent == folder
             assert files(folder) == {}
 
     async def test_gives_each_photo_another(self, tmp_path: Path) -> None:
@@ -554,8 +561,8 @@ class TestResultFolder:
         async with AsyncExitStack() as stack:
             claimed = [stack.enter_async_context(folder.claim(b"", ".mp4")) for _ in range(300)]
             with blockbuster_ctx():
-                paths = await asyncio.gather(*claimed)
-            assert len(set(paths)) == 300
+                destinations = await asyncio.gather(*claimed)
+            assert len({destination.place for destination in destinations}) == 300
 
     async def test_a_folder_that_can_not_be_made(self, tmp_path: Path) -> None:
         tmp_path.joinpath("out").touch()

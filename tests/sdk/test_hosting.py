@@ -13,11 +13,19 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from photoanimer_async.errors import HostingError, InvalidPhotoError, InvalidRequestError
-from photoanimer_async.hosting import DefaultImageHost, ImageHost, LocalImageHost, published
+from photoanimer_async.hosting import (
+    DefaultImageHost,
+    ImageHost,
+    LocalImageHost,
+    Publisher,
+    published,
+)
 from photoanimer_async.models import Photo
 from photoanimer_async.photos import inspect_photo
 from photoanimer_async.picture_format import PictureFormat
 from photoanimer_async.picture_header import PictureHeader
+
+from .conftest import StubService, quick_client
 
 # A bitmap of 16x16 pixels in shades, header and all.
 PHOTO = (
@@ -26,6 +34,7 @@ PHOTO = (
     + struct.pack("<IiiHHIIiiII", 40, 16, 16, 1, 24, 0, 0, 0, 0, 0, 0)
     + bytes(range(256)) * 3
 )
+ANOTHER = PHOTO[:-1] + b"\1"
 
 
 @pytest.fixture
@@ -347,9 +356,26 @@ class TestDefaultImageHost:
 
     @pytest.mark.parametrize("base_url", ["https://www.cutout.pro/api/v1", "http://10.0.0.1"])
     async def test_explains_the_ways_out_to_all_others(self, base_url: str) -> None:
-        with pytest.raises(HostingError, match=r"public URL.*host=.*photoanimer serve"):
+        url, store, service = "public URL", "PHOTOANIMER_HOST=s3://.* --host or host=", "--local"
+        with pytest.raises(HostingError, match=f"{url}.*{store}.*LocalImageHost.*{service}"):
             async with DefaultImageHost(base_url).publish(PHOTO):
                 pytest.fail("nobody could fetch it")
+
+
+class SlowHost:
+    """Lets everybody else go first, and counts who is being published."""
+
+    def __init__(self) -> None:
+        self.most = self._now = 0
+
+    @asynccontextmanager
+    async def publish(self, photo: Photo) -> AsyncIterator[str]:
+        self._now += 1
+        self.most = max(self.most, self._now)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        self._now -= 1
+        yield "https://cdn.example/a.bmp"
 
 
 class ThreeLineHost:
@@ -367,6 +393,46 @@ class TestPublished:
     async def test_and_never_for_what_has_a_url(self) -> None:
         async with published(ThreeLineHost(), "HTTPS://example.com/a.jpg?b=%2F") as url:
             assert url == "HTTPS://example.com/a.jpg?b=%2F"
+
+    async def test_each_attempt_gets_a_url_of_its_own_and_all_are_withdrawn_together(
+        self, session: aiohttp.ClientSession
+    ) -> None:
+        async with LocalImageHost() as host:
+            async with Publisher(host).publications(PHOTO) as publications:
+                urls = [await publications.next_url() for _ in range(3)]
+                assert len(set(urls)) == 3
+                assert {await status(session, url) for url in urls} == {200}
+            assert {await status(session, url) for url in urls} == {404}
+
+    async def test_a_bounded_number_is_published_at_a_time(self) -> None:
+        host = SlowHost()
+        publisher = Publisher(host, at_once=4)
+
+        async def publish() -> None:
+            async with publisher.publications(PHOTO) as publications:
+                await publications.next_url()
+
+        await asyncio.gather(*(publish() for _ in range(50)))
+        assert host.most == 4
+
+    async def test_publishing_goes_on_while_others_are_submitted_and_waited_for(
+        self, stub: StubService, tmp_path: Path
+    ) -> None:
+        first_has_ended = asyncio.Event()
+
+        class SecondWaits:
+            @asynccontextmanager
+            async def publish(self, photo: Photo) -> AsyncIterator[str]:
+                if photo == ANOTHER:
+                    await first_has_ended.wait()
+                yield "https://cdn.example/a.bmp"
+
+        async with quick_client(stub.base_url, host=SecondWaits()) as client:
+            ended = []
+            async for outcome in client.animate_many([ANOTHER, PHOTO]):
+                ended.append((outcome.photo, outcome.ok))
+                first_has_ended.set()
+        assert ended == [(PHOTO, True), (ANOTHER, True)]
 
     async def test_local_host_takes_no_url(self) -> None:
         with pytest.raises(InvalidPhotoError, match="has a URL already"):

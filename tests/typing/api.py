@@ -11,6 +11,9 @@ from photoanimer_async import (
     AnimationOptions,
     AnimationRequest,
     Balance,
+    ImageHost,
+    LocalImageHost,
+    ObjectStoreHost,
     Outcome,
     OutputFormat,
     PhotoAnimerClient,
@@ -42,6 +45,21 @@ async def client_calls(session: aiohttp.ClientSession) -> None:
         assert_type(
             await client.animate(b"...", save_to="out/", prepare=True, check_urls=True), Animation
         )
+        animation = await client.animate(b"...", save_to="out/")
+        assert_type(animation, Animation)
+        assert_type(animation.path, Path | None)
+        assert_type(await client.animate(b"...", save_to="s3://bucket/out"), Animation)
+        assert_type(animation.url, str | None)
+        assert_type(await client.download(info, "a.mp4"), Path)
+
+
+def hosts(own: ImageHost) -> list[PhotoAnimerClient]:
+    return [
+        PhotoAnimerClient("key", host=own),
+        PhotoAnimerClient("key", host=LocalImageHost()),
+        PhotoAnimerClient("key", host=ObjectStoreHost("s3://bucket/prefix", valid_seconds=3600)),
+        PhotoAnimerClient("key", host="gs://bucket/prefix"),
+    ]
 
 
 async def many(client: PhotoAnimerClient, source: AsyncIterator[str]) -> None:

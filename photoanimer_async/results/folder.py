@@ -1,4 +1,4 @@
-"""The files of results: each has a name of its own, and is whole or absent.
+"""Results as files: each has a name of its own, and is whole or absent.
 
 How it works. A result is written to `<name>.part`, synced to the disk when it is complete, and
 then linked to its final name, which can not overwrite anything: if another program has taken
@@ -13,28 +13,21 @@ goes on, so that nothing happens behind the back of what follows.
 import asyncio
 import errno
 import filecmp
-import itertools
 import os
-import re
 import threading
-import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import ParamSpec, TypeVar
-from urllib.parse import unquote
 
 from photoanimer_async.errors import DownloadError
-from photoanimer_async.models import Photo
-from photoanimer_async.redaction import is_url, printable
+from photoanimer_async.models import Photo, Place
+from photoanimer_async.redaction import printable
+from photoanimer_async.results.names import number_of, numbered, result_name
+from photoanimer_async.uninterrupted import uninterrupted
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-_MAX_STEM_BYTES = 180  # with a number and a suffix, a name stays within 200
-_UNSAFE = re.compile(r'[/\\:*?"<>|]')
-_JOINERS = "\u200c\u200d"  # not printable by themselves, but part of Persian words and emoji
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 async def on_disk(path: Path, step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -43,14 +36,8 @@ async def on_disk(path: Path, step: Callable[_P, _T], *args: _P.args, **kwargs: 
     Raises:
         DownloadError: the file system refused.
     """
-    work = asyncio.ensure_future(asyncio.to_thread(step, *args, **kwargs))
     try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        if not work.cancelled():
-            work.exception()  # looked at, so that asyncio does not report it as forgotten
-        raise
+        return await uninterrupted(asyncio.to_thread(step, *args, **kwargs))
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         reason = "no space is left on the disk" if full else error.strerror
@@ -66,10 +53,10 @@ class PartFile:
 
     def create(self) -> None:
         """Makes the empty file, under another number if somebody else is at this one."""
-        self.destination = next(filter(_made_part, numbered(self.destination)))
+        self.destination = next(filter(_made_part, _numbered(self.destination)))
         self._created = True
 
-    def write(self, offset: int, data: bytearray) -> None:
+    def write(self, offset: int, data: bytes | bytearray) -> None:
         """Puts data at an offset and ends the file behind it."""
         with part_of(self.destination).open("r+b") as file:
             file.seek(offset)
@@ -88,7 +75,7 @@ class PartFile:
         if _same_content(part, self.destination):
             saved = self.destination
         else:
-            names = filter(self._is_not_underway, numbered(self.destination))
+            names = filter(self._is_not_underway, _numbered(self.destination))
             saved = next(name for name in names if _named(part, name))
         self.discard()
         # Not every file system can sync a folder; the file is there either way.
@@ -103,6 +90,39 @@ class PartFile:
         """Removes the file, if it was made here."""
         if self._created:
             part_of(self.destination).unlink(missing_ok=True)
+
+
+class FileDestination:
+    """A file that a download is to become; see `Destination`.
+
+    Args:
+        place: the file, in a folder that is there.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._part = PartFile(place)
+
+    def with_suffix(self, suffix: str) -> "FileDestination":
+        """The file with another suffix."""
+        return FileDestination(self.place.with_suffix(suffix))
+
+    async def begin(self) -> None:
+        """Makes an empty `.part`."""
+        self._part = PartFile(self.place)
+        await on_disk(self.place, self._part.create)
+
+    async def write(self, offset: int, data: bytes | bytearray) -> None:
+        """Writes to the `.part`, and ends it there."""
+        await on_disk(self.place, self._part.write, offset, data)
+
+    async def commit(self) -> Path:
+        """Syncs the `.part` and gives it its name."""
+        return await on_disk(self.place, self._part.commit)
+
+    async def discard(self) -> None:
+        """Removes the `.part`."""
+        await on_disk(self.place, self._part.discard)
 
 
 def _made_part(destination: Path) -> bool:
@@ -143,11 +163,10 @@ def _sync_folder(folder: Path) -> None:
 
 
 class ResultFolder:
-    """A folder in which every result gets a name of its own, after its photo.
+    """A folder for results; see `ResultStore`.
 
-    `grandma.jpg` becomes `grandma.mp4`, a second one `grandma-2.mp4`. A URL gives the last
-    part of its path, content in memory `photo`. No name is given that is already in the
-    folder, whatever the case of its letters, or that another photo holds.
+    No name is given that is already in the folder, whatever the case of its letters, or that
+    another photo holds.
 
     Args:
         path: the folder; made when the first name is claimed.
@@ -161,48 +180,38 @@ class ResultFolder:
 
     @asynccontextmanager
     async def claim(
-        self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Path | None = None
-    ) -> AsyncIterator[Path]:
-        """A path for a photo's result, nobody else's until the end of the block.
-
-        Claimed before the submit, it also shows that there is a folder to write to before
-        money is spent.
-
-        Args:
-            photo: what the result is named after.
-            suffix: `.mp4` or `.gif`.
-            name: another name for it, without suffix.
-            earlier: the path that a killed run of ours had claimed for it. It is claimed again,
-                and the `.part` that may be left of it is removed.
+        self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Place | None = None
+    ) -> AsyncIterator[FileDestination]:
+        """As `ResultStore.claim`.
 
         Raises:
             DownloadError: the folder can not be made or written to.
         """
-        stem = safe_stem(name if name is not None else _name_of(photo))
-        path = await on_disk(self.path, self._claim, stem, suffix, earlier)
+        wanted = result_name(photo, suffix, name)
+        path = await on_disk(self.path, self._claim, wanted, earlier)
         try:
-            yield path
+            yield FileDestination(path)
         finally:
             self._claimed.discard(_key(path))
 
-    def _claim(self, stem: str, suffix: str, earlier: Path | None) -> Path:
-        wanted = self.path / f"{stem}{suffix}"
+    def _claim(self, name: str, earlier: Place | None) -> Path:
+        wanted = self.path / name
         with self._lock:
             self.path.mkdir(parents=True, exist_ok=True)
             if not os.access(self.path, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            if earlier is not None and self._is_ours(earlier):
+            if isinstance(earlier, Path) and self._is_ours(earlier):
                 for kind in (".mp4", ".gif"):
                     part_of(earlier.with_suffix(kind)).unlink(missing_ok=True)
                 self._claimed.add(_key(earlier))
                 return earlier
             first = self._numbers.get(_key(wanted), 1)
-            path = next(filter(self._is_free, numbered(wanted, first)))
+            path = next(filter(self._is_free, _numbered(wanted, first)))
             self._claimed.add(_key(path))
             if path != wanted:
                 # Where to look on: else a thousand photos of one name would look at a
                 # thousand names each.
-                self._numbers[_key(wanted)] = _number(path)
+                self._numbers[_key(wanted)] = number_of(path.name)
             return path
 
     def _is_ours(self, earlier: Path) -> bool:
@@ -214,36 +223,8 @@ class ResultFolder:
         return not taken and _key(path) not in self._claimed
 
 
-def safe_stem(name: str) -> str:
-    """The name as one that every file system takes; `photo` if nothing is left of it."""
-    normal = unicodedata.normalize("NFC", name)
-    visible = "".join(c if c.isprintable() or c in _JOINERS else "_" for c in normal)
-    stem = _cut(_UNSAFE.sub("_", visible).strip(" .-")).rstrip(" .-") or "photo"
-    return f"_{stem}" if _RESERVED.fullmatch(stem) else stem
-
-
-def _name_of(photo: Photo) -> str:
-    if isinstance(photo, bytes):
-        return "photo"
-    path = os.fspath(photo)
-    if isinstance(photo, str) and is_url(photo):
-        path = unquote(re.split("[?#]", photo.partition("//")[2].partition("/")[2])[0])
-    return PurePath(path).stem
-
-
-def numbered(path: Path, first: int = 1) -> Iterator[Path]:
-    """The path with the numbers from `first` on; 1 is the path itself."""
-    for number in itertools.count(first):
-        numbered = path.with_name(f"{_cut(path.stem)}-{number}{path.suffix}")
-        yield path if number == 1 else numbered
-
-
-def _number(path: Path) -> int:
-    return int(path.stem.rpartition("-")[2])
-
-
-def _cut(stem: str) -> str:
-    return stem.encode(errors="replace")[:_MAX_STEM_BYTES].decode(errors="ignore")
+def _numbered(path: Path, first: int = 1) -> Iterator[Path]:
+    return (path.with_name(name) for name in numbered(path.name, first))
 
 
 def part_of(path: Path) -> Path:

@@ -1,0 +1,65 @@
+"""What a result is called.
+
+`grandma.jpg` gives `grandma.mp4`, a second one `grandma-2.mp4`. A URL gives the last part of
+its path, content in memory `photo`.
+"""
+
+import itertools
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import PurePath
+from urllib.parse import unquote
+
+from photoanimer_async.models import Photo
+from photoanimer_async.redaction import is_url
+
+_MAX_STEM_BYTES = 180  # with a number and a suffix, a name stays within 200
+_UNSAFE = re.compile(r'[/\\:*?"<>|]')
+_JOINERS = "\u200c\u200d"  # not printable by themselves, but part of Persian words and emoji
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def result_name(photo: Photo, suffix: str, name: str | None = None) -> str:
+    """What the result of a photo is called, if nothing else is called so.
+
+    Args:
+        photo: the photo.
+        suffix: `.mp4` or `.gif`.
+        name: another name than the photo's, without suffix.
+    """
+    return f"{safe_stem(name if name is not None else _name_of(photo))}{suffix}"
+
+
+def safe_stem(name: str) -> str:
+    """The name as one that every file system takes; `photo` if nothing is left of it."""
+    normal = unicodedata.normalize("NFC", name)
+    visible = "".join(c if c.isprintable() or c in _JOINERS else "_" for c in normal)
+    stem = _cut(_UNSAFE.sub("_", visible).strip(" .-")).rstrip(" .-") or "photo"
+    return f"_{stem}" if _RESERVED.fullmatch(stem) else stem
+
+
+def numbered(name: str, first: int = 1) -> Iterator[str]:
+    """The name with the numbers from `first` on; 1 is the name itself."""
+    path = PurePath(name)
+    for number in itertools.count(first):
+        yield name if number == 1 else f"{_cut(path.stem)}-{number}{path.suffix}"
+
+
+def number_of(name: str) -> int:
+    """The number that `numbered` has given a name."""
+    return int(PurePath(name).stem.rpartition("-")[2])
+
+
+def _name_of(photo: Photo) -> str:
+    if isinstance(photo, bytes):
+        return "photo"
+    path = os.fspath(photo)
+    if isinstance(photo, str) and is_url(photo):
+        path = unquote(re.split("[?#]", photo.partition("//")[2].partition("/")[2])[0])
+    return PurePath(path).stem
+
+
+def _cut(stem: str) -> str:
+    return stem.encode(errors="replace")[:_MAX_STEM_BYTES].decode(errors="ignore")

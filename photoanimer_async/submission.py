@@ -1,0 +1,152 @@
+"""One photo on its way to the service, over any number of attempts.
+
+Each attempt has a URL of its own, told to nobody else. So a fetch of it proves that this very
+attempt arrived: one that came for an earlier attempt, which was refused, does not count.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias
+
+from attrs import frozen
+
+from photoanimer_async.core.lifecycle import Event, State
+from photoanimer_async.core.retry import Verdict, verdict
+from photoanimer_async.core.wire import Operation
+from photoanimer_async.errors import (
+    AuthenticationError,
+    InsufficientCreditsError,
+    JournalError,
+    PhotoAnimerError,
+)
+from photoanimer_async.hosting import Publications
+from photoanimer_async.journal import Facts
+from photoanimer_async.journey import Journey, Terms
+from photoanimer_async.models import AnimationOptions, Photo, TaskId
+from photoanimer_async.redaction import without_queries
+
+Send: TypeAlias = Callable[[], Awaitable[TaskId]]
+"""Sends a submit, once."""
+
+
+class Submission(Protocol):
+    """What is submitted, and what belongs around each attempt."""
+
+    @property
+    def photo(self) -> Photo:
+        """The photo, as it was handed in."""
+        ...
+
+    @property
+    def options(self) -> AnimationOptions:
+        """How to animate it."""
+        ...
+
+    async def next_url(self) -> str:
+        """The URL for the next attempt."""
+        ...
+
+    async def attempt(self, image_url: str, send: Send) -> TaskId:
+        """Makes an attempt, now that it is its turn to leave."""
+        ...
+
+
+@frozen
+class BareSubmission:
+    """An image URL, with nothing around its attempts."""
+
+    photo: str
+    options: AnimationOptions
+
+    async def next_url(self) -> str:
+        """The URL itself."""
+        return self.photo
+
+    async def attempt(self, image_url: str, send: Send) -> TaskId:  # noqa: ARG002 - nothing is noted
+        """Sends it."""
+        return await send()
+
+
+@frozen
+class PhotoSubmission:
+    """A photo of which each attempt is paid from the budget, and written down.
+
+    Attributes:
+        journey: how far the photo is.
+        terms: what holds for it.
+        publications: its URLs.
+    """
+
+    journey: Journey
+    terms: Terms
+    publications: Publications
+
+    @property
+    def photo(self) -> Photo:
+        """The photo, as it was handed in."""
+        return self.journey.request.photo
+
+    @property
+    def options(self) -> AnimationOptions:
+        """How to animate it."""
+        return self.journey.request.options
+
+    async def next_url(self) -> str:
+        """A URL for the next attempt, which is its alone.
+
+        Raises:
+            InvalidPhotoError, HostingError: see `ImageHost`.
+        """
+        return await self.publications.next_url()
+
+    async def attempt(self, image_url: str, send: Send) -> TaskId:
+        """Writes the intent down, sends, and writes down what came of it.
+
+        Raises:
+            NotSubmittedError: the batch takes no more submits.
+            BudgetExceededError: it would cost more than may be spent.
+            PhotoAnimerError: as `send`.
+        """
+        journey, budget = self.journey, self.terms.budget
+        with self.terms.gate.passing():
+            cost = budget.reserve(self.options)
+            try:
+                await self._intend(image_url)
+            except JournalError:
+                budget.release(cost)
+                raise
+            try:
+                journey.task_id = await send()
+            except PhotoAnimerError as error:
+                event = _event_of(error)
+                if event is Event.LOSE:
+                    budget.commit(cost)
+                else:
+                    budget.release(cost)
+                journey.learns(event, Facts(error=str(error)))
+                raise
+            budget.commit(cost)
+            await journey.goes_on(Event.ACCEPT, Facts(task_id=journey.task_id))
+            return journey.task_id
+
+    async def _intend(self, image_url: str) -> None:
+        journey = self.journey
+        if journey.state is not State.PLANNED:
+            again = Event.RETRY if journey.state is State.FAILED else Event.RESUBMIT
+            await journey.goes_on(again)
+        # The signature in a URL is nobody's business, not even the journal's.
+        published = None if image_url == self.photo else without_queries(image_url)
+        await journey.goes_on(Event.SUBMIT, Facts(image_url=published, submitted_at=time.time()))
+
+
+def _event_of(error: PhotoAnimerError) -> Event:
+    """What the failure of one attempt means for the photo."""
+    match verdict(Operation.SUBMIT, error):
+        case Verdict.AMBIGUOUS:
+            return Event.LOSE
+        case Verdict.TRY_AGAIN:
+            return Event.DEFER
+        case Verdict.GIVE_UP:
+            # Key and balance are the account's: nothing is wrong with the photo.
+            passing = isinstance(error, AuthenticationError | InsufficientCreditsError)
+            return Event.DEFER if passing else Event.REFUSE
