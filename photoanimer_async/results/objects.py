@@ -152,7 +152,8 @@ class ResultBucket:
 
     The store must be able to create an object only if there is none of its name, as S3,
     Google Cloud Storage, Azure, R2 and MinIO are: so nothing is ever overwritten. Whether it
-    can be written to is tried once, with an empty object that is removed at once.
+    can be written to is tried once, with an empty object that is removed at once; if not, that
+    holds for all photos.
 
     Args:
         url: `s3://bucket/prefix`, or `gs://` or `az://` likewise.
@@ -166,7 +167,8 @@ class ResultBucket:
         self._claimed: set[str] = set()
         self._numbers: dict[str, int] = {}
         self._lock = asyncio.Lock()
-        self._is_writable = False
+        self._is_tried = False
+        self._refusal: DownloadError | None = None
 
     @asynccontextmanager
     async def claim(
@@ -190,14 +192,23 @@ class ResultBucket:
 
     async def _require_writable(self) -> None:
         async with self._lock:
-            if self._is_writable:
-                return
-            probe = f"photoanimer-{secrets.token_hex(8)}"
+            if not self._is_tried:
+                self._refusal = await self._try()
+                self._is_tried = True
+        if self._refusal is not None:
+            raise DownloadError(str(self._refusal))
+
+    async def _try(self) -> DownloadError | None:
+        """Why it can not be written to."""
+        probe = f"photoanimer-{secrets.token_hex(8)}"
+        try:
             with _told(self._bucket.url):
                 await self._bucket.create(probe, b"", "text/plain")
-            with suppress(ObjectStoreError):
-                await self._bucket.delete(probe)
-            self._is_writable = True
+        except DownloadError as error:
+            return error
+        with suppress(ObjectStoreError):
+            await self._bucket.delete(probe)
+        return None
 
     def _name_of_ours(self, earlier: Place | None) -> str | None:
         """The name that an earlier run had claimed, if it is one of this place."""

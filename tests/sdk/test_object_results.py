@@ -257,10 +257,12 @@ class TestClaim:
         self, store: ResultBucket, s3: S3Server
     ) -> None:
         s3.fault = lambda asked: 403 if asked.is_upload else None
-        with pytest.raises(DownloadError, match=rf"{URL}: can not be written: .* 403"):
-            await self.claimed(store, "me.jpg")
+        for photo in ("me.jpg", "you.jpg"):
+            with pytest.raises(DownloadError, match=rf"{URL}: can not be written: .* 403"):
+                await self.claimed(store, photo)
+        assert len(s3.uploads()) == 1
         s3.fault = None
-        await self.claimed(store, "me.jpg", "you.jpg")
+        await self.claimed(ResultBucket(URL), "me.jpg", "you.jpg")
         assert len(s3.uploads()) == 2
         assert s3.objects() == {}
 
