@@ -57,16 +57,19 @@ class S3Server:
     def reset(self) -> None:
         self.fault = None
         requests.post(f"{self.origin}/moto-api/reset", timeout=30).raise_for_status()
-        requests.put(f"{self.origin}/{BUCKET}", timeout=30).raise_for_status()
+        self.make_bucket(BUCKET)
         self.asked.clear()
 
-    def objects(self) -> dict[str, bytes]:
-        """Everything in the bucket."""
-        listed = requests.get(f"{self.origin}/{BUCKET}?list-type=2", timeout=30).text
-        return {key: self.object(key).content for key in _keys(listed)}
+    def make_bucket(self, bucket: str) -> None:
+        requests.put(f"{self.origin}/{bucket}", timeout=30).raise_for_status()
 
-    def object(self, key: str) -> requests.Response:
-        url = f"{self.origin}/{BUCKET}/{quote(key)}"
+    def objects(self, bucket: str = BUCKET) -> dict[str, bytes]:
+        """Everything in a bucket."""
+        listed = requests.get(f"{self.origin}/{bucket}?list-type=2", timeout=30).text
+        return {key: self.object(key, bucket).content for key in _keys(listed)}
+
+    def object(self, key: str, bucket: str = BUCKET) -> requests.Response:
+        url = f"{self.origin}/{bucket}/{quote(key)}"
         answer = requests.get(url, headers={"Authorization": "AWS the-test:itself"}, timeout=30)
         answer.raise_for_status()
         return answer

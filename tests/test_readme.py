@@ -31,10 +31,13 @@ from PIL import Image
 from photoanimer_async.samples import ASTRONAUT, GRACE_HOPPER, PORTRAITS
 from photoanimer_async.service.errors import markdown_table
 
+from .s3_server import S3Server
+
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 LOCAL_SERVICE = "http://127.0.0.1:8765"
 PHOTOS = "https://example.com"
+STORES = "Getting photos to the service, and results back"
 
 
 def section(title: str) -> str:
@@ -183,8 +186,34 @@ def test_lists_of_photos(place: Place) -> None:
     assert results < {path.name for path in (place.folder / "album").iterdir()}
 
 
+@pytest.fixture
+def store(s3: S3Server) -> S3Server:
+    for bucket in ("my-photos", "my-videos"):
+        s3.make_bucket(bucket)
+    return s3
+
+
+def test_photos_and_results_in_an_object_store(place: Place, store: S3Server) -> None:
+    code, _ = blocks(STORES, "python")
+    assert place.python(code).strip() == "s3://my-videos/animated/me.mp4"
+    [block] = blocks(STORES, "sh")
+    place.sh(block)
+    saved = store.objects("my-videos")
+    assert set(saved) == {f"animated/{n}.mp4" for n in ("me", "astronaut", "grace_hopper")}
+    assert all(video[4:8] == b"ftyp" for video in saved.values())
+    assert store.objects("my-photos") == {}
+    assert len([asked for asked in store.uploads() if asked.path.startswith("/my-photos/")]) == 3
+
+
+def test_the_lifecycle_rule_is_one_that_a_store_takes(place: Place, store: S3Server) -> None:
+    [rule] = blocks(STORES, "json")
+    client = f"import boto3, json; s3 = boto3.client('s3', endpoint_url={store.origin!r})"
+    put = "s3.put_bucket_lifecycle_configuration(Bucket='my-photos', LifecycleConfiguration=rules)"
+    place.run(sys.executable, "-c", f"{client}; rules = json.loads({rule!r}); {put}")
+
+
 def test_a_host_of_ones_own(place: Place) -> None:
-    [code] = blocks("Local photos", "python")
+    _, code = blocks(STORES, "python")
     names: dict[str, object] = {"upload": lambda photo: asyncio.sleep(0, f"https://cdn/{photo}")}
     exec(code, names)
 
