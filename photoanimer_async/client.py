@@ -74,7 +74,8 @@ class PhotoAnimerClient:
             `https://www.cutout.pro/api/v1`.
         session: an aiohttp session to use. It is never closed here. For submits its own
             middlewares are not applied, since one that repeats requests would pay twice.
-        concurrency: requests of one kind (submits, polls) under way at once, at most.
+        concurrency: what is under way at once of one kind (photos being published, submits,
+            polls), at most.
         submit_rate: submits a second, at most; `None` for no limit.
         host: what gives local photos a URL: an image host, or the URL of a part of an object
             store (`s3://bucket/prefix`, see `ObjectStoreHost`); by default from
@@ -119,7 +120,7 @@ class PhotoAnimerClient:
         self._transport = Transport(
             Credentials(where, key), session=session, timeout=timeout, trace_configs=trace_configs
         )
-        self._publisher = Publisher(chosen_host(host, where))
+        self._publisher = Publisher(chosen_host(host, where), concurrency)
         self._concurrency = concurrency
         rng = Random()  # noqa: S311 - jitter, no secret
         policy = retry or RetryPolicy()

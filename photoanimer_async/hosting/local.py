@@ -26,7 +26,8 @@ from attrs import define
 
 from photoanimer_async.errors import HostingError, InvalidPhotoError, InvalidRequestError
 from photoanimer_async.models import Photo
-from photoanimer_async.photos import check_photo
+from photoanimer_async.photos import inspect_photo
+from photoanimer_async.picture_header import PictureFormat
 from photoanimer_async.redaction import is_url, shown_photo, shown_url
 
 _TOKEN_BYTES = 32
@@ -105,14 +106,10 @@ class LocalImageHost:
             InvalidPhotoError: not a photo that the service takes, or a URL.
             HostingError: the server can not be started.
         """
-        header = await check_photo(photo)
-        if header is None:
-            name = shown_photo(photo)
-            raise InvalidPhotoError(f"{name}: has a URL already", photo=name)
-        content = photo if isinstance(photo, bytes) else await asyncio.to_thread(_absolute, photo)
-        token = secrets.token_urlsafe(_TOKEN_BYTES) + header.format.suffix
+        content, kind = await asyncio.to_thread(_inspected, photo)
+        token = secrets.token_urlsafe(_TOKEN_BYTES) + kind.suffix
         async with self:
-            self._publications[token] = _Publication(content, header.format.content_type)
+            self._publications[token] = _Publication(content, kind.content_type)
             try:
                 yield f"{self._base_url}/{token}"
             finally:
@@ -195,8 +192,13 @@ def _token(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _absolute(path: str | os.PathLike[str]) -> Path:
-    return Path(path).absolute()
+def _inspected(photo: Photo) -> tuple[bytes | Path, PictureFormat]:
+    """A photo's content, or the absolute path of its file, and what it is."""
+    header = inspect_photo(photo)
+    if header is None:
+        name = shown_photo(photo)
+        raise InvalidPhotoError(f"{name}: has a URL already", photo=name)
+    return photo if isinstance(photo, bytes) else Path(photo).absolute(), header.format
 
 
 def _require_plain_url(url: str) -> None:

@@ -8,8 +8,6 @@ from photoanimer_async.hosting.base import ImageHost, published
 from photoanimer_async.hosting.evidence import evidence_of
 from photoanimer_async.models import Evidence, Photo
 
-_AT_ONCE = 32
-
 
 class Publisher:
     """Has an image host publish photos, a bounded number of them at a time.
@@ -19,7 +17,7 @@ class Publisher:
         at_once: photos that are being published (checked, uploaded) at the same time, at most.
     """
 
-    def __init__(self, host: ImageHost, at_once: int = _AT_ONCE) -> None:
+    def __init__(self, host: ImageHost, at_once: int) -> None:
         self._host = host
         self._slots = asyncio.Semaphore(at_once)
 

@@ -398,7 +398,7 @@ class TestPublished:
         self, session: aiohttp.ClientSession
     ) -> None:
         async with LocalImageHost() as host:
-            async with Publisher(host).publications(PHOTO) as publications:
+            async with Publisher(host, 1).publications(PHOTO) as publications:
                 urls = [await publications.next_url() for _ in range(3)]
                 assert len(set(urls)) == 3
                 assert {await status(session, url) for url in urls} == {200}
@@ -406,7 +406,7 @@ class TestPublished:
 
     async def test_a_bounded_number_is_published_at_a_time(self) -> None:
         host = SlowHost()
-        publisher = Publisher(host, at_once=4)
+        publisher = Publisher(host, 4)
 
         async def publish() -> None:
             async with publisher.publications(PHOTO) as publications:

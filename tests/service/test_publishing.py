@@ -147,7 +147,7 @@ def accepts_and_closes(service: Running) -> Next:
 
 async def outcome_of(base_url: str, host: ImageHost) -> Outcome:
     async with client_of(base_url) as client:
-        pipeline = Pipeline(client, Publisher(host), Terms(evidence_seconds=0))
+        pipeline = Pipeline(client, Publisher(host, 1), Terms(evidence_seconds=0))
         return await pipeline.run(0, AnimationRequest(PHOTO), None)
 
 
