@@ -21,8 +21,9 @@ class ImageHost(Protocol):
     def publish(self, photo: Photo) -> AbstractAsyncContextManager[str]:
         """The photo's URL, which holds inside the `async with` block and not after it.
 
-        Each call gives a URL of its own, also for the same photo: a fetch of it then proves
-        that the submit which carried it arrived.
+        It is called for each attempt to submit a photo, and should give another URL each time:
+        a fetch of it then proves that the attempt which carried it arrived. Such a host tells
+        of fetches by a method `fetches(url)`, see `LocalImageHost.fetches`.
 
         Args:
             photo: a path or the content; never a URL, see `published`.
