@@ -27,7 +27,7 @@ from attrs import define
 from photoanimer_async.errors import HostingError, InvalidPhotoError, InvalidRequestError
 from photoanimer_async.models import Photo
 from photoanimer_async.photos import inspect_photo
-from photoanimer_async.picture_header import PictureFormat
+from photoanimer_async.picture_format import PictureFormat
 from photoanimer_async.redaction import is_url, shown_photo, shown_url
 
 _TOKEN_BYTES = 32
