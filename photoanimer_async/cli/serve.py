@@ -18,6 +18,7 @@ from photoanimer_async.cli.serve_options import DATA, Data, Limits
 from photoanimer_async.service import LocalService, ServiceSettings, SetupError
 from photoanimer_async.service import serve as serve_until_stopped
 from photoanimer_async.service.addresses import LOOPBACK, Network, parse_networks
+from photoanimer_async.service.faults import FaultInjector, Rule, ScriptError, parse_script
 
 app = App(name="serve", usage="Usage: photoanimer serve [COMMAND] [OPTIONS]")
 app.command(
@@ -82,6 +83,14 @@ def serve(
             "use it.",
         ),
     ] = False,
+    fault: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="What is to go wrong, for tests, for instance 'submit 3: reset after'; can be "
+            "given more than once.",
+        ),
+    ] = None,
     limits: Annotated[Limits, Parameter(name="*")] = _LIMITS,
 ) -> ExitStatus:
     """Run a local service; see `photoanimer serve --help`."""
@@ -101,8 +110,9 @@ def serve(
             settings = evolve(settings, workers=workers)
     except ValueError as error:
         raise WrongUseError(str(error)) from error
+    rules = _rules(fault or [])
     show_everything()
-    return run_until_done(_serve(settings))
+    return run_until_done(_serve(settings, rules))
 
 
 def _networks(texts: list[str] | None) -> tuple[Network, ...] | None:
@@ -112,11 +122,24 @@ def _networks(texts: list[str] | None) -> tuple[Network, ...] | None:
         raise WrongUseError(f"--allow-network: {error}") from error
 
 
-async def _serve(settings: ServiceSettings) -> ExitStatus:
+def _rules(scripts: list[str]) -> list[Rule]:
+    try:
+        return [rule for script in scripts for rule in parse_script(script)]
+    except ScriptError as error:
+        raise WrongUseError(str(error)) from error
+
+
+async def _serve(settings: ServiceSettings, rules: list[Rule]) -> ExitStatus:
     console = Output()
+
+    def announce(service: LocalService) -> None:
+        _announce(console, settings, service)
+        for rule in rules:
+            console.print(Text(f"Fault: {rule}", "yellow"), soft_wrap=True)
+
     try:
         await serve_until_stopped(
-            settings, on_start=lambda service: _announce(console, settings, service)
+            settings, faults=FaultInjector(rules) if rules else None, on_start=announce
         )
     except asyncio.CancelledError:
         pass  # Ctrl-C is how a service is stopped

@@ -7,6 +7,7 @@ shows only when the photo is decoded ends the task with status 2.
 
 import logging
 from io import BytesIO
+from typing import Protocol
 
 from photoanimer_async.picture_header import PictureFlawError, read_header
 from photoanimer_async.service.accounts import Account
@@ -23,7 +24,6 @@ from photoanimer_async.service.errors import (
     RequestRefusedError,
 )
 from photoanimer_async.service.fetch import (
-    Fetcher,
     FetchError,
     FileTooLargeError,
     UnsuitableUrlError,
@@ -40,13 +40,21 @@ _ACCEPT_IMAGE = "image/png, image/jpeg, image/bmp, image/webp, */*;q=0.1"
 _ACCEPT_VOICE = "audio/*, */*;q=0.1"
 
 
+class FileSource(Protocol):
+    """Where photos and voices come from."""
+
+    async def fetch(self, url: str, *, size_limit: int, accept: str) -> bytes:
+        """The file behind a URL; see `Fetcher.fetch`."""
+        ...
+
+
 class Acceptance:
     """Takes submits in."""
 
     def __init__(
         self,
         settings: ServiceSettings,
-        fetcher: Fetcher,
+        fetcher: FileSource,
         store: TaskStore,
         queue: RenderQueue,
     ) -> None:

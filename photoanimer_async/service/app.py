@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
-from photoanimer_async.service.acceptance import Acceptance
+from photoanimer_async.service.acceptance import Acceptance, FileSource
 from photoanimer_async.service.accounts import Account
 from photoanimer_async.service.admission import Admission, open_admission
 from photoanimer_async.service.answers import answer, envelope_errors
@@ -28,6 +28,7 @@ from photoanimer_async.service.errors import (
     SetupError,
 )
 from photoanimer_async.service.expiry import running_expiry
+from photoanimer_async.service.faults import FaultInjector
 from photoanimer_async.service.fetch import FetchLimits, open_fetcher
 from photoanimer_async.service.folder import RESULT_NAME, DataFolder
 from photoanimer_async.service.lock import FolderLock
@@ -38,7 +39,7 @@ from photoanimer_async.service.parameters import (
     parse_task_id,
     shown_argument,
 )
-from photoanimer_async.service.render_queue import RenderQueue
+from photoanimer_async.service.render_queue import Announcer, RenderQueue
 from photoanimer_async.service.rendering import Renderer
 from photoanimer_async.service.results import ResultResponse
 from photoanimer_async.service.settings import ServiceSettings
@@ -60,19 +61,28 @@ _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
 _DATE: Final = "%Y-%m-%d %H:%M:%S"
 
 
-def create_app(settings: ServiceSettings, *, renderer: Renderer | None = None) -> web.Application:
+def create_app(
+    settings: ServiceSettings,
+    *,
+    renderer: Renderer | None = None,
+    faults: FaultInjector | None = None,
+) -> web.Application:
     """The service as an `aiohttp.web` application.
 
     Args:
         settings: how it is set up.
         renderer: what makes the videos; the engine in worker processes by default. One that
             is handed in is the caller's to close.
+        faults: what goes wrong, for tests; by default nothing does.
 
     Raises, when the application starts:
         SetupError: the data folder can not be used, the engine is not installed, or the
             service would be open to everybody on the network.
     """
     app = web.Application(middlewares=[envelope_errors])
+    if faults is not None:
+        app.middlewares.insert(0, faults.middleware)
+        app.on_shutdown.append(faults.stop)
     app[_SETTINGS] = settings
     app[_FOLDER] = DataFolder(settings.data_dir)
     # aiohttp would answer HEAD with the GET, and a submit is a GET that does something.
@@ -86,7 +96,7 @@ def create_app(settings: ServiceSettings, *, renderer: Renderer | None = None) -
 
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await _start(app, stack, renderer)
+            await _start(app, stack, renderer, faults)
             yield
 
     app.cleanup_ctx.append(lifetime)
@@ -100,7 +110,12 @@ def is_open(app: web.Application) -> bool:
     return app[_ADMISSION].is_open
 
 
-async def _start(app: web.Application, stack: AsyncExitStack, renderer: Renderer | None) -> None:
+async def _start(
+    app: web.Application,
+    stack: AsyncExitStack,
+    renderer: Renderer | None,
+    faults: FaultInjector | None,
+) -> None:
     settings, folder = app[_SETTINGS], app[_FOLDER]
     await _take(folder, settings, stack)
     database = await stack.enter_async_context(open_database(folder.database))
@@ -113,8 +128,10 @@ async def _start(app: web.Application, stack: AsyncExitStack, renderer: Renderer
         redirects=settings.fetch_redirects,
         at_once=settings.fetches,
     )
-    fetcher = await stack.enter_async_context(open_fetcher(limits, settings.fetch_rules))
-    notifier = await stack.enter_async_context(open_notifier(settings.notify_url))
+    fetcher: FileSource = await stack.enter_async_context(
+        open_fetcher(limits, settings.fetch_rules)
+    )
+    notifier: Announcer = await stack.enter_async_context(open_notifier(settings.notify_url))
     if renderer is None:
         renderer = await stack.enter_async_context(
             ProcessRenderer(
@@ -124,6 +141,10 @@ async def _start(app: web.Application, stack: AsyncExitStack, renderer: Renderer
                 memory=settings.render_memory,
             )
         )
+    if faults is not None:
+        fetcher = faults.fetch_with(fetcher)
+        renderer = faults.render_with(renderer)
+        notifier = faults.announce_with(notifier)
     queue = await stack.enter_async_context(
         RenderQueue(
             store,

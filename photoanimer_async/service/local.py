@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from photoanimer_async.service.app import API_PREFIX, create_app, is_open
+from photoanimer_async.service.faults import FaultInjector
 from photoanimer_async.service.rendering import Renderer
 from photoanimer_async.service.settings import ServiceSettings
 
@@ -37,6 +38,7 @@ class LocalService:
     Args:
         settings: how it is set up.
         renderer: what makes the videos; the engine in worker processes by default.
+        faults: what goes wrong, for tests; by default nothing does.
 
     Raises, when entered:
         SetupError: the data folder can not be used, the engine is not installed, or the
@@ -44,9 +46,15 @@ class LocalService:
         OSError: the address can not be listened on.
     """
 
-    def __init__(self, settings: ServiceSettings, *, renderer: Renderer | None = None) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        *,
+        renderer: Renderer | None = None,
+        faults: FaultInjector | None = None,
+    ) -> None:
         self._settings = settings
-        self._app = create_app(settings, renderer=renderer)
+        self._app = create_app(settings, renderer=renderer, faults=faults)
         # Its own access log would hold the query, and so the images' URLs.
         self._runner = web.AppRunner(
             self._app,
@@ -92,6 +100,7 @@ async def serve(
     settings: ServiceSettings,
     *,
     renderer: Renderer | None = None,
+    faults: FaultInjector | None = None,
     on_start: Callable[[LocalService], object] | None = None,
 ) -> None:
     """Run a service until it is cancelled or gets SIGTERM.
@@ -99,6 +108,7 @@ async def serve(
     Args:
         settings: how it is set up.
         renderer: what makes the videos; the engine in worker processes by default.
+        faults: what goes wrong, for tests; by default nothing does.
         on_start: called once with the service, when requests are taken.
 
     Raises:
@@ -106,7 +116,7 @@ async def serve(
             service would be open to everybody on the network.
         OSError: the address can not be listened on.
     """
-    async with LocalService(settings, renderer=renderer) as service:
+    async with LocalService(settings, renderer=renderer, faults=faults) as service:
         with _termination() as terminated:
             if on_start is not None:
                 on_start(service)

@@ -1,6 +1,7 @@
 """Sending a result file, whole or in ranges."""
 
 import asyncio
+import mimetypes
 from pathlib import Path
 
 from aiohttp import hdrs, web
@@ -23,6 +24,16 @@ class ResultResponse(web.FileResponse):
             headers.popall(hdrs.RANGE, None)
             request = request.clone(headers=headers)
         return await super().prepare(request)
+
+    async def whole(self) -> web.Response:
+        """The same file as an answer that is held in memory and knows no ranges."""
+        body = await asyncio.to_thread(self._path.read_bytes)
+        tag = await asyncio.to_thread(_entity_tag, self._path)
+        kind, _ = mimetypes.guess_type(self._path)
+        answer = web.Response(body=body, headers=self.headers)
+        answer.content_type = kind or "application/octet-stream"
+        answer.headers[hdrs.ETAG] = tag or ""
+        return answer
 
 
 def _entity_tag(path: Path) -> str | None:

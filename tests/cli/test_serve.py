@@ -90,3 +90,23 @@ def test_it_says_where_it_fetches_from(
     process, _ = serving(photoanimer, *options)
     process.terminate()
     assert f"Photos are fetched from {sources}.\n" in rest_of(process)[0]
+
+
+def test_faults_happen_as_they_are_written(photoanimer: CommandLine) -> None:
+    script = "balance 2: refuse 4001; poll every 20: reset"
+    process, base_url = serving(photoanimer, "--fault", script, "--fault", "balance 3: html")
+    assert [balance_code(base_url, "any") for _ in range(2)] == [0, 4001]
+    with urllib.request.urlopen(f"{base_url}/mySubscription") as answer:
+        assert answer.headers.get_content_type() == "text/html"
+    process.terminate()
+    said, log = rest_of(process)
+    assert "Fault: poll every 20: reset\nFault: balance 3: html\n" in said
+    assert "event=fault at=balance number=2 fault='refuse 4001'" in log
+
+
+def test_a_fault_that_means_nothing_is_told(photoanimer: CommandLine) -> None:
+    done = photoanimer("serve", "--port", "0", "--fault", "submit 3: restart after")
+    assert done.returncode == 2
+    assert "column 11: found 'restart'; allowed are: status, refuse, html, reset" in done.stderr
+    assert "\n  submit 3: restart after\n            ^" in done.stderr
+    assert "Traceback" not in done.stderr
