@@ -30,6 +30,8 @@ from PIL import Image
 
 from photoanimer_async.samples import ASTRONAUT, GRACE_HOPPER, PORTRAITS
 from photoanimer_async.service.errors import markdown_table
+from photoanimer_async.service.faults import parse_script
+from photoanimer_async.service.faults.rules import ACTIONS
 
 from .s3_server import S3Server
 
@@ -266,6 +268,40 @@ def test_the_contact_sheet(place: Place) -> None:
     _, *arguments = shlex.split(command[1].replace("PHOTO", "me.jpg"))
     place.run(sys.executable, *arguments)
     assert (place.folder / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_tests_of_an_app(place: Place) -> None:
+    [code] = blocks("Testing your app", "python")
+    (place.folder / "test_my_app.py").write_text(code)
+    pytest_command = [sys.executable, "-m", "pytest", "-o", "asyncio_mode=auto", "-c", os.devnull]
+    assert "3 passed" in place.run(*pytest_command, "--rootdir=.", "test_my_app.py")
+
+
+def test_the_faults_of_the_local_service(place: Place) -> None:
+    [line] = blocks("Testing your app", "sh")
+    command = [str(SCRIPTS / "photoanimer"), *shlex.split(line)[1:]]
+    command += ["--port", "0", "--data", "faulty"]
+    said = ""
+    with subprocess.Popen(command, cwd=place.folder, stdout=subprocess.PIPE, text=True) as service:
+        assert service.stdout is not None
+        for printed in service.stdout:
+            said += printed
+            if "Ctrl-C" in printed:
+                service.send_signal(signal.SIGTERM)
+    assert "Fault: submit 3: reset after\nFault: poll every 20: status 503\n" in said
+
+
+def test_the_table_of_faults_is_made_of_scripts() -> None:
+    rows = re.findall(r"^\| (`[a-z].*?) \| (`.*?) \|$", section("Testing your app"), re.MULTILINE)
+    rules = [
+        rule
+        for subjects, actions in rows
+        for subject in re.findall(r"`(.+?)`", subjects)
+        for action in re.findall(r"`(.+?)`", actions)
+        for rule in parse_script(f"{subject}: {action}")
+    ]
+    shown = {(rule.subject, type(rule.action)) for rule in rules}
+    assert shown == {(subject, kind) for subject, kinds in ACTIONS.items() for kind in kinds}
 
 
 def test_the_table_of_codes_is_the_services_own() -> None:
