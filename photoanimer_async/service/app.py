@@ -18,6 +18,7 @@ from photoanimer_async.service.accounts import Account
 from photoanimer_async.service.admission import Admission, open_admission
 from photoanimer_async.service.answers import answer, envelope_errors
 from photoanimer_async.service.database import open_database
+from photoanimer_async.service.documentation import add_documentation
 from photoanimer_async.service.envelope import task_info
 from photoanimer_async.service.errors import (
     IMAGE_UNREACHABLE,
@@ -93,6 +94,7 @@ def create_app(
     ):
         app.router.add_get(API_PREFIX + path, handler, allow_head=False)
     app.router.add_get(f"/results/{{name:{RESULT_NAME}}}", _result)
+    add_documentation(app, API_PREFIX)
 
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
