@@ -16,9 +16,9 @@ UNRELATED = """
     import sys
 
     def test_unrelated():
-        assert not {name.partition(".")[0] for name in sys.modules} & {
-            "photoanimer_async", "aiohttp", "attrs", "cattrs"
-        }
+        loaded = {name for name in sys.modules if name.startswith("photoanimer_async")}
+        assert loaded == {"photoanimer_async", "photoanimer_async.pytest_plugin"}
+        assert not {"aiohttp", "attrs", "cattrs", "backoff"} & sys.modules.keys()
 """
 
 

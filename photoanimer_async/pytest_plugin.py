@@ -1,8 +1,7 @@
-"""The pytest plugin of photoanimer-async: the fixture `photo_animer`.
+"""The pytest plugin: the fixture `photo_animer`.
 
-It is a module beside the package, so that pytest can load it at its start without importing
-the package: that costs nothing where the fixture is not used, and leaves the package's own
-import to coverage.
+pytest loads it at its start, in every project where the package is installed. So it imports
+nothing of the package before the fixture is used.
 """
 
 from __future__ import annotations
