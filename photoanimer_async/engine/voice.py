@@ -22,6 +22,7 @@ import math
 import av
 import numpy as np
 from attrs import frozen
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
@@ -56,6 +57,9 @@ _SOUND_FILES_ONLY = {
     # A look at each stream, to see what is in the file, would run any of hundreds of decoders.
     "codec_whitelist": ",".join(sorted(_CODECS)),
 }
+
+_RATES = range(1_000, 768_001)
+"""Samples in a second of a voice. To convert from other rates can take gigabytes of memory."""
 
 _MEASURES = 100
 """How often in a second the sound is measured."""
@@ -130,16 +134,19 @@ def _resampled(
     container: InputContainer, stream: AudioStream, limit_seconds: float
 ) -> list[NDArray[np.float32]]:
     """The stream's samples at `RATE`, block by block; mono if it is, otherwise stereo."""
-    context = stream.codec_context
-    if context.name not in _CODECS:
-        raise ValueError(f"its sound is {context.name}")
+    # There is no context where this build of FFmpeg has no decoder.
+    context: AudioCodecContext | None = stream.codec_context
+    if context is None or context.name not in _CODECS:
+        raise ValueError("its sound is of a kind that is not allowed")
     layout = "mono" if context.channels == 1 else "stereo"
     resampler = av.AudioResampler(format="fltp", layout=layout, rate=RATE)
     blocks: list[NDArray[np.float32]] = []
     seconds = 0.0
     for frame in itertools.chain(container.decode(stream), [None]):
-        # Looked at before it is resampled: a frame at one sample a second lasts an hour.
-        seconds += frame.samples / max(1, frame.sample_rate) if frame is not None else 0
+        if frame is not None:
+            if frame.sample_rate not in _RATES:
+                raise ValueError(f"it has {frame.sample_rate} samples a second")
+            seconds += frame.samples / frame.sample_rate
         if seconds > limit_seconds:
             raise VoiceError(f"The voice is longer than the {limit_seconds:g} seconds allowed.")
         blocks += [

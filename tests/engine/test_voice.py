@@ -127,17 +127,15 @@ def test_only_decoders_of_sound_are_run(speech: Samples, sound_file: SoundFile) 
         decode_voice(bytes(wav), limit_seconds=60)
 
 
-def test_a_frame_is_measured_before_it_is_resampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    file = io.BytesIO()
-    with av.open(file, "w", format="flac") as container:
-        stream = container.add_stream("flac", rate=1, layout="mono", options={"strict": "-2"})
-        assert isinstance(stream, av.AudioStream)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4608), np.int16), "s16", "mono")
-        frame.sample_rate = 1
-        container.mux([*stream.encode(frame), *stream.encode(None)])
+@pytest.mark.parametrize("rate", [1, 867_524_416])
+def test_a_rate_that_no_voice_has_is_refused_before_it_is_converted(
+    rate: int, speech: Samples, sound_file: SoundFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wav = bytearray(sound_file(speech, "wav"))
+    struct.pack_into("<I", wav, 24, rate)
     monkeypatch.setattr(av, "AudioResampler", lambda **_: None)
-    with pytest.raises(VoiceError, match="longer than the 60 seconds allowed"):
-        decode_voice(file.getvalue(), limit_seconds=60)
+    with pytest.raises(VoiceError, match=rf"cannot be decoded .*\(it has {rate} samples a second"):
+        decode_voice(bytes(wav), limit_seconds=60)
 
 
 def test_a_sound_without_samples_is_refused(sound_file: SoundFile) -> None:
