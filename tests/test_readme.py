@@ -214,6 +214,25 @@ def test_the_lifecycle_rule_is_one_that_a_store_takes(place: Place, store: S3Ser
     place.run(sys.executable, "-c", f"{client}; rules = json.loads({rule!r}); {put}")
 
 
+def test_the_ways_to_serve(tmp_path: Path) -> None:
+    text = section("The local service")
+    commands = re.findall(r"`(photoanimer serve --.*?)`", text)
+    commands += [f"photoanimer serve {option}" for option in re.findall(r"`(--global-only)`", text)]
+    assert len(commands) >= 2
+    for command in commands:
+        arguments = [*shlex.split(command)[1:], "--port", "0"]
+        with subprocess.Popen(
+            [str(SCRIPTS / "photoanimer"), *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as service:
+            assert service.stdout is not None
+            assert "http://127.0.0.1:" in service.stdout.readline()
+            service.terminate()
+        assert service.returncode == 0
+
+
 def test_a_host_of_ones_own(place: Place) -> None:
     _, code = blocks(STORES, "python")
     names: dict[str, object] = {"upload": lambda photo: asyncio.sleep(0, f"https://cdn/{photo}")}

@@ -37,7 +37,8 @@ class Renderer(Protocol):
     async def render(self, job: RenderJob) -> None:
         """Write `job.mp4`, and `job.gif` if it is not `None`.
 
-        A file is there under its name complete, or not at all. The same job may come again
+        A file is there under its name complete, or not at all; what is not finished is beside
+        it, under its name with a dot before and more behind. The same job may come again
         after a restart of the service. When this is cancelled, nothing of it goes on.
 
         Raises:

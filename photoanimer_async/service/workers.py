@@ -208,15 +208,26 @@ class ProcessRenderer:
             async with asyncio.timeout(self._render_seconds):
                 reply = await worker.run(job, self._options)
         except TimeoutError:
-            await worker.stop()
+            await _end(worker, job)
             raise RenderFailedError(
                 RENDERING_FAILED, f"rendering took longer than {self._render_seconds:g} s"
             ) from None
         except BaseException:
-            await worker.stop()
+            await _end(worker, job)
             raise
         self._idle.append(worker)
         return reply
+
+
+async def _end(worker: _Worker, job: RenderJob) -> None:
+    """Stop a worker in the middle of a job, and remove what it could not finish."""
+    await worker.stop()
+    await asyncio.to_thread(_discard_unfinished, job)
+
+
+def _discard_unfinished(job: RenderJob) -> None:
+    for path in job.mp4.parent.glob(f".{job.mp4.stem}.*"):
+        path.unlink(missing_ok=True)
 
 
 def _environment() -> dict[str, str]:

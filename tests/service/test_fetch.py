@@ -166,6 +166,14 @@ class TestRedirects:
         )
 
 
+def knows_ipv6() -> bool:
+    try:
+        socket.socket(socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
 class TestGuard:
     """What is not global is reached by no spelling and no detour."""
 
@@ -194,6 +202,8 @@ class TestGuard:
         assert await refused(guarded, url) == self.NOT_ALLOWED
         assert host.requests == []
 
+        if spelling.startswith("[") and not knows_ipv6():
+            return
         # Each of them would have worked.
         allowing = await start(allow_networks=["127.0.0.1"], data_dir=tmp_path / "allowing")
         assert await allowing.submit(url)

@@ -46,6 +46,10 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def unfinished(folder: Path) -> list[Path]:
+    return list(folder.glob(".*"))
+
+
 def is_free(lock: Path) -> bool:
     with lock.open() as file:
         try:
@@ -111,14 +115,18 @@ class TestProcessRenderer:
             assert failure.value.code.number == 50001
             assert renderer._idle == []
 
-    async def test_a_cancelled_render_does_not_go_on(self, tmp_path: Path) -> None:
+    async def test_a_cancelled_render_does_not_go_on_and_leaves_nothing(
+        self, tmp_path: Path
+    ) -> None:
         async with ProcessRenderer(1, animate="renderers:hang") as renderer:
             render = asyncio.create_task(renderer.render(job(tmp_path)))
             await asyncio.to_thread(until, (tmp_path / "hanging").exists)
+            assert unfinished(tmp_path) != []
             render.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await render
             assert is_free(tmp_path / "lock")
+            assert unfinished(tmp_path) == []
 
     @pytest.mark.parametrize("reply", [{}, {"code": "0"}, {"code": 12}, {"fault": None}, []])
     def test_a_reply_that_means_nothing_is_a_fault(self, reply: Any) -> None:

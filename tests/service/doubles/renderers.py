@@ -52,6 +52,7 @@ def hang(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: byt
     """Never ends. Holds a lock that only its death gives back."""
     with mp4.with_name("lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        mp4.with_name(f".{mp4.name}.part").write_bytes(b"half a video")
         mp4.with_name("hanging").touch()
         time.sleep(3600)
 
