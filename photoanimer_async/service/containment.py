@@ -64,14 +64,21 @@ class Limits:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         used = int(usage.ru_utime + usage.ru_stime) + 1
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_CPU, (used + self.cpu_seconds, hard))
+        _set(resource.RLIMIT_CPU, _within(used + self.cpu_seconds, hard), hard)
 
 
 def _limit(kind: int, most: int) -> None:
-    """Set a limit, unless a stricter one is in force or the system will not have it."""
+    """Set a limit, unless a stricter one is in force."""
     _, hard = resource.getrlimit(kind)
-    if hard != resource.RLIM_INFINITY:
-        most = min(most, hard)
+    limit = _within(most, hard)
+    _set(kind, limit, limit)
+
+
+def _within(limit: int, hard: int) -> int:
+    return limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+
+
+def _set(kind: int, soft: int, hard: int) -> None:
+    # Not every system has all of them.
     with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(kind, (most, most))
+        resource.setrlimit(kind, (soft, hard))
