@@ -127,7 +127,9 @@ def decode_voice(data: bytes, limit_seconds: float) -> Sound:
         ) from error
     if not any(block.size for block in blocks):
         raise VoiceError("The voice is empty.")
-    return Sound(np.concatenate(blocks, axis=1))
+    # Files of floating-point samples can hold anything, also what is no number.
+    samples = np.nan_to_num(np.concatenate(blocks, axis=1), nan=0.0, posinf=1.0, neginf=-1.0)
+    return Sound(samples.clip(-1, 1))
 
 
 def _resampled(

@@ -138,6 +138,16 @@ def test_a_rate_that_no_voice_has_is_refused_before_it_is_converted(
         decode_voice(bytes(wav), limit_seconds=60)
 
 
+def test_samples_are_numbers_from_minus_one_to_one() -> None:
+    values = np.tile(np.array([0.5, np.nan, np.inf, -np.inf, 1e30, -7], "<f4"), 8000)
+    header = struct.pack("<IHHIIHH", 16, 3, 1, RATE, 4 * RATE, 4, 32)
+    data = b"data" + struct.pack("<I", values.nbytes) + values.tobytes()
+    wav = b"RIFF" + struct.pack("<I", 24 + len(data)) + b"WAVEfmt " + header + data
+    sound = decode_voice(wav, limit_seconds=60)
+    assert set(np.unique(sound.samples)) == {-1, 0, 0.5, 1}
+    assert all(np.isfinite(curve(sound, name)).all() for name in NAMES)
+
+
 def test_a_sound_without_samples_is_refused(sound_file: SoundFile) -> None:
     whole = sound_file(np.zeros(48, np.float32), "wav")
     head = whole[: whole.index(b"data") + 4] + bytes(4)
