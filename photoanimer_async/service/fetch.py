@@ -165,10 +165,7 @@ def _why_no_connection(error: aiohttp.ClientConnectorError) -> str:
         case aiohttp.ClientSSLError():
             return "its server's TLS certificate or handshake is not accepted"
         case aiohttp.ClientConnectorError(os_error=ForbiddenAddressError()):
-            return (
-                "its host is not at a global address, nor in a network that this service is "
-                "set up to fetch from (--allow-network)"
-            )
+            return "its host has an address that this service does not fetch from (--allow-network)"
         case aiohttp.ClientConnectorError(os_error=OSError(errno=int(number))) if number > 0:
             return f"no connection: {os.strerror(number)}"
         case _:

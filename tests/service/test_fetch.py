@@ -178,8 +178,8 @@ class TestGuard:
     """What is not global is reached by no spelling and no detour."""
 
     WHY = (
-        "could not be fetched: its host is not at a global address, nor in a network that this "
-        "service is set up to fetch from (--allow-network)"
+        "could not be fetched: its host has an address that this service does not fetch from "
+        "(--allow-network)"
     )
     NOT_ALLOWED = (40011, WHY)
     SPELLINGS = (
