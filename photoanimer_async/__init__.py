@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         DownloadError,
         HostingError,
         InsufficientCreditsError,
+        InvalidNotificationError,
         InvalidPhotoError,
         InvalidRequestError,
         JournalError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         RefusedRequestError,
         ServiceUnavailableError,
         TaskFailedError,
+        TooManyPendingError,
         TransportError,
         UnexpectedResponseError,
         WaitTimeoutError,
@@ -64,7 +66,13 @@ if TYPE_CHECKING:
         TaskStatus,
         Template,
     )
+    from photoanimer_async.notifications import (
+        NotificationReceiver,
+        TaskNotification,
+        parse_notification,
+    )
     from photoanimer_async.progress import ProgressEvent, ProgressHook
+    from photoanimer_async.rates import RateLimiter
     from photoanimer_async.scheduler import PollScheduler
 
 __version__ = "0.1.0"
@@ -88,6 +96,7 @@ __all__ = [
     "HostingError",
     "ImageHost",
     "InsufficientCreditsError",
+    "InvalidNotificationError",
     "InvalidPhotoError",
     "InvalidRequestError",
     "JournalError",
@@ -96,6 +105,7 @@ __all__ = [
     "NoAnswerError",
     "NotSentError",
     "NotSubmittedError",
+    "NotificationReceiver",
     "ObjectStoreHost",
     "Outcome",
     "OutputFormat",
@@ -108,6 +118,7 @@ __all__ = [
     "ProgressEvent",
     "ProgressHook",
     "RateLimitedError",
+    "RateLimiter",
     "RefusedRequestError",
     "RetryPolicy",
     "ServiceUnavailableError",
@@ -115,12 +126,15 @@ __all__ = [
     "TaskFailedError",
     "TaskId",
     "TaskInfo",
+    "TaskNotification",
     "TaskStatus",
     "Template",
+    "TooManyPendingError",
     "TransportError",
     "UnexpectedResponseError",
     "WaitTimeoutError",
     "estimate",
+    "parse_notification",
 ]
 
 _HOMES = (
@@ -131,8 +145,10 @@ _HOMES = (
     "core.lifecycle",
     "core.retry",
     "core.polling",
+    "rates",
     "scheduler",
     "hosting",
+    "notifications",
     "client",
 )
 """Where the names are; each module needs at most those before it."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
@@ -13,8 +13,10 @@ import aiohttp
 
 from photoanimer_async.batch_run import BatchOptions, BatchRunner, Photos
 from photoanimer_async.core import wire
+from photoanimer_async.core.lifecycle import State
 from photoanimer_async.core.polling import AdaptivePolling, PollPolicy, kind_of
 from photoanimer_async.core.retry import RetryPolicy, Verdict, verdict
+from photoanimer_async.core.safety_net import SafetyNet
 from photoanimer_async.core.wire import Operation
 from photoanimer_async.downloads import download
 from photoanimer_async.errors import (
@@ -26,7 +28,7 @@ from photoanimer_async.errors import (
 )
 from photoanimer_async.hosting import ImageHost, Publisher, chosen_host
 from photoanimer_async.intake import Intake
-from photoanimer_async.journey import Terms
+from photoanimer_async.journey import Journey, Terms
 from photoanimer_async.learned import kept
 from photoanimer_async.models import (
     Animation,
@@ -41,15 +43,17 @@ from photoanimer_async.models import (
     TaskInfo,
     TaskStatus,
 )
+from photoanimer_async.notifications import NotificationReceiver, Repeats
+from photoanimer_async.pending import PendingAnimations
 from photoanimer_async.pipeline import Pipeline
 from photoanimer_async.preparation import Preparation
 from photoanimer_async.progress import ProgressHook
-from photoanimer_async.rates import Pace, Window
+from photoanimer_async.rates import Pace, RateLimiter, Window
 from photoanimer_async.redaction import shown_photo
 from photoanimer_async.results import Destination, FileDestination, place_of, result_store
 from photoanimer_async.retrying import retrying
 from photoanimer_async.scheduler import PollScheduler
-from photoanimer_async.submission import BareSubmission, Submission
+from photoanimer_async.submission import OwnUrl, PhotoSubmission, Submission
 from photoanimer_async.transport import Credentials, Transport
 from photoanimer_async.url_check import check_url
 
@@ -76,16 +80,21 @@ class PhotoAnimerClient:
             middlewares are not applied, since one that repeats requests would pay twice.
         concurrency: what is under way at once of one kind (photos being published, submits,
             polls), at most.
-        submit_rate: submits a second, at most; `None` for no limit.
+        submit_rate: submits a second, at most; `None` for no limit; or a `RateLimiter`, for
+            instance one that is shared with other processes.
         host: what gives local photos a URL: an image host, or the URL of a part of an object
             store (`s3://bucket/prefix`, see `ObjectStoreHost`); by default from
             `PHOTOANIMER_HOST`, else they are served from this process, which only a service
             on this machine can reach.
         poll: when to look at a task next; by default it learns how long tasks take.
-        poll_rate: polls a second, at most; `None` for no limit.
+        poll_rate: polls a second, at most, likewise.
         learned: a file that keeps what polling has learned for the next run; made if missing.
             By default a batch with a journal keeps it beside that: `batch.durations.json`
             beside `batch.db`.
+        receiver: where the service's notifications come in. Polling then is slow, as long as
+            they do.
+        max_pending: calls of `animate` and `submit` under way at once, at most; those beyond
+            get a `TooManyPendingError`. Batches are bounded by `in_flight` instead.
         retry: how often and how patiently a failed call is tried again, where it may be.
         timeout: seconds for one request.
         trace_configs: aiohttp's trace hooks for the session that is made here; see
@@ -102,11 +111,13 @@ class PhotoAnimerClient:
         base_url: str | None = None,
         session: aiohttp.ClientSession | None = None,
         concurrency: int = 64,
-        submit_rate: float | None = None,
+        submit_rate: float | RateLimiter | None = None,
         host: ImageHost | str | None = None,
         poll: PollPolicy | None = None,
-        poll_rate: float | None = None,
+        poll_rate: float | RateLimiter | None = None,
         learned: str | os.PathLike[str] | None = None,
+        receiver: NotificationReceiver | None = None,
+        max_pending: int = 1000,
         retry: RetryPolicy | None = None,
         timeout: float = 60.0,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
@@ -128,7 +139,8 @@ class PhotoAnimerClient:
         self._download_slots = asyncio.Semaphore(_DOWNLOADS)
         self._url_checks = asyncio.Semaphore(_URL_CHECKS)
         self._preparation: Preparation | None = None
-        self._pace = Pace(submit_rate)
+        self._submit_limiter = _limiter_of(submit_rate)
+        self._poll_limiter = None if isinstance(poll_rate, int | float) else poll_rate
         self._window = Window(2 * concurrency)
         self._submit = retrying(self._submit_once, Operation.SUBMIT, policy, rng)
         self._get_task_info = retrying(
@@ -140,15 +152,19 @@ class PhotoAnimerClient:
         if learned is not None and learner is None:
             raise InvalidRequestError("learned goes with a poll policy that learns")
         self._learned = None if learned is None else Path(learned)
+        self._receiver = receiver
+        self._safety_net = SafetyNet(self._poll)
+        self._repeats = Repeats()
         self._scheduler = PollScheduler(
-            self._get_task_info_once,
+            self._look,
             concurrency=concurrency,
-            rate=poll_rate,
-            policy=self._poll,
+            rate=poll_rate if isinstance(poll_rate, int | float) else None,
+            policy=self._poll if receiver is None else self._safety_net,
             retry=retry,
             rng=rng,
         )
         self._runner = BatchRunner(self, self._publisher, learner if learned is None else None)
+        self._pending = PendingAnimations(max_pending)
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -156,8 +172,12 @@ class PhotoAnimerClient:
             await stack.enter_async_context(self._transport)
             if self._learned is not None and isinstance(self._poll, AdaptivePolling):
                 await stack.enter_async_context(kept(self._poll, self._learned))
+            stack.push_async_callback(self._pending.cancel)
             await stack.enter_async_context(self._scheduler)
+            if self._receiver is not None:
+                await stack.enter_async_context(self._receiver.listening(self._hear))
             stack.push_async_callback(self._runner.close)
+            stack.push_async_callback(self._pending.settle)
             self._open = stack.pop_all()
         return self
 
@@ -186,7 +206,8 @@ class PhotoAnimerClient:
         """Submits an image; this costs video seconds (API page, Interface 1).
 
         It is sent once. It is sent again only if it provably never arrived (no connection) or
-        was refused for a passing reason (429, 503).
+        was refused for a passing reason (429, 503). If the caller is cancelled while it is
+        under way, its answer is taken in all the same; see `pending`.
 
         Args:
             image_url: http or https URL of a face photo; sent exactly as it is.
@@ -200,11 +221,16 @@ class PhotoAnimerClient:
                 `RateLimitedError` where they can be told apart.
             NotSentError: there is no connection to the service.
             AmbiguousSubmitError: it left, and nobody knows whether it was accepted.
+            TooManyPendingError: `max_pending` calls are under way.
         """
         options = AnimationOptions(
             template=template, output_format=output_format, voice_url=voice_url
         )
-        return await self.submit_photo(BareSubmission(image_url, options))
+        terms = Terms()
+        request = AnimationRequest(image_url, options)
+        journey = Journey(0, request, None, None, terms.gate, None)
+        submission = PhotoSubmission(journey, terms, OwnUrl(image_url))
+        return await self._pending.see_through(journey, self.submit_photo(submission))
 
     async def submit_photo(self, submission: Submission) -> TaskId:
         """`submit` for a photo that is given a URL for each attempt.
@@ -271,7 +297,10 @@ class PhotoAnimerClient:
         return await self._scheduler.wait_all(task_ids, timeout=timeout)
 
     def notify(self, task_id: TaskId) -> None:
-        """Asks for a task at once if it is waited for: something told that it has ended."""
+        """Asks for a task at once if it is waited for: something told that it has ended.
+
+        A `receiver` does so by itself; this is for notifications that come another way.
+        """
         self._scheduler.notify(task_id)
 
     async def download(
@@ -333,6 +362,10 @@ class PhotoAnimerClient:
     ) -> Animation:
         """Brings one photo to life: submit, wait, and download where `save_to` says.
 
+        If the caller is cancelled before the submit leaves, nothing is sent. If it is later,
+        the animation goes on without the caller, to its saved result: `on_progress` tells the
+        task's id, it stands in `pending`, and `attach` gets back to it.
+
         Args:
             photo: URL, path or content.
             template: the expression, 0 to 5.
@@ -350,6 +383,7 @@ class PhotoAnimerClient:
             on_progress: is told of every step.
 
         Raises:
+            TooManyPendingError: `max_pending` calls are under way.
             PhotoAnimerError: whatever kept the result away.
         """
         options = AnimationOptions(
@@ -359,7 +393,56 @@ class PhotoAnimerClient:
         terms = Terms(timeout=timeout, hook=on_progress, intake=intake)
         pipeline = Pipeline(self, self._publisher, terms)
         store = None if save_to is None else result_store(place_of(save_to))
-        return (await pipeline.run(0, AnimationRequest(photo, options), store)).unwrap()
+        journey = pipeline.journey(0, AnimationRequest(photo, options))
+        outcome = await self._pending.see_through(journey, pipeline.take(journey, store))
+        return outcome.unwrap()
+
+    async def attach(
+        self,
+        task_id: TaskId,
+        output_format: str = "mp4",
+        *,
+        save_to: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        on_progress: ProgressHook | None = None,
+    ) -> Animation:
+        """Gets back to a task that is paid for: waits, and downloads where `save_to` says.
+
+        The task may be that of an `animate` whose caller was cancelled, in this process or in
+        an earlier one, or of a `submit`. Nothing is paid, and being cancelled loses nothing.
+
+        Args:
+            task_id: the task.
+            output_format: `mp4`, or `gif` for the GIF if there is one.
+            save_to: where the result goes, named after the task; see `animate`. By default it
+                is where `animate` was told to save it, if it is this client's.
+            timeout: seconds to wait for the task.
+            on_progress: is told of every step from here on; its photo is the task's id.
+
+        Raises:
+            TaskFailedError: it ended with status 2.
+            WaitTimeoutError: it had not ended by then.
+            PhotoAnimerError: it can not be asked for, or its result not be saved.
+        """
+        if save_to is None:
+            earlier = await self._pending.join(task_id, timeout)
+            if earlier is not None:
+                return earlier.unwrap()
+        options = AnimationOptions(output_format=output_format)
+        terms = Terms(timeout=timeout, hook=on_progress)
+        pipeline = Pipeline(self, self._publisher, terms)
+        store = None if save_to is None else result_store(place_of(save_to))
+        journey = pipeline.journey(0, AnimationRequest(str(task_id), options, str(task_id)))
+        journey.state, journey.task_id = State.SUBMITTED, task_id
+        return (await pipeline.take(journey, store)).unwrap()
+
+    @property
+    def pending(self) -> Mapping[TaskId, AnimationRequest]:
+        """What was paid for by an `animate` or `submit` whose caller was cancelled.
+
+        The latest thousand, by task id; `attach` takes one away.
+        """
+        return self._pending.left()
 
     def animate_many(
         self,
@@ -495,6 +578,14 @@ class PhotoAnimerClient:
         place = None if save_to is None else place_of(save_to)
         return BatchOptions(in_flight=bound, save_to=place, **how)
 
+    def _hear(self, task_id: TaskId) -> None:
+        """A notification names a task. It is a hint: whoever waits is told what a look finds."""
+        if not self._repeats.knows(str(task_id)):
+            self._safety_net.arrived()
+        wait = self._repeats.wait(str(task_id), asyncio.get_running_loop().time())
+        if wait is not None:
+            self._scheduler.notify(task_id, within=wait)
+
     # --- one attempt each ---
 
     async def _submit_once(self, submission: Submission) -> TaskId:
@@ -506,7 +597,7 @@ class PhotoAnimerClient:
 
         try:
             async with self._submit_slots:
-                await self._pace.turn()
+                await self._submit_limiter.turn()
                 async with self._window.slot():
                     return await submission.attempt(image_url, send)
         except PhotoAnimerError as error:
@@ -523,6 +614,12 @@ class PhotoAnimerClient:
     async def _check_url(self, url: str) -> None:
         async with self._url_checks:
             await check_url(self._transport.session, url)
+
+    async def _look(self, task_id: TaskId) -> TaskInfo:
+        # The scheduler keeps a rate of its own, so as to choose whose turn it is.
+        if self._poll_limiter is not None:
+            await self._poll_limiter.turn()
+        return await self._get_task_info_once(task_id)
 
     async def _get_task_info_once(self, task_id: TaskId) -> TaskInfo:
         async with self._window.slot():
@@ -542,6 +639,10 @@ class PhotoAnimerClient:
 
     async def _get_balance_once(self) -> Balance:
         return wire.parse_get_balance(await self._transport.send(wire.build_get_balance()))
+
+
+def _limiter_of(rate: float | RateLimiter | None) -> RateLimiter:
+    return Pace(rate) if rate is None or isinstance(rate, int | float) else rate
 
 
 def _link_and_suffix(info: TaskInfo, output_format: str) -> tuple[str, str]:

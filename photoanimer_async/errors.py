@@ -4,6 +4,7 @@
     ├── InvalidRequestError (ValueError)     what was asked for can not be sent; nothing was
     │   └── InvalidPhotoError                the photo is not one that the service takes
     ├── PreparationError                     a photo could not be got ready; it may be fine
+    ├── InvalidNotificationError (ValueError)  what was posted is no notification
     ├── HostingError                         a local photo could not be given a URL
     ├── TransportError                       no answer came
     │   ├── NotSentError                     the connection was never made: nothing was sent
@@ -21,6 +22,7 @@
     ├── DownloadError                        the result is there, but could not be saved
     ├── BudgetExceededError                  one more submit would pass the limit that was set
     ├── NotSubmittedError                    the batch stopped before it was this photo's turn
+    ├── TooManyPendingError                  as much is under way as the client was allowed to
     └── JournalError                         the journal can not be used
         └── JournalInUseError                because another process is at work with it
 
@@ -63,6 +65,10 @@ class PreparationError(PhotoAnimerError):
     A library to read it with is missing, or space for what was made of it; or its host, which
     was asked for it, does not answer.
     """
+
+
+class InvalidNotificationError(PhotoAnimerError, ValueError):
+    """What was posted to a receiver is no notification that the API page knows."""
 
 
 class HostingError(PhotoAnimerError):
@@ -240,6 +246,22 @@ class NotSubmittedError(PhotoAnimerError):
 
     What stopped it, if it was not the caller, is the error's `__cause__`.
     """
+
+
+class TooManyPendingError(PhotoAnimerError):
+    """So many animations are pending that no more are taken. Nothing was sent.
+
+    A web app answers its visitor with HTTP 503.
+
+    Attributes:
+        limit: how many may be pending.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} animations are pending, and max_pending allows no more: try again later"
+        )
+        self.limit = limit
 
 
 class JournalError(PhotoAnimerError):

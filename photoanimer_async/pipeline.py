@@ -28,7 +28,7 @@ from photoanimer_async.errors import (
     PhotoAnimerError,
     TaskFailedError,
 )
-from photoanimer_async.hosting import Publisher
+from photoanimer_async.hosting import Publications, Publisher
 from photoanimer_async.journal import Entry, Facts
 from photoanimer_async.journey import Journey, Terms
 from photoanimer_async.models import (
@@ -103,14 +103,22 @@ class Pipeline:
             store: where the result goes; `None` if it is not to be downloaded.
             entry: what the journal knows of it, where there is a journal.
         """
+        return await self.take(self.journey(index, request, entry), store)
+
+    def journey(self, index: int, request: AnimationRequest, entry: Entry | None = None) -> Journey:
+        """A photo's journey on these terms, not begun; see `run`."""
         terms = self._terms
-        journey = Journey(index, request, terms.hook, terms.journal, terms.gate, entry)
+        return Journey(index, request, terms.hook, terms.journal, terms.gate, entry)
+
+    async def take(self, journey: Journey, store: ResultStore | None) -> Outcome:
+        """Takes a journey to its end; see `run`."""
+        index, request = journey.index, journey.request
         journey.begins()
         try:
             animation = await self._walk(journey, store)
         except PhotoAnimerError as error:
             if isinstance(error, _STOP_ALL):
-                self._terms.gate.close(error)
+                journey.gate.close(error)
             await journey.ends(error)
             return Outcome(index, request, journey.task_id, None, error)
         return Outcome(index, request, journey.task_id, animation)
@@ -127,7 +135,7 @@ class Pipeline:
             _claimed(journey, store) as destination,
             self._publisher.publications(photo) as publications,
         ):
-            await self._submit(PhotoSubmission(journey, self._terms, publications))
+            await self._submit(PhotoSubmission(journey, self._terms, publications), publications)
             return await self._collect(journey, destination)
 
     def _require_consent(self, journey: Journey) -> None:
@@ -145,12 +153,12 @@ class Pipeline:
                 photo=f"photo {journey.entry.id}",
             )
 
-    async def _submit(self, submission: PhotoSubmission) -> None:
+    async def _submit(self, submission: PhotoSubmission, publications: Publications) -> None:
         try:
             await self._service.submit_photo(submission)
         except AmbiguousSubmitError as error:
             within = self._terms.evidence_seconds
-            error.evidence = await submission.publications.evidence(error.image_url, within)
+            error.evidence = await publications.evidence(error.image_url, within)
             raise
 
     async def _collect(self, journey: Journey, destination: Destination[Place] | None) -> Animation:

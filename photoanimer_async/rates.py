@@ -1,8 +1,13 @@
-"""How fast requests may go out: a pace that the user sets, a window that the service sets."""
+"""How fast requests may go out: a rate that the user sets, a window that the service sets.
+
+A rate is kept by a `RateLimiter`: in this process by `Pace`, over all processes that share a
+key by `photoanimer_async.shared_rate.RedisRateLimiter`.
+"""
 
 import asyncio
 from collections import deque
 from types import TracebackType
+from typing import Protocol
 
 from photoanimer_async.errors import (
     InvalidRequestError,
@@ -15,8 +20,20 @@ from photoanimer_async.errors import (
 _OVERLOADED = frozenset({429, 503})
 
 
+class RateLimiter(Protocol):
+    """Gives turns, no faster than a rate."""
+
+    async def turn(self) -> None:
+        """Waits until it is the caller's turn. A turn that was given counts, used or not.
+
+        Raises:
+            NotSentError: no turn can be had now; it may be asked for again.
+        """
+        ...
+
+
 class Pace:
-    """Spaces turns evenly.
+    """A `RateLimiter` for this process, which spaces turns evenly.
 
     Args:
         rate: turns a second, at most; `None` for as many as come.

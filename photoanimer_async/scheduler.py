@@ -38,6 +38,7 @@ _T = TypeVar("_T")
 _NEVER = float("inf")
 _AT_A_TIME = 200
 _REMEMBERED = 200_000
+_NOTIFIED = 10_000
 _SPREAD = 0.05
 _PATIENCE = 0.25
 
@@ -140,6 +141,7 @@ class PollScheduler:
         self._rng = rng or Random()  # noqa: S311 - jitter, no secret
         self._watches: dict[str, _Watch] = {}
         self._submitted: dict[str, tuple[float, str]] = {}
+        self._notified: dict[str, None] = {}
         self._agenda: Agenda[str] = Agenda()
         self._turns: Turns[_Watch] = Turns(_PATIENCE if rate is None else 0.0)
         self._kinds_to_replan: set[str] = set()
@@ -179,13 +181,26 @@ class PollScheduler:
         """
         self._remember(str(task_id), asyncio.get_running_loop().time(), kind)
 
-    def notify(self, task_id: TaskId) -> None:
-        """Brings the next look at a task forward to now; ids that nobody waits for do nothing."""
+    def notify(self, task_id: TaskId, *, within: float = 0.0) -> None:
+        """Brings the next look at a task forward: something tells that it has ended.
+
+        A task that nobody waits for is looked at at once when somebody begins to.
+
+        Args:
+            task_id: the task.
+            within: seconds until the look, at most.
+        """
         watch = self._watches.get(str(task_id))
         if watch is None:
-            return
-        if watch.due == _NEVER and not watch.has_turn:
+            self._notified[str(task_id)] = None
+            if len(self._notified) > _NOTIFIED:
+                del self._notified[next(iter(self._notified))]
+        elif watch.due == _NEVER and not watch.has_turn:
             watch.again = True
+        elif within > 0.0:
+            now = asyncio.get_running_loop().time()
+            if now + within < watch.due and not watch.has_turn:
+                self._look_at(watch, now + within, now)
         else:
             watch.due = _NEVER
             watch.has_turn = True
@@ -267,7 +282,11 @@ class PollScheduler:
             watch = self._watches[key] = _Watch(task_id, since, kind)
             if self._learner is not None:
                 self._learner.joined(kind)
-            self._look_at(watch, max(now, since + self._policy.delay(kind, 0.0, self._rng)), now)
+            notified = key in self._notified
+            if notified:
+                del self._notified[key]
+            wait = 0.0 if notified else self._policy.delay(kind, 0.0, self._rng)
+            self._look_at(watch, max(now, since + wait), now)
         if waiter not in watch.waiters:
             watch.waiters = (*watch.waiters, waiter) if watch.waiters else alone
             waiter.missing += 1

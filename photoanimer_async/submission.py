@@ -19,7 +19,6 @@ from photoanimer_async.errors import (
     JournalError,
     PhotoAnimerError,
 )
-from photoanimer_async.hosting import Publications
 from photoanimer_async.journal import Facts
 from photoanimer_async.journey import Journey, Terms
 from photoanimer_async.models import AnimationOptions, Photo, TaskId
@@ -51,20 +50,23 @@ class Submission(Protocol):
         ...
 
 
-@frozen
-class BareSubmission:
-    """An image URL, with nothing around its attempts."""
-
-    photo: str
-    options: AnimationOptions
+class Urls(Protocol):
+    """The URLs of one photo."""
 
     async def next_url(self) -> str:
-        """The URL itself."""
-        return self.photo
+        """The URL for the next attempt."""
+        ...
 
-    async def attempt(self, image_url: str, send: Send) -> TaskId:  # noqa: ARG002 - nothing is noted
-        """Sends it."""
-        return await send()
+
+@frozen
+class OwnUrl:
+    """The URL that a photo has already, for all attempts."""
+
+    url: str
+
+    async def next_url(self) -> str:
+        """That URL."""
+        return self.url
 
 
 @frozen
@@ -74,12 +76,12 @@ class PhotoSubmission:
     Attributes:
         journey: how far the photo is.
         terms: what holds for it.
-        publications: its URLs.
+        urls: its URLs.
     """
 
     journey: Journey
     terms: Terms
-    publications: Publications
+    urls: Urls
 
     @property
     def photo(self) -> Photo:
@@ -97,7 +99,7 @@ class PhotoSubmission:
         Raises:
             InvalidPhotoError, HostingError: see `ImageHost`.
         """
-        return await self.publications.next_url()
+        return await self.urls.next_url()
 
     async def attempt(self, image_url: str, send: Send) -> TaskId:
         """Writes the intent down, sends, and writes down what came of it.

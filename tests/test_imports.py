@@ -25,6 +25,8 @@ LAYERS = [
         "submit_gate",
         "worker_pool",
         "picture_conversion",
+        "notifications",
+        "shared_rate",
     ],
     [
         "downloads",
@@ -39,7 +41,7 @@ LAYERS = [
     ["journey"],
     ["submission"],
     ["pipeline", "batch"],
-    ["batch_run"],
+    ["batch_run", "pending"],
     ["client"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -227,18 +227,21 @@ async def test_a_host_of_the_users_own(stub: StubService, photo: Path) -> None:
     assert host.withdrawn == 2
 
 
-async def test_cancelling_an_animation_withdraws_the_photo(
-    client: PhotoAnimerClient, stub: StubService, photo: Path
+async def test_a_photo_is_published_until_its_paid_task_ends_also_without_the_caller(
+    stub: StubService, photo: Path
 ) -> None:
-    stub.poll_script["471367831765062"] = [
-        lambda _: envelope(task(471367831765062, 0)) for _ in range(10_000)
-    ]
-    animation = asyncio.create_task(client.animate(photo))
-    while not stub.polls:
-        await asyncio.sleep(0.001)
-    animation.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await animation
-    async with aiohttp.ClientSession() as session:
+    stub.finished = lambda _: envelope(task(471367831765062, 0))
+    async with quick_client(stub.base_url) as client, aiohttp.ClientSession() as session:
+        animation = asyncio.create_task(client.animate(photo))
+        while not stub.polls:
+            await asyncio.sleep(0.001)
+        animation.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await animation
+        image_url = stub.submits[0].query["imageUrl"]
+        async with session.get(image_url) as response:
+            assert response.status == 200
+        stub.finished = None
+        await client.attach(471367831765062)
         with pytest.raises(aiohttp.ClientConnectorError):
-            await session.get(stub.submits[0].query["imageUrl"])
+            await session.get(image_url)

@@ -1,0 +1,95 @@
+"""When to look at a task whose end should be notified.
+
+How it works. While notifications arrive, a look is there for the task whose notification was
+lost. So it comes when nearly all tasks of the kind have ended, as far as that has been
+learned, and with a policy that does not learn, ten times as late as that policy says.
+
+Whether notifications do arrive is kept as a share: each task that ends takes a tenth off it,
+each notification puts a tenth on, and one it is at first. When it falls below a half, the
+looks are those of the policy again, until notifications come in anew. So an address that
+nobody can reach costs some tasks a delay, not all. A task that was not submitted here may have
+been notified before: its first look comes as the policy says, too.
+"""
+
+from bisect import bisect_left, bisect_right
+from random import Random
+
+from photoanimer_async.core.durations import EDGES
+from photoanimer_async.core.polling import LearningPolicy, PollPolicy
+
+_STEP = 0.1
+_HALF = 0.5
+_NEARLY_ALL = 0.9
+_MARGIN = 1.25
+_TIMES = 10.0
+_SHORTEST = 20.0
+_LONGEST = 600.0
+
+
+class SafetyNet:
+    """A `LearningPolicy` for tasks whose ends are notified.
+
+    Args:
+        policy: when to look if no notifications arrive.
+    """
+
+    def __init__(self, policy: PollPolicy) -> None:
+        self._policy = policy
+        self._learner = policy if isinstance(policy, LearningPolicy) else None
+        self._share = 1.0
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether notifications arrive, so that looks may be few."""
+        return self._share >= _HALF
+
+    def arrived(self) -> None:
+        """A notification has come in, the first of its task."""
+        self._share = min(self._share + _STEP, 1.0)
+
+    def delay(self, kind: str, age: float, rng: Random) -> float:
+        """See `PollPolicy`."""
+        if not self.is_trusted or (not kind and age <= 0):
+            return self._policy.delay(kind, age, rng)
+        if self._learner is None:
+            return _TIMES * self._policy.delay(kind, age, rng)
+        wait = _MARGIN * _likely_end(self._learner, kind, age) - age
+        return min(max(wait, _SHORTEST), _LONGEST) * rng.uniform(1.0, _MARGIN)
+
+    def joined(self, kind: str) -> None:
+        """See `LearningPolicy`."""
+        if self._learner is not None:
+            self._learner.joined(kind)
+
+    def pending(self, kind: str, after: float, age: float) -> bool:
+        """See `LearningPolicy`."""
+        return self._learner is not None and self._learner.pending(kind, after, age)
+
+    def ended(self, kind: str, after: float, age: float) -> bool:
+        """See `LearningPolicy`."""
+        trusted = self.is_trusted
+        self._share *= 1.0 - _STEP
+        changed = self._learner is not None and self._learner.ended(kind, after, age)
+        return changed or self.is_trusted is not trusted
+
+    def left(self, kind: str, after: float) -> None:
+        """See `LearningPolicy`."""
+        if self._learner is not None:
+            self._learner.left(kind, after)
+
+    def chance(self, kind: str, after: float, age: float) -> float:
+        """See `LearningPolicy`."""
+        return 0.0 if self._learner is None else self._learner.chance(kind, after, age)
+
+
+def _likely_end(learner: LearningPolicy, kind: str, age: float) -> float:
+    """The age by which nearly all tasks have ended that had not at this one."""
+    return EDGES[
+        bisect_left(
+            EDGES,
+            _NEARLY_ALL,
+            lo=bisect_right(EDGES, age, hi=len(EDGES) - 1),
+            hi=len(EDGES) - 1,
+            key=lambda edge: learner.chance(kind, age, edge),
+        )
+    ]
