@@ -27,6 +27,12 @@ def shown_url(url: str) -> str:
     return printable(f"{parts.scheme}://{host}{port}{parts.path}{query}")
 
 
+def shown_origin(url: str) -> str:
+    """The URL without its path too, which may hold a token."""
+    scheme, colon, rest = shown_url(url).partition("://")
+    return f"{scheme}{colon}{rest.partition('/')[0].partition('?')[0]}"
+
+
 def shown_photo(photo: str | os.PathLike[str] | bytes) -> str:
     """A photo's name in one printable line: its URL, its path, or how many bytes it has."""
     if isinstance(photo, bytes):

@@ -12,12 +12,16 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -143,20 +147,107 @@ def test_the_batch(place: Place) -> None:
     assert all("->" in line for line in lines)
 
 
-async def test_the_web_app(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def until_connectable(port: int) -> None:
+    for _ in range(1200):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail(f"nobody listens on port {port}")
+
+
+@contextmanager
+def running(place: Place, script: str, folder: Path) -> Iterator[None]:
+    """A script of shell, with all that it starts, until the end of the block."""
+    command = ["bash", "-euc", f"{script}\nwait"]
+    with subprocess.Popen(
+        command, cwd=folder, env=place.environment, start_new_session=True
+    ) as process:
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+
+
+@pytest.fixture
+def fastapi_app(place: Place, tmp_path: Path) -> Iterator[str]:
+    """The application of "In a web app" with a service that notifies, as "Notifications" has it."""
+    [code] = [block for block in blocks("In a web app", "python") if "FastAPI" in block]
+    (tmp_path / "app.py").write_text(code)
+    [script] = blocks("Notifications", "sh")
+    app, service = free_port(), free_port()
+    script = script.replace("8000", str(app)).replace("8765", str(service))
+    script = script.replace("photoanimer serve", f"photoanimer serve --port {service}")
+    with running(place, script, tmp_path):
+        until_connectable(service)
+        until_connectable(app)
+        yield f"http://127.0.0.1:{app}"
+
+
+async def test_the_fastapi_app(place: Place, fastapi_app: str) -> None:
+    async with aiohttp.ClientSession(fastapi_app) as session:
+        photo = {"photo": f"{place.photos_url}/me.jpg", "template": "2"}
+        async with session.post("/animations", params=photo) as response:
+            assert response.status == 202
+            task_id = (await response.json())["task"]
+        async with session.get(f"/animations/{task_id}/events") as response:
+            assert response.content_type == "text/event-stream"
+            states = [json.loads(line.removeprefix(b"data: ")) async for line in lines_of(response)]
+        assert [state["state"] for state in states[:1]] == ["processing"]
+        assert states[-1]["state"] == "finished"
+        assert states[-1]["video"].endswith(".mp4")
+        async with session.get("/animations/1/events") as response:
+            *_, last = [line async for line in lines_of(response)]
+            assert "no task" in json.loads(last.removeprefix(b"data: "))["reason"]
+        nothing = {"photo": f"{place.photos_url}/nothing.jpg"}
+        async with session.post("/animations", params=nothing) as response:
+            assert response.status == 502
+            assert "404" in (await response.json())["detail"]
+
+
+async def lines_of(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async for line in response.content:
+        if line.strip():
+            yield line
+
+
+async def test_the_aiohttp_app(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHOTOANIMER_API_KEY", "any")
     monkeypatch.setenv("PHOTOANIMER_BASE_URL", f"{place.service_url}/api/v1")
-    [code] = blocks("In a web app", "python")
+    [code] = [block for block in blocks("In a web app", "python") if "aiohttp" in block]
     names: dict[str, object] = {"__name__": "app"}
     exec(code, names)
     async with TestServer(names["app"]) as server, aiohttp.ClientSession() as session:  # type: ignore[arg-type] # README's own
         photo = {"photo": f"{place.photos_url}/me.jpg"}
-        async with session.get(server.make_url("/animate"), params=photo) as response:
+        wait = asyncio.create_task(session.get(server.make_url("/animate"), params=photo))
+        notified = f"/photoanimer{names['receiver'].path}"  # type: ignore[attr-defined] # likewise
+        async with session.post(server.make_url(notified), data=b"{}") as response:
+            assert response.status == 400
+        async with await wait as response:
             assert (await response.json())["video"].startswith(place.service_url)
         nothing = {"photo": f"{place.photos_url}/nothing.jpg"}
         async with session.get(server.make_url("/animate"), params=nothing) as response:
             assert response.status == 502
             assert "404" in (await response.json())["error"]
+
+
+def test_the_shared_rate(place: Place, tmp_path: Path) -> None:
+    redis = shutil.which("redis-server")
+    if redis is None:
+        pytest.skip("redis-server is not installed: the shared rate is not tried")
+    [code] = [block for block in blocks("In a web app", "python") if "Redis" in block]
+    port = free_port()
+    with running(place, f"{redis} --port {port} --bind 127.0.0.1 --save '' &", tmp_path):
+        until_connectable(port)
+        assert place.python(code.replace("6379", str(port))).strip().endswith(".mp4")
 
 
 def test_the_local_service_in_a_program(place: Place) -> None:

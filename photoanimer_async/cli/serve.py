@@ -65,6 +65,13 @@ def serve(
             "this machine only.",
         ),
     ] = None,
+    notify_url: Annotated[
+        str | None,
+        Parameter(
+            env_var="PHOTOANIMER_SERVICE_NOTIFY_URL",
+            help="Where to post that a task has finished (API page, Interface 2).",
+        ),
+    ] = None,
     key: Annotated[
         list[str] | None,
         Parameter(
@@ -104,6 +111,7 @@ def serve(
             engine=engine,
             allow_networks=_networks(allow_network),
             open_to_network=open_to_network,
+            notify_url=notify_url,
         )
         settings = limits.apply(settings)
         if workers is not None:

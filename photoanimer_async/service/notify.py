@@ -14,7 +14,7 @@ from typing import Final
 
 import aiohttp
 
-from photoanimer_async.redaction import shown_url
+from photoanimer_async.redaction import shown_origin
 from photoanimer_async.service.envelope import finished_event
 from photoanimer_async.service.tasks import Task
 
@@ -56,9 +56,9 @@ class Notifier:
                 _logger.info("task=%d event=notified", task.task_id)
                 return
             _logger.warning(
-                "task=%d event=not_notified url=%s why=%s retry_after=%s",
+                "task=%d event=not_notified host=%s why=%s retry_after=%s",
                 task.task_id,
-                shown_url(self._url),
+                shown_origin(self._url),
                 outcome,
                 delay,
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import field, frozen
 from attrs.validators import ge, gt, instance_of, le, optional
 
-from photoanimer_async.redaction import shown_url
+from photoanimer_async.redaction import is_url, shown_origin
 from photoanimer_async.service.addresses import LOOPBACK, AddressRules, Network, parse_networks
 from photoanimer_async.service.ledger import Charging
 
@@ -28,8 +28,8 @@ def _shown_keys(keys: frozenset[str] | None) -> str:
     return "None" if keys is None else f"<{len(keys)} keys>"
 
 
-def _shown_optional_url(url: str | None) -> str:
-    return "None" if url is None else repr(shown_url(url))
+def _shown_optional_origin(url: str | None) -> str:
+    return "None" if url is None else repr(shown_origin(url))
 
 
 def _to_keys(keys: object) -> frozenset[str] | None:
@@ -118,7 +118,7 @@ class ServiceSettings:
         default=None, converter=_without_slash, validator=optional(instance_of(str))
     )
     notify_url: str | None = field(
-        default=None, validator=optional(instance_of(str)), repr=_shown_optional_url
+        default=None, validator=optional(instance_of(str)), repr=_shown_optional_origin
     )
     video_balance: float = field(default=36_000.0, validator=ge(0))
     charging: Charging = field(default=Charging.REFUND_FAILED, converter=Charging)
@@ -143,6 +143,8 @@ class ServiceSettings:
     voice_seconds: float = field(default=60.0, validator=gt(0))
 
     def __attrs_post_init__(self) -> None:
+        if self.notify_url is not None and not is_url(self.notify_url):
+            raise ValueError("notify_url must be an http or https URL")
         if self.keys is not None and not all(self.keys):
             raise ValueError("an API key must not be empty")
         results, tasks = self.keep_results_seconds, self.keep_tasks_seconds

@@ -110,3 +110,9 @@ def test_a_fault_that_means_nothing_is_told(photoanimer: CommandLine) -> None:
     assert "column 11: found 'restart'; allowed are: status, refuse, html, reset" in done.stderr
     assert "\n  submit 3: restart after\n            ^" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_is_no_address_for_notifications_is_told(photoanimer: CommandLine) -> None:
+    done = photoanimer("serve", "--port", "0", "--notify-url", "example.com/hook")
+    assert done.returncode == 2
+    assert "notify_url must be an http or https URL" in done.stderr

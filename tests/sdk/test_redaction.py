@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photoanimer_async.redaction import printable, shown_photo, shown_url, without_queries
+from photoanimer_async.redaction import (
+    printable,
+    shown_origin,
+    shown_photo,
+    shown_url,
+    without_queries,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +28,12 @@ from photoanimer_async.redaction import printable, shown_photo, shown_url, witho
 )
 def test_a_url_is_shown_without_what_opens_it(url: str, shown: str) -> None:
     assert shown_url(url) == shown
+
+
+def test_of_a_url_with_a_token_in_its_path_only_the_origin_is_shown() -> None:
+    assert shown_origin("https://user:pw@host:8443/hooks/s3cret?x=1") == "https://host:8443"
+    assert shown_origin("https://host?s3cret") == "https://host"
+    assert shown_origin("http://[::1/s3cret") == "(a URL that can not be read)"
 
 
 def test_photos_are_named() -> None:

@@ -327,6 +327,7 @@ class TestSettings:
             {"workers": 0},
             {"image_bytes": 0},
             {"fetch_seconds": 0},
+            {"notify_url": "example.com/hook"},
         ]
         for settings in wrong:
             with pytest.raises(ValueError, match=next(iter(settings))):
@@ -334,9 +335,9 @@ class TestSettings:
 
     def test_keys_and_secrets_of_urls_are_not_shown(self) -> None:
         shown = repr(
-            ServiceSettings(data_dir="d", keys={KEY}, notify_url="http://u:pw@h/hook?t=s3cret")
+            ServiceSettings(data_dir="d", keys={KEY}, notify_url="http://u:pw@h:80/s3cret?t=s3cret")
         )
         assert "<1 keys>" in shown
-        assert "http://h/hook?…" in shown
+        assert "notify_url='http://h:80'" in shown
         assert KEY not in shown
         assert "s3cret" not in shown
