@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -43,7 +43,7 @@ from photoanimer_async.models import (
     TaskInfo,
     TaskStatus,
 )
-from photoanimer_async.notifications import NotificationReceiver, Repeats
+from photoanimer_async.notifications import NotificationReceiver, Repeats, Strays
 from photoanimer_async.pending import PendingAnimations
 from photoanimer_async.pipeline import Pipeline
 from photoanimer_async.preparation import Preparation
@@ -155,6 +155,7 @@ class PhotoAnimerClient:
         self._receiver = receiver
         self._safety_net = SafetyNet(self._poll)
         self._repeats = Repeats()
+        self._strays = Strays() if receiver is not None and receiver.exclusive else None
         self._scheduler = PollScheduler(
             self._look,
             concurrency=concurrency,
@@ -240,6 +241,8 @@ class PhotoAnimerClient:
         """
         task_id = await self._submit(submission)
         self._scheduler.submitted(task_id, kind_of(submission.options))
+        if self._strays is not None:
+            self._strays.submitted(task_id)
         return task_id
 
     async def get_task_info(self, task_id: TaskId) -> TaskInfo:
@@ -580,11 +583,25 @@ class PhotoAnimerClient:
 
     def _hear(self, task_id: TaskId) -> None:
         """A notification names a task. It is a hint: whoever waits is told what a look finds."""
+        if self._strays is not None:
+            self._strays.named(task_id)
         if not self._repeats.knows(str(task_id)):
             self._safety_net.arrived()
         wait = self._repeats.wait(str(task_id), asyncio.get_running_loop().time())
         if wait is not None:
             self._scheduler.notify(task_id, within=wait)
+
+    async def strays(self) -> Sequence[TaskId]:
+        """Finished tasks that were notified and that no submit was told the ids of.
+
+        None, unless the `receiver` is exclusive; see `notifications.strays`.
+        """
+        finished = []
+        for task_id in [] if self._strays is None else self._strays.ids():
+            with suppress(PhotoAnimerError):
+                if (await self.get_task_info(task_id)).status is TaskStatus.FINISHED:
+                    finished.append(task_id)
+        return finished
 
     # --- one attempt each ---
 

@@ -10,6 +10,7 @@ without waiting: until they are written the intent stands there, which makes a c
 """
 
 import time
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -61,6 +62,10 @@ class Service(Protocol):
 
     async def submit_photo(self, submission: Submission) -> TaskId:
         """Makes attempts at a submit until it is accepted, as far as they may be made."""
+        ...
+
+    async def strays(self) -> Sequence[TaskId]:
+        """Finished tasks that only a submit whose answer was lost can have made."""
         ...
 
     async def wait(self, task_id: TaskId, *, timeout: float | None) -> TaskInfo:

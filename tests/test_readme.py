@@ -245,7 +245,7 @@ def test_the_shared_rate(place: Place, tmp_path: Path) -> None:
         pytest.skip("redis-server is not installed: the shared rate is not tried")
     [code] = [block for block in blocks("In a web app", "python") if "Redis" in block]
     port = free_port()
-    with running(place, f"{redis} --port {port} --bind 127.0.0.1 --save '' &", tmp_path):
+    with running(place, f"{redis} --port {port} --bind 127.0.0.1 --save '' >/dev/null &", tmp_path):
         until_connectable(port)
         assert place.python(code.replace("6379", str(port))).strip().endswith(".mp4")
 

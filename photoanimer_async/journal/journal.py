@@ -143,6 +143,10 @@ class Journal:
         """There is proof that an ambiguous photo's task is this one; see the store."""
         await self._do(lambda store: store.settle(number, task_id))
 
+    async def settle_left_over(self, task_ids: Sequence[TaskId]) -> TaskId | None:
+        """Gives the one ambiguous photo the one task that no photo owns; see the store."""
+        return await self._do(lambda store: store.settle_left_over(task_ids))
+
     def _page(self, states: Sequence[State], after: int) -> "asyncio.Future[list[Entry]]":
         return self._do(lambda store: store.page(states, after))
 

@@ -3,5 +3,6 @@
 from photoanimer_async.notifications.parse import TaskNotification, parse_notification
 from photoanimer_async.notifications.receiver import NotificationReceiver
 from photoanimer_async.notifications.repeats import Repeats
+from photoanimer_async.notifications.strays import Strays
 
-__all__ = ["NotificationReceiver", "Repeats", "TaskNotification", "parse_notification"]
+__all__ = ["NotificationReceiver", "Repeats", "Strays", "TaskNotification", "parse_notification"]

@@ -1,10 +1,12 @@
 """The public names as a type checker sees them. Only type-checked, never run."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import assert_type
 
 import aiohttp
+from aiohttp import web
+from redis.asyncio import Redis
 
 from photoanimer_async import (
     Animation,
@@ -13,6 +15,7 @@ from photoanimer_async import (
     Balance,
     ImageHost,
     LocalImageHost,
+    NotificationReceiver,
     ObjectStoreHost,
     Outcome,
     OutputFormat,
@@ -20,11 +23,14 @@ from photoanimer_async import (
     PhotoAnimerError,
     PollScheduler,
     ProgressEvent,
+    RateLimiter,
     TaskId,
     TaskInfo,
     TaskStatus,
     Template,
+    parse_notification,
 )
+from photoanimer_async.shared_rate import RedisRateLimiter
 
 
 async def client_calls(session: aiohttp.ClientSession) -> None:
@@ -74,6 +80,19 @@ async def many(client: PhotoAnimerClient, source: AsyncIterator[str]) -> None:
         assert_type(outcome.task_id, TaskId | None)
     async for _ in client.animate_many(source, on_progress=told):
         pass
+
+
+async def in_a_web_app(account: RateLimiter) -> None:
+    receiver = NotificationReceiver("a-token-of-22-characters", queue=100, exclusive=True)
+    assert_type(receiver.path, str)
+    assert_type(receiver.routes("/photoanimer"), list[web.RouteDef])
+    client = PhotoAnimerClient(
+        submit_rate=account, poll_rate=5.0, receiver=receiver, max_pending=100
+    )
+    assert_type(await client.attach(1, save_to="out/", timeout=60), Animation)
+    assert_type(client.pending, Mapping[TaskId, AnimationRequest])
+    assert_type(parse_notification(b"{}").task_id, TaskId)
+    assert_type(await RedisRateLimiter(Redis(), "account", 1.0).turn(), None)
 
 
 def told(event: ProgressEvent) -> None:
