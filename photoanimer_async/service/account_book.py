@@ -62,7 +62,7 @@ class AccountBook:
             connection.execute("INSERT OR IGNORE INTO account (name) VALUES (?)", (name,))
             number = _number(connection, name)
             given = connection.execute(
-                "UPDATE account SET digest = ?, rate = ? WHERE id = ? AND digest IS NULL",
+                "UPDATE account SET digest = ?, rate = ? WHERE number = ? AND digest IS NULL",
                 (digest(key), rate, number),
             ).rowcount
             if not given:
@@ -130,7 +130,7 @@ def _transaction(database: Path) -> Iterator[sqlite3.Connection]:
 
 def _number(connection: sqlite3.Connection, name: str) -> int:
     row = connection.execute(
-        "SELECT id FROM account WHERE name = ? AND id <> ?", (name, OWN_ACCOUNT)
+        "SELECT number FROM account WHERE name = ? AND number <> ?", (name, OWN_ACCOUNT)
     ).fetchone()
     if row is None:
         raise AccountError(f"there is no account {name}")

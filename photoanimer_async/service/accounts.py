@@ -52,7 +52,7 @@ def digest(key: str) -> bytes:
 def named_accounts(connection: sqlite3.Connection) -> list[Account]:
     """Every account that was ever given a key, by name."""
     rows = connection.execute(
-        "SELECT id, name, digest, balance, rate FROM account WHERE id <> ? ORDER BY name",
+        "SELECT number, name, digest, balance, rate FROM account WHERE number <> ? ORDER BY name",
         (OWN_ACCOUNT,),
     )
     return [

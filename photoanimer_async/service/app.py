@@ -40,6 +40,14 @@ from photoanimer_async.service.parameters import (
     parse_task_id,
     shown_argument,
 )
+from photoanimer_async.service.parts import (
+    ACCEPTANCE,
+    ADMISSION,
+    FOLDER,
+    QUEUE,
+    SETTINGS,
+    STORE,
+)
 from photoanimer_async.service.render_queue import Announcer, RenderQueue
 from photoanimer_async.service.rendering import Renderer
 from photoanimer_async.service.results import ResultResponse
@@ -50,13 +58,6 @@ from photoanimer_async.service.workers import ProcessRenderer
 _logger = logging.getLogger(__name__)
 
 API_PREFIX: Final = "/api/v1"
-
-_SETTINGS: Final = web.AppKey("settings", ServiceSettings)
-_FOLDER: Final = web.AppKey("folder", DataFolder)
-_STORE: Final = web.AppKey("store", TaskStore)
-_ADMISSION: Final = web.AppKey("admission", Admission)
-_ACCEPTANCE: Final = web.AppKey("acceptance", Acceptance)
-_QUEUE: Final = web.AppKey("queue", RenderQueue)
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _DATE: Final = "%Y-%m-%d %H:%M:%S"
@@ -84,8 +85,8 @@ def create_app(
     if faults is not None:
         app.middlewares.insert(0, faults.middleware)
         app.on_shutdown.append(faults.stop)
-    app[_SETTINGS] = settings
-    app[_FOLDER] = DataFolder(settings.data_dir)
+    app[SETTINGS] = settings
+    app[FOLDER] = DataFolder(settings.data_dir)
     # aiohttp would answer HEAD with the GET, and a submit is a GET that does something.
     for path, handler in (
         ("/faceDriven/submitTaskByUrl", _submit),
@@ -107,18 +108,13 @@ def create_app(
     return app
 
 
-def is_open(app: web.Application) -> bool:
-    """Whether a service that has started takes every key."""
-    return app[_ADMISSION].is_open
-
-
 async def _start(
     app: web.Application,
     stack: AsyncExitStack,
     renderer: Renderer | None,
     faults: FaultInjector | None,
 ) -> None:
-    settings, folder = app[_SETTINGS], app[_FOLDER]
+    settings, folder = app[SETTINGS], app[FOLDER]
     await _take(folder, settings, stack)
     database = await stack.enter_async_context(open_database(folder.database))
     admission = await stack.enter_async_context(open_admission(settings.keys, database))
@@ -161,10 +157,10 @@ async def _start(
     open_tasks = await store.open_tasks()
     queue.put_again(open_tasks)
     await stack.enter_async_context(running_expiry(settings, store, folder))
-    app[_STORE] = store
-    app[_ADMISSION] = admission
-    app[_QUEUE] = queue
-    app[_ACCEPTANCE] = Acceptance(settings, fetcher, store, queue)
+    app[STORE] = store
+    app[ADMISSION] = admission
+    app[QUEUE] = queue
+    app[ACCEPTANCE] = Acceptance(settings, fetcher, store, queue)
     _logger.info(
         "event=started data=%s open=%s requeued=%d",
         settings.data_dir,
@@ -193,7 +189,7 @@ def _require_keys(settings: ServiceSettings, admission: Admission) -> None:
 
 
 async def _stop_rendering(app: web.Application) -> None:
-    app[_QUEUE].stop()
+    app[QUEUE].stop()
 
 
 async def _submit(request: web.Request) -> web.Response:
@@ -201,7 +197,7 @@ async def _submit(request: web.Request) -> web.Response:
     account = _admit(request)
     submission = parse_submission(request.query)
     try:
-        task = await request.app[_ACCEPTANCE].accept(submission, account, _origin(request))
+        task = await request.app[ACCEPTANCE].accept(submission, account, _origin(request))
     except RequestRefusedError as error:
         stray = set(request.query) - SUBMIT_PARAMETERS
         if error.code is IMAGE_UNREACHABLE and stray:
@@ -218,7 +214,7 @@ async def _get_task_info(request: web.Request) -> web.Response:
     """API page, Interface 3."""
     account = _admit(request)
     task_id = parse_task_id(request.query)
-    task = await request.app[_STORE].get(task_id)
+    task = await request.app[STORE].get(task_id)
     if task is None or task.account != account.number:
         raise RequestRefusedError(TASK_UNKNOWN, f"there is no task with taskId {task_id}")
     return answer(task_info(task, _origin(request)))
@@ -227,14 +223,14 @@ async def _get_task_info(request: web.Request) -> web.Response:
 async def _my_subscription(request: web.Request) -> web.Response:
     """What is left of the account's video seconds; a constant, if it is without limit."""
     account = _admit(request)
-    left = await request.app[_STORE].balance(account.number)
+    left = await request.app[STORE].balance(account.number)
     now = datetime.now(UTC)
     start = now.replace(day=1, hour=0, minute=0, second=0)
     expire = (start + timedelta(days=32)).replace(day=1)
     balance = {
         "monthBalance": 0.0,
         "imageBalance": 0.0,
-        "videoBalance": request.app[_SETTINGS].video_balance if left is None else left,
+        "videoBalance": request.app[SETTINGS].video_balance if left is None else left,
         "monthStartDate": start.strftime(_DATE),
         "monthExpireDate": expire.strftime(_DATE),
     }
@@ -243,7 +239,7 @@ async def _my_subscription(request: web.Request) -> web.Response:
 
 async def _result(request: web.Request) -> web.StreamResponse:
     """A video or a GIF, to whoever has its link."""
-    path = request.app[_FOLDER].result(request.match_info["name"])
+    path = request.app[FOLDER].result(request.match_info["name"])
     if not await asyncio.to_thread(path.is_file):
         raise RequestRefusedError(NO_SUCH_PATH, "there is no such result")
     return ResultResponse(path, headers={"X-Content-Type-Options": "nosniff"})
@@ -251,12 +247,12 @@ async def _result(request: web.Request) -> web.StreamResponse:
 
 def _admit(request: web.Request) -> Account:
     now = asyncio.get_running_loop().time()
-    return request.app[_ADMISSION].admit(request.headers.get("APIKEY"), now)
+    return request.app[ADMISSION].admit(request.headers.get("APIKEY"), now)
 
 
 def _origin(request: web.Request) -> str:
     """Scheme and host that links start with: the public URL, or where the request came to."""
-    public_url = request.app[_SETTINGS].public_url
+    public_url = request.app[SETTINGS].public_url
     if public_url is not None:
         return public_url
     if not _HOST.fullmatch(request.host):

@@ -2,10 +2,10 @@
 
 Every function works on a connection that is in a transaction, so that money moves together with
 the task that it is for. Amounts are whole thousandths of a video second, so that sums are exact.
-A task is charged once and given back once: the table allows no second row of a kind.
 """
 
 import sqlite3
+import time
 from enum import Enum
 from typing import Final
 
@@ -66,8 +66,10 @@ class InsufficientBalanceError(Exception):
 
 def balance(connection: sqlite3.Connection, account: int) -> float | None:
     """The video seconds of an account; `None` where it is without limit."""
-    row = connection.execute("SELECT balance FROM account WHERE id = ?", (account,)).fetchone()
-    return None if row is None or row[0] is None else in_seconds(row[0])
+    (left,) = connection.execute(
+        "SELECT balance FROM account WHERE number = ?", (account,)
+    ).fetchone()
+    return None if left is None else in_seconds(left)
 
 
 def require(connection: sqlite3.Connection, account: int, seconds: float) -> None:
@@ -83,28 +85,26 @@ def require(connection: sqlite3.Connection, account: int, seconds: float) -> Non
 
 def credit(connection: sqlite3.Connection, account: int, seconds: float) -> None:
     """Give video seconds to an account; one that was without limit has one from then on."""
-    connection.execute("UPDATE account SET balance = coalesce(balance, 0) WHERE id = ?", (account,))
-    _move(connection, account, Kind.CREDIT, _thousandths(seconds), None)
+    connection.execute(
+        "UPDATE account SET balance = coalesce(balance, 0) WHERE number = ?", (account,)
+    )
+    _move(connection, account, Kind.CREDIT, seconds, None)
 
 
-def charge(connection: sqlite3.Connection, account: int, task_id: int, seconds: float) -> None:
+def charge(connection: sqlite3.Connection, account: int, seconds: float, task_id: int) -> None:
     """Take what a task costs."""
-    _move(connection, account, Kind.CHARGE, -_thousandths(seconds), task_id)
+    _move(connection, account, Kind.CHARGE, -seconds, task_id)
 
 
-def refund(connection: sqlite3.Connection, account: int, task_id: int) -> None:
-    """Give back what a task was charged, if it was."""
-    row = connection.execute(
-        "SELECT amount FROM ledger WHERE task_id = ? AND kind = ?", (task_id, Kind.CHARGE.value)
-    ).fetchone()
-    if row is not None:
-        _move(connection, account, Kind.REFUND, -row[0], task_id)
+def refund(connection: sqlite3.Connection, account: int, seconds: float, task_id: int) -> None:
+    """Give back what a task was charged."""
+    _move(connection, account, Kind.REFUND, seconds, task_id)
 
 
 def entries(connection: sqlite3.Connection, account: int) -> list[Entry]:
     """Every movement of an account, the oldest first."""
     rows = connection.execute(
-        "SELECT account, kind, amount, task_id, at FROM ledger WHERE account = ? ORDER BY id",
+        "SELECT account, kind, amount, task_id, at FROM ledger WHERE account = ? ORDER BY entry",
         (account,),
     )
     return [
@@ -113,21 +113,25 @@ def entries(connection: sqlite3.Connection, account: int) -> list[Entry]:
     ]
 
 
-def _move(
-    connection: sqlite3.Connection, account: int, kind: Kind, amount: int, task_id: int | None
-) -> None:
-    connection.execute(
-        "INSERT INTO ledger (account, kind, amount, task_id) VALUES (?, ?, ?, ?)",
-        (account, kind.value, amount, task_id),
-    )
-    # What is without limit stays null.
-    connection.execute("UPDATE account SET balance = balance + ? WHERE id = ?", (amount, account))
-
-
 def in_seconds(amount: int) -> float:
     """Video seconds, of the thousandths that the tables hold."""
     return amount / _THOUSANDTHS
 
 
-def _thousandths(seconds: float) -> int:
+def in_thousandths(seconds: float) -> int:
+    """What the tables hold, of video seconds."""
     return round(seconds * _THOUSANDTHS)
+
+
+def _move(
+    connection: sqlite3.Connection, account: int, kind: Kind, seconds: float, task_id: int | None
+) -> None:
+    amount = in_thousandths(seconds)
+    connection.execute(
+        "INSERT INTO ledger (account, kind, amount, task_id, at) VALUES (?, ?, ?, ?, ?)",
+        (account, kind.value, amount, task_id, int(time.time())),
+    )
+    # What is without limit stays null.
+    connection.execute(
+        "UPDATE account SET balance = balance + ? WHERE number = ?", (amount, account)
+    )

@@ -11,8 +11,9 @@ from typing import Final, Self
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from photoanimer_async.service.app import API_PREFIX, create_app, is_open
+from photoanimer_async.service.app import API_PREFIX, create_app
 from photoanimer_async.service.faults import FaultInjector
+from photoanimer_async.service.parts import ADMISSION
 from photoanimer_async.service.rendering import Renderer
 from photoanimer_async.service.settings import ServiceSettings
 
@@ -40,6 +41,9 @@ class LocalService:
         renderer: what makes the videos; the engine in worker processes by default.
         faults: what goes wrong, for tests; by default nothing does.
 
+    Attributes:
+        app: the application; when it has started, `parts` says what is in it.
+
     Raises, when entered:
         SetupError: the data folder can not be used, the engine is not installed, or the
             service would be open to everybody on the network.
@@ -54,10 +58,10 @@ class LocalService:
         faults: FaultInjector | None = None,
     ) -> None:
         self._settings = settings
-        self._app = create_app(settings, renderer=renderer, faults=faults)
+        self.app = create_app(settings, renderer=renderer, faults=faults)
         # Its own access log would hold the query, and so the images' URLs.
         self._runner = web.AppRunner(
-            self._app,
+            self.app,
             access_log=None,
             logger=_http_logger,
             max_line_size=_LONGEST_REQUEST_LINE,
@@ -93,7 +97,7 @@ class LocalService:
     @property
     def is_open(self) -> bool:
         """Whether every key is accepted, as neither the settings nor an account has one."""
-        return is_open(self._app)
+        return self.app[ADMISSION].is_open
 
 
 async def serve(

@@ -7,6 +7,9 @@ where there are no keys. `ledger` has a row for each movement of video seconds, 
 and `account.balance` is their sum; it is null where an account is without limit. Times are in
 seconds since 1970.
 
+Of all that is written for a submit, only the task's id is in no order: it is the one index whose
+entries are spread over many pages, and pages are what a commit costs.
+
 A database of an older version is brought up to date when it is opened, one version at a time,
 each in one transaction.
 """
@@ -35,36 +38,53 @@ _VERSION_1: Final = """
     CREATE INDEX open_task ON task (sequence) WHERE status = 0;
 """
 _VERSION_2: Final = """
-    ALTER TABLE task ADD COLUMN account INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE task ADD COLUMN ended INTEGER;
-    ALTER TABLE task ADD COLUMN has_results INTEGER NOT NULL DEFAULT 0;
-    UPDATE task SET ended = CAST(strftime('%s') AS INTEGER) WHERE status <> 0;
-    UPDATE task SET has_results = 1 WHERE status = 1;
+    ALTER TABLE task RENAME TO task_1;
+    DROP INDEX open_task;
+    CREATE TABLE task (
+        sequence    INTEGER PRIMARY KEY,
+        task_id     INTEGER NOT NULL UNIQUE,
+        account     INTEGER NOT NULL,
+        template    INTEGER NOT NULL,
+        gif         INTEGER NOT NULL,
+        voice       INTEGER NOT NULL,
+        token       TEXT NOT NULL,
+        origin      TEXT NOT NULL,
+        charged     INTEGER NOT NULL,
+        status      INTEGER NOT NULL DEFAULT 0,
+        fail_code   INTEGER,
+        fail_reason TEXT,
+        has_results INTEGER NOT NULL DEFAULT 0,
+        ended       INTEGER
+    ) STRICT;
+    INSERT INTO task
+        SELECT sequence, task_id, 0, template, gif, voice, token, origin, 0, status, fail_code,
+            fail_reason, status = 1, CASE WHEN status <> 0 THEN CAST(strftime('%s') AS INTEGER) END
+        FROM task_1;
+    DROP TABLE task_1;
+    CREATE INDEX open_task ON task (sequence) WHERE status = 0;
     CREATE INDEX ended_task ON task (ended) WHERE ended IS NOT NULL;
     CREATE INDEX kept_result ON task (ended) WHERE has_results = 1;
     CREATE TABLE input (
-        task_id INTEGER PRIMARY KEY,
-        photo   BLOB NOT NULL,
-        voice   BLOB
+        sequence INTEGER PRIMARY KEY,
+        photo    BLOB NOT NULL,
+        voice    BLOB
     ) STRICT;
     CREATE TABLE account (
-        id      INTEGER PRIMARY KEY,
+        number  INTEGER PRIMARY KEY,
         name    TEXT NOT NULL UNIQUE,
         digest  BLOB UNIQUE,
         balance INTEGER,
-        rate    REAL,
-        created INTEGER NOT NULL DEFAULT (CAST(strftime('%s') AS INTEGER))
+        rate    REAL
     ) STRICT;
-    INSERT INTO account (id, name) VALUES (0, '');
+    INSERT INTO account (number, name) VALUES (0, '');
     CREATE TABLE ledger (
-        id      INTEGER PRIMARY KEY,
+        entry   INTEGER PRIMARY KEY,
         account INTEGER NOT NULL,
         kind    TEXT NOT NULL,
         amount  INTEGER NOT NULL,
         task_id INTEGER,
-        at      INTEGER NOT NULL DEFAULT (CAST(strftime('%s') AS INTEGER))
+        at      INTEGER NOT NULL
     ) STRICT;
-    CREATE UNIQUE INDEX charged_once ON ledger (task_id, kind) WHERE task_id IS NOT NULL;
 """
 
 
@@ -102,12 +122,13 @@ def _to_version_1(connection: sqlite3.Connection, _: Path) -> None:
 def _to_version_2(connection: sqlite3.Connection, path: Path) -> None:
     _execute_all(connection, _VERSION_2)
     inputs = path.with_name("inputs")
-    for (task_id,) in connection.execute("SELECT task_id FROM task WHERE status = 0").fetchall():
+    query = "SELECT sequence, task_id FROM task WHERE status = 0"
+    for sequence, task_id in connection.execute(query).fetchall():
         photo, voice = (inputs / f"{task_id}.{kind}" for kind in ("photo", "voice"))
         if photo.is_file():
             connection.execute(
-                "INSERT INTO input (task_id, photo, voice) VALUES (?, ?, ?)",
-                (task_id, photo.read_bytes(), voice.read_bytes() if voice.is_file() else None),
+                "INSERT INTO input (sequence, photo, voice) VALUES (?, ?, ?)",
+                (sequence, photo.read_bytes(), voice.read_bytes() if voice.is_file() else None),
             )
 
 

@@ -10,6 +10,7 @@ written, and comes back when it is on disk. That only one service has the folder
 """
 
 import sqlite3
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
@@ -27,10 +28,14 @@ _COLUMNS: Final = (
     "task_id, account, template, gif, voice, token, origin, status, fail_code, fail_reason"
 )
 _SELECT: Final = f"SELECT {_COLUMNS} FROM task"  # noqa: S608 - names of ours
-_INSERT: Final = f"INSERT INTO task ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - likewise
+_INSERT: Final = (
+    "INSERT INTO task (task_id, account, template, gif, voice, token, origin, charged)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_INPUT: Final = "INSERT INTO input (sequence, photo, voice) VALUES (?, ?, ?)"
 _END: Final = (
-    "UPDATE task SET status = ?, fail_code = ?, fail_reason = ?, has_results = ?,"
-    " ended = CAST(strftime('%s') AS INTEGER) WHERE task_id = ? AND status = 0"
+    "UPDATE task SET status = ?, fail_code = ?, fail_reason = ?, has_results = ?, ended = ?"
+    " WHERE task_id = ? AND status = 0 RETURNING sequence, charged"
 )
 _Row = tuple[int, int, int, int, int, str, str, int, int | None, str | None]
 
@@ -93,7 +98,9 @@ class TaskStore:
         """What an open task works on; `None` once it has ended."""
         row = await self._database.read(
             lambda connection: connection.execute(
-                "SELECT photo, voice FROM input WHERE task_id = ?", (task_id,)
+                "SELECT input.photo, input.voice FROM task JOIN input USING (sequence)"
+                " WHERE task_id = ?",
+                (task_id,),
             ).fetchone()
         )
         return None if row is None else Inputs(*row)
@@ -147,16 +154,14 @@ class TaskStore:
     def _add(self, connection: sqlite3.Connection, task: Task, inputs: Inputs) -> None:
         cost = VIDEO_SECONDS[task.template]
         ledger.require(connection, task.account, cost)
+        charged = 0.0 if self._charging is Charging.ON_SUCCESS else cost
         try:
-            connection.execute(_INSERT, _row(task))
+            sequence = connection.execute(_INSERT, _row(task, charged)).lastrowid
         except sqlite3.IntegrityError:
             raise TaskIdTakenError from None
-        connection.execute(
-            "INSERT INTO input (task_id, photo, voice) VALUES (?, ?, ?)",
-            (task.task_id, inputs.photo, inputs.voice),
-        )
-        if self._charging is not Charging.ON_SUCCESS:
-            ledger.charge(connection, task.account, task.task_id, cost)
+        connection.execute(_INSERT_INPUT, (sequence, inputs.photo, inputs.voice))
+        if charged:
+            ledger.charge(connection, task.account, charged, task.task_id)
 
     async def _end(self, ended: Task) -> None:
         self._recent.pop(ended.task_id, None)
@@ -166,15 +171,26 @@ class TaskStore:
     def _write_end(self, connection: sqlite3.Connection, ended: Task) -> bool:
         """Whether the task was open until now."""
         is_finished = ended.status is TaskStatus.FINISHED
-        values = (ended.status, ended.fail_code, ended.fail_reason, is_finished, ended.task_id)
-        if not connection.execute(_END, values).rowcount:
+        row = connection.execute(
+            _END,
+            (
+                ended.status.value,
+                ended.fail_code,
+                ended.fail_reason,
+                is_finished,
+                int(time.time()),
+                ended.task_id,
+            ),
+        ).fetchone()
+        if row is None:
             return False
-        connection.execute("DELETE FROM input WHERE task_id = ?", (ended.task_id,))
+        sequence, charged = row[0], ledger.in_seconds(row[1])
+        connection.execute("DELETE FROM input WHERE sequence = ?", (sequence,))
         if is_finished and self._charging is Charging.ON_SUCCESS:
             cost = VIDEO_SECONDS[ended.template]
-            ledger.charge(connection, ended.account, ended.task_id, cost)
-        if not is_finished and self._charging is Charging.REFUND_FAILED:
-            ledger.refund(connection, ended.account, ended.task_id)
+            ledger.charge(connection, ended.account, cost, ended.task_id)
+        if not is_finished and self._charging is Charging.REFUND_FAILED and charged:
+            ledger.refund(connection, ended.account, charged, ended.task_id)
         return True
 
     def _remember(self, task: Task) -> None:
@@ -192,7 +208,7 @@ def _tasks(connection: sqlite3.Connection, condition: str, *values: int) -> list
     return [_task(row) for row in rows]
 
 
-def _row(task: Task) -> _Row:
+def _row(task: Task, charged: float) -> tuple[int | str, ...]:
     return (
         task.task_id,
         task.account,
@@ -201,9 +217,7 @@ def _row(task: Task) -> _Row:
         task.voice,
         task.token,
         task.origin,
-        task.status.value,
-        task.fail_code,
-        task.fail_reason,
+        ledger.in_thousandths(charged),
     )
 
 

@@ -78,7 +78,7 @@ async def test_a_task_is_on_disk_before_it_is_answered(
         connection = sqlite3.connect(copy)
         try:
             return connection.execute(
-                "SELECT task_id, status, photo FROM task JOIN input USING (task_id)"
+                "SELECT task_id, status, photo FROM task JOIN input USING (sequence)"
             ).fetchall()
         finally:
             connection.close()

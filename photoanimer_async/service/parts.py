@@ -1,0 +1,22 @@
+"""The parts of a running service, by their keys in the application.
+
+Whatever is added to the application (routes, middlewares) finds them here.
+"""
+
+from typing import Final
+
+from aiohttp import web
+
+from photoanimer_async.service.acceptance import Acceptance
+from photoanimer_async.service.admission import Admission
+from photoanimer_async.service.folder import DataFolder
+from photoanimer_async.service.render_queue import RenderQueue
+from photoanimer_async.service.settings import ServiceSettings
+from photoanimer_async.service.store import TaskStore
+
+SETTINGS: Final = web.AppKey("settings", ServiceSettings)
+FOLDER: Final = web.AppKey("folder", DataFolder)
+STORE: Final = web.AppKey("store", TaskStore)
+ADMISSION: Final = web.AppKey("admission", Admission)
+ACCEPTANCE: Final = web.AppKey("acceptance", Acceptance)
+QUEUE: Final = web.AppKey("queue", RenderQueue)
