@@ -1,0 +1,31 @@
+"""The kill test by command: `python -m tests.service.kills --kills 500`."""
+
+# ruff: noqa: T201 - its output is its product
+import argparse
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .harness import Harness
+
+
+def main() -> int:
+    """Kills our service, then a hasty one; the exit status tells whether all is as it must be."""
+    parser = argparse.ArgumentParser(prog="python -m tests.service.kills", description=__doc__)
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--hasty-kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    with TemporaryDirectory(prefix="kills-") as folder:
+        ours = Harness(Path(folder), chosen.kills, chosen.seed).run()
+    print("the service:", ours)
+    with TemporaryDirectory(prefix="kills-") as folder:
+        hasty = Harness(Path(folder), chosen.hasty_kills, chosen.seed, hasty=True).run()
+    print("one that answers before it has written down:", hasty)
+    if not hasty.problems:
+        print("the harness saw nothing wrong with the hasty one: it proves nothing")
+    return 0 if not ours.problems and hasty.problems else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""The service in the process that is killed, and the moments at which it is."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+
+from photoanimer_async.service import (
+    LocalService,
+    RenderFailedError,
+    RenderJob,
+    ServiceSettings,
+    database,
+)
+from photoanimer_async.service.errors import NO_FACE
+from photoanimer_async.service.folder import DataFolder
+from photoanimer_async.service.store import Inputs, TaskStore
+from photoanimer_async.service.tasks import Task
+
+FACELESS = b"faceless"
+POINTS = (
+    "accepted: before its commit",
+    "accepted: after its commit, before its answer",
+    "input laid out",
+    "result: part of it written",
+    "result: complete, without its name",
+    "result: with its name",
+    "result: synced",
+    "ended: before its commit",
+    "ended: after its commit",
+    "input removed",
+)
+"""Every named moment."""
+
+
+@define
+class Fuse:
+    """Kills this process when a point has been passed so many times."""
+
+    point: str
+    left: int
+
+    def passes(self, point: str) -> None:
+        if point == self.point:
+            self.left -= 1
+            if self.left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+@define
+class FusedRenderer:
+    """Makes a video that tells what it was made of, in no time."""
+
+    fuse: Fuse
+
+    async def render(self, job: RenderJob) -> None:
+        await asyncio.to_thread(self._render, job)
+
+    def _render(self, job: RenderJob) -> None:
+        photo = job.photo.read_bytes()
+        if FACELESS in photo:
+            raise RenderFailedError(NO_FACE, "no face")
+        content = video(photo, job.template)
+        part = job.mp4.with_name(f".{job.mp4.name}.part")
+        part.write_bytes(content[: len(content) // 2])
+        self.fuse.passes("result: part of it written")
+        part.write_bytes(content)
+        self.fuse.passes("result: complete, without its name")
+        part.replace(job.mp4)
+        self.fuse.passes("result: with its name")
+
+
+def video(photo: bytes, template: int) -> bytes:
+    """What the renderer makes of a photo."""
+    return b"%d:%s" % (template, photo)
+
+
+async def run(folder: Path, fuse: Fuse, started: Callable[[str], None], *, hasty: bool) -> None:
+    """Serve until killed, or until SIGTERM.
+
+    Args:
+        folder: the data folder.
+        fuse: when to be killed.
+        started: is told the base URL.
+        hasty: answer submits before they are on disk, as the service must not.
+    """
+    arm(fuse)
+    if hasty:
+        be_hasty()
+    settings = ServiceSettings(data_dir=folder, port=0, workers=3, drain_seconds=0)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with LocalService(settings, renderer=FusedRenderer(fuse)) as service:
+        started(service.base_url)
+        await stop.wait()
+
+
+def arm(fuse: Fuse) -> None:
+    """Put wrappers around the service's own functions, for the rest of this process's life."""
+    _after(TaskStore, "_add", fuse, "accepted: before its commit")
+    _after(TaskStore, "_write_end", fuse, "ended: before its commit")
+    _after(DataFolder, "lay_out", fuse, "input laid out")
+    _after(DataFolder, "sync_results", fuse, "result: synced")
+    _after(DataFolder, "discard_inputs", fuse, "input removed")
+    deliver = database._deliver
+
+    def delivered(outcomes: Any) -> None:
+        kinds = {
+            "accepted: after its commit, before its answer"
+            if outcome.result is None
+            else "ended: after its commit"
+            for outcome in outcomes
+        }
+        for kind in kinds:
+            fuse.passes(kind)
+        deliver(outcomes)
+
+    _replace(database, "_deliver", delivered)
+
+
+def be_hasty() -> None:
+    """Answer submits before they are on disk."""
+    write_down = TaskStore.add
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def add(store: TaskStore, task: Task, inputs: Inputs) -> None:
+        under_way.add(asyncio.create_task(write_down(store, task, inputs)))
+
+    _replace(TaskStore, "add", add)
+
+
+def _after(owner: type, name: str, fuse: Fuse, point: str) -> None:
+    function = getattr(owner, name)
+
+    def passing(*args: Any) -> Any:
+        result = function(*args)
+        fuse.passes(point)
+        return result
+
+    _replace(owner, name, passing)
+
+
+def _replace(owner: object, name: str, function: Callable[..., object]) -> None:
+    setattr(owner, name, function)

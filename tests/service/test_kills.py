@@ -1,0 +1,19 @@
+"""The kill test in its short form; the long one is `python -m tests.service.kills`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_kills_lose_nothing_and_charge_nothing_twice() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.service.kills", "--kills", "25", "--hasty-kills", "8"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "25 kills" in done.stdout
