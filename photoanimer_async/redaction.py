@@ -48,7 +48,9 @@ def is_url(photo: str) -> bool:
 
 def printable(text: str) -> str:
     """The text in one line of at most 120 characters, control characters escaped."""
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    safe = text
+    if not text.isprintable():
+        safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return safe if len(safe) <= _LONGEST else f"{safe[: _LONGEST // 2]}…{safe[-_LONGEST // 2 :]}"
 
 

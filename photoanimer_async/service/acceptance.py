@@ -110,16 +110,18 @@ class Acceptance:
             size_limit=self._settings.image_bytes,
             accept=_ACCEPT_IMAGE,
         )
-        source, limit = f"imageUrl ({shown_argument(url)})", self._settings.image_pixels
         try:
             header = read_header(BytesIO(image))
         except PictureFlawError as error:
-            raise RequestRefusedError(IMAGE_UNPROCESSABLE, f"{source} {error}") from error
+            raise RequestRefusedError(
+                IMAGE_UNPROCESSABLE, f"imageUrl ({shown_argument(url)}) {error}"
+            ) from error
+        limit = self._settings.image_pixels
         if max(header.width, header.height) > limit:
             raise RequestRefusedError(
                 IMAGE_TOO_MANY_PIXELS,
-                f"{source} is a {header.format.name} of {header.width}x{header.height} pixels; "
-                f"allowed are at most {limit}x{limit}",
+                f"imageUrl ({shown_argument(url)}) is a {header.format.name} of "
+                f"{header.width}x{header.height} pixels; allowed are at most {limit}x{limit}",
             )
         return image
 

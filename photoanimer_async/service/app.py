@@ -53,6 +53,7 @@ from photoanimer_async.service.rendering import Renderer
 from photoanimer_async.service.results import ResultResponse
 from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.store import TaskStore
+from photoanimer_async.service.tasks import TaskStatus
 from photoanimer_async.service.workers import ProcessRenderer
 
 _logger = logging.getLogger(__name__)
@@ -217,7 +218,9 @@ async def _get_task_info(request: web.Request) -> web.Response:
     task = await request.app[STORE].get(task_id)
     if task is None or task.account != account.number:
         raise RequestRefusedError(TASK_UNKNOWN, f"there is no task with taskId {task_id}")
-    return answer(task_info(task, _origin(request)))
+    # Most looks find a task that is pending, which has no links.
+    is_finished = task.status is TaskStatus.FINISHED
+    return answer(task_info(task, _origin(request) if is_finished else ""))
 
 
 async def _my_subscription(request: web.Request) -> web.Response:

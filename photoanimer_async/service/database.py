@@ -3,8 +3,9 @@
 SQLite has one writer at a time, and what a commit costs is its sync of the disk, however much
 is in it. So all changes go through one thread: it takes whatever has been asked for by the time
 it is free, makes one transaction of it, commits that with one sync, and only then reports the
-outcomes. One change alone waits for one sync, a thousand at once for a few. Each has a savepoint
-of its own, so that one that fails takes nothing of the others with it.
+outcomes. One change alone waits for one sync, a thousand at once for a few. One that fails takes
+nothing of the others with it: if it has changed something by then, or if the commit fails, the
+transaction is undone and each of them is made once more, in a transaction of its own.
 
 Reads have a thread and a connection of their own. In WAL mode they see what was committed last,
 and neither wait for a sync nor hold one up. Other processes may write too, between two groups:
@@ -19,9 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final, TypeVar
-
-from attrs import frozen
+from typing import Any, Final, NamedTuple, TypeVar
 
 from photoanimer_async.service.errors import SetupError
 from photoanimer_async.service.schema import bring_up_to_date
@@ -32,29 +31,19 @@ _BUSY_SECONDS: Final = 10.0
 _LONGEST_WAL: Final = 64 * 1024 * 1024
 
 
-@frozen(eq=False)
-class _Change:
+class _Change(NamedTuple):
     """Something to be done in a transaction, and who waits for it."""
 
     make: Callable[[sqlite3.Connection], Any]
     waiter: asyncio.Future[Any]
 
 
-@frozen
-class _Outcome:
+class _Outcome(NamedTuple):
     """What came of a change: its result, or why it was not made."""
 
     waiter: asyncio.Future[Any]
-    result: Any = None
-    error: Exception | None = None
-
-    def deliver(self) -> None:
-        if self.waiter.done():  # nobody waits for it any more
-            return
-        if self.error is None:
-            self.waiter.set_result(self.result)
-        else:
-            self.waiter.set_exception(self.error)
+    result: Any
+    error: Exception | None
 
 
 class Database:
@@ -73,11 +62,11 @@ class Database:
         """Make a change. It is on disk when this returns.
 
         Args:
-            change: gets a connection that is in a transaction. What it raises undoes it.
+            change: gets a connection that is in a transaction, and does nothing else, as it may
+                be called twice. What it raises undoes it, and is raised here.
 
         Raises:
-            sqlite3.Error: it could not be written down. So are the others of its transaction,
-                if it is the commit that fails.
+            sqlite3.Error: it could not be written down.
         """
         waiter: asyncio.Future[_R] = self._loop.create_future()
         self._changes.put(_Change(change, waiter))
@@ -117,28 +106,38 @@ class Database:
     def _commit(self, group: Sequence[_Change]) -> list[_Outcome]:
         try:
             self._writing.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            return [_Outcome(change.waiter, None, error) for change in group]
+        try:
             outcomes = [self._make(change) for change in group]
             self._writing.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whoever waits is told
             with suppress(sqlite3.Error):
                 self._writing.execute("ROLLBACK")
-            return [_Outcome(change.waiter, error=error) for change in group]
+            if len(group) == 1:
+                return [_Outcome(group[0].waiter, None, error)]
+            return [outcome for change in group for outcome in self._commit([change])]
         return outcomes
 
     def _make(self, change: _Change) -> _Outcome:
-        self._writing.execute("SAVEPOINT change")
+        """Make a change; one that fails before it has changed anything harms nobody."""
+        before = self._writing.total_changes
         try:
-            outcome = _Outcome(change.waiter, result=change.make(self._writing))
-        except Exception as error:  # noqa: BLE001 - likewise
-            self._writing.execute("ROLLBACK TO change")
-            outcome = _Outcome(change.waiter, error=error)
-        self._writing.execute("RELEASE change")
-        return outcome
+            return _Outcome(change.waiter, change.make(self._writing), None)
+        except Exception as error:
+            if self._writing.total_changes != before:
+                raise
+            return _Outcome(change.waiter, None, error)
 
 
 def _deliver(outcomes: Sequence[_Outcome]) -> None:
-    for outcome in outcomes:
-        outcome.deliver()
+    for waiter, result, error in outcomes:
+        if waiter.done():  # nobody waits for it any more
+            continue
+        if error is None:
+            waiter.set_result(result)
+        else:
+            waiter.set_exception(error)
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """One photo's task, from its acceptance to its end."""
 
+import random
 import secrets
 from enum import IntEnum
 
@@ -54,8 +55,11 @@ class Task:
 
 
 def new_task_id() -> int:
-    """A random number of 15 digits: exact in a JSON number of every language."""
-    return _SMALLEST_ID + secrets.randbelow(9 * _SMALLEST_ID)
+    """A random number of 15 digits: exact in a JSON number of every language.
+
+    It is no secret: whose a task is says its account.
+    """
+    return random.randrange(_SMALLEST_ID, 10 * _SMALLEST_ID)  # noqa: S311 - no secret
 
 
 def new_token() -> str:

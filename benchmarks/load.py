@@ -1,0 +1,176 @@
+"""How many requests the service answers, and how it does while it renders.
+
+    python benchmarks/load.py [--rounds 5] [--queue 2000] [--seconds 60] [--quick]
+
+The first table: requests that one core answers in a second, against an `aiohttp.web` handler
+that answers the same bytes and does nothing else; as aiohttp's share of it is the same, the
+ratio is what the service adds. The server has one core, the client another. What counts is the
+server's processor time, in all its threads, so that neighbours on the machine do not; the two
+take turns, and medians of the ratios are shown. Every submit is charged to an account, and on
+disk before it is answered; 128 come at once.
+
+- `getTaskInfo`: of 1,000 tasks in turn.
+- `submit, photo in memory`: with a photo of 1 KB that need not be fetched.
+- `submit, photo fetched`: it is, over loopback, and the bare handler fetches it too.
+- `submit, 94 KB fetched`: the same with a portrait.
+
+The second table: how long a getTaskInfo takes at 200 a second while 2,000 tasks wait, on an
+idle machine, and while every core renders.
+"""
+
+import argparse
+import json
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from attrs import frozen
+from load_servers import Server
+from machine import described, table
+
+from photoanimer_async.service import AccountBook
+
+_CONNECTIONS = 128
+_RATE = 200
+_TASKS = 1000
+_CLIENT = Path(__file__).with_name("load_client.py")
+_SUBMIT = "/api/v1/faceDriven/submitTaskByUrl?templateId=1&imageUrl="
+_LOOK = "/api/v1/faceDriven/getTaskInfo?taskId="
+
+
+@frozen
+class Load:
+    """A row of the first table: two servers, and what they are asked."""
+
+    name: str
+    bare: str
+    service: str
+    photos: str
+    count: int
+
+
+LOADS = (
+    Load("getTaskInfo", "bare", "service", "photos-small", 40_000),
+    Load("submit, photo in memory", "bare", "service-from-memory", "photos-small", 20_000),
+    Load("submit, photo fetched", "bare-fetching", "service", "photos-small", 6_000),
+    Load("submit, 94 KB fetched", "bare-fetching", "service", "photos", 3_000),
+)
+
+
+class Account:
+    """An account of a service that has not started, with more than it can spend."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key = AccountBook(folder).add("load", seconds=1e9)
+
+    def task_ids(self) -> list[int]:
+        """Every task of the folder."""
+        with closing(sqlite3.connect(self.folder / "tasks.db")) as connection:
+            return [row[0] for row in connection.execute("SELECT task_id FROM task")]
+
+
+def client(  # noqa: PLR0917 - a command line
+    kind: str, server: Server, key: str, how: int, count: int, targets: Sequence[str]
+) -> dict[str, Any]:
+    """One run of the client, on the last core."""
+    command = [sys.executable, str(_CLIENT), kind, server.origin, str(how), str(count)]
+    done = subprocess.run(  # noqa: S603 - our own client
+        command,
+        input="\n".join(targets),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=os.environ | {"LOAD_KEY": key},
+        preexec_fn=lambda: os.sched_setaffinity(0, {_cores()[-1]}),
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _cores() -> list[int]:
+    return sorted(os.sched_getaffinity(0))
+
+
+def rate(server: Server, key: str, count: int, targets: Sequence[str]) -> float:
+    """Requests for each second of the server's processor time."""
+    before = server.cpu
+    client("flood", server, key, _CONNECTIONS, count, targets)
+    return count / (server.cpu - before)
+
+
+def compared(load: Load, rounds: int) -> list[str]:
+    """A row of the first table."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="load-")))
+        account = Account(folder)
+        photos = stack.enter_context(Server(load.photos, folder, [_cores()[-1]]))
+        bare, service = (
+            stack.enter_context(Server(kind, folder, [_cores()[0]]))
+            for kind in (load.bare, load.service)
+        )
+        targets = [f"{_SUBMIT}{photos.origin}/me.png"]
+        if load.name == "getTaskInfo":
+            client("flood", service, account.key, _CONNECTIONS, _TASKS, targets)
+            targets = [f"{_LOOK}{task_id}" for task_id in account.task_ids()]
+        bares, services = [], []
+        for number in range(rounds + 1):
+            # The first is for warming up.
+            count = load.count if number else load.count // 10
+            bares.append(rate(bare, account.key, count, targets))
+            services.append(rate(service, account.key, count, targets))
+    ratios = [ours / theirs for ours, theirs in zip(services[1:], bares[1:], strict=True)]
+    return [
+        load.name,
+        f"{statistics.median(bares[1:]):,.0f}",
+        f"{statistics.median(services[1:]):,.0f}",
+        f"{statistics.median(ratios):.2f}",
+        f"{min(ratios):.2f} to {max(ratios):.2f}",
+    ]
+
+
+def waits(kind: str, queue: int, seconds: int) -> list[float]:
+    """Seconds that looks take, in order, while so many tasks wait."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="load-")))
+        account = Account(folder)
+        photos = stack.enter_context(Server("photos", folder))
+        service = stack.enter_context(Server(kind, folder))
+        targets = [f"{_SUBMIT}{photos.origin}/me.jpg"]
+        client("flood", service, account.key, _CONNECTIONS, queue, targets)
+        targets = [f"{_LOOK}{task_id}" for task_id in account.task_ids()]
+        found = client("steady", service, account.key, _RATE, _RATE * seconds, targets)
+    return sorted(found["latencies"])
+
+
+def main() -> None:
+    """Prints the tables."""
+    arguments = argparse.ArgumentParser(description="What load the service bears.")
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--queue", type=int, default=2000)
+    arguments.add_argument("--seconds", type=int, default=60)
+    arguments.add_argument("--quick", action="store_true", help="1 round, 10 seconds")
+    chosen = arguments.parse_args()
+    rounds, seconds = (1, 10) if chosen.quick else (chosen.rounds, chosen.seconds)
+    print(described("aiohttp"))
+    print(f"\nRequests a second on one core, medians of {rounds}:\n")
+    head = ("request", "bare handler", "service", "ratio", "range")
+    print(table(head, [compared(load, rounds) for load in LOADS]))
+    print(f"\ngetTaskInfo at {_RATE} a second, {chosen.queue:,} tasks waiting, in ms:\n")
+    rows = []
+    for name, kind in (("idle", "service"), ("every core renders", "service-rendering")):
+        found = [1000 * wait for wait in waits(kind, chosen.queue, seconds)]
+        shares = (found[int(share * (len(found) - 1))] for share in (0.5, 0.99, 1.0))
+        rows.append([name, *(f"{wait:.1f}" for wait in shares)])
+    print(table(("machine", "median", "p99", "longest"), rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""What the load is put on: the service, and handlers that answer the same bytes and do no more.
+
+    python benchmarks/load_servers.py KIND FOLDER
+
+Each prints its origin and runs until it is terminated. The kinds:
+
+- `bare`: answers every request with the bytes of a getTaskInfo.
+- `bare-fetching`: fetches `imageUrl` with aiohttp first.
+- `service`: the service on FOLDER; tasks are queued and never rendered.
+- `service-from-memory`: the same, but photos are not fetched: they are there.
+- `service-rendering`: the service with its engine, on every core.
+- `service-instant`: the service; results are there at once (see `soak.py`).
+- `photos`, `photos-small`: serve a portrait of 94 KB, or a photo of 1 KB, under every path; on
+  bare asyncio, to stay out of the way.
+"""
+
+import asyncio
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Self
+from unittest.mock import patch
+
+import aiohttp
+from aiohttp import web
+from attrs import evolve
+
+from photoanimer_async.samples import ASTRONAUT
+from photoanimer_async.service import LocalService, Renderer, RenderJob, ServiceSettings
+from photoanimer_async.service import app as service_app
+
+_MANY = 1_000_000
+_SHORT = 20.0
+_VIDEO = bytes(1 << 16)
+SMALL_PHOTO = (
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0) + bytes(900)
+)
+BODY = (
+    b'{"code":0,"data":{"taskId":471367831765061,"status":0,"resultUrl":null},'
+    b'"msg":null,"time":1615368038661}'
+)
+_TYPE = {"Content-Type": "application/json; charset=utf-8"}
+
+
+class NeverRenders:
+    """A renderer that takes for ever."""
+
+    async def render(self, job: RenderJob) -> None:
+        """Wait."""
+        del job
+        await asyncio.Event().wait()
+
+
+class InstantRenderer:
+    """A renderer whose video is there at once."""
+
+    async def render(self, job: RenderJob) -> None:
+        """Write some bytes."""
+        part = job.mp4.with_suffix(".part")
+        await asyncio.to_thread(part.write_bytes, _VIDEO)
+        await asyncio.to_thread(part.rename, job.mp4)
+
+
+class PhotoInMemory:
+    """A fetcher for which every photo is there."""
+
+    async def fetch(self, url: str, *, size_limit: int, accept: str) -> bytes:
+        """A small photo."""
+        del url, size_limit, accept
+        return SMALL_PHOTO
+
+
+@asynccontextmanager
+async def bare(*, fetching: bool) -> AsyncIterator[str]:
+    """A handler that answers the same bytes."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+
+        async def answer(request: web.Request) -> web.Response:
+            if fetching:
+                async with session.get(request.query["imageUrl"]) as response:
+                    await response.read()
+            return web.Response(body=BODY, headers=_TYPE)
+
+        app = web.Application()
+        app.router.add_get("/api/v1/faceDriven/getTaskInfo", answer, allow_head=False)
+        app.router.add_get("/api/v1/faceDriven/submitTaskByUrl", answer, allow_head=False)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
+
+
+@asynccontextmanager
+async def service(
+    folder: Path, renderer: Renderer | None, *, expire: bool = False
+) -> AsyncIterator[str]:
+    """The service."""
+    settings = ServiceSettings(data_dir=folder, port=0, queue_limit=_MANY, drain_seconds=0)
+    if expire:
+        settings = evolve(
+            settings,
+            keep_results_seconds=_SHORT,
+            keep_tasks_seconds=2 * _SHORT,
+            sweep_seconds=1.0,
+        )
+    async with LocalService(settings, renderer=renderer) as running:
+        yield running.base_url.removesuffix("/api/v1")
+
+
+@asynccontextmanager
+async def service_from_memory(folder: Path) -> AsyncIterator[str]:
+    """The service, with a fetcher that does nothing."""
+
+    @asynccontextmanager
+    async def open_fetcher(*_: object) -> AsyncIterator[PhotoInMemory]:
+        yield PhotoInMemory()
+
+    with patch.object(service_app, "open_fetcher", open_fetcher):
+        async with service(folder, NeverRenders()) as origin:
+            yield origin
+
+
+class PhotoConnection(asyncio.Protocol):
+    """Answers every request with a photo."""
+
+    def __init__(self, photo: bytes) -> None:
+        self._answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(photo), photo)
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer; requests without a body come in one piece."""
+        assert self._transport is not None
+        if data.endswith(b"\r\n\r\n"):
+            self._transport.write(self._answer)
+
+
+@asynccontextmanager
+async def photos(photo: bytes) -> AsyncIterator[str]:
+    """A server with one photo under every path."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: PhotoConnection(photo), "127.0.0.1", 0, backlog=4096)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+KINDS: dict[str, Callable[[Path], AbstractAsyncContextManager[str]]] = {
+    "bare": lambda _: bare(fetching=False),
+    "bare-fetching": lambda _: bare(fetching=True),
+    "service": lambda folder: service(folder, NeverRenders()),
+    "service-from-memory": service_from_memory,
+    "service-rendering": lambda folder: service(folder, None),
+    "service-instant": lambda folder: service(folder, InstantRenderer(), expire=True),
+    "photos-small": lambda _: photos(SMALL_PHOTO),
+    "photos": lambda _: photos(ASTRONAUT.read_bytes()),
+}
+
+
+async def main() -> None:
+    """Run one until it is terminated."""
+    kind, folder = sys.argv[1:]
+    terminated = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
+    async with KINDS[kind](Path(folder)) as origin:
+        sys.stdout.write(f"{origin}\n")
+        sys.stdout.flush()
+        await terminated.wait()
+
+
+class Server:
+    """One of these in a process of its own, as a context manager.
+
+    Args:
+        kind: which.
+        folder: for what it keeps.
+        cores: where it may run; everywhere by default.
+    """
+
+    def __init__(self, kind: str, folder: Path, cores: Collection[int] = ()) -> None:
+        self._command = [sys.executable, __file__, kind, str(folder)]
+        self._cores = cores
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - this very file
+        assert self._process.stdout is not None
+        if self._cores:
+            os.sched_setaffinity(self._process.pid, self._cores)
+        self.origin = self._process.stdout.readline().strip()
+        assert self.origin, "the server has not started"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.communicate()
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of processor time that it has taken, in all its threads."""
+        fields = self._status("stat").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it holds."""
+        return int(self._status("statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def _status(self, name: str) -> str:
+        return Path(f"/proc/{self._process.pid}/{name}").read_text()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
