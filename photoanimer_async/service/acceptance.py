@@ -33,7 +33,7 @@ from photoanimer_async.service.parameters import VIDEO_SECONDS, Submission, show
 from photoanimer_async.service.render_queue import RenderQueue
 from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.store import Inputs, TaskIdTakenError, TaskStore
-from photoanimer_async.service.tasks import Task, new_task_id, new_token
+from photoanimer_async.service.tasks import Task, new_task_ids, new_token
 
 _logger = logging.getLogger(__name__)
 _ACCEPT_IMAGE = "image/png, image/jpeg, image/bmp, image/webp, */*;q=0.1"
@@ -62,6 +62,7 @@ class Acceptance:
         self._fetcher = fetcher
         self._store = store
         self._queue = queue
+        self._new_task_ids = new_task_ids()
 
     async def accept(self, submission: Submission, account: Account, origin: str) -> Task:
         """The task for a submit: written down, charged and queued.
@@ -159,7 +160,7 @@ class Acceptance:
     ) -> Task:
         while True:
             task = Task(
-                task_id=new_task_id(),
+                task_id=next(self._new_task_ids),
                 account=account.number,
                 template=submission.template,
                 gif=submission.gif,

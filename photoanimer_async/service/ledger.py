@@ -91,8 +91,24 @@ def credit(connection: sqlite3.Connection, account: int, seconds: float) -> None
     _move(connection, account, Kind.CREDIT, seconds, None)
 
 
+def spend(connection: sqlite3.Connection, account: int, seconds: float, task_id: int) -> None:
+    """Take what a task costs, if there is enough.
+
+    Raises:
+        InsufficientBalanceError: there is not; nothing was changed.
+    """
+    amount = in_thousandths(seconds)
+    spent = connection.execute(
+        "UPDATE account SET balance = balance - ? WHERE number = ? AND balance >= ?",
+        (amount, account, amount),
+    ).rowcount
+    if not spent and (left := balance(connection, account)) is not None:
+        raise InsufficientBalanceError(left)
+    _enter(connection, account, Kind.CHARGE, -amount, task_id)
+
+
 def charge(connection: sqlite3.Connection, account: int, seconds: float, task_id: int) -> None:
-    """Take what a task costs."""
+    """Take what a task costs, whether there is enough or not."""
     _move(connection, account, Kind.CHARGE, -seconds, task_id)
 
 
@@ -127,11 +143,17 @@ def _move(
     connection: sqlite3.Connection, account: int, kind: Kind, seconds: float, task_id: int | None
 ) -> None:
     amount = in_thousandths(seconds)
-    connection.execute(
-        "INSERT INTO ledger (account, kind, amount, task_id, at) VALUES (?, ?, ?, ?, ?)",
-        (account, kind.value, amount, task_id, int(time.time())),
-    )
     # What is without limit stays null.
     connection.execute(
         "UPDATE account SET balance = balance + ? WHERE number = ?", (amount, account)
+    )
+    _enter(connection, account, kind, amount, task_id)
+
+
+def _enter(
+    connection: sqlite3.Connection, account: int, kind: Kind, amount: int, task_id: int | None
+) -> None:
+    connection.execute(
+        "INSERT INTO ledger (account, kind, amount, task_id, at) VALUES (?, ?, ?, ?, ?)",
+        (account, kind.value, amount, task_id, int(time.time())),
     )

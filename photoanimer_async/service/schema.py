@@ -7,8 +7,8 @@ where there are no keys. `ledger` has a row for each movement of video seconds, 
 and `account.balance` is their sum; it is null where an account is without limit. Times are in
 seconds since 1970.
 
-Of all that is written for a submit, only the task's id is in no order: it is the one index whose
-entries are spread over many pages, and pages are what a commit costs.
+What is written for a submit goes to the end of each table, and the one index that it touches is
+on ids that are near each other: what a commit costs are the pages that it changes.
 
 A database of an older version is brought up to date when it is opened, one version at a time,
 each in one transaction.
@@ -61,7 +61,6 @@ _VERSION_2: Final = """
             fail_reason, status = 1, CASE WHEN status <> 0 THEN CAST(strftime('%s') AS INTEGER) END
         FROM task_1;
     DROP TABLE task_1;
-    CREATE INDEX open_task ON task (sequence) WHERE status = 0;
     CREATE INDEX ended_task ON task (ended) WHERE ended IS NOT NULL;
     CREATE INDEX kept_result ON task (ended) WHERE has_results = 1;
     CREATE TABLE input (

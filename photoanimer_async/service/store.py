@@ -153,15 +153,17 @@ class TaskStore:
 
     def _add(self, connection: sqlite3.Connection, task: Task, inputs: Inputs) -> None:
         cost = VIDEO_SECONDS[task.template]
-        ledger.require(connection, task.account, cost)
-        charged = 0.0 if self._charging is Charging.ON_SUCCESS else cost
+        if self._charging is Charging.ON_SUCCESS:
+            ledger.require(connection, task.account, cost)
+            charged = 0.0
+        else:
+            ledger.spend(connection, task.account, cost, task.task_id)
+            charged = cost
         try:
             sequence = connection.execute(_INSERT, _row(task, charged)).lastrowid
         except sqlite3.IntegrityError:
             raise TaskIdTakenError from None
         connection.execute(_INSERT_INPUT, (sequence, inputs.photo, inputs.voice))
-        if charged:
-            ledger.charge(connection, task.account, charged, task.task_id)
 
     async def _end(self, ended: Task) -> None:
         self._recent.pop(ended.task_id, None)

@@ -2,11 +2,14 @@
 
 import random
 import secrets
+from collections.abc import Iterator
 from enum import IntEnum
+from typing import Final
 
 from attrs import frozen
 
-_SMALLEST_ID = 10**14
+_SMALLEST_ID: Final = 10**14
+_BLOCK: Final = 1000
 
 
 class TaskStatus(IntEnum):
@@ -54,12 +57,16 @@ class Task:
         return f"{origin}/results/{self.token}.gif"
 
 
-def new_task_id() -> int:
-    """A random number of 15 digits: exact in a JSON number of every language.
+def new_task_ids() -> Iterator[int]:
+    """Numbers of 15 digits, exact in the JSON of every language, and in no sequence.
 
-    It is no secret: whose a task is says its account.
+    They are no secret, as a task is its account's alone. They come in shuffled blocks of
+    neighbours, which an index holds on few pages; where the first block is, is chance.
     """
-    return random.randrange(_SMALLEST_ID, 10 * _SMALLEST_ID)  # noqa: S311 - no secret
+    block = random.randrange(_SMALLEST_ID, 9 * _SMALLEST_ID)  # noqa: S311 - no secret
+    while True:
+        yield from random.sample(range(block, block + _BLOCK), _BLOCK)
+        block += _BLOCK
 
 
 def new_token() -> str:

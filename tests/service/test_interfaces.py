@@ -124,10 +124,11 @@ async def test_task_ids_are_numbers_of_15_digits_in_no_sequence(
 
 
 async def test_a_task_id_that_is_taken_is_not_given_again(
-    service: Running, host: PhotoHost, monkeypatch: pytest.MonkeyPatch
+    start: Start, host: PhotoHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = iter([471367831765061, 471367831765061, 471367831765062])
-    monkeypatch.setattr("photoanimer_async.service.acceptance.new_task_id", lambda: next(drawn))
+    monkeypatch.setattr("photoanimer_async.service.acceptance.new_task_ids", lambda: drawn)
+    service = await start()
     ids = [await service.submit(host.url("photo.png")) for _ in range(2)]
     assert ids == [471367831765061, 471367831765062]
 
