@@ -61,9 +61,9 @@ class InstantRenderer:
 
     async def render(self, job: RenderJob) -> None:
         """Write some bytes."""
-        part = job.mp4.with_suffix(".part")
-        await asyncio.to_thread(part.write_bytes, _VIDEO)
-        await asyncio.to_thread(part.rename, job.mp4)
+        for result in (job.mp4, job.gif):
+            if result is not None:
+                await asyncio.to_thread(result.write_bytes, _VIDEO)
 
 
 class PhotoInMemory:

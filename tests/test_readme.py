@@ -111,7 +111,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         (folder / "photos" / portrait.name).write_bytes(portrait.read_bytes())
     (folder / "me.jpg").write_bytes(ASTRONAUT.read_bytes())
     (folder / "grandma.jpg").write_bytes(GRACE_HOPPER.read_bytes())
-    [serve] = [block for block in blocks("The local service", "sh") if "serve" in block]
+    serve, *_ = blocks("The local service", "sh")
     command = [str(SCRIPTS / "photoanimer"), *shlex.split(serve)[1:], "--port", "0"]
     handler = functools.partial(QuietHandler, directory=str(folder))
     with (
@@ -349,6 +349,17 @@ def test_the_command_line(place: Place) -> None:
             place.sh(line.replace("471367831765061", task_id))
     results = {path.name for path in (place.folder / "animated").iterdir()}
     assert {"me.mp4", "me.gif", "astronaut.mp4", "grace_hopper.mp4", f"{task_id}.mp4"} <= results
+
+
+def test_the_keys_of_the_local_service(place: Place) -> None:
+    [block] = [block for block in blocks("The local service", "sh") if "serve keys" in block]
+    # In the folder of the service that runs, the other examples' keys would not do any more.
+    lines = [line.split("#")[0].strip() for line in block.splitlines()]
+    said = [place.sh(f"{line} --data accounts") for line in lines]
+    assert "The key of anna: pa_" in said[0]
+    assert re.search(r"anna +300.00 +5 +valid", said[1])
+    assert "anna has 360.00 video seconds" in said[2]
+    assert "not accepted any more" in said[3]
 
 
 def test_the_samples_of_the_api_page_with_curl(place: Place) -> None:

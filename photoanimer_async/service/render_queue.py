@@ -77,6 +77,7 @@ class RenderQueue:
         self._drain_seconds = drain_seconds
         self._waiting: asyncio.Queue[Task | None] = asyncio.Queue()
         self._places_taken = 0
+        self._under_way = 0
         self._render_seconds = _USUAL_SECONDS
         self._running: asyncio.Task[None] | None = None
         self._drained_by: float | None = None
@@ -134,6 +135,12 @@ class RenderQueue:
         """Begin no other task; the loop's time by which those under way are waited for."""
         if self._drained_by is None:
             self._drained_by = asyncio.get_running_loop().time() + self._drain_seconds
+            _logger.info(
+                "event=stopping under_way=%d waiting=%d drain_seconds=%g",
+                self._under_way,
+                self._waiting.qsize(),
+                self._drain_seconds,
+            )
             while not self._waiting.empty():
                 self._waiting.get_nowait()
             for _ in range(self._workers):
@@ -147,12 +154,14 @@ class RenderQueue:
 
     async def _consume(self) -> None:
         while (task := await self._waiting.get()) is not None:
+            self._under_way += 1
             try:
                 await self._bring_to_end(task)
             except Exception:
                 # The database or the disk fails: the task stays open, the others go on.
                 _logger.exception("task=%d event=stuck", task.task_id)
             finally:
+                self._under_way -= 1
                 self._places_taken -= 1
 
     async def _bring_to_end(self, task: Task) -> None:

@@ -1,0 +1,182 @@
+"""Hours of use, and whether the service's memory stays what it is.
+
+    python benchmarks/soak.py [--hours 2] [--rate 20] [--quick]
+
+Customers submit photos, with GIFs and without, look until the task has ended, and download the
+result. Some have a wrong key, ask for a task that is not there, or send a photo that is none.
+Accounts come and go. Videos are there at once, as what is watched is the service and not the
+engine; results are kept for 20 s and tasks for 40 s, so that all that comes also goes.
+
+Memory is the median of what the service's process holds in a tenth of the run: the third tenth,
+when all has come to its place, and the last one. The exit status is 1 if it has grown by more
+than 5 %, or if an answer was not as expected.
+"""
+
+import argparse
+import asyncio
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aiohttp
+from attrs import define, field
+from load_servers import Server
+from machine import described, table
+
+from photoanimer_async.service import AccountBook
+
+_ALLOWED = 1.05
+_SAMPLE_SECONDS = 1.0
+_AT_ONCE = 200
+_REVOKE_EVERY = 30.0
+_QUICK_HOURS = 3 / 60
+
+
+@define
+class Customers:
+    """People who use a service, well and badly."""
+
+    origin: str
+    photos: str
+    keys: list[str]
+    session: aiohttp.ClientSession
+    rng: Random = field(factory=lambda: Random(7))  # noqa: S311 - chance, no secret
+    seen: Counter[str] = field(factory=Counter)
+    wrong: Counter[str] = field(factory=Counter)
+
+    async def use(self, rate: float, until: float) -> None:
+        """So many uses a second, at uneven times."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            while time.monotonic() < until:
+                await slots.acquire()
+                group.create_task(self._one()).add_done_callback(lambda _: slots.release())
+                await asyncio.sleep(self.rng.expovariate(rate))
+
+    async def _one(self) -> None:
+        kind = self.rng.choices(
+            ["video", "gif", "wrong key", "no task", "no photo"], [60, 25, 5, 5, 5]
+        )[0]
+        self.seen[kind] += 1
+        try:
+            await self._use(kind)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.wrong[f"{kind}: {type(error).__name__}"] += 1
+
+    async def _use(self, kind: str) -> None:
+        key = self.rng.choice(self.keys)
+        match kind:
+            case "wrong key":
+                await self._expect(kind, 4003, "mySubscription", "a-wrong-key")
+            case "no task":
+                task = f"faceDriven/getTaskInfo?taskId={self.rng.randrange(10**14)}"
+                await self._expect(kind, 40004, task, key)
+            case "no photo":
+                submit = f"faceDriven/submitTaskByUrl?templateId=1&imageUrl={self.origin}/api/v1"
+                await self._expect(kind, 40011, submit, key)
+            case _:
+                await self._animate(kind, key)
+
+    async def _animate(self, kind: str, key: str) -> None:
+        template = self.rng.randrange(6)
+        image_url = f"{self.photos}/{self.rng.randrange(10**9)}.png"
+        query = f"templateId={template}&imageUrl={image_url}"
+        query += "&outputFormat=gif" if kind == "gif" else ""
+        task_id = await self._expect(kind, 0, f"faceDriven/submitTaskByUrl?{query}", key)
+        look = f"faceDriven/getTaskInfo?taskId={task_id}"
+        while (info := await self._expect(kind, 0, look, key))["status"] == 0:  # noqa: ASYNC110 - there is a service on the other side
+            await asyncio.sleep(self.rng.uniform(0.01, 0.2))
+        if info["status"] != 1:
+            self.wrong[f"{kind}: {info}"] += 1
+            return
+        async with self.session.get(info["resultUrl"]) as response:
+            self.seen[f"download, HTTP {response.status}"] += 1
+            await response.read()
+
+    async def _expect(self, kind: str, code: int, path: str, key: str) -> Any:
+        url = f"{self.origin}/api/v1/{path}"
+        async with self.session.get(url, headers={"APIKEY": key}) as response:
+            envelope = await response.json()
+        if envelope["code"] != code:
+            self.wrong[f"{kind}: {envelope['code']} {envelope['msg']}"] += 1
+        return envelope["data"]
+
+
+async def watch(server: Server, samples: list[float]) -> None:
+    """Look at the memory for ever, in MiB."""
+    while True:
+        samples.append(await asyncio.to_thread(lambda: server.memory) / 2**20)
+        await asyncio.sleep(_SAMPLE_SECONDS)
+
+
+async def come_and_go(book: AccountBook) -> None:
+    """Give somebody a key and take it away, for ever."""
+    while True:
+        await asyncio.to_thread(book.add, "guest", rate=5)
+        await asyncio.sleep(_REVOKE_EVERY)
+        await asyncio.to_thread(book.revoke, "guest")
+
+
+async def soak(
+    server: Server, photos: Server, book: AccountBook, rate: float, seconds: float
+) -> tuple[Customers, list[float]]:
+    """The customers when they have left, and what the memory was."""
+    keys = [book.add(f"customer {number}", seconds=1e9) for number in range(5)]
+    samples: list[float] = []
+    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+        others = [
+            group.create_task(watch(server, samples)),
+            group.create_task(come_and_go(book)),
+        ]
+        customers = Customers(server.origin, photos.origin, keys, session)
+        await asyncio.sleep(2)  # until the service knows the keys
+        await customers.use(rate, time.monotonic() + seconds)
+        for other in others:
+            other.cancel()
+    return customers, samples
+
+
+def tenth(samples: Sequence[float], number: int) -> float:
+    """The median of a tenth, the first being 0."""
+    size = len(samples) / 10
+    return statistics.median(samples[int(number * size) : int((number + 1) * size)])
+
+
+def main() -> int:
+    """Prints what became of it."""
+    arguments = argparse.ArgumentParser(description="Hours of use.")
+    arguments.add_argument("--hours", type=float, default=2.0)
+    arguments.add_argument("--rate", type=float, default=20.0, help="uses a second")
+    arguments.add_argument("--quick", action="store_true", help="3 minutes")
+    chosen = arguments.parse_args()
+    hours = _QUICK_HOURS if chosen.quick else chosen.hours
+    with TemporaryDirectory(prefix="soak-") as place:
+        folder = Path(place)
+        with (
+            Server("photos-small", folder) as photos,
+            Server("service-instant", folder) as server,
+        ):
+            book = AccountBook(folder)
+            customers, samples = asyncio.run(soak(server, photos, book, chosen.rate, hours * 3600))
+        files = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
+    growth = tenth(samples, 9) / tenth(samples, 2)
+    print(described("aiohttp"))
+    print(f"\n{hours:g} hours, {chosen.rate:g} uses a second; files in the end: {files:.1f} MiB\n")
+    rows = [[str(number + 1), f"{tenth(samples, number):.1f}"] for number in range(10)]
+    print(table(("tenth", "memory, MiB"), rows))
+    print(f"\nfrom the third tenth to the last: {100 * (growth - 1):+.1f} %")
+    print("used:", dict(customers.seen))
+    print("not as expected:", dict(customers.wrong))
+    return 0 if growth <= _ALLOWED and not customers.wrong else 1
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        sys.exit(main())
