@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         TaskNotification,
         parse_notification,
     )
+    from photoanimer_async.photos import check_photo
     from photoanimer_async.progress import ProgressEvent, ProgressHook
     from photoanimer_async.rates import RateLimiter
     from photoanimer_async.scheduler import PollScheduler
@@ -133,6 +134,7 @@ __all__ = [
     "TransportError",
     "UnexpectedResponseError",
     "WaitTimeoutError",
+    "check_photo",
     "estimate",
     "parse_notification",
 ]
@@ -141,6 +143,7 @@ _HOMES = (
     "errors",
     "models",
     "progress",
+    "photos",
     "core.budget",
     "core.lifecycle",
     "core.retry",

@@ -26,7 +26,7 @@ from photoanimer_async.errors import (
     PhotoAnimerError,
     TaskFailedError,
 )
-from photoanimer_async.hosting import ImageHost, Publisher, chosen_host
+from photoanimer_async.hosting import DefaultImageHost, ImageHost, Publisher, chosen_host
 from photoanimer_async.intake import Intake
 from photoanimer_async.journey import Journey, Terms
 from photoanimer_async.learned import kept
@@ -131,7 +131,8 @@ class PhotoAnimerClient:
         self._transport = Transport(
             Credentials(where, key), session=session, timeout=timeout, trace_configs=trace_configs
         )
-        self._publisher = Publisher(chosen_host(host, where), concurrency)
+        self._host = chosen_host(host, where)
+        self._publisher = Publisher(self._host, concurrency)
         self._concurrency = concurrency
         rng = Random()  # noqa: S311 - jitter, no secret
         policy = retry or RetryPolicy()
@@ -195,6 +196,14 @@ class PhotoAnimerClient:
         """Where the service is."""
         return self._transport.base_url
 
+    @property
+    def takes_files(self) -> bool:
+        """Whether photos that are files or content can be given a URL that the service reaches.
+
+        Not so without a `host` of one's own, if the service is on another machine.
+        """
+        return not isinstance(self._host, DefaultImageHost) or self._host.reaches_service
+
     # --- the API's calls ---
 
     async def submit(
@@ -230,7 +239,7 @@ class PhotoAnimerClient:
         terms = Terms()
         request = AnimationRequest(image_url, options)
         journey = Journey(0, request, None, None, terms.gate, None)
-        submission = PhotoSubmission(journey, terms, OwnUrl(image_url))
+        submission = PhotoSubmission(journey, terms, OwnUrl(image_url), options)
         return await self._pending.see_through(journey, self.submit_photo(submission))
 
     async def submit_photo(self, submission: Submission) -> TaskId:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from attrs import field, frozen
+from attrs.converters import optional
 
 from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError
 from photoanimer_async.redaction import printable, shown_photo, shown_url
@@ -119,6 +120,7 @@ class AnimationOptions:
         output_format: `mp4`, or `gif` for a GIF beside the video.
         voice_url: URL of a sound for the mouth to follow; template 0 only (API page).
         voice_seconds: how long that sound is, for reckoning what it costs; it is not sent.
+        voice: path of a sound file in place of `voice_url`; it is given a URL as a local photo is.
 
     Raises:
         InvalidRequestError: a value that the API page does not allow.
@@ -128,16 +130,25 @@ class AnimationOptions:
     output_format: OutputFormat = field(default=OutputFormat.MP4, converter=_to_output_format)
     voice_url: str | None = field(default=None, repr=_shown_optional_url)
     voice_seconds: float | None = None
+    voice: Path | None = field(default=None, converter=optional(Path))
 
     def __attrs_post_init__(self) -> None:
-        if self.voice_url is not None and self.template is not Template.T0:
+        if self.voice_url is not None and self.voice is not None:
+            raise InvalidRequestError("voice and voice_url exclude each other: both name a sound")
+        if self.speaks and self.template is not Template.T0:
+            name = "voice" if self.voice_url is None else "voice_url"
             raise InvalidRequestError(
-                f"voice_url goes with template 0 only, not with template {self.template.value}"
+                f"{name} goes with template 0 only, not with template {self.template.value}"
             )
         if self.voice_seconds is not None and not 0 < self.voice_seconds < float("inf"):
             raise InvalidRequestError(
                 f"voice_seconds must be above 0, not {printable(repr(self.voice_seconds))}"
             )
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the mouth follows a sound, wherever that is."""
+        return self.voice_url is not None or self.voice is not None
 
 
 @frozen

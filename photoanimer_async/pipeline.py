@@ -46,6 +46,7 @@ from photoanimer_async.models import (
 from photoanimer_async.redaction import shown_photo
 from photoanimer_async.results import Destination, ResultStore
 from photoanimer_async.submission import PhotoSubmission, Submission
+from photoanimer_async.voices import check_voice
 
 _PlaceT = TypeVar("_PlaceT", bound=Place)
 
@@ -135,12 +136,16 @@ class Pipeline:
             async with _claimed(journey, store) as destination:
                 return await self._collect(journey, destination)
         self._require_consent(journey)
+        options = journey.request.options
+        await check_voice(options.voice)
         async with (
             self._terms.intake.admitted(journey.request.photo) as photo,
             _claimed(journey, store) as destination,
             self._publisher.publications(photo) as publications,
+            self._publisher.voiced(options) as sent,
         ):
-            await self._submit(PhotoSubmission(journey, self._terms, publications), publications)
+            submission = PhotoSubmission(journey, self._terms, publications, sent)
+            await self._submit(submission, publications)
             return await self._collect(journey, destination)
 
     def _require_consent(self, journey: Journey) -> None:

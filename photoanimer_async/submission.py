@@ -77,21 +77,18 @@ class PhotoSubmission:
         journey: how far the photo is.
         terms: what holds for it.
         urls: its URLs.
+        options: how to animate it; a voice in them has a URL.
     """
 
     journey: Journey
     terms: Terms
     urls: Urls
+    options: AnimationOptions
 
     @property
     def photo(self) -> Photo:
         """The photo, as it was handed in."""
         return self.journey.request.photo
-
-    @property
-    def options(self) -> AnimationOptions:
-        """How to animate it."""
-        return self.journey.request.options
 
     async def next_url(self) -> str:
         """A URL for the next attempt, which is its alone.

@@ -20,6 +20,7 @@ LAYERS = [
         "learned",
         "progress",
         "photos",
+        "voices",
         "results",
         "journal",
         "submit_gate",
@@ -90,7 +91,7 @@ def test_the_sdk_imports_downwards_only() -> None:
 
 
 def test_every_module_of_the_sdk_has_its_place() -> None:
-    others = {"engine", "service", "samples", "cli", "testing", "pytest_plugin", "py"}
+    others = {"engine", "service", "samples", "cli", "studio", "testing", "pytest_plugin", "py"}
     assert {here for here, _ in edges()} - set(RANK) - others == set()
 
 
@@ -109,6 +110,10 @@ def test_the_service_shares_no_codec_with_the_client() -> None:
 
 def test_nothing_imports_the_double() -> None:
     assert {here for here, there in edges() if there == "testing"} <= {"testing", "pytest_plugin"}
+
+
+def test_nothing_but_the_command_line_needs_the_studio() -> None:
+    assert {here for here, there in edges() if there == "studio"} <= {"studio", "cli"}
 
 
 def test_the_core_is_pure() -> None:

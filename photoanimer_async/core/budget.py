@@ -43,7 +43,7 @@ def price(options: AnimationOptions) -> float:
     With a voice: the sound's length if it is known, which is an assumption; else the template's
     own seconds, which is the least that can be expected.
     """
-    if options.voice_url is not None and options.voice_seconds is not None:
+    if options.speaks and options.voice_seconds is not None:
         return options.voice_seconds
     return options.template.seconds
 
@@ -73,7 +73,7 @@ def estimate(
         own = photo.options if isinstance(photo, AnimationRequest) else options
         count += 1
         seconds += price(own)
-        if own.voice_url is not None:
+        if own.speaks:
             assumed += 1
             unknown += own.voice_seconds is None
     return Estimate(count, round(seconds, 6), assumed, unknown)
@@ -106,7 +106,7 @@ class Budget:
         """
         cost = price(options)
         if self.limit is not None:
-            if options.voice_url is not None and options.voice_seconds is None:
+            if options.speaks and options.voice_seconds is None:
                 raise InvalidRequestError(
                     "with a limit on video seconds, voice_seconds must say how long the sound is"
                 )

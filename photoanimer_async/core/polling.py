@@ -77,7 +77,7 @@ class LearningPolicy(PollPolicy, Protocol):
 
 def kind_of(options: AnimationOptions) -> str:
     """What is known beforehand that tells how long a task takes."""
-    voice = "" if options.voice_url is None else " voice"
+    voice = " voice" if options.speaks else ""
     return f"{options.template.value} {options.output_format.value}{voice}"
 
 

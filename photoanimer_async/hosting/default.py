@@ -42,11 +42,14 @@ class DefaultImageHost:
 
     Args:
         base_url: the service.
+
+    Attributes:
+        reaches_service: whether it is on this machine, so that it can fetch what is served here.
     """
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
-        self._reaches_us = _is_this_machine(base_url)
+        self.reaches_service = _is_this_machine(base_url)
         self._local = LocalImageHost()
 
     @asynccontextmanager
@@ -56,7 +59,7 @@ class DefaultImageHost:
         Raises:
             HostingError: the service is on another machine, and could not fetch the photo.
         """
-        if not self._reaches_us:
+        if not self.reaches_service:
             raise HostingError(
                 f"{shown_photo(photo)}: {shown_url(self._base_url)} can not fetch photos from "
                 "this machine. There are three ways out: name the photo's public URL in place "

@@ -24,11 +24,10 @@ from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from attrs import define
 
-from photoanimer_async.errors import HostingError, InvalidPhotoError, InvalidRequestError
+from photoanimer_async.errors import HostingError, InvalidRequestError
+from photoanimer_async.hosting.media import MediaFormat, media_format
 from photoanimer_async.models import Photo
-from photoanimer_async.photos import inspect_photo
-from photoanimer_async.picture_format import PictureFormat
-from photoanimer_async.redaction import is_url, shown_photo, shown_url
+from photoanimer_async.redaction import is_url, shown_url
 
 _TOKEN_BYTES = 32
 _SHUTDOWN_SECONDS = 1.0
@@ -100,7 +99,7 @@ class LocalImageHost:
         A file is served as it is when it is fetched; content is kept in memory.
 
         Args:
-            photo: a path or the content.
+            photo: a path or the content; or the path of a voice.
 
         Raises:
             InvalidPhotoError: not a photo that the service takes, or a URL.
@@ -192,13 +191,10 @@ def _token(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _inspected(photo: Photo) -> tuple[bytes | Path, PictureFormat]:
+def _inspected(photo: Photo) -> tuple[bytes | Path, MediaFormat]:
     """A photo's content, or the absolute path of its file, and what it is."""
-    header = inspect_photo(photo)
-    if header is None:
-        name = shown_photo(photo)
-        raise InvalidPhotoError(f"{name}: has a URL already", photo=name)
-    return photo if isinstance(photo, bytes) else Path(photo).absolute(), header.format
+    kind = media_format(photo)
+    return photo if isinstance(photo, bytes) else Path(photo).absolute(), kind
 
 
 def _require_plain_url(url: str) -> None:

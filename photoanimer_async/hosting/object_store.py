@@ -19,10 +19,9 @@ from pathlib import Path
 from attrs import define
 
 from photoanimer_async.errors import HostingError, InvalidPhotoError, InvalidRequestError
+from photoanimer_async.hosting.media import MediaFormat, media_format
 from photoanimer_async.models import Photo
 from photoanimer_async.object_store import ObjectStoreError, object_url, open_bucket
-from photoanimer_async.photos import inspect_photo
-from photoanimer_async.picture_format import PictureFormat
 from photoanimer_async.redaction import printable, shown_photo
 from photoanimer_async.uninterrupted import uninterrupted
 
@@ -79,7 +78,7 @@ class ObjectStoreHost:
         """A signed URL for a photo, which is in the store until the end of the block.
 
         Args:
-            photo: a path or the content.
+            photo: a path or the content; or the path of a voice.
 
         Raises:
             InvalidPhotoError: not a photo that the service takes, or a URL.
@@ -108,7 +107,7 @@ class ObjectStoreHost:
                 del self._uploads[digest]
                 await uninterrupted(self._withdraw(upload))
 
-    def _begin(self, content: bytes, kind: PictureFormat) -> _Upload:
+    def _begin(self, content: bytes, kind: MediaFormat) -> _Upload:
         name = secrets.token_urlsafe(_NAME_BYTES) + kind.suffix
         putting = self._bucket.put(name, content, kind.content_type)
         return _Upload(name, asyncio.create_task(putting))
@@ -125,16 +124,14 @@ class ObjectStoreHost:
             _log.warning("%s/%s: may be left there: %s", self._bucket.url, upload.name, reason)
 
 
-def _read(photo: Photo) -> tuple[bytes, PictureFormat]:
+def _read(photo: Photo) -> tuple[bytes, MediaFormat]:
     """A photo's content, checked."""
     name = shown_photo(photo)
-    header = inspect_photo(photo)
-    if header is None:
-        raise InvalidPhotoError(f"{name}: has a URL already", photo=name)
+    kind = media_format(photo)
     if isinstance(photo, bytes):
-        return photo, header.format
+        return photo, kind
     try:
-        return Path(photo).read_bytes(), header.format
+        return Path(photo).read_bytes(), kind
     except OSError as error:
         why = error.strerror or os.strerror(error.errno or 0)
         raise InvalidPhotoError(f"{name}: can not be read: {why}", photo=name) from None

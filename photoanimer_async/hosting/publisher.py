@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from photoanimer_async.hosting.base import ImageHost, published
+from photoanimer_async.hosting.base import ImageHost, published, with_published_voice
 from photoanimer_async.hosting.evidence import evidence_of
-from photoanimer_async.models import Evidence, Photo
+from photoanimer_async.models import AnimationOptions, Evidence, Photo
 
 
 class Publisher:
@@ -30,6 +30,18 @@ class Publisher:
         """
         async with AsyncExitStack() as open_ones:
             yield Publications(self._host, photo, self._slots, open_ones)
+
+    @asynccontextmanager
+    async def voiced(self, options: AnimationOptions) -> AsyncIterator[AnimationOptions]:
+        """The options with a URL in place of a voice that is a file, to the end of the block.
+
+        Raises:
+            InvalidPhotoError, HostingError: from the host, on entering.
+        """
+        async with AsyncExitStack() as stack:
+            async with self._slots:
+                sent = await stack.enter_async_context(with_published_voice(self._host, options))
+            yield sent
 
 
 class Publications:

@@ -143,8 +143,10 @@ class Summary:
 
 def key_of(digest: bytes, options: AnimationOptions) -> bytes:
     """What makes two requests the same: the photo's digest, and how it is to be animated."""
-    how = f"{options.template:d}\0{options.output_format}\0{options.voice_url or ''}"
-    return hashlib.sha256(digest + how.encode()).digest()[:16]
+    how = f"{options.template:d}\0{options.output_format}\0".encode()
+    voice = options.voice_url or "" if options.voice is None else _path_bytes(options.voice)
+    said = voice.encode() if isinstance(voice, str) else b"file\0" + voice
+    return hashlib.sha256(digest + how + said).digest()[:16]
 
 
 REQUEST_COLUMNS = (
@@ -170,7 +172,7 @@ def columns_of(request: AnimationRequest, folder: Place | None) -> dict[str, Col
         "name": request.name,
         "template": int(options.template),
         "output_format": str(options.output_format),
-        "voice_url": options.voice_url,
+        "voice_url": options.voice_url if options.voice is None else _path_bytes(options.voice),
         "voice_seconds": options.voice_seconds,
         "cost": price(options),
         "folder": None if folder is None else _stored(folder),
@@ -179,11 +181,13 @@ def columns_of(request: AnimationRequest, folder: Place | None) -> dict[str, Col
 
 def entry_of(row: Mapping[str, Any]) -> Entry:
     """A row as an entry."""
+    voice = row["voice_url"]
     options = AnimationOptions(
         template=row["template"],
         output_format=row["output_format"],
-        voice_url=row["voice_url"],
+        voice_url=voice if isinstance(voice, str) else None,
         voice_seconds=row["voice_seconds"],
+        voice=Path(os.fsdecode(voice)) if isinstance(voice, bytes) else None,
     )
     photo = _photo(row["kind"], row["source"])
     return Entry(
@@ -209,7 +213,11 @@ def _source(photo: Photo) -> tuple[str, bytes | None]:
         return "content", None
     if isinstance(photo, str) and is_url(photo):
         return "url", photo.encode(errors="replace")
-    return "file", os.fsencode(os.path.abspath(photo))  # noqa: PTH100 - `..` goes too
+    return "file", _path_bytes(photo)
+
+
+def _path_bytes(path: str | os.PathLike[str]) -> bytes:
+    return os.fsencode(os.path.abspath(path))  # noqa: PTH100 - `..` goes too
 
 
 def _photo(kind: str, source: bytes | None) -> Photo:

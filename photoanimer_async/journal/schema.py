@@ -1,7 +1,8 @@
 """The tables of a journal.
 
 `photos` has one row for each photo: `key` is what makes it the same in another run, `run` the
-one that last had it in its batch; money is in video seconds. `runs` has one row for each time
+one that last had it in its batch; `voice_url` has a text if the sound has a URL, and bytes if
+it is a file; money is in video seconds. `runs` has one row for each time
 that the journal was opened by an owner.
 """
 

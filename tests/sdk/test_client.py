@@ -12,6 +12,7 @@ from photoanimer_async import (
     AuthenticationError,
     InsufficientCreditsError,
     InvalidRequestError,
+    LocalImageHost,
     NoAnswerError,
     PhotoAnimerClient,
     RateLimitedError,
@@ -297,3 +298,10 @@ async def test_two_clients_do_not_share_anything(stub: StubService) -> None:
     async with quick_client(stub.base_url) as one, quick_client(stub.base_url) as other:
         assert await one.submit(PHOTO) != await other.submit(PHOTO)
     assert API in stub.base_url
+
+
+async def test_it_tells_whether_local_photos_can_reach_the_service() -> None:
+    assert PhotoAnimerClient("key", base_url="http://127.0.0.1:8765/api/v1").takes_files
+    assert not PhotoAnimerClient("key", base_url="https://far.example/api/v1").takes_files
+    tunnel = LocalImageHost(public_url="https://tunnel.example")
+    assert PhotoAnimerClient("key", base_url="https://far.example/api/v1", host=tunnel).takes_files
