@@ -28,6 +28,7 @@ from pathlib import Path
 import aiohttp
 import pillow_heif
 import pytest
+import requests
 from aiohttp.test_utils import TestServer
 from attrs import frozen
 from PIL import Image
@@ -345,7 +346,7 @@ def test_the_command_line(place: Place) -> None:
     )
     task_id = str(json.loads(accepted)["data"])
     for line in lines:
-        if line.startswith("photoanimer ") and not line.endswith("serve"):
+        if line.startswith("photoanimer ") and not line.endswith(("serve", "studio")):
             place.sh(line.replace("471367831765061", task_id))
     results = {path.name for path in (place.folder / "animated").iterdir()}
     assert {"me.mp4", "me.gif", "astronaut.mp4", "grace_hopper.mp4", f"{task_id}.mp4"} <= results
@@ -370,6 +371,30 @@ def test_the_samples_of_the_api_page_with_curl(place: Place) -> None:
     info = json.loads(place.sh(get_task_info.replace("123456", task_id)))
     assert info["code"] == 0
     assert str(info["data"]["taskId"]) == task_id
+
+
+def require_page(place: Place, *command: str) -> None:
+    """The command says where a page is, which is there until the command is ended."""
+    with subprocess.Popen(
+        command, cwd=place.folder, env=place.environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
+            assert found is not None
+            assert "Bring a photo to life" in requests.get(found[0], timeout=30).text
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+def test_the_studio(place: Place) -> None:
+    [command] = blocks("The studio", "sh")
+    require_page(place, *shlex.split(command), "--port", "0")
+
+
+def test_the_studio_in_a_program(place: Place) -> None:
+    [code] = blocks("The studio", "python")
+    require_page(place, sys.executable, "-c", code)
 
 
 def test_the_demo(place: Place) -> None:

@@ -117,6 +117,15 @@ with the same folder again. Without any key it is open to everybody on this mach
 nobody else; `photoanimer serve keys add NAME` gives somebody a key.""",
         has_commands=True,
     ),
+    _Command(
+        "studio",
+        "",
+        """Open a page in the browser to bring photos to life with.
+
+Without an API key, or with --local, photos are animated on this machine: no account, no
+internet. It runs until Ctrl-C or SIGTERM; what is on its way then goes on when it is started
+with the same folder again, and nothing is paid for twice.""",
+    ),
 )
 
 _GIVEN_VALUE = re.compile(r"(--?[\w-]+)=\S*")

@@ -1,10 +1,14 @@
 """Clients for commands: of an account, or of a service in this process."""
 
+import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 from photoanimer_async.cli.exits import WrongUseError
 from photoanimer_async.cli.loopback import is_loopback_url
@@ -62,8 +66,52 @@ async def local_client(*, concurrency: int) -> AsyncIterator[PhotoAnimerClient]:
     """
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="photoanimer-"))
-        # What is under way when this ends is for nobody.
-        service = LocalService(ServiceSettings(data_dir=folder, port=0, drain_seconds=0))
+        yield await stack.enter_async_context(_served_client(Path(folder), 0, concurrency))
+
+
+@asynccontextmanager
+async def kept_local_client(folder: Path, *, concurrency: int) -> AsyncIterator[PhotoAnimerClient]:
+    """A client of a service in this process, whose tasks are still there next time.
+
+    A journal belongs to one service, by its URL, so that the port is kept too.
+
+    Args:
+        folder: for the service's data; made if it is missing.
+        concurrency: requests of one kind under way at once.
+
+    Raises:
+        WrongUseError: the service can not run here.
+    """
+    kept = folder / "port"
+    port = await asyncio.to_thread(_kept_port, kept)
+    try:
+        async with _served_client(folder, port, concurrency) as client:
+            if not port:
+                found = str(urlsplit(client.base_url).port)
+                await asyncio.to_thread(kept.write_text, found)
+            yield client
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise WrongUseError(
+            f"port {port}, to which the tasks in {folder} belong, is in use: end the program "
+            "that uses it, or choose another folder with --data"
+        ) from error
+
+
+def _kept_port(path: Path) -> int:
+    with suppress(FileNotFoundError, ValueError):
+        return int(path.read_text())
+    return 0
+
+
+@asynccontextmanager
+async def _served_client(
+    folder: Path, port: int, concurrency: int
+) -> AsyncIterator[PhotoAnimerClient]:
+    async with AsyncExitStack() as stack:
+        # What is under way when this ends is for nobody, or is done again next time.
+        service = LocalService(ServiceSettings(data_dir=folder, port=port, drain_seconds=0))
         try:
             await stack.enter_async_context(service)
         except SetupError as error:

@@ -1,0 +1,210 @@
+// Photos on their way in, and those that are to be animated next.
+
+import { announce, byId, element, KeyedList, setText } from "./dom.js";
+
+const AT_ONCE = 3;
+
+export class Tray {
+  /** Photos without a face that are to be tried all the same. */
+  anyway = new Set();
+  #studio;
+  #changed;
+  #pending = new Map();
+  #queue = [];
+  #underWay = 0;
+  #count = 0;
+  #list = new KeyedList(byId("tray"), (photo) => this.#print(photo));
+
+  constructor(studio, changed) {
+    this.#studio = studio;
+    this.#changed = changed;
+    this.#takeFiles();
+    this.#takeDrops();
+    this.#takeLinks();
+  }
+
+  /** The photos that would be animated now. */
+  get chosen() {
+    return this.#waiting.filter(
+      (photo) => !photo.refusal && (!photo.faceless || this.anyway.has(photo.id)),
+    );
+  }
+
+  get isEmpty() {
+    return this.#waiting.length + this.#pending.size === 0;
+  }
+
+  /** Whether there is a photo for which an expression can be chosen. */
+  get isUsable() {
+    return this.#waiting.some((photo) => !photo.refusal);
+  }
+
+  get #waiting() {
+    return [...this.#studio.photos.values()]
+      .filter((photo) => photo.waiting)
+      .sort((a, b) => a.added - b.added);
+  }
+
+  show() {
+    const waiting = this.#waiting;
+    // The studio may tell of a photo before it has answered whoever brought it.
+    const isThere = ({ name, before }) =>
+      waiting.some((photo) => photo.name === name && !before.has(photo.id));
+    const pending = [...this.#pending.values()].filter((each) => each.refusal || !isThere(each));
+    this.#list.show([...waiting, ...pending].sort((a, b) => a.added - b.added));
+  }
+
+  // --- what comes in ---
+
+  #takeFiles() {
+    byId("files").addEventListener("change", (event) => {
+      this.#addFiles([...event.target.files]);
+      event.target.value = "";
+    });
+    document.addEventListener("paste", (event) => {
+      if (event.target.closest("input")) return;
+      this.#addFiles([...event.clipboardData.files]);
+      this.#addLinks(event.clipboardData.getData("text"));
+    });
+  }
+
+  #takeDrops() {
+    const drop = byId("drop");
+    addEventListener("dragover", (event) => {
+      event.preventDefault();
+      drop.classList.add("over");
+    });
+    addEventListener("dragleave", (event) => {
+      if (!event.relatedTarget) drop.classList.remove("over");
+    });
+    addEventListener("drop", (event) => {
+      event.preventDefault();
+      drop.classList.remove("over");
+      const files = [...event.dataTransfer.files];
+      if (files.length) this.#addFiles(files);
+      else this.#addLinks(event.dataTransfer.getData("text/uri-list"));
+    });
+  }
+
+  #takeLinks() {
+    byId("link").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#addLinks(byId("url").value);
+      byId("url").value = "";
+    });
+  }
+
+  #addFiles(files) {
+    for (const file of files) {
+      const name = withoutSuffix(file.name);
+      const isTooLarge = file.size >= this.#studio.limits.photo;
+      const mega = (bytes) => (bytes / 2 ** 20).toFixed(bytes % 2 ** 20 ? 1 : 0);
+      this.#add(
+        name,
+        isTooLarge
+          ? () => Promise.reject(new Error(
+              `The file has ${mega(file.size)} MB; allowed is less than ${mega(this.#studio.limits.photo)} MB.`,
+            ))
+          : (at) => this.#studio.addFile(file, at),
+      );
+    }
+  }
+
+  #addLinks(text) {
+    for (const line of text.split(/\s+/)) {
+      if (/^https?:\/\//i.test(line)) {
+        this.#add(nameIn(line), (at) => this.#studio.addLink(line, at));
+      }
+    }
+  }
+
+  #add(name, send) {
+    this.#count += 1;
+    const before = new Set(this.#studio.photos.keys());
+    const added = Date.now() / 1000 + this.#count / 1000;
+    const pending = { id: `pending-${this.#count}`, name, added, before, pending: true };
+    this.#pending.set(pending.id, pending);
+    this.#queue.push([pending, send]);
+    this.#changed();
+    this.#goOn();
+  }
+
+  #goOn() {
+    while (this.#underWay < AT_ONCE && this.#queue.length) {
+      const [pending, send] = this.#queue.shift();
+      this.#underWay += 1;
+      this.#send(pending, send).finally(() => {
+        this.#underWay -= 1;
+        this.#changed();
+        this.#goOn();
+      });
+    }
+  }
+
+  async #send(pending, send) {
+    try {
+      const photo = await send(pending.added);
+      this.#pending.delete(pending.id);
+      this.#studio.photos.set(photo.id, photo);
+      announce(photo.refusal ? `${photo.name}: ${photo.refusal}` : `${photo.name} was added.`);
+    } catch (error) {
+      this.#pending.set(pending.id, { ...pending, pending: false, refusal: error.message });
+      announce(`${pending.name}: ${error.message}`);
+    }
+  }
+
+  // --- what is shown ---
+
+  #print(photo) {
+    const name = element("p", { class: "name", title: photo.name }, photo.name);
+    const why = element("p", { class: "why" });
+    const picture = element("div", { class: "picture" });
+    const anyway = element("input", {
+      type: "checkbox",
+      change: () => {
+        if (anyway.checked) this.anyway.add(photo.id);
+        else this.anyway.delete(photo.id);
+        this.#changed();
+      },
+    });
+    const anywayRow = element("label", { class: "anyway-row" }, anyway, "Try it anyway");
+    const remove = element(
+      "button",
+      { class: "button remove", type: "button", "aria-label": `Remove ${photo.name}`, click: () => this.#remove(photo.id) },
+      "×",
+    );
+    const node = element("li", { class: "print" }, picture, name, why, anywayRow, remove);
+    const update = ({ id, pending, refusal, faceless }) => {
+      node.classList.toggle("refused", Boolean(refusal));
+      node.classList.toggle("faceless", Boolean(faceless));
+      node.classList.toggle("anyway", this.anyway.has(id));
+      remove.hidden = Boolean(pending);
+      why.hidden = !refusal && !faceless;
+      setText(why, refusal ?? (faceless ? "No face was found in it." : ""));
+      anywayRow.hidden = !faceless;
+      const words = pending ? "Looking at it" : "Can not be used";
+      if (pending || refusal) picture.replaceChildren(element("span", { class: pending ? "dots" : "" }, words));
+      else if (!picture.querySelector("img")) {
+        picture.replaceChildren(element("img", { src: `/photos/${id}/small`, alt: "" }));
+      }
+    };
+    return { node, update };
+  }
+
+  async #remove(id) {
+    if (this.#pending.delete(id)) this.#changed();
+    else await this.#studio.setWaiting(id, false).catch((error) => announce(error.message));
+  }
+}
+
+const withoutSuffix = (name) => name.replace(/\.[^.]*$/, "").trim() || "photo";
+
+/** What a photo behind a link is called: the end of the path. */
+function nameIn(link) {
+  const end = link.split(/[?#]/)[0].split("/").pop();
+  try {
+    return withoutSuffix(decodeURIComponent(end));
+  } catch {
+    return withoutSuffix(end);
+  }
+}
