@@ -148,7 +148,11 @@ def renderer() -> CommentRenderer:
 @pytest.fixture
 async def service(tmp_path: Path, renderer: CommentRenderer) -> AsyncIterator[LocalService]:
     settings = ServiceSettings(
-        data_dir=tmp_path / "service", port=0, keys=frozenset({KEY}), video_balance=123.5
+        data_dir=tmp_path / "service",
+        port=0,
+        keys=frozenset({KEY}),
+        video_balance=123.5,
+        workers=4,  # so that slow photos hold up no other
     )
     async with LocalService(settings, renderer=renderer) as service:
         yield service
