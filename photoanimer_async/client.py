@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -11,16 +12,14 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 
+from photoanimer_async.api import Api
 from photoanimer_async.batch_run import BatchOptions, BatchRunner, Photos
-from photoanimer_async.core import wire
 from photoanimer_async.core.lifecycle import State
 from photoanimer_async.core.polling import AdaptivePolling, PollPolicy, kind_of
-from photoanimer_async.core.retry import RetryPolicy, Verdict, verdict
+from photoanimer_async.core.retry import RetryPolicy
 from photoanimer_async.core.safety_net import SafetyNet
-from photoanimer_async.core.wire import Operation
 from photoanimer_async.downloads import download
 from photoanimer_async.errors import (
-    AmbiguousSubmitError,
     DownloadError,
     InvalidRequestError,
     PhotoAnimerError,
@@ -43,15 +42,13 @@ from photoanimer_async.models import (
     TaskInfo,
     TaskStatus,
 )
-from photoanimer_async.notifications import NotificationReceiver, Repeats, Strays
+from photoanimer_async.notifications import Inbox, NotificationReceiver
 from photoanimer_async.pending import PendingAnimations
 from photoanimer_async.pipeline import Pipeline
 from photoanimer_async.preparation import Preparation
 from photoanimer_async.progress import ProgressHook
-from photoanimer_async.rates import Pace, RateLimiter, Window
-from photoanimer_async.redaction import shown_photo
+from photoanimer_async.rates import RateLimiter
 from photoanimer_async.results import Destination, FileDestination, place_of, result_store
-from photoanimer_async.retrying import retrying
 from photoanimer_async.scheduler import PollScheduler
 from photoanimer_async.submission import OwnUrl, PhotoSubmission, Submission
 from photoanimer_async.transport import Credentials, Transport
@@ -135,35 +132,39 @@ class PhotoAnimerClient:
         self._publisher = Publisher(self._host, concurrency)
         self._concurrency = concurrency
         rng = Random()  # noqa: S311 - jitter, no secret
-        policy = retry or RetryPolicy()
-        self._submit_slots = asyncio.Semaphore(concurrency)
+        poll_limiter = None if isinstance(poll_rate, int | float) else poll_rate
+        self._api = Api(
+            self._transport,
+            concurrency=concurrency,
+            submit_rate=submit_rate,
+            poll_limiter=poll_limiter,
+            retry=retry or RetryPolicy(),
+            rng=rng,
+        )
         self._download_slots = asyncio.Semaphore(_DOWNLOADS)
         self._url_checks = asyncio.Semaphore(_URL_CHECKS)
         self._preparation: Preparation | None = None
-        self._submit_limiter = _limiter_of(submit_rate)
-        self._poll_limiter = None if isinstance(poll_rate, int | float) else poll_rate
-        self._window = Window(2 * concurrency)
-        self._submit = retrying(self._submit_once, Operation.SUBMIT, policy, rng)
-        self._get_task_info = retrying(
-            self._get_task_info_once, Operation.GET_TASK_INFO, policy, rng
-        )
-        self._get_balance = retrying(self._get_balance_once, Operation.GET_BALANCE, policy, rng)
         self._poll = poll or AdaptivePolling()
         learner = self._poll if isinstance(self._poll, AdaptivePolling) else None
         if learned is not None and learner is None:
             raise InvalidRequestError("learned goes with a poll policy that learns")
         self._learned = None if learned is None else Path(learned)
         self._receiver = receiver
-        self._safety_net = SafetyNet(self._poll)
-        self._repeats = Repeats()
-        self._strays = Strays() if receiver is not None and receiver.exclusive else None
+        safety_net = SafetyNet(self._poll)
         self._scheduler = PollScheduler(
-            self._look,
+            self._api.look,
             concurrency=concurrency,
+            # A rate as a number is the scheduler's own, so that it can choose whose turn it is.
             rate=poll_rate if isinstance(poll_rate, int | float) else None,
-            policy=self._poll if receiver is None else self._safety_net,
+            policy=self._poll if receiver is None else safety_net,
             retry=retry,
             rng=rng,
+        )
+        self._inbox = Inbox(
+            safety_net,
+            time.monotonic,
+            lambda task_id, within: self._scheduler.notify(task_id, within=within),
+            keeps_strays=receiver is not None and receiver.exclusive,
         )
         self._runner = BatchRunner(self, self._publisher, learner if learned is None else None)
         self._pending = PendingAnimations(max_pending)
@@ -177,7 +178,7 @@ class PhotoAnimerClient:
             stack.push_async_callback(self._pending.cancel)
             await stack.enter_async_context(self._scheduler)
             if self._receiver is not None:
-                await stack.enter_async_context(self._receiver.listening(self._hear))
+                await stack.enter_async_context(self._receiver.listening(self._inbox.take))
             stack.push_async_callback(self._runner.close)
             stack.push_async_callback(self._pending.settle)
             self._open = stack.pop_all()
@@ -248,10 +249,9 @@ class PhotoAnimerClient:
         Raises:
             PhotoAnimerError: as `submit`, and whatever the submission itself raises.
         """
-        task_id = await self._submit(submission)
+        task_id = await self._api.submit(submission)
         self._scheduler.submitted(task_id, kind_of(submission.options))
-        if self._strays is not None:
-            self._strays.submitted(task_id)
+        self._inbox.submitted(task_id)
         return task_id
 
     async def get_task_info(self, task_id: TaskId) -> TaskInfo:
@@ -261,7 +261,7 @@ class PhotoAnimerClient:
             ApiError: the service refused.
             TransportError, UnexpectedResponseError: no usable answer, also when asked again.
         """
-        return await self._get_task_info(task_id)
+        return await self._api.get_task_info(task_id)
 
     async def get_balance(self) -> Balance:
         """What is left on the account.
@@ -270,7 +270,7 @@ class PhotoAnimerClient:
             ApiError: the service refused.
             TransportError, UnexpectedResponseError: no usable answer, also when asked again.
         """
-        return await self._get_balance()
+        return await self._api.get_balance()
 
     # --- until the end ---
 
@@ -590,67 +590,21 @@ class PhotoAnimerClient:
         place = None if save_to is None else place_of(save_to)
         return BatchOptions(in_flight=bound, save_to=place, **how)
 
-    def _hear(self, task_id: TaskId) -> None:
-        """A notification names a task. It is a hint: whoever waits is told what a look finds."""
-        if self._strays is not None:
-            self._strays.named(task_id)
-        if not self._repeats.knows(str(task_id)):
-            self._safety_net.arrived()
-        wait = self._repeats.wait(str(task_id), asyncio.get_running_loop().time())
-        if wait is not None:
-            self._scheduler.notify(task_id, within=wait)
-
     async def strays(self) -> Sequence[TaskId]:
         """Finished tasks that were notified and that no submit was told the ids of.
 
         None, unless the `receiver` is exclusive; see `notifications.strays`.
         """
         finished = []
-        for task_id in [] if self._strays is None else self._strays.ids():
+        for task_id in self._inbox.strays():
             with suppress(PhotoAnimerError):
                 if (await self.get_task_info(task_id)).status is TaskStatus.FINISHED:
                     finished.append(task_id)
         return finished
 
-    # --- one attempt each ---
-
-    async def _submit_once(self, submission: Submission) -> TaskId:
-        image_url = await submission.next_url()
-        request = wire.build_submit(image_url, submission.options)
-
-        async def send() -> TaskId:
-            return wire.parse_submit(await self._transport.send(request))
-
-        try:
-            async with self._submit_slots:
-                await self._submit_limiter.turn()
-                async with self._window.slot():
-                    return await submission.attempt(image_url, send)
-        except PhotoAnimerError as error:
-            if verdict(Operation.SUBMIT, error) is not Verdict.AMBIGUOUS:
-                raise
-            raise AmbiguousSubmitError(
-                f"{shown_photo(submission.photo)}: the submit left, but whether it was accepted "
-                f"is not known ({error}); it was not repeated, since that could be charged twice",
-                photo=submission.photo,
-                image_url=image_url,
-                template=submission.options.template,
-            ) from error
-
     async def _check_url(self, url: str) -> None:
         async with self._url_checks:
             await check_url(self._transport.session, url)
-
-    async def _look(self, task_id: TaskId) -> TaskInfo:
-        # The scheduler keeps a rate of its own, so as to choose whose turn it is.
-        if self._poll_limiter is not None:
-            await self._poll_limiter.turn()
-        return await self._get_task_info_once(task_id)
-
-    async def _get_task_info_once(self, task_id: TaskId) -> TaskInfo:
-        async with self._window.slot():
-            answer = await self._transport.send(wire.build_get_task_info(task_id))
-            return wire.parse_get_task_info(answer, task_id)
 
     async def _download_once(
         self, info: TaskInfo, destination: Destination[_PlaceT], output_format: str
@@ -662,13 +616,6 @@ class PhotoAnimerClient:
             destination.with_suffix(suffix),
             timeout=_DOWNLOAD_SECONDS,
         )
-
-    async def _get_balance_once(self) -> Balance:
-        return wire.parse_get_balance(await self._transport.send(wire.build_get_balance()))
-
-
-def _limiter_of(rate: float | RateLimiter | None) -> RateLimiter:
-    return Pace(rate) if rate is None or isinstance(rate, int | float) else rate
 
 
 def _link_and_suffix(info: TaskInfo, output_format: str) -> tuple[str, str]:

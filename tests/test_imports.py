@@ -41,7 +41,7 @@ LAYERS = [
     ["intake"],
     ["journey"],
     ["submission"],
-    ["pipeline", "batch"],
+    ["pipeline", "batch", "api"],
     ["batch_run", "pending"],
     ["client"],
 ]

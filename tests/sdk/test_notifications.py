@@ -17,7 +17,7 @@ from photoanimer_async import (
     parse_notification,
 )
 from photoanimer_async.core.safety_net import SafetyNet
-from photoanimer_async.notifications import Repeats
+from photoanimer_async.notifications.repeats import Repeats
 
 EVENT = "EVENT_FACE_DRIVEN_TASK_FINISHED"
 COMMENT = b"//Video address after video processing is completed"
