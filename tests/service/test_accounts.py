@@ -148,6 +148,20 @@ class TestMoney:
             await customer.end_of(task_id)
             assert await customer.balance() == expected
 
+    async def test_charged_on_success_tasks_at_once_can_overdraw_and_no_more_is_taken_then(
+        self, start: Start, host: PhotoHost, book: AccountBook
+    ) -> None:
+        key = await added(book, "anna", seconds=3)
+        renderer = InstantRenderer(go_on=asyncio.Event())
+        anna = Customer(await start(renderer, charging="on-success"), key)
+        ids = [(await anna.submit(host.url("photo.png"), 2))["data"] for _ in range(2)]
+        assert renderer.go_on is not None
+        renderer.go_on.set()
+        for task_id in ids:
+            assert (await anna.end_of(task_id))["status"] == 1
+        assert await anna.balance() == -1.26
+        assert (await anna.submit(host.url("photo.png"), 2))["code"] == 4001
+
     async def test_the_ledger_tells_every_movement(
         self, start: Start, host: PhotoHost, book: AccountBook, renderer: InstantRenderer
     ) -> None:
