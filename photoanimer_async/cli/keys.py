@@ -12,8 +12,9 @@ from rich.text import Text
 from photoanimer_async.cli.exits import ExitStatus, WrongUseError
 from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.serve_options import DATA, Data
-from photoanimer_async.redaction import printable
+from photoanimer_async.redaction import printable, shown_origin
 from photoanimer_async.service import AccountBook, AccountError, SetupError
+from photoanimer_async.service.account_book import require_suitable
 
 app = App(
     name="keys",
@@ -40,6 +41,10 @@ def add(
             help="Requests a second that may be made; by default any number.",
         ),
     ] = None,
+    notify_url: Annotated[
+        str | None,
+        Parameter(help="Where to post that a task has ended (API page, Interface 2)."),
+    ] = None,
     data: Data = DATA,
 ) -> ExitStatus:
     """Make a key, and show it this once.
@@ -47,10 +52,42 @@ def add(
     A name whose key was revoked gets a new key to the same account.
     """
     with _account_book(data) as book:
+        if notify_url is not None:
+            require_suitable(notify_url)
         key = book.add(name, seconds=seconds, rate=rate)
+        secret = None if notify_url is None else book.notify(name, notify_url)
     console = Output()
     console.print(Text.assemble(f"The key of {printable(name)}: ", (key, "bold")), soft_wrap=True)
     console.print("It is not kept, so that it can not be shown again.")
+    if notify_url is not None and secret is not None:
+        _print_secret(console, notify_url, secret)
+    return ExitStatus.DONE
+
+
+@app.command(usage="Usage: photoanimer serve keys notify NAME [URL] [OPTIONS]")
+def notify(
+    name: Annotated[str, Parameter(help="Whose account it is.")],
+    url: Annotated[str | None, Parameter(help="Where to post that a task has ended.")] = None,
+    /,
+    *,
+    off: Annotated[
+        bool, Parameter(negative="", help="Post nothing any more, and drop what is pending.")
+    ] = False,
+    data: Data = DATA,
+) -> ExitStatus:
+    """Change where an account is told that its tasks have ended, and make a new secret.
+
+    What is still to be delivered goes there too.
+    """
+    if off == (url is not None):
+        raise WrongUseError("either give a URL, or --off for none")
+    console = Output()
+    with _account_book(data) as book:
+        if url is None:
+            book.stop_notifying(name)
+            console.print(f"Nobody is told any more when tasks of {printable(name)} end.")
+        else:
+            _print_secret(console, url, book.notify(name, url))
     return ExitStatus.DONE
 
 
@@ -64,14 +101,16 @@ def list_accounts(*, data: Data = DATA) -> ExitStatus:
         console.print("Nobody has a key; the service is open to everybody on this machine.")
         return ExitStatus.DONE
     table = Table(box=None, pad_edge=False)
-    for heading in ("name", "video seconds", "requests/s", "key"):
-        table.add_column(heading, justify="left" if heading in {"name", "key"} else "right")
+    for heading in ("name", "video seconds", "requests/s", "key", "notified"):
+        numeric = heading in {"video seconds", "requests/s"}
+        table.add_column(heading, justify="right" if numeric else "left")
     for account in accounts:
         table.add_row(
             printable(account.name),
             "no limit" if account.balance is None else f"{account.balance:.2f}",
             "no limit" if account.rate is None else f"{account.rate:g}",
             "revoked" if account.digest is None else "valid",
+            "nowhere" if account.notify_url is None else shown_origin(account.notify_url),
         )
     console.print(table)
     return ExitStatus.DONE
@@ -103,6 +142,15 @@ def revoke(
         book.revoke(name)
     Output().print(f"The key of {printable(name)} is not accepted any more.")
     return ExitStatus.DONE
+
+
+def _print_secret(console: Output, url: str, secret: str) -> None:
+    origin = shown_origin(url)
+    console.print(
+        Text.assemble(f"What is posted to {origin} is signed with: ", (secret, "bold")),
+        soft_wrap=True,
+    )
+    console.print("This secret is not shown again; `serve keys notify` makes a new one.")
 
 
 @contextmanager

@@ -69,7 +69,15 @@ def serve(
         str | None,
         Parameter(
             env_var="PHOTOANIMER_SERVICE_NOTIFY_URL",
-            help="Where to post that a task has finished (API page, Interface 2).",
+            help="Where to post that a task has ended (API page, Interface 2), for those who have "
+            "no account; `serve keys` gives accounts addresses of their own.",
+        ),
+    ] = None,
+    notify_secret: Annotated[
+        str | None,
+        Parameter(
+            env_var="PHOTOANIMER_SERVICE_NOTIFY_SECRET",
+            help="What signs that, as `whsec_...`. Better set in the environment.",
         ),
     ] = None,
     key: Annotated[
@@ -112,6 +120,7 @@ def serve(
             allow_networks=_networks(allow_network),
             open_to_network=open_to_network,
             notify_url=notify_url,
+            notify_secret=notify_secret,
         )
         settings = limits.apply(settings)
         if workers is not None:

@@ -6,11 +6,19 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from photoanimer_async.service import ledger
-from photoanimer_async.service.accounts import OWN_ACCOUNT, Account, digest, named_accounts, new_key
+from photoanimer_async.service import ledger, outbox
+from photoanimer_async.service.accounts import (
+    Account,
+    account_number,
+    digest,
+    named_accounts,
+    new_key,
+)
 from photoanimer_async.service.database import connected
 from photoanimer_async.service.errors import SetupError
+from photoanimer_async.service.fetch import UnsuitableUrlError, parse_url
 from photoanimer_async.service.folder import DataFolder
+from photoanimer_async.service.signatures import new_secret
 
 _LONGEST_NAME: Final = 64
 
@@ -98,6 +106,36 @@ class AccountBook:
             ledger.credit(connection, number, seconds)
             return ledger.balance(connection, number) or 0.0
 
+    def notify(self, name: str, url: str) -> str:
+        """Tell an address when this account's tasks end; what is pending goes there too.
+
+        Args:
+            name: whose account it is.
+            url: http or https, without user and password. The service connects only to where
+                it may fetch photos from.
+
+        Returns:
+            The secret that signs what is posted from now on, as `whsec_...`: a new one each
+            time, so that no address has another's. It is not shown again.
+
+        Raises:
+            AccountError: there is no such name, or the URL is not suitable.
+        """
+        require_suitable(url)
+        secret = new_secret()
+        with self._existing() as connection:
+            outbox.set_address(connection, _number(connection, name), url, secret)
+        return secret
+
+    def stop_notifying(self, name: str) -> None:
+        """Tell nobody any more when this account's tasks end; what is pending is dropped.
+
+        Raises:
+            AccountError: there is no such name.
+        """
+        with self._existing() as connection:
+            outbox.set_address(connection, _number(connection, name), None, None)
+
     def accounts(self) -> list[Account]:
         """Every account that was ever given a key, by name."""
         with self._existing() as connection:
@@ -129,10 +167,19 @@ def _transaction(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _number(connection: sqlite3.Connection, name: str) -> int:
-    row = connection.execute(
-        "SELECT number FROM account WHERE name = ? AND number <> ?", (name, OWN_ACCOUNT)
-    ).fetchone()
-    if row is None:
+    number = account_number(connection, name)
+    if number is None:
         raise AccountError(f"there is no account {name}")
-    number: int = row[0]
     return number
+
+
+def require_suitable(url: str) -> None:
+    """Check an address for notifications.
+
+    Raises:
+        AccountError: it is no http or https URL, or holds a user or password.
+    """
+    try:
+        parse_url(url)
+    except UnsuitableUrlError as error:
+        raise AccountError(f"the address for notifications is not allowed: {error}") from None

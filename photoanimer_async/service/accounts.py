@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from photoanimer_async.service.ledger import in_seconds
 
@@ -30,6 +30,7 @@ class Account:
         digest: SHA-256 of its key; `None` once the key was revoked.
         balance: video seconds; `None` if without limit.
         rate: requests a second, of any kind; `None` if without limit.
+        notify_url: where it is told that its tasks have ended; `None`: nowhere.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Account:
     digest: bytes | None
     balance: float | None
     rate: float | None
+    notify_url: str | None = field(default=None, repr=False)
 
 
 def new_key() -> str:
@@ -52,7 +54,8 @@ def digest(key: str) -> bytes:
 def named_accounts(connection: sqlite3.Connection) -> list[Account]:
     """Every account that was ever given a key, by name."""
     rows = connection.execute(
-        "SELECT number, name, digest, balance, rate FROM account WHERE number <> ? ORDER BY name",
+        "SELECT number, name, digest, balance, rate, notify_url FROM account WHERE number <> ?"
+        " ORDER BY name",
         (OWN_ACCOUNT,),
     )
     return [
@@ -62,6 +65,15 @@ def named_accounts(connection: sqlite3.Connection) -> list[Account]:
             digest=kept,
             balance=None if balance is None else in_seconds(balance),
             rate=rate,
+            notify_url=notify_url,
         )
-        for number, name, kept, balance, rate in rows
+        for number, name, kept, balance, rate, notify_url in rows
     ]
+
+
+def account_number(connection: sqlite3.Connection, name: str) -> int | None:
+    """The number of the account with this name; `None` if there is none."""
+    row = connection.execute(
+        "SELECT number FROM account WHERE name = ? AND number <> ?", (name, OWN_ACCOUNT)
+    ).fetchone()
+    return None if row is None else int(row[0])

@@ -13,8 +13,9 @@ from typing import Final
 
 from aiohttp import web
 
+from photoanimer_async.service import outbox
 from photoanimer_async.service.acceptance import Acceptance, FileSource
-from photoanimer_async.service.accounts import Account
+from photoanimer_async.service.accounts import OWN_ACCOUNT, Account
 from photoanimer_async.service.admission import Admission, open_admission
 from photoanimer_async.service.answers import answer, envelope_errors
 from photoanimer_async.service.database import open_database
@@ -33,7 +34,7 @@ from photoanimer_async.service.faults import FaultInjector
 from photoanimer_async.service.fetch import FetchLimits, open_fetcher
 from photoanimer_async.service.folder import RESULT_NAME, DataFolder
 from photoanimer_async.service.lock import FolderLock
-from photoanimer_async.service.notify import open_notifier
+from photoanimer_async.service.notify import AT_ONCE, running_notifier
 from photoanimer_async.service.parameters import (
     SUBMIT_PARAMETERS,
     parse_submission,
@@ -43,17 +44,19 @@ from photoanimer_async.service.parameters import (
 from photoanimer_async.service.parts import (
     ACCEPTANCE,
     ADMISSION,
+    DATABASE,
     FOLDER,
     QUEUE,
     SETTINGS,
     STORE,
 )
-from photoanimer_async.service.render_queue import Announcer, RenderQueue
+from photoanimer_async.service.render_queue import RenderQueue
 from photoanimer_async.service.rendering import Renderer
 from photoanimer_async.service.results import ResultResponse
 from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.store import TaskStore
 from photoanimer_async.service.tasks import TaskStatus
+from photoanimer_async.service.webhooks import Sender, open_sender
 from photoanimer_async.service.workers import ProcessRenderer
 
 _logger = logging.getLogger(__name__)
@@ -120,6 +123,11 @@ async def _start(
     database = await stack.enter_async_context(open_database(folder.database))
     admission = await stack.enter_async_context(open_admission(settings.keys, database))
     _require_keys(settings, admission)
+    await database.write(
+        lambda connection: outbox.set_address(
+            connection, OWN_ACCOUNT, settings.notify_url, settings.notify_secret
+        )
+    )
     store = TaskStore(database, settings.charging)
     await asyncio.to_thread(folder.sweep)
     limits = FetchLimits(
@@ -130,7 +138,9 @@ async def _start(
     fetcher: FileSource = await stack.enter_async_context(
         open_fetcher(limits, settings.fetch_rules)
     )
-    notifier: Announcer = await stack.enter_async_context(open_notifier(settings.notify_url))
+    sender: Sender = await stack.enter_async_context(
+        open_sender(settings.fetch_rules, at_once=AT_ONCE)
+    )
     if renderer is None:
         renderer = await stack.enter_async_context(
             ProcessRenderer(
@@ -143,13 +153,22 @@ async def _start(
     if faults is not None:
         fetcher = faults.fetch_with(fetcher)
         renderer = faults.render_with(renderer)
-        notifier = faults.announce_with(notifier)
+        sender = faults.send_with(sender)
+    notifier = await stack.enter_async_context(
+        running_notifier(
+            database,
+            sender,
+            settings.notify_schedule,
+            report=lambda _: None,
+            drain_seconds=settings.drain_seconds,
+        )
+    )
     queue = await stack.enter_async_context(
         RenderQueue(
             store,
             folder,
             renderer,
-            notifier,
+            notifier.wake,
             workers=settings.workers,
             limit=settings.queue_limit,
             drain_seconds=settings.drain_seconds,
@@ -158,6 +177,7 @@ async def _start(
     open_tasks = await store.open_tasks()
     queue.put_again(open_tasks)
     await stack.enter_async_context(running_expiry(settings, store, folder))
+    app[DATABASE] = database
     app[STORE] = store
     app[ADMISSION] = admission
     app[QUEUE] = queue

@@ -32,12 +32,20 @@ def task_info(task: Task, origin: str) -> dict[str, object]:
     return data
 
 
-def finished_event(task: Task) -> dict[str, object]:
-    """The body of a notification (API page, Interface 2)."""
-    return {
-        "eventName": "EVENT_FACE_DRIVEN_TASK_FINISHED",
-        "eventData": {"taskId": task.task_id, "resultUrl": task.mp4_url(task.origin)},
+def ended_event(task: Task) -> dict[str, object]:
+    """The body of a notification (API page, Interface 2).
+
+    The page has one for tasks that have finished. One that has failed is told in the same
+    form, with its `status` and without a link.
+    """
+    finished = task.status is TaskStatus.FINISHED
+    data: dict[str, object] = {
+        "taskId": task.task_id,
+        "resultUrl": task.mp4_url(task.origin) if finished else None,
     }
+    if not finished:
+        data["status"] = task.status.value
+    return {"eventName": "EVENT_FACE_DRIVEN_TASK_FINISHED", "eventData": data}
 
 
 def _epoch_milliseconds() -> int:

@@ -80,7 +80,7 @@ class Fetcher:
             UnsuitableUrlError: it is no http or https URL, or holds a user or password.
             FetchError: no connection, none allowed, no HTTP 200, too slow, cut short.
         """
-        target = _parse_url(url)
+        target = parse_url(url)
         async with self._places:
             try:
                 return await self._get(target, size_limit, accept)
@@ -141,8 +141,12 @@ async def open_fetcher(limits: FetchLimits, rules: AddressRules) -> AsyncIterato
         await resolver.close()
 
 
-def _parse_url(url: str) -> URL:
-    """The URL as it is, so that signed ones hold; only what no URL may hold is escaped."""
+def parse_url(url: str) -> URL:
+    """The URL as it is, so that signed ones hold; only what no URL may hold is escaped.
+
+    Raises:
+        UnsuitableUrlError: it is no http or https URL, or holds a user or password.
+    """
     try:
         parsed = URL(quote(url, safe=_URL_CHARACTERS), encoded=True) if url.isascii() else URL(url)
         host = parsed.host

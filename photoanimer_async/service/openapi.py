@@ -65,7 +65,7 @@ def describe(prefix: str) -> dict[str, Any]:
             DESCRIPTION_PATH: {"get": _open("description", "This description", "application/json")},
             PAGE_PATH: {"get": _open("page", "This description, to read", "text/html")},
         },
-        "webhooks": {"finished": {"post": _finished()}},
+        "webhooks": {"ended": {"post": _ended()}},
         "components": {
             "securitySchemes": {"apiKey": {"type": "apiKey", "in": "header", "name": "APIKEY"}},
             "schemas": {
@@ -78,7 +78,7 @@ def describe(prefix: str) -> dict[str, Any]:
                 **{
                     f"Error{status}": _failure(codes) for status, codes in _envelope_codes().items()
                 },
-                "Finished": _FINISHED_EVENT,
+                "Ended": _ENDED_EVENT,
             },
         },
     }
@@ -194,15 +194,24 @@ def _open(operation: str, summary: str, kind: str) -> Schema:
     }
 
 
-def _finished() -> Schema:
+def _ended() -> Schema:
     return {
-        "operationId": "finished",
-        "summary": "A task has finished",
-        "description": "Posted to the address for notifications. It is a hint: look at the task.",
+        "operationId": "ended",
+        "summary": "A task has ended",
+        "description": (
+            "Posted to the account's address for notifications, if it has one. It can come more "
+            "than once, and in any order. It is a hint: look at the task. The headers are those "
+            "of Standard Webhooks."
+        ),
         "security": [],
+        "parameters": [
+            _header("webhook-id", "The same whenever the same notification comes again."),
+            _header("webhook-timestamp", "When it was sent, in seconds since 1970."),
+            _header("webhook-signature", "`v1,` and an HMAC, if the address has a secret."),
+        ],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Finished"}}},
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ended"}}},
         },
         "responses": {"2XX": {"description": "Taken. After anything else it is sent again."}},
     }
@@ -326,9 +335,20 @@ _BALANCE: Final = _object(
         "monthExpireDate": {"type": "string", "examples": ["2020-02-01 00:00:00"]},
     }
 )
-_FINISHED_EVENT: Final = _object(
+_ENDED_EVENT: Final = _object(
     {
         "eventName": {"const": "EVENT_FACE_DRIVEN_TASK_FINISHED"},
-        "eventData": _object({"taskId": _TASK_ID, "resultUrl": _LINK}),
+        "eventData": {
+            "oneOf": [
+                _object({"taskId": _TASK_ID, "resultUrl": _LINK}),
+                _object(
+                    {
+                        "taskId": _TASK_ID,
+                        "resultUrl": _NULL,
+                        "status": {"const": 2, "description": "Failed."},
+                    }
+                ),
+            ]
+        },
     }
 )

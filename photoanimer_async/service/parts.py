@@ -9,6 +9,7 @@ from aiohttp import web
 
 from photoanimer_async.service.acceptance import Acceptance
 from photoanimer_async.service.admission import Admission
+from photoanimer_async.service.database import Database
 from photoanimer_async.service.folder import DataFolder
 from photoanimer_async.service.render_queue import RenderQueue
 from photoanimer_async.service.settings import ServiceSettings
@@ -19,4 +20,5 @@ FOLDER: Final = web.AppKey("folder", DataFolder)
 STORE: Final = web.AppKey("store", TaskStore)
 ADMISSION: Final = web.AppKey("admission", Admission)
 ACCEPTANCE: Final = web.AppKey("acceptance", Acceptance)
+DATABASE: Final = web.AppKey("database", Database)
 QUEUE: Final = web.AppKey("queue", RenderQueue)

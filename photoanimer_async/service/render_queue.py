@@ -12,10 +12,10 @@ it back if nothing comes of it; the task keeps it until its end.
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from photoanimer_async.service.errors import (
     QUEUE_FULL,
@@ -33,14 +33,6 @@ _USUAL_SECONDS: Final = 5.0
 _LATEST_SHARE: Final = 0.2
 
 
-class Announcer(Protocol):
-    """Is told of every task that has finished."""
-
-    def announce(self, task: Task) -> None:
-        """Take note, without waiting for anybody."""
-        ...
-
-
 class RenderQueue:
     """Renders tasks. Use as an async context manager.
 
@@ -51,7 +43,7 @@ class RenderQueue:
         store: the tasks.
         folder: where the renderer finds photos and puts results.
         renderer: what makes the videos.
-        announcer: is told of every task that has finished.
+        on_end: called when the end of a task is on disk.
         workers: how many tasks are rendered at once.
         limit: how many tasks may be open.
         drain_seconds: how long renders under way are waited for.
@@ -62,7 +54,7 @@ class RenderQueue:
         store: TaskStore,
         folder: DataFolder,
         renderer: Renderer,
-        announcer: Announcer,
+        on_end: Callable[[], object],
         *,
         workers: int,
         limit: int,
@@ -71,7 +63,7 @@ class RenderQueue:
         self._store = store
         self._folder = folder
         self._renderer = renderer
-        self._announcer = announcer
+        self._on_end = on_end
         self._workers = workers
         self._limit = limit
         self._drain_seconds = drain_seconds
@@ -97,6 +89,21 @@ class RenderQueue:
             await asyncio.wait([self._running], timeout=max(left, 0.0))
             self._running.cancel()
             await asyncio.wait([self._running])
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait for a worker."""
+        return 0 if self.is_draining else self._waiting.qsize()
+
+    @property
+    def places_taken(self) -> int:
+        """How many tasks are open, with those that are being accepted."""
+        return self._places_taken
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it was stopped."""
+        return self._drained_by is not None
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -170,10 +177,10 @@ class RenderQueue:
         if failure is None:
             await self._store.finish(task)
             _logger.info("task=%d event=finished", task.task_id)
-            self._announcer.announce(task)
         else:
             await self._store.fail(task, failure.code.number, failure.reason)
             _logger.info("task=%d event=failed code=%s", task.task_id, failure.code.name)
+        self._on_end()
         await asyncio.to_thread(self._folder.discard_inputs, task.task_id)
 
     async def _render(self, task: Task) -> RenderFailedError | None:

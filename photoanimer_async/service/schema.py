@@ -4,8 +4,8 @@
 `input` holds what an open task works on, so that both are there or neither is. `account` has a
 row for each name that was ever given a key; number 0 is the service's own, which everybody uses
 where there are no keys. `ledger` has a row for each movement of video seconds, in thousandths,
-and `account.balance` is their sum; it is null where an account is without limit. Times are in
-seconds since 1970.
+and `account.balance` is their sum; it is null where an account is without limit. `notification`
+holds what is still to be posted to `account.notify_url`. Times are in seconds since 1970.
 
 What is written for a submit goes to the end of each table, and the one index that it touches is
 on ids that are near each other: what a commit costs are the pages that it changes.
@@ -85,6 +85,19 @@ _VERSION_2: Final = """
         at      INTEGER NOT NULL
     ) STRICT;
 """
+_VERSION_3: Final = """
+    ALTER TABLE account ADD COLUMN notify_url TEXT;
+    ALTER TABLE account ADD COLUMN notify_secret TEXT;
+    CREATE TABLE notification (
+        number   INTEGER PRIMARY KEY,
+        task_id  INTEGER NOT NULL,
+        account  INTEGER NOT NULL,
+        body     TEXT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        due      REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX due_notification ON notification (due);
+"""
 
 
 def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
@@ -131,6 +144,10 @@ def _to_version_2(connection: sqlite3.Connection, path: Path) -> None:
             )
 
 
+def _to_version_3(connection: sqlite3.Connection, _: Path) -> None:
+    _execute_all(connection, _VERSION_3)
+
+
 def _execute_all(connection: sqlite3.Connection, statements: str) -> None:
     # `executescript` would commit first.
     for statement in statements.split(";"):
@@ -140,4 +157,5 @@ def _execute_all(connection: sqlite3.Connection, statements: str) -> None:
 _MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection, Path], None], ...]] = (
     _to_version_1,
     _to_version_2,
+    _to_version_3,
 )

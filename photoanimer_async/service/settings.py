@@ -4,15 +4,26 @@ import os
 from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Final
 
 from attrs import field, frozen
 from attrs.validators import ge, gt, instance_of, le, optional
 
-from photoanimer_async.redaction import is_url, shown_origin
+from photoanimer_async.redaction import shown_origin
 from photoanimer_async.service.addresses import LOOPBACK, AddressRules, Network, parse_networks
+from photoanimer_async.service.fetch import UnsuitableUrlError, parse_url
 from photoanimer_async.service.ledger import Charging
+from photoanimer_async.service.signatures import key_of
 
 MIB = 1024 * 1024
+_HOUR: Final = 3600.0
+
+RETRY_SCHEDULE: Final = (
+    *(5.0, 300.0, 1800.0),
+    *(hours * _HOUR for hours in (2, 5, 10, 14, 20, 24)),
+)
+"""Seconds between attempts to deliver a notification: the example of Standard Webhooks."""
+
 _WEEK: float | None = 7 * 24 * 3600.0
 _MONTH: float | None = 30 * 24 * 3600.0
 
@@ -44,6 +55,13 @@ def _to_networks(networks: Iterable[str | Network] | None) -> tuple[Network, ...
     return None if networks is None else parse_networks(networks)
 
 
+def _to_schedule(seconds: Iterable[float]) -> tuple[float, ...]:
+    schedule = tuple(seconds)
+    if any(pause < 0 for pause in schedule):
+        raise ValueError("notify_schedule has a pause of less than 0 seconds")
+    return schedule
+
+
 def _without_slash(url: str | None) -> str | None:
     return None if url is None else url.rstrip("/")
 
@@ -55,6 +73,19 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _require_address(url: str | None, secret: str | None) -> None:
+    if url is not None:
+        try:
+            parse_url(url)
+        except UnsuitableUrlError as error:
+            raise ValueError(f"notify_url must be an http or https URL: {error}") from None
+    if secret is not None:
+        try:
+            key_of(secret)
+        except ValueError as error:
+            raise ValueError(f"notify_secret: {error}") from None
 
 
 @frozen(kw_only=True)
@@ -74,7 +105,11 @@ class ServiceSettings:
         open_to_network: whether it may listen elsewhere without any key, open to everybody.
         public_url: how the service is reached from outside, for instance
             `https://animer.example`; result links start with it. `None`: with the request's Host.
-        notify_url: where finished tasks are announced (API page, Interface 2).
+        notify_url: where the service's own account, which everybody uses where there are no
+            keys, is told that a task has ended (API page, Interface 2). Other accounts have
+            addresses of their own.
+        notify_secret: what signs those notifications, as `whsec_` and base64; `None`: nothing.
+        notify_schedule: seconds between the attempts to deliver a notification.
         video_balance: video seconds that `mySubscription` tells an account without limit. It
             is a constant; a task that costs more than this is refused.
         charging: when a task is charged to its account.
@@ -120,6 +155,8 @@ class ServiceSettings:
     notify_url: str | None = field(
         default=None, validator=optional(instance_of(str)), repr=_shown_optional_origin
     )
+    notify_secret: str | None = field(default=None, repr=False)
+    notify_schedule: tuple[float, ...] = field(default=RETRY_SCHEDULE, converter=_to_schedule)
     video_balance: float = field(default=36_000.0, validator=ge(0))
     charging: Charging = field(default=Charging.REFUND_FAILED, converter=Charging)
     image_bytes: int = field(default=15 * MIB, validator=gt(0))
@@ -143,8 +180,7 @@ class ServiceSettings:
     voice_seconds: float = field(default=60.0, validator=gt(0))
 
     def __attrs_post_init__(self) -> None:
-        if self.notify_url is not None and not is_url(self.notify_url):
-            raise ValueError("notify_url must be an http or https URL")
+        _require_address(self.notify_url, self.notify_secret)
         if self.keys is not None and not all(self.keys):
             raise ValueError("an API key must not be empty")
         results, tasks = self.keep_results_seconds, self.keep_tasks_seconds

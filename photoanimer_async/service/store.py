@@ -1,6 +1,7 @@
 """The tasks: what was accepted is never forgotten, and never charged or finished twice.
 
-A task, its photo and its charge are one transaction, and so are its end and what is given back.
+A task, its photo and its charge are one transaction, and so are its end, what is given back and
+the notification of it.
 An end is compare-and-set: only an open task ends. So whenever the process dies, what the
 database says is whole.
 
@@ -17,7 +18,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from photoanimer_async.service import ledger
+from photoanimer_async.service import ledger, outbox
 from photoanimer_async.service.database import Database
 from photoanimer_async.service.ledger import Charging
 from photoanimer_async.service.parameters import VIDEO_SECONDS
@@ -193,6 +194,7 @@ class TaskStore:
             ledger.charge(connection, ended.account, cost, ended.task_id)
         if not is_finished and self._charging is Charging.REFUND_FAILED and charged:
             ledger.refund(connection, ended.account, charged, ended.task_id)
+        outbox.put(connection, ended)
         return True
 
     def _remember(self, task: Task) -> None:

@@ -6,6 +6,7 @@ block, and coroutines on whichever loop the test has.
 
 import asyncio
 import logging
+import sqlite3
 import tempfile
 import threading
 from concurrent.futures import Future
@@ -14,23 +15,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import aiohttp
 from attrs import field, frozen
 
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.core.polling import FixedInterval
 from photoanimer_async.core.retry import RetryPolicy
+from photoanimer_async.service import outbox
 from photoanimer_async.service.account_book import AccountBook
+from photoanimer_async.service.accounts import account_number
 from photoanimer_async.service.faults import parse_script
 from photoanimer_async.service.faults.rules import Rule, Subject
 from photoanimer_async.service.local import LocalService
+from photoanimer_async.service.parts import DATABASE
 from photoanimer_async.service.settings import ServiceSettings
+from photoanimer_async.service.signatures import new_secret
 from photoanimer_async.testing.ledger import Ledger
-from photoanimer_async.testing.stand_ins import Addresses, DoubleInjector, SampleRenderer
+from photoanimer_async.testing.stand_ins import DoubleInjector, SampleRenderer
 
 _ACCOUNT: Final = "tests"
 # A task that waits for its polls keeps a place; so many may wait at once.
 _PLACES: Final = 256
+_NOTIFY_SCHEDULE: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 class UnusedRulesError(AssertionError):
@@ -42,7 +47,6 @@ class _Running:
     api_key: str = field(repr=False)
     service: LocalService
     injector: DoubleInjector
-    addresses: Addresses
     loop: asyncio.AbstractEventLoop
     stop: asyncio.Event
 
@@ -147,10 +151,26 @@ class PhotoAnimerServer:
             self._optional.update(parsed)
         self._running.injector.script.add(parsed)
 
-    def notify(self, url: str) -> None:
-        """Send notifications (API page, Interface 2) to this address, from now on."""
-        running = self._running
-        running.loop.call_soon_threadsafe(running.addresses.add, url)
+    def notify(self, url: str) -> str:
+        """Send notifications (API page, Interface 2) to this address, from now on.
+
+        One that is not taken comes again, a few times within two seconds.
+
+        Returns:
+            The secret that signs them, as the service's own do.
+        """
+        running, secret = self._running, new_secret()
+
+        def set_address(connection: sqlite3.Connection) -> None:
+            number = account_number(connection, _ACCOUNT)
+            assert number is not None  # noqa: S101 - it was added before the start
+            outbox.set_address(connection, number, url, secret)
+
+        # It is in the database before any task that is submitted from now on has ended.
+        asyncio.run_coroutine_threadsafe(
+            running.service.app[DATABASE].write(set_address), running.loop
+        )
+        return secret
 
     def check(self) -> None:
         """Object to a test that did not test what it says.
@@ -192,21 +212,20 @@ class PhotoAnimerServer:
 
     async def _serve(self, folder: Path, key: str) -> None:
         async with AsyncExitStack() as stack:
-            addresses = Addresses(await stack.enter_async_context(_session()))
-            stack.push_async_callback(addresses.stop)
-            injector = DoubleInjector(self.ledger, addresses)
+            injector = DoubleInjector(self.ledger)
             settings = ServiceSettings(
                 data_dir=folder,
                 port=0,
                 workers=_PLACES,
                 drain_seconds=0.0,
+                notify_schedule=_NOTIFY_SCHEDULE,
             )
             service = await stack.enter_async_context(
                 LocalService(settings, renderer=SampleRenderer(), faults=injector)
             )
             stop = asyncio.Event()
             loop = asyncio.get_running_loop()
-            self._started.set_result(_Running(key, service, injector, addresses, loop, stop))
+            self._started.set_result(_Running(key, service, injector, loop, stop))
             await stop.wait()
 
 
@@ -219,10 +238,6 @@ class _Errors(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.texts.append(f"{record.getMessage()} {(record.exc_info or ('', ''))[1]!r}")
-
-
-def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
 
 
 def _listed(rules: list[Rule]) -> str:

@@ -8,7 +8,6 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from attrs import frozen
@@ -16,10 +15,8 @@ from attrs import frozen
 from photoanimer_async.service.acceptance import FileSource
 from photoanimer_async.service.faults.injection import Exchange, FaultInjector, envelope_of
 from photoanimer_async.service.faults.tasks import ScriptedTask
-from photoanimer_async.service.notify import Notifier
-from photoanimer_async.service.render_queue import Announcer
 from photoanimer_async.service.rendering import RenderJob
-from photoanimer_async.service.tasks import Task, TaskStatus
+from photoanimer_async.service.tasks import TaskStatus
 from photoanimer_async.testing.ledger import Ledger
 
 _MP4: Final = (files(__package__) / "sample.mp4").read_bytes()
@@ -69,48 +66,20 @@ def _is_here(host: str) -> bool:
         return host == "localhost"
 
 
-class Addresses:
-    """Announces finished tasks to addresses that come up while the service runs."""
-
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
-        self._notifiers: dict[str, Notifier] = {}
-
-    def add(self, url: str) -> None:
-        """Announce to this address too, from now on."""
-        self._notifiers.setdefault(url, Notifier(self._session, url))
-
-    def announce(self, task: Task) -> None:
-        """See `Announcer.announce`."""
-        for notifier in self._notifiers.values():
-            notifier.announce(task)
-
-    async def stop(self) -> None:
-        """Drop what is not delivered yet."""
-        for notifier in self._notifiers.values():
-            await notifier.stop()
-
-
 class DoubleInjector(FaultInjector):
     """The faults of a double, which notes every request and never makes anybody wait.
 
     Args:
         ledger: where requests are noted.
-        addresses: what is told of finished tasks.
     """
 
-    def __init__(self, ledger: Ledger, addresses: Addresses) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         super().__init__()
         self._ledger = ledger
-        self._addresses = addresses
 
     def fetch_with(self, fetcher: FileSource) -> FileSource:
         """The fetcher, kept on this machine."""
         return NearbyFiles(fetcher)
-
-    def announce_with(self, announcer: Announcer) -> Announcer:  # noqa: ARG002 - replaced
-        """The double's own addresses, with what the script says of notifications."""
-        return super().announce_with(self._addresses)
 
     def note(self, exchange: Exchange) -> None:
         """Enter a request in the ledger."""

@@ -4,17 +4,11 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import requests
-from aiohttp import web
 
-from photoanimer_async.service import RenderFailedError
-from photoanimer_async.service.errors import NO_FACE
-
-from .conftest import KEY, InstantRenderer, PhotoHost, Running, Start, golden, serving, until
+from .conftest import KEY, InstantRenderer, PhotoHost, Running, Start, golden, until
 
 
 async def curl(*arguments: str) -> object:
@@ -220,71 +214,3 @@ async def test_links_lead_to_the_host_that_was_asked(service: Running, host: Pho
 
     assert isinstance(envelope, dict)
     assert envelope["data"]["resultUrl"].startswith(f"http://animer.test:{port}/results/")
-
-
-class TestNotification:
-    """API page, Interface 2."""
-
-    @pytest.fixture(autouse=True)
-    def soon_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("photoanimer_async.service.notify.RETRY_DELAYS", (0.01, 0.01))
-
-    @pytest.fixture
-    def received(self) -> list[tuple[str, Any]]:
-        return []
-
-    @pytest.fixture
-    async def receiver(self, received: list[tuple[str, Any]]) -> AsyncIterator[str]:
-        """Takes the second attempt."""
-
-        async def answer(request: web.Request) -> web.Response:
-            received.append((request.content_type, await request.json()))
-            return web.Response(status=503 if len(received) == 1 else 200)
-
-        async with serving(answer) as origin:
-            yield f"{origin}/hook?token=s3cret"
-
-    async def test_is_the_pages_and_is_sent_again_until_it_is_taken(
-        self,
-        start: Start,
-        host: PhotoHost,
-        receiver: str,
-        received: list[tuple[str, Any]],
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
-        caplog.set_level("DEBUG")
-        service = await start(notify_url=receiver)
-        task_id = await service.submit(host.url("photo.png"))
-        info = await service.end_of(task_id)
-
-        await until(lambda: "event=notified" in caplog.text)
-
-        expected = golden("notification.json")
-        expected["eventData"] = {"taskId": task_id, "resultUrl": info["resultUrl"]}
-        assert received == [("application/json", expected)] * 2
-        assert "s3cret" not in caplog.text
-
-    async def test_nobody_is_told_of_a_failure(
-        self,
-        start: Start,
-        host: PhotoHost,
-        receiver: str,
-        received: list[tuple[str, Any]],
-        renderer: InstantRenderer,
-    ) -> None:
-        service = await start(notify_url=receiver, workers=1)
-        renderer.error = RenderFailedError(NO_FACE, "no face")
-        failed = await service.end_of(await service.submit(host.url("photo.png")))
-        renderer.error = None
-        finished = await service.end_of(await service.submit(host.url("photo.png")))
-
-        await until(lambda: received)
-
-        assert failed["status"] == 2
-        assert {body["eventData"]["taskId"] for _, body in received} == {finished["taskId"]}
-
-    async def test_a_receiver_that_is_not_there_harms_nothing(
-        self, start: Start, host: PhotoHost
-    ) -> None:
-        service = await start(notify_url="http://127.0.0.1:1/hook")
-        assert (await service.end_of(await service.submit(host.url("photo.png"))))["status"] == 1

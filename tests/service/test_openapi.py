@@ -12,10 +12,10 @@ import pytest
 import requests
 
 from photoanimer_async.service import ServiceSettings, create_app
-from photoanimer_async.service.envelope import finished_event
+from photoanimer_async.service.envelope import ended_event
 from photoanimer_async.service.errors import TABLE, Place
 from photoanimer_async.service.openapi import describe
-from photoanimer_async.service.tasks import Task
+from photoanimer_async.service.tasks import Task, TaskStatus
 from photoanimer_async.testing import PhotoAnimerServer
 
 CHECKS = (
@@ -143,15 +143,23 @@ def test_who_is_too_quick_is_told_how_long_to_wait() -> None:
     assert "Retry-After" in submit["responses"]["429"]["headers"]
 
 
-def test_the_notification_is_described() -> None:
+@pytest.mark.parametrize(("status", "described"), [(1, 0), (2, 1)])
+def test_the_notification_is_described(status: int, described: int) -> None:
     task = Task(
-        task_id=471367831765061, template=1, gif=False, voice=False, token="t", origin="http://x"
+        task_id=471367831765061,
+        template=1,
+        gif=False,
+        voice=False,
+        token="t",
+        origin="http://x",
+        status=TaskStatus(status),
     )
-    event: Any = finished_event(task)
-    schema = describe("/api/v1")["components"]["schemas"]["Finished"]["properties"]
+    event: Any = ended_event(task)
+    schema = describe("/api/v1")["components"]["schemas"]["Ended"]["properties"]
     assert event.keys() == schema.keys()
     assert event["eventName"] == schema["eventName"]["const"]
-    assert event["eventData"].keys() == schema["eventData"]["properties"].keys()
+    data = schema["eventData"]["oneOf"][described]
+    assert event["eventData"].keys() == data["properties"].keys()
 
 
 def test_the_page_says_it_all_and_loads_nothing(server: PhotoAnimerServer) -> None:

@@ -133,7 +133,7 @@ async def test_a_folder_of_a_newer_version_is_left_alone(settings: ServiceSettin
         connection.close()
 
     await asyncio.to_thread(write_newer)
-    with pytest.raises(SetupError, match=r"has version 99 .* knows up to version 2"):
+    with pytest.raises(SetupError, match=r"has version 99 .* knows up to version 3"):
         await LocalService(settings).__aenter__()
 
 

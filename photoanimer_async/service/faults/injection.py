@@ -8,7 +8,7 @@ something that stands in between:
   says so. A fault `before` never reaches the service; one `after` loses an answer that was
   given, so that a submit is accepted and charged.
 * `render_with` is around the renderer: it holds tasks back, and makes them fail.
-* `announce_with` is around what sends notifications.
+* `send_with` is around what sends notifications.
 """
 
 import asyncio
@@ -44,9 +44,9 @@ from photoanimer_async.service.faults.rules import Rule, Subject
 from photoanimer_async.service.faults.script import Script
 from photoanimer_async.service.faults.syntax import When
 from photoanimer_async.service.faults.tasks import ScriptedTask, ScriptedTasks
-from photoanimer_async.service.render_queue import Announcer
+from photoanimer_async.service.outbox import Notification
 from photoanimer_async.service.rendering import Renderer
-from photoanimer_async.service.tasks import Task
+from photoanimer_async.service.webhooks import Sender
 
 _logger = logging.getLogger(__name__)
 
@@ -91,14 +91,11 @@ class FaultInjector:
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self.script = Script(rules)
         self._tasks = ScriptedTasks(self.script)
-        self._late: set[asyncio.TimerHandle] = set()
         self._stopping = asyncio.Event()
 
     async def stop(self, _: web.Application) -> None:
         """Give up what is held back."""
         self._stopping.set()
-        for timer in self._late:
-            timer.cancel()
 
     def fetch_with(self, fetcher: FileSource) -> FileSource:
         """The fetcher, as it is."""
@@ -108,9 +105,9 @@ class FaultInjector:
         """The renderer with what the script says of tasks."""
         return self._tasks.render_with(renderer)
 
-    def announce_with(self, announcer: Announcer) -> Announcer:
-        """The announcer with what the script says of notifications."""
-        return _ScriptedAnnouncer(self, announcer)
+    def send_with(self, sender: Sender) -> Sender:
+        """The sender with what the script says of notifications."""
+        return _ScriptedSender(self, sender)
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -170,24 +167,27 @@ class FaultInjector:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
 
-    def announce(self, announcer: Announcer, task: Task) -> None:
-        """Announce the end of a task in the way that the script says."""
-        of_task = self._tasks.accepted(task.task_id).number
+    async def send(self, sender: Sender, notification: Notification) -> None:
+        """Deliver a notification in the way that the script says; only the first attempt."""
+        if notification.attempts:
+            await sender.send(notification)
+            return
+        of_task = self._tasks.accepted(notification.task_id).number
         number, number_of_task = self.script.count(Subject.NOTIFICATION, of_task)
         action = self.script.first(
             get_args(Delivering), Subject.NOTIFICATION, number, of_task, number_of_task
         )
         match action:
             case None:
-                announcer.announce(task)
+                await sender.send(notification)
             case Drop():
                 pass
             case Duplicate():
-                announcer.announce(task)
-                announcer.announce(task)
+                await sender.send(notification)
+                await sender.send(notification)
             case Delay():
-                loop = asyncio.get_running_loop()
-                self._late.add(loop.call_later(action.seconds, announcer.announce, task))
+                await self.pause(action.seconds)
+                await sender.send(notification)
             case _:
                 assert_never(action)
 
@@ -223,12 +223,12 @@ class FaultInjector:
 
 
 @frozen
-class _ScriptedAnnouncer:
+class _ScriptedSender:
     injector: FaultInjector
-    announcer: Announcer
+    sender: Sender
 
-    def announce(self, task: Task) -> None:
-        self.injector.announce(self.announcer, task)
+    async def send(self, notification: Notification) -> None:
+        await self.injector.send(self.sender, notification)
 
 
 def envelope_of(answer: web.StreamResponse | None) -> Mapping[str, Any]:
