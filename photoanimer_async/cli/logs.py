@@ -2,6 +2,9 @@
 
 import logging
 import sys
+from enum import Enum
+
+from photoanimer_async.cli.json_lines import JsonLines
 
 _PACKAGE = "photoanimer_async"
 
@@ -28,9 +31,21 @@ def show_warnings() -> None:
     _show(_OneLine(), logging.WARNING)
 
 
-def show_everything() -> None:
+class LogFormat(Enum):
+    """What the log of a service looks like."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def show_everything(log_format: LogFormat) -> None:
     """What happens, with times and tracebacks: the log of a service."""
-    _show(logging.Formatter("%(asctime)s %(levelname)s %(message)s"), logging.INFO)
+    match log_format:
+        case LogFormat.TEXT:
+            formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+        case LogFormat.JSON:
+            formatter = JsonLines()
+    _show(formatter, logging.INFO)
 
 
 def _show(formatter: logging.Formatter, level: int) -> None:

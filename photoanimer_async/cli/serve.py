@@ -11,7 +11,7 @@ from rich.text import Text
 
 from photoanimer_async.cli.exits import ExitStatus, WrongUseError
 from photoanimer_async.cli.interrupts import run_until_done
-from photoanimer_async.cli.logs import show_everything
+from photoanimer_async.cli.logs import LogFormat, show_everything
 from photoanimer_async.cli.loopback import is_loopback
 from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.serve_options import DATA, Data, Limits
@@ -106,6 +106,17 @@ def serve(
             "given more than once.",
         ),
     ] = None,
+    metrics: Annotated[
+        str | None,
+        Parameter(
+            help="Where to serve /metrics, for Prometheus, and /healthz: a port of this machine, "
+            "or HOST:PORT. They need no key, and tell none.",
+        ),
+    ] = None,
+    log_format: Annotated[
+        LogFormat,
+        Parameter(help="How to log, on standard error; with `json`, nothing else is printed."),
+    ] = LogFormat.TEXT,
     limits: Annotated[Limits, Parameter(name="*")] = _LIMITS,
 ) -> ExitStatus:
     """Run a local service; see `photoanimer serve --help`."""
@@ -121,6 +132,7 @@ def serve(
             open_to_network=open_to_network,
             notify_url=notify_url,
             notify_secret=notify_secret,
+            metrics_address=metrics,
         )
         settings = limits.apply(settings)
         if workers is not None:
@@ -128,8 +140,9 @@ def serve(
     except ValueError as error:
         raise WrongUseError(str(error)) from error
     rules = _rules(fault or [])
-    show_everything()
-    return run_until_done(_serve(settings, rules))
+    show_everything(log_format)
+    console = Output() if log_format is LogFormat.TEXT else None
+    return run_until_done(_serve(settings, rules, console))
 
 
 def _networks(texts: list[str] | None) -> tuple[Network, ...] | None:
@@ -146,10 +159,12 @@ def _rules(scripts: list[str]) -> list[Rule]:
         raise WrongUseError(str(error)) from error
 
 
-async def _serve(settings: ServiceSettings, rules: list[Rule]) -> ExitStatus:
-    console = Output()
-
+async def _serve(
+    settings: ServiceSettings, rules: list[Rule], console: Output | None
+) -> ExitStatus:
     def announce(service: LocalService) -> None:
+        if console is None:
+            return
         _announce(console, settings, service)
         for rule in rules:
             console.print(Text(f"Fault: {rule}", "yellow"), soft_wrap=True)
@@ -164,7 +179,8 @@ async def _serve(settings: ServiceSettings, rules: list[Rule]) -> ExitStatus:
         raise WrongUseError(str(error)) from error
     except OSError as error:
         raise WrongUseError(_why_not(error, settings)) from error
-    console.print("Stopped.")
+    if console is not None:
+        console.print("Stopped.")
     return ExitStatus.DONE
 
 
@@ -184,6 +200,11 @@ def _sources(settings: ServiceSettings) -> str:
     return " and ".join(["global addresses", *map(str, networks)])
 
 
+def _metrics(service: LocalService) -> list[Text]:
+    url = service.operations_url
+    return [] if url is None else [Text(f"Metrics are at {url}/metrics.")]
+
+
 def _announce(console: Output, settings: ServiceSettings, service: LocalService) -> None:
     base_url = service.base_url
     key = "any-key-will-do" if service.is_open else "YOUR-KEY"
@@ -198,6 +219,7 @@ def _announce(console: Output, settings: ServiceSettings, service: LocalService)
         Text(f"Tasks and results are kept in {settings.data_dir.resolve()}."),
         Text(accepted),
         Text(f"Photos are fetched from {_sources(settings)}."),
+        *_metrics(service),
         Text("\nTry it from another terminal:"),
         Text(f"  photoanimer animate me.jpg --base-url {base_url} --api-key {key}", "bold"),
         Text(

@@ -23,6 +23,10 @@ from photoanimer_async.service.errors import (
 
 _logger = logging.getLogger(__name__)
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+ERROR_CODE: Final = web.ResponseKey("error_code", str)
+"""Under which an answer keeps the name of its code, if it is an error."""
+
 _JSON: Final = "application/json; charset=utf-8"
 
 
@@ -48,22 +52,23 @@ async def envelope_errors(request: web.Request, handler: Handler) -> web.StreamR
         refusal.headers["Allow"] = allowed
         return refusal
     except Exception:
-        _logger.exception("event=fault route=%s", _route(request))
+        _logger.exception("event=fault route=%s", route_of(request))
         fault = "the service has a fault; its log says more"
         return _refusal(request, RequestRefusedError(INTERNAL, fault))
 
 
 def _refusal(request: web.Request, error: RequestRefusedError) -> web.Response:
     code: ErrorCode = error.code
-    _logger.info("event=refused route=%s code=%s", _route(request), code.name)
+    _logger.info("event=refused route=%s code=%s", route_of(request), code.name)
     refusal = _json(failure(code, error.message), status=code.http_status)
+    refusal[ERROR_CODE] = code.name
     if error.retry_after is not None:
         # The header knows whole seconds only (RFC 9110, 10.2.3).
         refusal.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     return refusal
 
 
-def _route(request: web.Request) -> str:
+def route_of(request: web.Request) -> str:
     """The route's pattern: a path can hold a result's token."""
     resource = request.match_info.route.resource
     return "none" if resource is None else resource.canonical

@@ -6,10 +6,10 @@ Paths and parameters are the API page's, under `/api/v1`.
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -33,8 +33,9 @@ from photoanimer_async.service.expiry import running_expiry
 from photoanimer_async.service.faults import FaultInjector
 from photoanimer_async.service.fetch import FetchLimits, open_fetcher
 from photoanimer_async.service.folder import RESULT_NAME, DataFolder
+from photoanimer_async.service.health import add_health
 from photoanimer_async.service.lock import FolderLock
-from photoanimer_async.service.notify import AT_ONCE, running_notifier
+from photoanimer_async.service.notify import AT_ONCE, Outcome, running_notifier
 from photoanimer_async.service.parameters import (
     SUBMIT_PARAMETERS,
     parse_submission,
@@ -47,6 +48,7 @@ from photoanimer_async.service.parts import (
     DATABASE,
     FOLDER,
     QUEUE,
+    RENDERER,
     SETTINGS,
     STORE,
 )
@@ -58,6 +60,9 @@ from photoanimer_async.service.store import TaskStore
 from photoanimer_async.service.tasks import TaskStatus
 from photoanimer_async.service.webhooks import Sender, open_sender
 from photoanimer_async.service.workers import ProcessRenderer
+
+if TYPE_CHECKING:  # it needs prometheus_client, which those who do without need not have
+    from photoanimer_async.service.metrics import Metrics
 
 _logger = logging.getLogger(__name__)
 
@@ -72,6 +77,7 @@ def create_app(
     *,
     renderer: Renderer | None = None,
     faults: FaultInjector | None = None,
+    metrics: "Metrics | None" = None,
 ) -> web.Application:
     """The service as an `aiohttp.web` application.
 
@@ -80,6 +86,7 @@ def create_app(
         renderer: what makes the videos; the engine in worker processes by default. One that
             is handed in is the caller's to close.
         faults: what goes wrong, for tests; by default nothing does.
+        metrics: what counts for Prometheus, if anything does.
 
     Raises, when the application starts:
         SetupError: the data folder can not be used, the engine is not installed, or the
@@ -89,6 +96,8 @@ def create_app(
     if faults is not None:
         app.middlewares.insert(0, faults.middleware)
         app.on_shutdown.append(faults.stop)
+    if metrics is not None:
+        app.middlewares.insert(0, metrics.middleware)
     app[SETTINGS] = settings
     app[FOLDER] = DataFolder(settings.data_dir)
     # aiohttp would answer HEAD with the GET, and a submit is a GET that does something.
@@ -100,10 +109,11 @@ def create_app(
         app.router.add_get(API_PREFIX + path, handler, allow_head=False)
     app.router.add_get(f"/results/{{name:{RESULT_NAME}}}", _result)
     add_documentation(app, API_PREFIX)
+    add_health(app, app)
 
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await _start(app, stack, renderer, faults)
+            await _start(app, stack, renderer, faults, metrics)
             yield
 
     app.cleanup_ctx.append(lifetime)
@@ -117,6 +127,7 @@ async def _start(
     stack: AsyncExitStack,
     renderer: Renderer | None,
     faults: FaultInjector | None,
+    metrics: "Metrics | None",
 ) -> None:
     settings, folder = app[SETTINGS], app[FOLDER]
     await _take(folder, settings, stack)
@@ -141,6 +152,7 @@ async def _start(
     sender: Sender = await stack.enter_async_context(
         open_sender(settings.fetch_rules, at_once=AT_ONCE)
     )
+    report: Callable[[Outcome], object] = _ignore
     if renderer is None:
         renderer = await stack.enter_async_context(
             ProcessRenderer(
@@ -150,6 +162,11 @@ async def _start(
                 memory=settings.render_memory,
             )
         )
+    app[RENDERER] = renderer
+    if metrics is not None:
+        fetcher = metrics.fetch_with(fetcher)
+        renderer = metrics.render_with(renderer)
+        report = metrics.notified
     if faults is not None:
         fetcher = faults.fetch_with(fetcher)
         renderer = faults.render_with(renderer)
@@ -159,7 +176,7 @@ async def _start(
             database,
             sender,
             settings.notify_schedule,
-            report=lambda _: None,
+            report=report,
             drain_seconds=settings.drain_seconds,
         )
     )
@@ -188,6 +205,10 @@ async def _start(
         admission.is_open,
         len(open_tasks),
     )
+
+
+def _ignore(_: Outcome) -> None:
+    """Count nothing."""
 
 
 async def _take(folder: DataFolder, settings: ServiceSettings, stack: AsyncExitStack) -> None:

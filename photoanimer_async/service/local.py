@@ -6,16 +6,20 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from photoanimer_async.service.app import API_PREFIX, create_app
+from photoanimer_async.service.errors import SetupError
 from photoanimer_async.service.faults import FaultInjector
 from photoanimer_async.service.parts import ADMISSION
 from photoanimer_async.service.rendering import Renderer
 from photoanimer_async.service.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from photoanimer_async.service.metrics import Metrics
 
 _logger = logging.getLogger(__name__)
 _http_logger = logging.getLogger(f"{__name__}.http")
@@ -44,6 +48,9 @@ class LocalService:
     Attributes:
         app: the application; when it has started, `parts` says what is in it.
 
+    Raises:
+        SetupError: `metrics_address` is set, and prometheus_client is not installed.
+
     Raises, when entered:
         SetupError: the data folder can not be used, the engine is not installed, or the
             service would be open to everybody on the network.
@@ -58,7 +65,9 @@ class LocalService:
         faults: FaultInjector | None = None,
     ) -> None:
         self._settings = settings
-        self.app = create_app(settings, renderer=renderer, faults=faults)
+        self._metrics = None if settings.metrics_address is None else _new_metrics()
+        self.app = create_app(settings, renderer=renderer, faults=faults, metrics=self._metrics)
+        self._operations: web.AppRunner | None = None
         # Its own access log would hold the query, and so the images' URLs.
         self._runner = web.AppRunner(
             self.app,
@@ -73,8 +82,9 @@ class LocalService:
         try:
             await self._runner.setup()
             await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
+            await self._start_operations()
         except BaseException:
-            await self._runner.cleanup()
+            await self._stop()
             raise
         _logger.info("event=listening url=%s", self.base_url)
         return self
@@ -85,19 +95,67 @@ class LocalService:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._runner.cleanup()
+        await self._stop()
 
     @property
     def base_url(self) -> str:
         """Where the interfaces are, for instance `http://127.0.0.1:8765/api/v1`."""
-        host, port = self._runner.addresses[0][:2]
-        host = _EVERY_ADDRESS.get(host, host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}{API_PREFIX}"
+        return f"{_origin(self._runner)}{API_PREFIX}"
+
+    @property
+    def operations_url(self) -> str | None:
+        """Where `/metrics` and `/healthz` are, as `http://127.0.0.1:9464`; `None`: nowhere."""
+        return None if self._operations is None else _origin(self._operations)
+
+    async def _start_operations(self) -> None:
+        address, metrics = self._settings.metrics_address, self._metrics
+        if address is None or metrics is None:
+            return
+        from photoanimer_async.service.operations import (  # noqa: PLC0415 - see _new_metrics
+            create_operations_app,
+        )
+
+        self._operations = web.AppRunner(
+            create_operations_app(self.app, metrics), access_log=None, shutdown_timeout=0.1
+        )
+        await self._operations.setup()
+        try:
+            await web.TCPSite(self._operations, *address).start()
+        except OSError as error:
+            raise SetupError(
+                f"metrics can not be served at {address[0]}, port {address[1]}: {error.strerror}"
+            ) from error
+        _logger.info("event=metrics_served url=%s", self.operations_url)
+
+    async def _stop(self) -> None:
+        """Stop; until it has, those who run the service can see that it does."""
+        await self._runner.cleanup()
+        if self._operations is not None:
+            await self._operations.cleanup()
 
     @property
     def is_open(self) -> bool:
         """Whether every key is accepted, as neither the settings nor an account has one."""
         return self.app[ADMISSION].is_open
+
+
+def _new_metrics() -> "Metrics":
+    try:
+        from photoanimer_async.service.metrics import (  # noqa: PLC0415 - only the extra has it
+            Metrics,
+        )
+    except ImportError as error:
+        raise SetupError(
+            f"metrics need {error.name}, which is not installed: "
+            "pip install 'photoanimer-async[local]'"
+        ) from error
+    return Metrics()
+
+
+def _origin(runner: web.AppRunner) -> str:
+    host, port = runner.addresses[0][:2]
+    host = _EVERY_ADDRESS.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 async def serve(

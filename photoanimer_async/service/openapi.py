@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from photoanimer_async.service.errors import TABLE, ErrorCode, Place
 from photoanimer_async.service.folder import RESULT_NAME
+from photoanimer_async.service.health import HEALTH_PATH, Health
 from photoanimer_async.service.parameters import VIDEO_SECONDS
 
 DESCRIPTION_PATH: Final = "/openapi.json"
@@ -64,6 +65,7 @@ def describe(prefix: str) -> dict[str, Any]:
             "/results/{name}": {"get": _result(), "head": _head_of_result()},
             DESCRIPTION_PATH: {"get": _open("description", "This description", "application/json")},
             PAGE_PATH: {"get": _open("page", "This description, to read", "text/html")},
+            HEALTH_PATH: {"get": _health()},
         },
         "webhooks": {"ended": {"post": _ended()}},
         "components": {
@@ -189,6 +191,24 @@ def _open(operation: str, summary: str, kind: str) -> Schema:
         "security": [],
         "responses": {
             "200": {"description": summary, "content": {kind: {"schema": schema}}},
+            **_errors(_FAULT),
+        },
+    }
+
+
+def _health() -> Schema:
+    def answer(description: str, *states: Health) -> Schema:
+        schema = _object({"status": {"enum": [state.value for state in states]}})
+        return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+    failing = [state for state in Health if state is not Health.OK]
+    return {
+        "operationId": "health",
+        "summary": "See whether the service is well",
+        "security": [],
+        "responses": {
+            "200": answer("It can do its work.", Health.OK),
+            "503": answer("It is stopping, or something is amiss.", *failing),
             **_errors(_FAULT),
         },
     }

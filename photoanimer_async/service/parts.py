@@ -12,6 +12,7 @@ from photoanimer_async.service.admission import Admission
 from photoanimer_async.service.database import Database
 from photoanimer_async.service.folder import DataFolder
 from photoanimer_async.service.render_queue import RenderQueue
+from photoanimer_async.service.rendering import Renderer
 from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.store import TaskStore
 
@@ -21,4 +22,5 @@ STORE: Final = web.AppKey("store", TaskStore)
 ADMISSION: Final = web.AppKey("admission", Admission)
 ACCEPTANCE: Final = web.AppKey("acceptance", Acceptance)
 DATABASE: Final = web.AppKey("database", Database)
+RENDERER: Final[web.AppKey[Renderer]] = web.AppKey("renderer")
 QUEUE: Final = web.AppKey("queue", RenderQueue)

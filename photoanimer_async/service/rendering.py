@@ -1,7 +1,7 @@
 """The seam between the service and whatever makes the videos."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -45,4 +45,13 @@ class Renderer(Protocol):
             RenderFailedError: the task ends with status 2 and this code and reason. Any other
                 exception is a fault, and the task ends with the code for one.
         """
+        ...
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """What a renderer may be besides, so that `/healthz` tells of it."""
+
+    async def is_ready(self) -> bool:
+        """Whether something that renders runs, or can be started."""
         ...

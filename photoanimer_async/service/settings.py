@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from attrs import field, frozen
 from attrs.validators import ge, gt, instance_of, le, optional
@@ -62,6 +63,20 @@ def _to_schedule(seconds: Iterable[float]) -> tuple[float, ...]:
     return schedule
 
 
+def _to_address(address: str | tuple[str, int] | None) -> tuple[str, int] | None:
+    """Host and port, of `HOST:PORT`, `[HOST]:PORT` or a port of this machine."""
+    if address is None or isinstance(address, tuple):
+        return address
+    try:
+        parts = urlsplit(f"//{f'127.0.0.1:{address}' if address.isdecimal() else address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or port is None or parts.path or parts.username is not None:
+        raise ValueError(f"metrics_address is {address!r}; it has to be a port or HOST:PORT")
+    return host, port
+
+
 def _without_slash(url: str | None) -> str | None:
     return None if url is None else url.rstrip("/")
 
@@ -109,6 +124,9 @@ class ServiceSettings:
             keys, is told that a task has ended (API page, Interface 2). Other accounts have
             addresses of their own.
         notify_secret: what signs those notifications, as `whsec_` and base64; `None`: nothing.
+        metrics_address: where `/metrics` and `/healthz` are served to those who run the service,
+            as a port of this machine or `HOST:PORT`; `None`: nowhere. There are no keys to it,
+            and it tells of no key, account, task or URL.
         notify_schedule: seconds between the attempts to deliver a notification.
         video_balance: video seconds that `mySubscription` tells an account without limit. It
             is a constant; a task that costs more than this is refused.
@@ -155,6 +173,7 @@ class ServiceSettings:
     notify_url: str | None = field(
         default=None, validator=optional(instance_of(str)), repr=_shown_optional_origin
     )
+    metrics_address: tuple[str, int] | None = field(default=None, converter=_to_address)
     notify_secret: str | None = field(default=None, repr=False)
     notify_schedule: tuple[float, ...] = field(default=RETRY_SCHEDULE, converter=_to_schedule)
     video_balance: float = field(default=36_000.0, validator=ge(0))

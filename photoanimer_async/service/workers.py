@@ -96,6 +96,10 @@ class _Worker:
         _logger.debug("event=worker_started pid=%d", process.pid)
         return cls(process)
 
+    @property
+    def is_running(self) -> bool:
+        return self._process.returncode is None
+
     async def run(self, job: RenderJob, options: Mapping[str, object]) -> dict[str, Any]:
         """The worker's reply to a job.
 
@@ -167,6 +171,8 @@ class ProcessRenderer:
         )
         self._places = asyncio.Semaphore(workers)
         self._idle: list[_Worker] = []
+        self._busy = 0
+        self._checking = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         if self._animate == _ANIMATE:
@@ -200,10 +206,24 @@ class ProcessRenderer:
             RENDERING_FAILED, f"the renderer {what} on this photo {_ATTEMPTS} times"
         )
 
+    async def is_ready(self) -> bool:
+        """Whether a worker runs or can be started; one that is started for this is kept."""
+        async with self._checking:
+            if self._busy or any(worker.is_running for worker in self._idle):
+                return True
+            async with self._places:
+                try:
+                    self._idle.append(await _Worker.start(self._animate, self._limits))
+                except OSError:
+                    _logger.exception("event=worker_not_started")
+                    return False
+            return True
+
     async def _run(self, job: RenderJob) -> dict[str, Any]:
         worker = (
             self._idle.pop() if self._idle else await _Worker.start(self._animate, self._limits)
         )
+        self._busy += 1
         try:
             async with asyncio.timeout(self._render_seconds):
                 reply = await worker.run(job, self._options)
@@ -215,6 +235,8 @@ class ProcessRenderer:
         except BaseException:
             await _end(worker, job)
             raise
+        finally:
+            self._busy -= 1
         self._idle.append(worker)
         return reply
 

@@ -12,7 +12,7 @@ async def main(folder: str, notify_url: str) -> None:
         data_dir=folder, port=0, notify_url=notify_url, notify_schedule=(0.05,) * 200
     )
     async with LocalService(settings, renderer=SampleRenderer()) as service:
-        print(service.base_url, flush=True)
+        print(service.base_url, flush=True)  # noqa: T201 - the test reads it
         await asyncio.Event().wait()
 
 

@@ -1,0 +1,48 @@
+"""The log of a service, as programs read it."""
+
+import json
+import logging
+import sys
+from typing import Any
+
+import pytest
+
+from photoanimer_async.cli.json_lines import JsonLines
+
+
+def line(message: str, *args: object, error: bool = False) -> dict[str, Any]:
+    info = sys.exc_info() if error else None
+    record = logging.LogRecord("a.logger", logging.INFO, "path", 1, message, args, info)
+    formatted = JsonLines().format(record)
+    assert "\n" not in formatted
+    parsed: dict[str, Any] = json.loads(formatted)
+    return parsed
+
+
+def test_pairs_keep_their_types() -> None:
+    said = line("task=%d event=accepted gif=%s how=%r at=%s", 7, True, 'a "b" c=d', None)
+    assert said.pop("time").endswith("+00:00")
+    assert said == {
+        "level": "info",
+        "logger": "a.logger",
+        "task": 7,
+        "event": "accepted",
+        "gif": True,
+        "how": 'a "b" c=d',
+        "at": None,
+    }
+
+
+@pytest.mark.parametrize("message", ["started", "a=%s and more", "x=%s%s"])
+def test_what_is_no_pairs_is_a_message(message: str) -> None:
+    args = tuple(range(message.count("%")))
+    assert line(message, *args)["message"] == message % args
+
+
+def test_what_was_raised_is_in_it() -> None:
+    try:
+        int("a\tb")
+    except ValueError:
+        said = line("event=fault", error=True)
+    assert said["event"] == "fault"
+    assert said["traceback"].startswith("Traceback (most recent call last):\n")
