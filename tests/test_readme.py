@@ -24,19 +24,23 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pillow_heif
 import pytest
 import requests
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 from attrs import frozen
 from PIL import Image
 
+from photoanimer_async import InvalidNotificationError
 from photoanimer_async.samples import ASTRONAUT, GRACE_HOPPER, PORTRAITS
 from photoanimer_async.service.errors import markdown_table
 from photoanimer_async.service.faults import parse_script
 from photoanimer_async.service.faults.rules import ACTIONS
+from photoanimer_async.service.signatures import new_secret, signature_headers
 
 from .s3_server import S3Server
 
@@ -252,7 +256,7 @@ def test_the_shared_rate(place: Place, tmp_path: Path) -> None:
 
 
 def test_the_local_service_in_a_program(place: Place) -> None:
-    [code] = blocks("The local service", "python")
+    code, _ = blocks("The local service", "python")
     assert place.python(code).strip().endswith(".mp4")
 
 
@@ -360,7 +364,61 @@ def test_the_keys_of_the_local_service(place: Place) -> None:
     assert "The key of anna: pa_" in said[0]
     assert re.search(r"anna +300.00 +5 +valid", said[1])
     assert "anna has 360.00 video seconds" in said[2]
-    assert "not accepted any more" in said[3]
+    assert re.search(r"posted to http\S+ is signed with: whsec_", said[3])
+    assert "not accepted any more" in said[4]
+
+
+async def test_the_hook_that_checks_signatures() -> None:
+    _, code = blocks("The local service", "python")
+    secret = new_secret()
+    names: dict[str, Any] = {"SECRET": secret}
+    exec(code, names)
+
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            await names["hook"](request)
+        except InvalidNotificationError as error:
+            return web.Response(status=400, text=str(error))
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/hook", answer)
+    body = b'{"eventName": "EVENT_FACE_DRIVEN_TASK_FINISHED"}'
+    headers = signature_headers("task_471367831765061", int(time.time()), body, secret)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        for sent, status in ((body, 200), (body + b" ", 400)):
+            async with session.post(server.make_url("/hook"), data=sent, headers=headers) as taken:
+                assert taken.status == status
+
+
+def test_what_can_be_seen_of_the_local_service(tmp_path: Path) -> None:
+    [block] = [block for block in blocks("The local service", "sh") if "--metrics" in block]
+    serve, curl = block.splitlines()
+    port = free_port()
+    command = [str(SCRIPTS / "photoanimer"), *shlex.split(serve.replace("9464", str(port)))[1:]]
+    with subprocess.Popen(
+        [*command, "--port", "0"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as service:
+        until_connectable(port)
+        shown = subprocess.run(
+            shlex.split(curl.replace("9464", str(port))), capture_output=True, text=True, check=True
+        ).stdout
+        service.terminate()
+        said, log = service.communicate()
+    assert service.returncode == 0
+    assert said == ""
+    events = [json.loads(line) for line in log.splitlines()]
+    told = ["started", "metrics_served", "listening", "stopping"]
+    assert [event["event"] for event in events] == told
+    text = section("The local service")
+    for name in re.findall(r"^# TYPE (photoanimer_\w+)", shown, flags=re.MULTILINE):
+        assert f"`{name}`" in text
+    documented = set(re.findall(r"`(photoanimer_[a-z_]+)`", text)) - {"photoanimer_async"}
+    assert {name for name in documented if f"# TYPE {name} " not in shown} == set()
 
 
 def test_the_samples_of_the_api_page_with_curl(place: Place) -> None:

@@ -3,5 +3,12 @@
 from photoanimer_async.notifications.inbox import Inbox
 from photoanimer_async.notifications.parse import TaskNotification, parse_notification
 from photoanimer_async.notifications.receiver import NotificationReceiver
+from photoanimer_async.notifications.signature import verify_signature
 
-__all__ = ["Inbox", "NotificationReceiver", "TaskNotification", "parse_notification"]
+__all__ = [
+    "Inbox",
+    "NotificationReceiver",
+    "TaskNotification",
+    "parse_notification",
+    "verify_signature",
+]

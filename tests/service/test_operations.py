@@ -237,13 +237,16 @@ class TestHealth:
                 await session.get(f"{address}/healthz")
 
     async def test_a_database_that_takes_no_change(
-        self, measured: Running, monkeypatch: pytest.MonkeyPatch
+        self, measured: Running, monkeypatch: pytest.MonkeyPatch, faults: list[object]
     ) -> None:
         async def full(self: object, change: object) -> None:
             raise sqlite3.OperationalError("database or disk is full")
 
-        monkeypatch.setattr("photoanimer_async.service.database.Database.write", full)
-        assert await health(measured) == (503, "no database")
+        with monkeypatch.context() as broken:
+            broken.setattr("photoanimer_async.service.database.Database.write", full)
+            assert await health(measured) == (503, "no database")
+        faults.clear()
+        assert await health(measured) == (200, "ok")
 
     async def test_workers_that_can_not_be_started(
         self, start: Start, monkeypatch: pytest.MonkeyPatch, faults: list[object]
