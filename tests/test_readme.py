@@ -30,6 +30,7 @@ import aiohttp
 import pillow_heif
 import pytest
 import requests
+import yaml  # type: ignore[import-untyped] # comes with Dask
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from attrs import frozen
@@ -37,6 +38,7 @@ from PIL import Image
 
 from photoanimer_async import InvalidNotificationError
 from photoanimer_async.samples import ASTRONAUT, GRACE_HOPPER, PORTRAITS
+from photoanimer_async.service import ServiceSettings
 from photoanimer_async.service.errors import markdown_table
 from photoanimer_async.service.faults import parse_script
 from photoanimer_async.service.faults.rules import ACTIONS
@@ -506,6 +508,51 @@ def test_the_table_of_faults_is_made_of_scripts() -> None:
     ]
     shown = {(rule.subject, type(rule.action)) for rule in rules}
     assert shown == {(subject, kind) for subject, kinds in ACTIONS.items() for kind in kinds}
+
+
+def test_outgrowing_one_machine(place: Place, tmp_path: Path) -> None:
+    [script] = blocks("Outgrowing one machine", "sh")
+    scheduler, service = free_port(), free_port()
+    for shown, here in (
+        ("tcp://scheduler:8786", f"tcp://127.0.0.1:{scheduler}"),
+        ("--port 8786", f"--host 127.0.0.1 --port {scheduler} --no-dashboard"),
+        ("dask worker", "dask worker --no-dashboard"),
+        ("photoanimer serve", f"photoanimer serve --port {service}"),
+    ):
+        script = script.replace(shown, here)
+    with running(place, re.sub(r" +#.*", " &", script), tmp_path):
+        until_connectable(service)
+        base_url = f"http://127.0.0.1:{service}/api/v1"
+        place.sh(f"photoanimer animate me.jpg --base-url {base_url} --template 2 --out dask/ --yes")
+    assert (place.folder / "dask" / "me.mp4").stat().st_size > 10_000
+
+
+def test_the_sketch_for_kubernetes() -> None:
+    [sketch] = blocks("Outgrowing one machine", "yaml")
+    [script] = blocks("Outgrowing one machine", "sh")
+    objects = list(yaml.safe_load_all(sketch))
+    services = {one["metadata"]["name"]: one["spec"] for one in objects if one["kind"] == "Service"}
+    pods = [one["spec"] for one in objects if one["kind"] != "Service"]
+    commands = [pod["template"]["spec"]["containers"][0]["args"] for pod in pods]
+    for pod in pods:
+        assert pod["selector"]["matchLabels"] == pod["template"]["metadata"]["labels"]
+    for command in commands:
+        assert " ".join(command[:2]) in script
+        assert all(isinstance(word, str) for word in command)
+    for name, address in (("scheduler", "tcp://scheduler:8786"), ("animer", "--host 0.0.0.0")):
+        assert {"app": name} == services[name]["selector"]
+        assert any(address in " ".join(command) for command in commands)
+    assert services["scheduler"]["ports"] == [{"port": 8786}]
+    assert services["animer"]["ports"] == [{"port": ServiceSettings(data_dir="data").port}]
+
+
+def test_a_day_of_videos_is_what_the_table_says() -> None:
+    whole = re.search(r"\| the whole video \| (\d+) \| (\d+) \|", README)
+    day = re.search(r"makes ([\d,]+) videos .*? or ([\d,]+) from", README)
+    assert whole is not None
+    assert day is not None
+    for milliseconds, videos in zip(whole.groups(), day.groups(), strict=True):
+        assert abs(86_400_000 / int(milliseconds) - int(videos.replace(",", ""))) < 500
 
 
 def test_the_table_of_codes_is_the_services_own() -> None:

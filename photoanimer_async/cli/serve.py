@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from pathlib import Path
 from typing import Annotated, Final
 
 from attrs import evolve
@@ -45,8 +46,20 @@ def serve(
     workers: Annotated[
         int | None,
         Parameter(
-            validator=Number(gte=1, lte=256),
-            help="Photos animated at the same time; by default one for each core.",
+            validator=Number(gte=1, lte=4096),
+            help="Photos animated at the same time; by default one for each core. With --dask, "
+            "photos at the cluster at the same time; by default 128.",
+        ),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        Parameter(help="Animate on the Dask cluster of this scheduler, as tcp://scheduler:8786."),
+    ] = None,
+    dask_shared: Annotated[
+        Path | None,
+        Parameter(
+            help="A folder that results travel by, under the same path on every Dask worker and "
+            "here; by default they travel through the scheduler.",
         ),
     ] = None,
     all_faces: Annotated[
@@ -126,6 +139,8 @@ def serve(
             host=host,
             port=port,
             keys=frozenset(key) if key else None,
+            dask=dask,
+            dask_shared=dask_shared,
             all_faces=all_faces,
             engine=engine,
             allow_networks=_networks(allow_network),
@@ -205,6 +220,12 @@ def _metrics(service: LocalService) -> list[Text]:
     return [] if url is None else [Text(f"Metrics are at {url}/metrics.")]
 
 
+def _where(settings: ServiceSettings) -> str:
+    if settings.dask is None:
+        return f"on this machine, {settings.workers} at a time"
+    return f"by the Dask cluster at {settings.dask}, at most {settings.workers} at a time"
+
+
 def _announce(console: Output, settings: ServiceSettings, service: LocalService) -> None:
     base_url = service.base_url
     key = "any-key-will-do" if service.is_open else "YOUR-KEY"
@@ -218,6 +239,7 @@ def _announce(console: Output, settings: ServiceSettings, service: LocalService)
         Text.assemble("Photo Animer on this machine: ", (base_url, "bold")),
         Text(f"Tasks and results are kept in {settings.data_dir.resolve()}."),
         Text(accepted),
+        Text(f"Videos are made {_where(settings)}."),
         Text(f"Photos are fetched from {_sources(settings)}."),
         *_metrics(service),
         Text("\nTry it from another terminal:"),

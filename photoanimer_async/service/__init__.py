@@ -7,6 +7,7 @@
     submit → parameters → acceptance ─ fetch; store (tasks, photos, charges) ─ ledger, database
                               │
                         render_queue ─ rendering (the seam), workers → worker process → engine
+                              │                  └ dask_renderer → a cluster → the same there
                               │
                             notify
 

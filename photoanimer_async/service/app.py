@@ -53,13 +53,13 @@ from photoanimer_async.service.parts import (
     STORE,
 )
 from photoanimer_async.service.render_queue import RenderQueue
+from photoanimer_async.service.renderers import renderer_for
 from photoanimer_async.service.rendering import Renderer
 from photoanimer_async.service.results import ResultResponse
 from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.store import TaskStore
 from photoanimer_async.service.tasks import TaskStatus
 from photoanimer_async.service.webhooks import Sender, open_sender
-from photoanimer_async.service.workers import ProcessRenderer
 
 if TYPE_CHECKING:  # it needs prometheus_client, which those who do without need not have
     from photoanimer_async.service.metrics import Metrics
@@ -154,14 +154,8 @@ async def _start(
     )
     report: Callable[[Outcome], object] = _ignore
     if renderer is None:
-        renderer = await stack.enter_async_context(
-            ProcessRenderer(
-                settings.workers,
-                render_seconds=settings.render_seconds,
-                options=settings.render_options,
-                memory=settings.render_memory,
-            )
-        )
+        usual = await asyncio.to_thread(renderer_for, settings)
+        renderer = await stack.enter_async_context(usual)
     app[RENDERER] = renderer
     if metrics is not None:
         fetcher = metrics.fetch_with(fetcher)

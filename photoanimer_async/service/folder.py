@@ -19,6 +19,10 @@ Everything here blocks: it is called in threads.
 
 import os
 import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -98,6 +102,28 @@ class DataFolder:
 
     def _results_of(self, task: Task) -> tuple[Path, ...]:
         return (self.mp4(task), self.gif(task)) if task.gif else (self.mp4(task),)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put a file there under its name complete, or not at all."""
+    with _unfinished(path) as part:
+        part.write_bytes(content)
+
+
+def copy_whole(source: Path, path: Path) -> None:
+    """Put a copy of a file, of this or another disk, there complete, or not at all."""
+    with _unfinished(path) as part:
+        shutil.copyfile(source, part)
+
+
+@contextmanager
+def _unfinished(path: Path) -> Iterator[Path]:
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -184,10 +184,8 @@ class RenderQueue:
         await asyncio.to_thread(self._folder.discard_inputs, task.task_id)
 
     async def _render(self, task: Task) -> RenderFailedError | None:
-        inputs = await self._store.inputs(task.task_id)
-        if inputs is None:
+        if not await self._lay_out(task):
             return RenderFailedError(RENDERING_FAILED, "the photo is lost")
-        await asyncio.to_thread(self._folder.lay_out, task.task_id, inputs.photo, inputs.voice)
         begun = time.monotonic()
         try:
             await self._renderer.render(self._job(task))
@@ -200,6 +198,14 @@ class RenderQueue:
         latest = time.monotonic() - begun
         self._render_seconds += _LATEST_SHARE * (latest - self._render_seconds)
         return None
+
+    async def _lay_out(self, task: Task) -> bool:
+        """Put what the task works on where the renderer finds it; whether there was anything."""
+        inputs = await self._store.inputs(task.task_id)
+        if inputs is None:
+            return False
+        await asyncio.to_thread(self._folder.lay_out, task.task_id, inputs.photo, inputs.voice)
+        return True
 
     def _job(self, task: Task) -> RenderJob:
         return RenderJob(

@@ -39,7 +39,7 @@ class Renderer(Protocol):
 
         A file is there under its name complete, or not at all; what is not finished is beside
         it, under its name with a dot before and more behind. The same job may come again
-        after a restart of the service. When this is cancelled, nothing of it goes on.
+        after a restart of the service. When this is cancelled, nothing of it goes on here.
 
         Raises:
             RenderFailedError: the task ends with status 2 and this code and reason. Any other

@@ -1,6 +1,7 @@
 """How the service is set up."""
 
 import os
+import re
 from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
+from attrs.converters import optional as optional_converter
 from attrs.validators import ge, gt, instance_of, le, optional
 
 from photoanimer_async.redaction import shown_origin
@@ -27,6 +29,9 @@ RETRY_SCHEDULE: Final = (
 
 _WEEK: float | None = 7 * 24 * 3600.0
 _MONTH: float | None = 30 * 24 * 3600.0
+
+
+_AT_THE_CLUSTER = 128
 
 
 def _cores() -> int:
@@ -103,6 +108,13 @@ def _require_address(url: str | None, secret: str | None) -> None:
             raise ValueError(f"notify_secret: {error}") from None
 
 
+def _is_scheduler(_: object, __: object, address: str) -> None:
+    if not re.fullmatch(r"[a-z]+://\S+", address):
+        raise ValueError(
+            f"dask is {address!r}; it must be a scheduler's address such as tcp://scheduler:8786"
+        )
+
+
 @frozen(kw_only=True)
 class ServiceSettings:
     """Everything about a local service that can be chosen.
@@ -112,7 +124,12 @@ class ServiceSettings:
             made if it is not there. One service at a time uses it.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
-        workers: how many photos are rendered at the same time; the number of cores by default.
+        dask: address of a Dask scheduler, for instance `tcp://scheduler:8786`, whose workers
+            render; `None`: this machine does.
+        dask_shared: a folder of this service's own, under the same path on every Dask worker
+            and here, that results travel by; `None`: they travel through the scheduler.
+        workers: how many photos are rendered at the same time, by default the number of cores;
+            with `dask`, how many are at the cluster, rendered or waiting there: by default 128.
         keys: API keys that are accepted beside those of the accounts in the data folder. They
             share the service's own account, which nothing is charged to. `None`: none. Where
             there is no account either, any key that is not empty is accepted, and the service
@@ -164,7 +181,9 @@ class ServiceSettings:
     data_dir: Path = field(converter=Path)
     host: str = "127.0.0.1"
     port: int = field(default=8765, validator=[ge(0), le(65535)])
-    workers: int = field(factory=_cores, validator=[instance_of(int), ge(1)])
+    dask: str | None = field(default=None, validator=optional(_is_scheduler))
+    dask_shared: Path | None = field(default=None, converter=optional_converter(Path))
+    workers: int = field(validator=[instance_of(int), ge(1)])
     keys: frozenset[str] | None = field(default=None, converter=_to_keys, repr=_shown_keys)
     open_to_network: bool = False
     public_url: str | None = field(
@@ -198,8 +217,14 @@ class ServiceSettings:
     gif_longest_side: int = field(default=480, validator=ge(64))
     voice_seconds: float = field(default=60.0, validator=gt(0))
 
+    @workers.default
+    def _usual_workers(self) -> int:
+        return _cores() if self.dask is None else _AT_THE_CLUSTER
+
     def __attrs_post_init__(self) -> None:
         _require_address(self.notify_url, self.notify_secret)
+        if self.dask_shared is not None and self.dask is None:
+            raise ValueError("dask_shared goes with dask")
         if self.keys is not None and not all(self.keys):
             raise ValueError("an API key must not be empty")
         results, tasks = self.keep_results_seconds, self.keep_tasks_seconds

@@ -35,7 +35,7 @@ from photoanimer_async.service.errors import (
 from photoanimer_async.service.rendering import RenderJob
 
 _logger = logging.getLogger(__name__)
-_ANIMATE: Final = "photoanimer_async.service.worker:animate"
+ANIMATE: Final = "photoanimer_async.service.worker:animate"
 _ENGINES: Final = "photoanimer_async.engines"
 _WARP: Final = "warp"
 _ENGINE_NEEDS: Final = ("av", "cv2", "numpy", "onnxruntime", "PIL")
@@ -49,7 +49,7 @@ _ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _OWN_VARIABLES: Final = "PHOTOANIMER_"
 _THREADS: Final = 2  # of a render: one computes, one encodes
 _LONGEST_RESULT: Final = 1024**3
-_MEMORY: Final = 2 * 1024**3
+RENDER_MEMORY: Final = 2 * 1024**3
 _DEATHS: Final = {
     OUT_OF_MEMORY_STATUS: "ran out of memory",
     -signal.SIGXCPU: "ran out of processor time",
@@ -155,9 +155,9 @@ class ProcessRenderer:
         workers: int,
         *,
         render_seconds: float = 300.0,
-        animate: str = _ANIMATE,
+        animate: str = ANIMATE,
         options: Mapping[str, object] = MappingProxyType({}),
-        memory: int = _MEMORY,
+        memory: int = RENDER_MEMORY,
     ) -> None:
         self._render_seconds = render_seconds
         self._animate = animate
@@ -175,8 +175,8 @@ class ProcessRenderer:
         self._checking = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        if self._animate == _ANIMATE:
-            await asyncio.to_thread(_check_engine, self._options.get("engine"))
+        if self._animate == ANIMATE:
+            await asyncio.to_thread(check_engine, self._options.get("engine"))
         return self
 
     async def __aexit__(
@@ -193,7 +193,7 @@ class ProcessRenderer:
         async with self._places:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    return _check(await self._run(job))
+                    return check_reply(await self._run(job))
                 except WorkerDiedError as error:
                     what = error.what
                     _logger.warning(
@@ -260,7 +260,12 @@ def _environment() -> dict[str, str]:
     return inherited | _ENVIRONMENT
 
 
-def _check_engine(name: object) -> None:
+def check_engine(name: object) -> None:
+    """Look for the engine of this name, and for what it needs.
+
+    Raises:
+        SetupError: there is none, or something is not installed.
+    """
     missing = [name for name in _ENGINE_NEEDS if find_spec(name) is None]
     if missing:
         raise SetupError(
@@ -272,8 +277,13 @@ def _check_engine(name: object) -> None:
         raise SetupError(f"no engine {name!r} is installed; there are: {', '.join(engines)}")
 
 
-def _check(reply: dict[str, Any]) -> None:
-    """Raise what the worker reports."""
+def check_reply(reply: Mapping[str, Any]) -> None:
+    """Raise what a worker's reply reports.
+
+    Raises:
+        RenderFailedError: the task fails with a code of the table.
+        RuntimeError: the renderer has a fault.
+    """
     match reply:
         case {"code": 0}:
             return

@@ -67,6 +67,7 @@ def test_help_loads_neither_engine_nor_service_nor_client() -> None:
         (["wait", ""], "no task is given"),
         (["animat"], "Unknown command"),
         (["serve", "--port", "65536"], "--port"),
+        (["serve", "--dask", "scheduler"], "such as tcp://scheduler:8786"),
         (["serve", "--host", "0.0.0.0"], "serve keys add"),
         (["serve", "--allow-network", "10.0.0.1/8"], "--allow-network: '10.0.0.1/8' is no network"),
     ],

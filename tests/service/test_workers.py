@@ -19,7 +19,7 @@ import pytest
 from photoanimer_async.engine import engines
 from photoanimer_async.service import RenderFailedError, RenderJob, ServiceSettings, SetupError
 from photoanimer_async.service.containment import Limits
-from photoanimer_async.service.workers import _ENGINES, _WARP, ProcessRenderer, _check
+from photoanimer_async.service.workers import _ENGINES, _WARP, ProcessRenderer, check_reply
 
 from .conftest import KEY, InstantRenderer, PhotoHost, Running, Start, png, running
 
@@ -131,7 +131,7 @@ class TestProcessRenderer:
     @pytest.mark.parametrize("reply", [{}, {"code": "0"}, {"code": 12}, {"fault": None}, []])
     def test_a_reply_that_means_nothing_is_a_fault(self, reply: Any) -> None:
         with pytest.raises(RuntimeError, match="means nothing"):
-            _check(reply)
+            check_reply(reply)
 
     async def test_without_the_engines_libraries_it_says_what_to_install(
         self, monkeypatch: pytest.MonkeyPatch
@@ -229,7 +229,7 @@ async def test_a_crash_harms_no_other_task(start: Start, host: PhotoHost) -> Non
 SERVE = """
 import asyncio, sys
 from photoanimer_async.service import ServiceSettings, serve
-from photoanimer_async.service.workers import ProcessRenderer, _check
+from photoanimer_async.service.workers import ProcessRenderer, check_reply
 
 async def main():
     async with ProcessRenderer(1, animate="renderers:hang") as renderer:
