@@ -10,6 +10,7 @@ import multiprocessing
 import signal
 import sqlite3
 import struct
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -39,6 +40,7 @@ _RUN = 3.0
 _SHORTLY = 1.0
 _LEAVING = 5.0
 _TO_THE_END = 60.0
+_OFTEN = 0.02
 _NOWHERE = "http://127.0.0.1:1"
 
 
@@ -173,10 +175,22 @@ class Harness:
                     report.kills[moment] += 1
             with self._service(Fuse("never", 0)) as (_, base_url), suppress(TimeoutError):
                 asyncio.run(customers.look_at_all(base_url))
+                self._wait_for_the_rest()
         report.answered, report.unanswered = len(customers.submitted), customers.lost
         report.problems += customers.contradictions
         self._judge(report, customers, book)
         return report
+
+    def _wait_for_the_rest(self) -> None:
+        """Let those tasks end too that were accepted without anybody being told."""
+        with closing(sqlite3.connect(self.folder / "tasks.db")) as connection:
+            for _ in range(int(_TO_THE_END / _OFTEN)):
+                (left,) = connection.execute(
+                    "SELECT count(*) FROM task WHERE status = 0"
+                ).fetchone()
+                if not left and not self._inputs():
+                    return
+                time.sleep(_OFTEN)
 
     def _killed_run(self, customers: Customers) -> str | None:
         """One run that is to be killed; the moment, or `None` if it went on."""
