@@ -9,9 +9,10 @@
                         render_queue ─ rendering (the seam), workers → worker process → engine
                               │                  └ dask_renderer → a cluster → the same there
                               │
-                            notify
+                     outbox → notify → webhooks → an account's address
 
-`app` is the HTTP side of it and `local` the socket. What is sent is pinned to the API page by
+`app` is the HTTP side of it and `local` the socket; `health`, `metrics` and `operations` are for
+those who run it. What is sent is pinned to the API page by
 golden JSON; nothing here is shared with the client, so that neither hides the other's mistakes.
 """
 

@@ -157,14 +157,14 @@ async def _start(
         usual = await asyncio.to_thread(renderer_for, settings)
         renderer = await stack.enter_async_context(usual)
     app[RENDERER] = renderer
-    if metrics is not None:
-        fetcher = metrics.fetch_with(fetcher)
-        renderer = metrics.render_with(renderer)
-        report = metrics.notified
     if faults is not None:
         fetcher = faults.fetch_with(fetcher)
         renderer = faults.render_with(renderer)
         sender = faults.send_with(sender)
+    if metrics is not None:
+        fetcher = metrics.fetch_with(fetcher)
+        renderer = metrics.render_with(renderer)
+        report = metrics.notified
     notifier = await stack.enter_async_context(
         running_notifier(
             database,

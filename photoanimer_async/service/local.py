@@ -129,9 +129,11 @@ class LocalService:
 
     async def _stop(self) -> None:
         """Stop; until it has, those who run the service can see that it does."""
-        await self._runner.cleanup()
-        if self._operations is not None:
-            await self._operations.cleanup()
+        try:
+            await self._runner.cleanup()
+        finally:
+            if self._operations is not None:
+                await self._operations.cleanup()
 
     @property
     def is_open(self) -> bool:
