@@ -114,7 +114,7 @@ class PhotoAnimerClient:
         poll_rate: float | RateLimiter | None = None,
         learned: str | os.PathLike[str] | None = None,
         receiver: NotificationReceiver | None = None,
-        max_pending: int = 1000,
+        max_pending: int = 10_000,
         retry: RetryPolicy | None = None,
         timeout: float = 60.0,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),

@@ -90,15 +90,28 @@ class DaskCluster:
             Exception: what the function raised.
         """
         for pause in pauses():
-            client = await self._connected()
+            _ = await self._connected()  # no photo is held while there is no scheduler
+            future = await self._send(key, function, await asyncio.to_thread(load))
             try:
-                return await _submit(client, key, function, load)
-            except (CancelledError, OSError) as error:
-                _logger.warning(
-                    "event=submitted_again key=%s why=%r", key, str(error).partition("\n")[0]
-                )
+                reply: _Reply = await future
+            except Exception as error:
+                if not _is_loss(error, future.client):
+                    raise
+                why = str(error).partition("\n")[0]
+                _logger.warning("event=submitted_again key=%s why=%r", key, why)
+            else:
+                return reply
+            finally:
+                # When nobody wants it any more, what has not begun never will.
+                future.release()
             await asyncio.sleep(pause)
         raise AssertionError  # pauses never end
+
+    async def _send(self, key: str, function: Callable[[_Job], Any], job: _Job) -> "Future[Any]":
+        """The future alone: once it is sent, the job has no name here, and no place in memory."""
+        client = await self._connected()
+        with dask.config.set(_LARGE):
+            return client.submit(function, job, key=key)
 
     async def _connected(self) -> Client:
         async with self._connecting:
@@ -209,25 +222,9 @@ def _packages(info: Mapping[str, Any]) -> dict[str, str | None]:
     return {"Python": python} | {name: packages.get(name) for name in _SAME}
 
 
-async def _submit(
-    client: Client,
-    key: str,
-    function: Callable[[_Job], Awaitable[_Reply]],
-    load: Callable[[], _Job],
-) -> _Reply:
-    future = _sent(client, key, function, await asyncio.to_thread(load))
-    try:
-        reply: _Reply = await future
-        return reply
-    finally:
-        # When nobody wants it any more, what has not begun never will.
-        future.release()
-
-
-def _sent(client: Client, key: str, function: Callable[[_Job], Any], job: _Job) -> Future[Any]:
-    """The future alone: what is sent has no name here, and so no place in memory."""
-    with dask.config.set(_LARGE):
-        return client.submit(function, job, key=key)
+def _is_loss(error: Exception, client: Client) -> bool:
+    """Whether this is about the connection: where that ends, Dask fails in many ways."""
+    return isinstance(error, CancelledError | OSError) or client.status != "running"
 
 
 async def _close(client: Client) -> None:
