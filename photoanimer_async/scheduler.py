@@ -73,7 +73,7 @@ class _Watch:
         due: when the next look is; infinite while one has its turn or is under way.
         listed: the time under which it stands on the agenda.
         has_turn: whether it is among those whose looks are due.
-        again: whether a notification came while a look was under way.
+        again: when the look is that a notification asked for while one was under way.
     """
 
     __slots__ = (
@@ -99,7 +99,7 @@ class _Watch:
         self.due = _NEVER
         self.listed = _NEVER
         self.has_turn = False
-        self.again = False
+        self.again = _NEVER
         self.failures = 0
         self.waiters: tuple[_Waiter, ...] = ()
 
@@ -196,7 +196,8 @@ class PollScheduler:
             if len(self._notified) > _NOTIFIED:
                 del self._notified[next(iter(self._notified))]
         elif watch.due == _NEVER and not watch.has_turn:
-            watch.again = True
+            now = asyncio.get_running_loop().time()
+            watch.again = min(watch.again, now + within)
         elif within > 0.0:
             now = asyncio.get_running_loop().time()
             if now + within < watch.due and not watch.has_turn:
@@ -393,7 +394,7 @@ class PollScheduler:
             )
 
     async def _poll(self, watch: _Watch) -> None:
-        watch.again = False
+        watch.again = _NEVER
         asked = asyncio.get_running_loop().time()
         try:
             info = await self._get_task_info(watch.task_id)
@@ -414,8 +415,8 @@ class PollScheduler:
         else:
             watch.after = asked - watch.since
             changed = self._learner and self._learner.pending(kind, after, watch.after)
-            wait = 0.0 if watch.again else self._policy.delay(kind, watch.after, self._rng)
-            self._look_at(watch, now + wait, now)
+            planned = now + self._policy.delay(kind, watch.after, self._rng)
+            self._look_at(watch, max(now, min(planned, watch.again)), now)
         if changed:
             self._replan(kind)
 

@@ -220,6 +220,28 @@ async def test_a_notification_during_a_look_is_not_lost() -> None:
         assert (await waiting).status is FINISHED
 
 
+async def test_a_notification_that_is_in_no_hurry_brings_no_look_at_once() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+    looks: list[TaskId] = []
+
+    async def get_task_info(task_id: TaskId) -> TaskInfo:
+        looks.append(task_id)
+        asked.set()
+        await answer.wait()
+        return TaskInfo(task_id, PROCESSING)
+
+    async with PollScheduler(get_task_info, policy=FixedInterval(3600)) as scheduler:
+        waiting = asyncio.create_task(scheduler.wait(1))
+        await asyncio.sleep(0)
+        scheduler.notify(1)
+        await asked.wait()
+        scheduler.notify(1, within=600.0)
+        answer.set()
+        await asyncio.sleep(0.02)
+        assert looks == [1]
+        waiting.cancel()
+
+
 async def test_notifications_of_tasks_that_nobody_waits_for_do_nothing() -> None:
     service = FakeService()
     async with service.scheduler() as scheduler:
