@@ -6,6 +6,8 @@ key by `photoanimer_async.shared_rate.RedisRateLimiter`.
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Protocol
 
@@ -90,12 +92,11 @@ class Window:
         """How many requests may be under way at once, now."""
         return self._size
 
-    def slot(self) -> "_Slot":
+    def slot(self) -> AbstractAsyncContextManager[None]:
         """Around one request, with its answer or error; waits until there is room for it."""
-        return _Slot(self)
+        return _Slot(self._enter, self._leave)
 
-    async def enter(self) -> int:
-        """Waits until there is room; gives the request's number."""
+    async def _enter(self) -> int:
         if not self._waiting and self._under_way < int(self._size):
             self._under_way += 1
         else:
@@ -103,10 +104,10 @@ class Window:
         self._started += 1
         return self._started
 
-    def leave(self, number: int, error: BaseException | None) -> None:
-        """A request has its answer, or failed."""
+    def _leave(self, number: int, error: BaseException | None) -> None:
         if error is None:
-            self._size = min(self._limit, self._size + 1.0 / self._size)
+            if self._size < self._limit:
+                self._size = min(self._limit, self._size + 1.0 / self._size)
         elif isinstance(error, PhotoAnimerError) and is_overload(error):
             self._narrow(number)
         self._under_way -= 1
@@ -137,16 +138,21 @@ class Window:
             self._halved_after = self._started
 
 
-class _Slot:
-    # Not by `contextlib`: its generators cost more than all else that a window does.
-    __slots__ = ("_number", "_window")
+class _Slot(AbstractAsyncContextManager[None]):
+    # Not by `asynccontextmanager`: its generator costs more than all else that a window does.
+    __slots__ = ("_enter", "_leave", "_number")
 
-    def __init__(self, window: Window) -> None:
-        self._window = window
+    def __init__(
+        self,
+        enter: Callable[[], Awaitable[int]],
+        leave: Callable[[int, BaseException | None], None],
+    ) -> None:
+        self._enter = enter
+        self._leave = leave
         self._number = 0
 
     async def __aenter__(self) -> None:
-        self._number = await self._window.enter()
+        self._number = await self._enter()
 
     async def __aexit__(
         self,
@@ -154,7 +160,7 @@ class _Slot:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._window.leave(self._number, error)
+        self._leave(self._number, error)
 
 
 def is_overload(error: PhotoAnimerError) -> bool:

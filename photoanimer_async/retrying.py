@@ -29,10 +29,15 @@ def retrying(
             isinstance(error, PhotoAnimerError) and verdict(operation, error) is Verdict.TRY_AGAIN
         )
 
+    async def again(failures: list[PhotoAnimerError], *args: _P.args, **options: _P.kwargs) -> _T:
+        if failures:
+            raise failures.pop()
+        return await attempt(*args, **options)
+
     with warnings.catch_warnings():
         # backoff 2.2.1 asks asyncio what Python 3.14 has deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
-        return backoff.on_exception(
+        go_on = backoff.on_exception(
             waits,  # type: ignore[arg-type] # backoff sends the failure in, but says `None`
             PhotoAnimerError,
             max_tries=policy.tries,
@@ -41,4 +46,14 @@ def retrying(
             logger=None,
             policy=policy,
             rng=rng,
-        )(attempt)
+        )(again)
+
+    async def first_without_backoff(*args: _P.args, **options: _P.kwargs) -> _T:
+        # What `backoff` notes of a call that goes well takes as long as preparing a request.
+        try:
+            return await attempt(*args, **options)
+        except PhotoAnimerError as error:
+            failures = [error]
+        return await go_on(failures, *args, **options)
+
+    return first_without_backoff

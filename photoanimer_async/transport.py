@@ -10,11 +10,12 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientTimeout, hdrs
 from attrs import frozen
+from multidict import CIMultiDict
 from yarl import URL
 
 from photoanimer_async.core.wire import Answer, Operation, Request
@@ -91,6 +92,8 @@ class Transport:
         self._base_url = credentials.base_url.rstrip("/")
         self._given = session
         self._session = session
+        self._headers = CIMultiDict({"APIKEY": credentials.api_key})
+        self._urls: dict[str, URL] = {}
         self._timeout = ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_SECONDS))
 
     async def __aenter__(self) -> Self:
@@ -127,8 +130,17 @@ class Transport:
     def _url(self, request: Request) -> URL:
         # Encoded here, since aiohttp's `params` cost more time than the rest of the request's
         # preparation. Nothing is safe, so that whatever is in a value arrives as it is.
-        query = urlencode(request.params, quote_via=quote, safe="")
-        return URL(f"{self._base_url}{request.path}{'?' if query else ''}{query}", encoded=True)
+        url = self._urls.get(request.path)
+        if url is None:
+            url = self._urls[request.path] = URL(self._base_url + request.path, encoded=True)
+        query = "&".join([f"{name}={quote(value, '')}" for name, value in request.params.items()])
+        return URL.build(
+            scheme=url.scheme,
+            authority=url.raw_authority,
+            path=url.raw_path,
+            query_string=query,
+            encoded=True,
+        )
 
     async def send(self, request: Request) -> Answer:
         """Makes one request. A submit reaches the service at most once.
@@ -142,13 +154,15 @@ class Transport:
         try:
             async with self.session.get(
                 self._url(request),
-                headers={"APIKEY": self._credentials.api_key},
+                headers=self._headers,
                 allow_redirects=False,
                 raise_for_status=False,
                 timeout=self._timeout,
                 middlewares=(_send_once,) if operation is Operation.SUBMIT else None,
             ) as response:
-                body = await _read(response, operation)
+                length = response.content_length or _LARGEST_ANSWER + 1
+                is_small = length <= _LARGEST_ANSWER and not _is_compressed(response)
+                body = await (response.read() if is_small else _read_bounded(response, operation))
                 return Answer(
                     status=response.status,
                     headers=response.headers,
@@ -173,9 +187,7 @@ def _has_host(url: str) -> bool:
         return False
 
 
-async def _read(response: ClientResponse, operation: Operation) -> bytes:
-    if 0 <= (response.content_length or -1) <= _LARGEST_ANSWER and not _is_compressed(response):
-        return await response.read()
+async def _read_bounded(response: ClientResponse, operation: Operation) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk

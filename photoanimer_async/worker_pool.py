@@ -3,8 +3,8 @@
 How it works. Starting a task for each short piece of work costs more than much of the work. So
 a worker that is done rests on a future, and the next piece of work is that future's result;
 workers are started only where none rests. What there is to do is the owner's business: its
-`dispatch` is called whenever a worker has become free and whenever the alarm rings, and hands
-out what it likes with `give`.
+`dispatch` is called when the alarm rings, and hands out what it likes with `give`. If it had
+to leave some for want of room, it is called again as soon as a worker is free.
 
 Whatever goes wrong in a worker or in `dispatch` ends the pool as a whole: it is told to
 `on_end`, and raised again by `stop`.
@@ -23,7 +23,7 @@ class WorkerPool(Generic[_T]):
     Args:
         size: workers, at most.
         work: does one piece of work.
-        dispatch: hands out work for which there is room.
+        dispatch: hands out work for which there is room; returns whether some is left.
         on_end: is told, once, why there are no workers any more.
     """
 
@@ -31,7 +31,7 @@ class WorkerPool(Generic[_T]):
         self,
         size: int,
         work: Callable[[_T], Coroutine[Any, Any, None]],
-        dispatch: Callable[[], None],
+        dispatch: Callable[[], bool],
         on_end: Callable[[BaseException], None],
     ) -> None:
         self._size = size
@@ -44,6 +44,7 @@ class WorkerPool(Generic[_T]):
         self._workers = 0
         self._resting: list[asyncio.Future[_T]] = []
         self._alarm: asyncio.TimerHandle | None = None
+        self._is_short = False
         self._is_open = True
         self._life = self._loop.create_task(self._live(), name="photoanimer polls")
 
@@ -81,7 +82,7 @@ class WorkerPool(Generic[_T]):
             self._alarm = None
         if self._is_open:
             try:
-                self._dispatch()
+                self._is_short = self._dispatch()
             except Exception as error:  # noqa: BLE001 - told to the owner, as that of a worker
                 self._end(error)
 
@@ -119,8 +120,8 @@ class WorkerPool(Generic[_T]):
                 await self._work(item)
                 turn = self._loop.create_future()
                 self._resting.append(turn)
-                if self._is_open:
-                    self._dispatch()
+                if self._is_short and self._is_open:
+                    self._is_short = self._dispatch()
                 item = await turn
         except BaseException:
             self._is_open = False

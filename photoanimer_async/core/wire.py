@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any, NewType, TypeVar
 
 import cattrs
@@ -173,11 +174,11 @@ class _BalanceData:
 
 
 def _to_number(value: object, _: object) -> int:
+    if type(value) is int:
+        return value
     if isinstance(value, str) and value.removeprefix("-").isdecimal():
         return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"a whole number was expected, not {printable(repr(value))}")
-    return value
+    raise TypeError(f"a whole number was expected, not {printable(repr(value))}")
 
 
 def _to_text(value: object, _: object) -> str:
@@ -199,11 +200,33 @@ def _to_task_id(value: object, _: object) -> object:
     return value
 
 
-_converter = cattrs.Converter()
-_converter.register_structure_hook(_Number, _to_number)
-_converter.register_structure_hook(_Text, _to_text)
-_converter.register_structure_hook(_Link, _to_link)
-_converter.register_structure_hook(_Id, _to_task_id)
+def _to_link_if_any(value: object, kind: object) -> str | None:
+    return None if value is None else _to_link(value, kind)
+
+
+def _to_task_id_if_any(value: object, kind: object) -> object:
+    return None if value is None else _to_task_id(value, kind)
+
+
+def _converter(*, detailed: bool) -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=detailed)
+    converter.register_structure_hook(_Number, _to_number)
+    converter.register_structure_hook(_Text, _to_text)
+    converter.register_structure_hook(_Link, _to_link)
+    converter.register_structure_hook(_Id, _to_task_id)
+    # In one step; by itself it would take one more for what may be missing.
+    converter.register_structure_hook(_Link | None, _to_link_if_any)
+    converter.register_structure_hook(_Id | None, _to_task_id_if_any)
+    return converter
+
+
+_quick = _converter(detailed=False)
+
+
+@cache
+def _precise() -> cattrs.Converter:
+    """Tells where a fault is, and takes twice as long; asked once there is one."""
+    return _converter(detailed=True)
 
 
 def parse_submit(answer: Answer) -> TaskId:
@@ -362,8 +385,17 @@ def _structure(
     operation: Operation, answer: Answer, value: object, kind: type[_T], path: str
 ) -> _T:
     try:
-        return _converter.structure(value, kind)
-    except Exception as error:  # noqa: BLE001 - cattrs passes on whatever a hook raises
+        return _quick.structure(value, kind)
+    except Exception:  # noqa: BLE001 - cattrs passes on whatever a hook raises
+        return _structure_precisely(operation, answer, value, kind, path)
+
+
+def _structure_precisely(
+    operation: Operation, answer: Answer, value: object, kind: type[_T], path: str
+) -> _T:
+    try:
+        return _precise().structure(value, kind)
+    except Exception as error:  # noqa: BLE001 - likewise
         what = "; ".join(cattrs.transform_error(error, path, _described_fault))
         raise _unexpected(operation, answer, what) from None
 
