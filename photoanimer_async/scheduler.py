@@ -40,7 +40,7 @@ _AT_A_TIME = 200
 _REMEMBERED = 200_000
 _NOTIFIED = 10_000
 _SPREAD = 0.05
-_PATIENCE = 0.25
+_PATIENCE = 1.0
 
 
 class _Waiter:
@@ -317,11 +317,11 @@ class PollScheduler:
 
     # --- when to look ---
 
-    def _look_at(self, watch: _Watch, due: float, now: float) -> None:
+    def _look_at(self, watch: _Watch, due: float, now: float, not_before: float = 0.0) -> None:
         watch.due = due
         if due < watch.listed:
-            watch.listed = due
-            self._opened.ring_at(self._agenda.add(watch.key, due, now))
+            watch.due = watch.listed = self._agenda.add(watch.key, due, now, not_before)
+            self._opened.ring_at(watch.due)
 
     def _collect_due(self, now: float) -> None:
         for key in self._agenda.take_due(now):
@@ -333,7 +333,7 @@ class PollScheduler:
             if watch.due == _NEVER:
                 continue
             if watch.due > now:
-                self._look_at(watch, watch.due, now)
+                self._look_at(watch, watch.due, now, not_before=watch.due)
             else:
                 watch.due = _NEVER
                 watch.has_turn = True
@@ -354,24 +354,26 @@ class PollScheduler:
         loop = asyncio.get_running_loop()
         while self._kinds_to_replan:
             kinds, self._kinds_to_replan = self._kinds_to_replan, set()
-            async for watch in _unhurried(list(self._watches.values())):
-                if watch.kind in kinds and watch.due != _NEVER and not watch.failures:
-                    now = loop.time()
-                    wait = self._policy.delay(watch.kind, watch.after, self._rng)
-                    soon = now + _SPREAD * self._rng.random() * (now - watch.since)
-                    self._look_at(watch, max(watch.since + watch.after + wait, soon), now)
+            watches = list(self._watches.values())
+            for start in range(0, len(watches), _AT_A_TIME):
+                now = loop.time()
+                for watch in watches[start : start + _AT_A_TIME]:
+                    if watch.kind in kinds and watch.due != _NEVER and not watch.failures:
+                        wait = self._policy.delay(watch.kind, watch.after, self._rng)
+                        soon = now + _SPREAD * self._rng.random() * (now - watch.since)
+                        self._look_at(watch, max(watch.since + watch.after + wait, soon), now)
+                await asyncio.sleep(0)
 
     # --- looking ---
 
-    def _dispatch(self) -> None:
+    def _dispatch(self) -> bool:
         pool = self._opened
         now = asyncio.get_running_loop().time()
         self._collect_due(now)
         while self._turns and pool.has_room:
-            pause = self._pace.pause(now)
-            if pause > 0.0:
+            if (pause := self._pace.pause(now)) > 0.0:
                 pool.ring_at(now + pause)
-                break
+                return False
             watch = self._turns.take(now, self._chance, self._rng)
             if watch.has_turn and watch.waiters:
                 watch.has_turn = False
@@ -380,6 +382,7 @@ class PollScheduler:
         due = self._agenda.next_due()
         if due is not None:
             pool.ring_at(due)
+        return bool(self._turns)
 
     def _stop_waiters(self, error: BaseException) -> None:
         closed = isinstance(error, asyncio.CancelledError)
@@ -425,8 +428,8 @@ class PollScheduler:
         passing = verdict(Operation.GET_TASK_INFO, error) is Verdict.TRY_AGAIN
         if passing and watch.failures < self._retry.tries:
             now = asyncio.get_running_loop().time()
-            wait = self._retry.wait(watch.failures, error, self._rng)
-            self._look_at(watch, now + wait, now)
+            due = now + self._retry.wait(watch.failures, error, self._rng)
+            self._look_at(watch, due, now, not_before=due)
         else:
             if self._learner is not None:
                 self._learner.left(watch.kind, watch.after)

@@ -2,13 +2,12 @@
 
 `Agenda` keeps any number of items by the time they are due: an item costs a place in a list.
 Who wakes up for one item alone pays as much again for the waking, so items that are due at
-nearly the same time come up together: late by less than an eighth of the wait, and by 32
-milliseconds at most. `Turns` are the items that are due while there is no room for
-all of them.
+nearly the same time come up together: early or late by a sixteenth of the wait, and by 64
+milliseconds, at most. `Turns` are the items that are due while there is no room for all of
+them.
 """
 
 import heapq
-import math
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from random import Random
@@ -18,8 +17,9 @@ _T = TypeVar("_T")
 
 _TICKS_A_SECOND = 1000
 _SHARE = 8
-_LATEST = 32
-_DRAWN = 16
+_WIDEST = 128
+_FAR = _WIDEST * _SHARE / _TICKS_A_SECOND
+_DRAWN = 12
 _FOR_THE_OLDEST = 4
 
 
@@ -30,11 +30,13 @@ class Agenda(Generic[_T]):
         self._ticks: list[int] = []
         self._items: dict[int, list[_T]] = {}
 
-    def add(self, item: _T, due: float, now: float) -> float:
+    def add(self, item: _T, due: float, now: float, not_before: float = 0.0) -> float:
         """Puts an item on the agenda; gives when it will come up. All times in seconds."""
-        late = min(max((due - now) * _TICKS_A_SECOND / _SHARE, 1.0), _LATEST)
-        together = 1 << (int(late).bit_length() - 1)
-        tick = math.ceil(due * _TICKS_A_SECOND / together) * together
+        width = int((due - now) * _TICKS_A_SECOND / _SHARE) if due < now + _FAR else _WIDEST
+        together = 1 << (width.bit_length() - 1) if width > 1 else 1
+        tick = round(due * _TICKS_A_SECOND / together) * together
+        while tick / _TICKS_A_SECOND < max(now, not_before):
+            tick += together
         items = self._items.get(tick)
         if items is None:
             self._items[tick] = [item]
@@ -50,7 +52,7 @@ class Agenda(Generic[_T]):
     def take_due(self, now: float) -> list[_T]:
         """Takes off what is due by now, in order."""
         due: list[_T] = []
-        while self._ticks and self._ticks[0] <= now * _TICKS_A_SECOND:
+        while self._ticks and self._ticks[0] / _TICKS_A_SECOND <= now:
             due += self._items.pop(heapq.heappop(self._ticks))
         return due
 

@@ -202,7 +202,8 @@ class AdaptivePolling:
             InvalidRequestError: it is nothing that `to_dict` gives.
         """
         for name, intervals in _intervals_by_kind(state).items():
-            if not self._kind(name).durations.weight:
+            known = self._kinds.get(name)
+            if known is None or not known.durations.weight:
                 self._kinds[name] = _Kind(self._cost, Durations.of(intervals))
 
     def _kind(self, name: str) -> "_Kind":

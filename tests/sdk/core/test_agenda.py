@@ -17,12 +17,12 @@ def test_what_is_due_is_taken_in_order_and_the_rest_is_left(dues: list[float], n
     for due in dues:
         agenda.add(due, due, 0.0)
     taken = agenda.take_due(now)
-    assert all(due <= now for due in taken)
+    assert all(due <= now + 0.065 for due in taken)
     for one, next_one in pairwise(taken):
-        assert one <= next_one + 0.033
+        assert one <= next_one + 0.129
     rest = agenda.take_due(2000.0)
     assert sorted(taken + rest) == sorted(dues)
-    assert all(due + 0.033 > now for due in rest)
+    assert all(due + 0.065 > now for due in rest)
     assert agenda.next_due() is None
 
 
@@ -33,7 +33,20 @@ def test_the_first_due_is_known(dues: list[float]) -> None:
         agenda.add(due, due, 0.0)
     first = agenda.next_due()
     assert first is not None
-    assert 0 <= first - min(dues) <= min(min(dues) / 8 + 0.0011, 0.033)
+    assert abs(first - min(dues)) <= min(min(dues) / 16 + 0.0011, 0.065)
+
+
+@given(st.floats(0, 1000), st.floats(0, 100), st.floats(0, 100))
+def test_nothing_comes_up_before_its_time(now: float, wait: float, floor: float) -> None:
+    agenda: Agenda[str] = Agenda()
+    assert agenda.add("patient", now + wait, now, not_before=now + floor) >= now + floor
+    assert agenda.add("plain", now + wait, now) >= now
+
+
+def test_what_is_due_at_nearly_the_same_time_comes_up_together() -> None:
+    agenda: Agenda[int] = Agenda()
+    times = {agenda.add(number, 30 + number / 1000, 0.0) for number in range(1000)}
+    assert len(times) < 12
 
 
 def test_the_best_chance_comes_first() -> None:
