@@ -3,14 +3,16 @@
     python benchmarks/scale.py [--tasks 1000 10000 100000] [--repeats 5] [--real] [--quick]
 
 Each run is a process of its own that waits for so many tasks with one `wait_all`. The tasks end
-evenly over some seconds, so that the same number of polls goes out in a second whatever the
-number of tasks; the service is a function, so that what is measured is the scheduler and the
-policy. With `--real` it is a client that asks the stub (see `stub.py`) over loopback.
+one after the other, evenly over 10 s whatever their number; the service is a function, so that
+what is measured is the scheduler and the policy. With `--real` it is a client that asks the
+stub (see `stub.py`) over loopback.
 
-Memory is what `tracemalloc` has counted when all tasks are in flight, less what was there
-before, ids included. The longest stall is the greatest delay of a callback that runs every
-5 ms, all through; beside it stands the longest pause of the garbage collector, which looks at
-all objects of the process now and then, the caller's too.
+CPU, stalls and memory are taken in runs of their own, so that none weighs on another. Memory is
+what `tracemalloc` has counted when all tasks are in flight, less what was there before, ids
+included. The longest stall is the most CPU time that went by between two turns of a
+callback that runs every 5 ms, so that what else the machine does counts for nothing; beside it
+stands the longest pause of the garbage collector, which looks at all objects of the process now
+and then, the caller's too.
 """
 
 import argparse
@@ -31,17 +33,19 @@ from stub import report, serving
 
 from photoanimer_async import PhotoAnimerClient, PollScheduler, TaskId, TaskInfo, TaskStatus
 
-FIRST_END = 3.0
-A_SECOND = 4000
+FIRST_END, SPAN = 3.0, 10.0
+LARGEST = 2048
 _EVERY = 0.005
 
 WaitAll = Callable[[Sequence[str]], Awaitable[Any]]
+Waiting = tuple[WaitAll, Callable[[], int]]
+"""Waits for all of these, and how many polls that has made."""
 
 
-def ids(tasks: int) -> list[str]:
-    """Tasks that end one after the other."""
-    begin = time.monotonic() + FIRST_END + tasks / 50_000
-    return [f"due-{begin + number / A_SECOND:.5f}" for number in range(tasks)]
+def ids(tasks: int, span: float) -> list[str]:
+    """Tasks that end one after the other, within so many seconds."""
+    begin = time.monotonic() + FIRST_END
+    return [f"due-{begin + span * number / tasks:.5f}" for number in range(tasks)]
 
 
 class FunctionService:
@@ -59,7 +63,7 @@ class FunctionService:
 
 
 @asynccontextmanager
-async def function_waiting(_: str) -> AsyncIterator[tuple[WaitAll, Callable[[], int]]]:
+async def function_waiting(_: str) -> AsyncIterator[Waiting]:
     """`wait_all` of a scheduler alone, and how many polls it has made."""
     service = FunctionService()
     async with PollScheduler(service.get_task_info) as scheduler:
@@ -67,14 +71,14 @@ async def function_waiting(_: str) -> AsyncIterator[tuple[WaitAll, Callable[[], 
 
 
 @asynccontextmanager
-async def client_waiting(origin: str) -> AsyncIterator[tuple[WaitAll, Callable[[], int]]]:
+async def client_waiting(origin: str) -> AsyncIterator[Waiting]:
     """`wait_all` of a client, and how many polls the stub has seen."""
     async with PhotoAnimerClient("key", base_url=f"{origin}/api/v1") as client:
         yield client.wait_all, lambda: int(report(origin)["polls"])
 
 
 class Stalls:
-    """Watches how late the loop is, and how long the garbage collector takes."""
+    """Watches how long the loop is busy with one thing, and the garbage collector, in CPU time."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -82,17 +86,17 @@ class Stalls:
         self._collecting_since = 0.0
         gc.callbacks.append(self._collecting)
         self._loop = asyncio.get_running_loop()
-        self._due = self._loop.time() + _EVERY
-        self._timer = self._loop.call_at(self._due, self._look)
+        self._looked = time.thread_time()
+        self._timer = self._loop.call_later(_EVERY, self._look)
 
     def _look(self) -> None:
-        now = self._loop.time()
-        self.longest = max(self.longest, now - self._due)
-        self._due = now + _EVERY
-        self._timer = self._loop.call_at(self._due, self._look)
+        now = time.thread_time()
+        self.longest = max(self.longest, now - self._looked)
+        self._looked = now
+        self._timer = self._loop.call_later(_EVERY, self._look)
 
     def _collecting(self, phase: str, _: dict[str, int]) -> None:
-        now = time.perf_counter()
+        now = time.thread_time()
         if phase == "start":
             self._collecting_since = now
         else:
@@ -104,37 +108,55 @@ class Stalls:
         gc.callbacks.remove(self._collecting)
 
 
-async def cost(tasks: int, origin: str, *, memory: bool) -> dict[str, float]:
-    """What it costs to wait for so many."""
-    waiting = client_waiting(origin) if origin else function_waiting(origin)
-    async with waiting as (wait_all, polls):
-        if memory:
+async def cpu(named: Sequence[str], waiting: Waiting) -> dict[str, float]:
+    """CPU seconds and polls until all have ended."""
+    wait_all, polls = waiting
+    began = time.process_time()
+    found = await wait_all(named)
+    spent = time.process_time() - began
+    assert len(found) == len(named)
+    assert all(isinstance(info, TaskInfo) for info in found.values())
+    return {"cpu": spent, "polls": polls()}
+
+
+async def stall(named: Sequence[str], waiting: Waiting) -> dict[str, float]:
+    """The longest stall, and the longest garbage collection, in seconds."""
+    wait_all, _ = waiting
+    stalls = Stalls()
+    await wait_all(named)
+    stalls.stop()
+    return {"stall": stalls.longest, "gc": stalls.longest_collection}
+
+
+async def memory(named: Sequence[str], waiting: Waiting) -> dict[str, float]:
+    """Bytes for each task in flight."""
+    wait_all, _ = waiting
+    # What is the caller's was there before, so it is counted here by its size alone.
+    before = tracemalloc.get_traced_memory()[0] - sum(map(sys.getsizeof, named))
+    all_ended = asyncio.ensure_future(wait_all(named))
+    await asyncio.sleep(FIRST_END / 2)
+    held = tracemalloc.get_traced_memory()[0] - before
+    all_ended.cancel()
+    await asyncio.wait([all_ended])
+    return {"memory": held / len(named)}
+
+
+MEASURES = {"cpu": cpu, "stall": stall, "memory": memory}
+
+
+async def measured(what: str, tasks: int, origin: str, span: float) -> dict[str, float]:
+    """One measure of waiting for so many."""
+    opened = client_waiting(origin) if origin else function_waiting(origin)
+    async with opened as waiting:
+        if what == "memory":
             tracemalloc.start()
-        before = tracemalloc.get_traced_memory()[0]
-        named = ids(tasks)
-        stalls = Stalls()
-        began = time.process_time()
-        all_ended = asyncio.ensure_future(wait_all(named))
-        held = 0
-        if memory:
-            await asyncio.sleep(FIRST_END / 2)
-            held = tracemalloc.get_traced_memory()[0] - before
-            all_ended.cancel()
-            await asyncio.wait([all_ended])
-            return {"memory": held / tasks}
-        found = await all_ended
-        cpu = time.process_time() - began
-        stalls.stop()
-        assert all(isinstance(info, TaskInfo) for info in found.values())
-        assert len(found) == tasks
-        made = polls()
-    return {"cpu": cpu, "polls": made, "stall": stalls.longest, "gc": stalls.longest_collection}
+        return await MEASURES[what](ids(tasks, span), waiting)
 
 
-def run(tasks: int, *, real: bool, memory: bool) -> dict[str, float]:
+def run(what: str, tasks: int, span: float, *, real: bool) -> dict[str, float]:
     """One process."""
-    command = [sys.executable, __file__, "--tasks", str(tasks), "--run"]
-    command += ["--memory"] if memory else []
+    command = [sys.executable, __file__, "--tasks", str(tasks), "--span", str(span)]
+    command += ["--measure", what]
     if real:
         with serving() as origin:
             output = subprocess.check_output([*command, "--origin", origin], text=True)  # noqa: S603 - this very file
@@ -144,55 +166,63 @@ def run(tasks: int, *, real: bool, memory: bool) -> dict[str, float]:
     return found
 
 
+HEAD = (
+    "in flight",
+    "CPU us / poll",
+    "CPU us / task",
+    "polls / task",
+    "KiB / task",
+    "longest stall, ms",
+    "longest gc, ms",
+)
+
+
+def _row(tasks: int, mine: Sequence[dict[str, float]]) -> list[str]:
+    def median(of: Callable[[dict[str, float]], float]) -> float:
+        return statistics.median(of(one) for one in mine)
+
+    return [
+        f"{tasks:,}",
+        f"{median(lambda one: 1e6 * one['cpu'] / one['polls']):.0f}",
+        f"{median(lambda one: 1e6 * one['cpu'] / tasks):.0f}",
+        f"{median(lambda one: one['polls'] / tasks):.2f}",
+        f"{median(lambda one: one['memory'] / 1024):.2f}",
+        f"{median(lambda one: 1e3 * one['stall']):.0f}",
+        f"{median(lambda one: 1e3 * one['gc']):.0f}",
+    ]
+
+
 def main() -> None:
     """Prints the table."""
     arguments = argparse.ArgumentParser(description="Cost against the number of tasks.")
     arguments.add_argument("--tasks", type=int, nargs="+", default=[1000, 10_000, 100_000])
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--real", action="store_true", help="a client and the stub")
-    arguments.add_argument("--quick", action="store_true", help="1,000 and 10,000, once")
-    arguments.add_argument("--run", action="store_true", help=argparse.SUPPRESS)
-    arguments.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
+    arguments.add_argument("--quick", action="store_true", help="1,000 tasks within 1 s, once")
+    arguments.add_argument("--span", type=float, default=SPAN, help=argparse.SUPPRESS)
+    arguments.add_argument("--measure", choices=MEASURES, help=argparse.SUPPRESS)
     arguments.add_argument("--origin", default="", help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
-    if chosen.run:
-        found = asyncio.run(cost(chosen.tasks[0], chosen.origin, memory=chosen.memory))
+    if chosen.measure:
+        found = asyncio.run(measured(chosen.measure, chosen.tasks[0], chosen.origin, chosen.span))
         sys.stdout.write(json.dumps(found))
         return
-    sizes, repeats = ([1000, 10_000], 1) if chosen.quick else (chosen.tasks, chosen.repeats)
+    sizes, repeats, span = chosen.tasks, chosen.repeats, chosen.span
+    if chosen.quick:
+        sizes, repeats, span = [1000], 1, 1.0
     runs: dict[int, list[dict[str, float]]] = {size: [] for size in sizes}
     for _ in range(repeats):
         for size in sizes:
-            runs[size].append(run(size, real=chosen.real, memory=False))
-    held = {size: run(size, real=chosen.real, memory=True)["memory"] for size in sizes}
+            found = {}
+            for what in MEASURES:
+                found |= run(what, size, span, real=chosen.real)
+            runs[size].append(found)
     print(described("aiohttp"))
-    print(
-        f"\n{'a client and the stub' if chosen.real else 'the scheduler'}, medians of {repeats}:\n"
-    )
-    rows = []
-    for size in sizes:
-        mine = runs[size]
-        rows.append(
-            [
-                f"{size:,}",
-                f"{statistics.median(1e6 * one['cpu'] / one['polls'] for one in mine):.0f}",
-                f"{statistics.median(1e6 * one['cpu'] / size for one in mine):.0f}",
-                f"{statistics.median(one['polls'] / size for one in mine):.2f}",
-                f"{held[size] / 1024:.2f}",
-                f"{statistics.median(1e3 * one['stall'] for one in mine):.0f}",
-                f"{statistics.median(1e3 * one['gc'] for one in mine):.0f}",
-            ]
-        )
-    head = (
-        "in flight",
-        "CPU us / poll",
-        "CPU us / task",
-        "polls / task",
-        "KiB / task",
-        "stall, ms",
-        "of it gc",
-    )
-    print(table(head, rows))
+    who = "a client and the stub" if chosen.real else "the scheduler"
+    print(f"\n{who}, medians of {repeats}:\n")
+    print(table(HEAD, [_row(size, runs[size]) for size in sizes]))
+    held = max(one["memory"] for mine in runs.values() for one in mine)
+    assert held < LARGEST, f"{held:.0f} bytes for a task in flight, not {LARGEST}"
 
 
 if __name__ == "__main__":
