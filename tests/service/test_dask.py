@@ -318,7 +318,7 @@ class TestBatch:
             running(settings, renderer) as service,
         ):
             service.session.headers["APIKEY"] = key
-            ids = []
+            ids: list[int] = []
             for number, photo in enumerate(photos):
                 if number == 20:
                     # Else one that is held up could be at work before one of these.
