@@ -19,7 +19,7 @@ comes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from random import Random
 from types import TracebackType
 from typing import Self, TypeVar
@@ -265,8 +265,8 @@ class PollScheduler:
             if not scope.expired():
                 raise
         finally:
-            for task_id in asked if waiter.missing else ():
-                self._leave(task_id, waiter)
+            if waiter.missing:
+                await self._leave_all(iter(asked), waiter)
         return {
             task_id: waiter.results.get(str(task_id)) or WaitTimeoutError(task_id, timeout or 0.0)
             async for task_id in _unhurried(asked)
@@ -291,6 +291,15 @@ class PollScheduler:
         if waiter not in watch.waiters:
             watch.waiters = (*watch.waiters, waiter) if watch.waiters else alone
             waiter.missing += 1
+
+    async def _leave_all(self, task_ids: Iterator[TaskId], waiter: _Waiter) -> None:
+        try:
+            async for task_id in _unhurried(task_ids):
+                self._leave(task_id, waiter)
+        finally:
+            # Those that are left if this is cancelled.
+            for task_id in task_ids:
+                self._leave(task_id, waiter)
 
     def _leave(self, task_id: TaskId, waiter: _Waiter) -> None:
         key = str(task_id)
@@ -324,7 +333,7 @@ class PollScheduler:
             self._opened.ring_at(watch.due)
 
     def _collect_due(self, now: float) -> None:
-        for key in self._agenda.take_due(now):
+        for key in self._agenda.take_due(now, _AT_A_TIME):
             watch = self._watches.get(key)
             if watch is None:
                 continue

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Generic, TypeVar
 
+from attrs import define, field
+
 _T = TypeVar("_T")
 
 _TICKS_A_SECOND = 1000
@@ -28,7 +30,7 @@ class Agenda(Generic[_T]):
 
     def __init__(self) -> None:
         self._ticks: list[int] = []
-        self._items: dict[int, list[_T]] = {}
+        self._groups: dict[int, _Group[_T]] = {}
 
     def add(self, item: _T, due: float, now: float, not_before: float = 0.0) -> float:
         """Puts an item on the agenda; gives when it will come up. All times in seconds."""
@@ -37,24 +39,42 @@ class Agenda(Generic[_T]):
         tick = round(due * _TICKS_A_SECOND / together) * together
         while tick / _TICKS_A_SECOND < max(now, not_before):
             tick += together
-        items = self._items.get(tick)
-        if items is None:
-            self._items[tick] = [item]
+        group = self._groups.get(tick)
+        if group is None:
+            group = self._groups[tick] = _Group(tick / _TICKS_A_SECOND)
             heapq.heappush(self._ticks, tick)
-        else:
-            items.append(item)
-        return tick / _TICKS_A_SECOND
+        group.items.append(item)
+        return group.due
 
     def next_due(self) -> float | None:
         """When the first item is due; `None` if there is none."""
-        return self._ticks[0] / _TICKS_A_SECOND if self._ticks else None
+        return self._groups[self._ticks[0]].due if self._ticks else None
 
-    def take_due(self, now: float) -> list[_T]:
-        """Takes off what is due by now, in order."""
-        due: list[_T] = []
-        while self._ticks and self._ticks[0] / _TICKS_A_SECOND <= now:
-            due += self._items.pop(heapq.heappop(self._ticks))
-        return due
+    def take_due(self, now: float, at_most: int) -> list[_T]:
+        """Takes off what is due by now, so many items at most, group by group."""
+        taken: list[_T] = []
+        while self._ticks and len(taken) < at_most:
+            group = self._groups[self._ticks[0]]
+            if group.due > now:
+                break
+            more = at_most - len(taken)
+            taken += group.items[-more:]
+            del group.items[-more:]
+            if not group.items:
+                del self._groups[heapq.heappop(self._ticks)]
+        return taken
+
+
+@define
+class _Group(Generic[_T]):
+    """Items that come up together.
+
+    They share the object that says when: what 100,000 items do not refer to, the garbage
+    collector need not visit.
+    """
+
+    due: float
+    items: list[_T] = field(factory=list)
 
 
 class Turns(Generic[_T]):

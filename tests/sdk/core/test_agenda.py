@@ -16,11 +16,11 @@ def test_what_is_due_is_taken_in_order_and_the_rest_is_left(dues: list[float], n
     agenda: Agenda[float] = Agenda()
     for due in dues:
         agenda.add(due, due, 0.0)
-    taken = agenda.take_due(now)
+    taken = agenda.take_due(now, 100)
     assert all(due <= now + 0.065 for due in taken)
     for one, next_one in pairwise(taken):
         assert one <= next_one + 0.129
-    rest = agenda.take_due(2000.0)
+    rest = agenda.take_due(2000.0, 100)
     assert sorted(taken + rest) == sorted(dues)
     assert all(due + 0.065 > now for due in rest)
     assert agenda.next_due() is None
@@ -47,6 +47,16 @@ def test_what_is_due_at_nearly_the_same_time_comes_up_together() -> None:
     agenda: Agenda[int] = Agenda()
     times = {agenda.add(number, 30 + number / 1000, 0.0) for number in range(1000)}
     assert len(times) < 12
+
+
+def test_a_great_group_can_be_taken_in_parts() -> None:
+    agenda: Agenda[int] = Agenda()
+    for number in range(1000):
+        agenda.add(number, 30.0, 0.0)
+    parts = [agenda.take_due(31.0, 300) for _ in range(5)]
+    assert [len(part) for part in parts] == [300, 300, 300, 100, 0]
+    assert sorted(number for part in parts for number in part) == list(range(1000))
+    assert agenda.next_due() is None
 
 
 def test_the_best_chance_comes_first() -> None:
