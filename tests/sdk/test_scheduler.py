@@ -166,6 +166,36 @@ async def test_a_fault_of_the_program_is_neither_hidden_nor_left_hanging() -> No
     assert caught.group_contains(ZeroDivisionError)
 
 
+async def test_a_fault_of_a_policy_is_neither_hidden_nor_left_hanging() -> None:
+    class Faulty(AdaptivePolling):
+        def chance(self, kind: str, after: float, age: float) -> float:
+            raise ZeroDivisionError("bug")
+
+    policy = Faulty(shortest=0.001, longest=0.002)
+    with pytest.raises(ExceptionGroup) as caught:
+        async with PollScheduler(
+            FakeService().get_task_info, policy=policy, rate=1000
+        ) as scheduler:
+            ended = await scheduler.wait_all(range(8), timeout=60)
+            assert any("bug" in str(error) for error in ended.values())
+    assert caught.group_contains(ZeroDivisionError)
+
+
+async def test_those_that_are_left_together_do_not_hold_up_the_loop() -> None:
+    service = FakeService()
+    async with PollScheduler(service.get_task_info, policy=FixedInterval(3600)) as scheduler:
+        waiting = asyncio.create_task(scheduler.wait_all(range(1000)))
+        while len(scheduler) < 1000:
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.sleep(0)
+        assert 0 < len(scheduler) < 1000
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert len(scheduler) == 0
+
+
 async def test_a_hundred_thousand_tasks_are_waited_for_at_once() -> None:
     service = FakeService()
     tasks_before = len(asyncio.all_tasks())

@@ -1,5 +1,6 @@
 """What is due when, and whose turn is next."""
 
+from collections import Counter
 from itertools import pairwise
 from random import Random
 
@@ -17,12 +18,12 @@ def test_what_is_due_is_taken_in_order_and_the_rest_is_left(dues: list[float], n
     for due in dues:
         agenda.add(due, due, 0.0)
     taken = agenda.take_due(now, 100)
-    assert all(due <= now + 0.065 for due in taken)
+    assert all(due <= now + 0.257 for due in taken)
     for one, next_one in pairwise(taken):
-        assert one <= next_one + 0.129
+        assert one <= next_one + 0.513
     rest = agenda.take_due(2000.0, 100)
     assert sorted(taken + rest) == sorted(dues)
-    assert all(due + 0.065 > now for due in rest)
+    assert all(due + 0.257 > now for due in rest)
     assert agenda.next_due() is None
 
 
@@ -33,7 +34,7 @@ def test_the_first_due_is_known(dues: list[float]) -> None:
         agenda.add(due, due, 0.0)
     first = agenda.next_due()
     assert first is not None
-    assert abs(first - min(dues)) <= min(min(dues) / 16 + 0.0011, 0.065)
+    assert abs(first - min(dues)) <= min(min(dues) / 4 + 0.0011, 0.257)
 
 
 @given(st.floats(0, 1000), st.floats(0, 100), st.floats(0, 100))
@@ -45,8 +46,15 @@ def test_nothing_comes_up_before_its_time(now: float, wait: float, floor: float)
 
 def test_what_is_due_at_nearly_the_same_time_comes_up_together() -> None:
     agenda: Agenda[int] = Agenda()
-    times = {agenda.add(number, 30 + number / 1000, 0.0) for number in range(1000)}
-    assert len(times) < 12
+    times = Counter(agenda.add(number, 30 + number / 10, 0.0) for number in range(1000))
+    assert len(times) < 210
+
+
+def test_what_is_due_at_once_comes_up_in_groups() -> None:
+    agenda: Agenda[int] = Agenda()
+    times = Counter(agenda.add(number, 30, 0.0) for number in range(500))
+    assert max(times.values()) == 64
+    assert len(times) == 8
 
 
 def test_a_great_group_can_be_taken_in_parts() -> None:
