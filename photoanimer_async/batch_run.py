@@ -6,17 +6,16 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
-    Awaitable,
-    Callable,
     Iterable,
     Sequence,
 )
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from attrs import field, frozen
 
-from photoanimer_async.batch import Batch, request_of, requests_of
+from photoanimer_async.batch import Batch, Begin, UnderWay, request_of, requests_of
 from photoanimer_async.core.budget import Budget
 from photoanimer_async.core.lifecycle import State
 from photoanimer_async.core.polling import AdaptivePolling
@@ -32,10 +31,11 @@ from photoanimer_async.pipeline import Pipeline, Service
 from photoanimer_async.planning import Planning
 from photoanimer_async.progress import ProgressHook
 from photoanimer_async.results import ResultStore, result_store
-
-_Run = Callable[[int, AnimationRequest], Awaitable[Outcome]]
+from photoanimer_async.scheduler import PollScheduler
 
 Photos = Iterable[Photo | AnimationRequest] | AsyncIterable[Photo | AnimationRequest]
+
+_T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 
@@ -77,15 +77,19 @@ class BatchRunner:
     """Runs batches for one client.
 
     Attributes:
-        service: submits, waits and downloads.
+        service: submits and downloads.
+        scheduler: waits for tasks.
         publisher: gives local photos their URLs.
+        beginning: photos that are got ready and submitted at once, at most.
         learner: what polling has learned is kept beside each journal; `None` if it does not
             learn, or is kept elsewhere.
         running: the batches under way, for whoever has to close them.
     """
 
     service: Service
+    scheduler: PollScheduler
     publisher: Publisher
+    beginning: int
     learner: AdaptivePolling | None = None
     running: set["Batch[AnimationRequest] | Batch[Entry]"] = field(factory=set)
 
@@ -104,14 +108,14 @@ class BatchRunner:
     ) -> AsyncGenerator[Outcome]:
         """Outcomes without a journal."""
         terms = _terms(how, None, Budget(how.max_seconds))
-        pipeline = Pipeline(self.service, self.publisher, terms)
+        pipeline = self._pipeline(terms)
         store = None if how.save_to is None else result_store(how.save_to)
 
-        async def run_one(index: int, request: AnimationRequest) -> Outcome:
-            return await pipeline.run(index, request, store)
+        async def begin_new(index: int, request: AnimationRequest) -> Outcome | UnderWay:
+            return await pipeline.begin(pipeline.journey(index, request), store)
 
-        run: _Run = Deduplicated(run_one, how.intake.digest) if deduplicate else run_one
-        batch = Batch(requests_of(photos, options), run, in_flight=how.in_flight, gate=terms.gate)
+        begin = Deduplicated(begin_new, how.intake.digest) if deduplicate else begin_new
+        batch = self._batch(requests_of(photos, options), begin, how, terms)
         async with aclosing(self._outcomes(batch)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
@@ -128,12 +132,12 @@ class BatchRunner:
         """Outcomes with a journal: what it knows already is not paid for again."""
         store = None if how.save_to is None else result_store(how.save_to)
         async with self._opened(path, how) as (journal, terms):
-            pipeline = Pipeline(self.service, self.publisher, terms)
+            pipeline = self._pipeline(terms)
             planning = Planning(journal, how.save_to, how.intake.digest)
             if isinstance(photos, Sequence) and not deduplicate:
                 await planning.plan_all([request_of(photo, options) for photo in photos])
 
-            async def run_one(index: int, request: AnimationRequest) -> Outcome:
+            async def begin_planned(index: int, request: AnimationRequest) -> Outcome | UnderWay:
                 try:
                     entry = await planning.entry(index, request)
                 except InvalidPhotoError as error:
@@ -141,12 +145,10 @@ class BatchRunner:
                 except JournalError as error:
                     terms.gate.close(error)
                     return Outcome(index, request, error=error)
-                return await pipeline.run(index, request, store, entry)
+                return await pipeline.begin(pipeline.journey(index, request, entry), store)
 
-            run: _Run = Deduplicated(run_one, how.intake.digest) if deduplicate else run_one
-            batch = Batch(
-                requests_of(photos, options), run, in_flight=how.in_flight, gate=terms.gate
-            )
+            begin = Deduplicated(begin_planned, how.intake.digest) if deduplicate else begin_planned
+            batch = self._batch(requests_of(photos, options), begin, how, terms)
             async with aclosing(self._outcomes(batch)) as outcomes:
                 async for outcome in outcomes:
                     yield outcome
@@ -157,21 +159,29 @@ class BatchRunner:
         """Outcomes of all photos of a journal that are not saved."""
         stores: dict[Place, ResultStore] = {}
         async with self._opened(path, how) as (journal, terms):
-            pipeline = Pipeline(self.service, self.publisher, terms)
+            pipeline = self._pipeline(terms)
 
-            async def run_one(index: int, entry: Entry) -> Outcome:
+            async def begin_left(index: int, entry: Entry) -> Outcome | UnderWay:
                 place = how.save_to if how.save_to is not None else entry.folder
                 if place is not None and place not in stores:
                     stores[place] = result_store(place)
                 store = None if place is None else stores[place]
-                return await pipeline.run(index, entry.request, store, entry)
+                return await pipeline.begin(pipeline.journey(index, entry.request, entry), store)
 
-            batch = Batch(
-                journal.entries(*_UNFINISHED), run_one, in_flight=how.in_flight, gate=terms.gate
-            )
+            batch = self._batch(journal.entries(*_UNFINISHED), begin_left, how, terms)
             async with aclosing(self._outcomes(batch)) as outcomes:
                 async for outcome in outcomes:
                     yield outcome
+
+    def _pipeline(self, terms: Terms) -> Pipeline:
+        return Pipeline(self.service, self.scheduler, self.publisher, terms)
+
+    def _batch(
+        self, items: AsyncGenerator[_T], begin: Begin[_T], how: BatchOptions, terms: Terms
+    ) -> Batch[_T]:
+        return Batch(
+            items, begin, in_flight=how.in_flight, beginning=self.beginning, gate=terms.gate
+        )
 
     @asynccontextmanager
     async def _opened(

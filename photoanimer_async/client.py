@@ -166,11 +166,19 @@ class PhotoAnimerClient:
             lambda task_id, within: self._scheduler.notify(task_id, within=within),
             keeps_strays=receiver is not None and receiver.exclusive,
         )
-        self._runner = BatchRunner(self, self._publisher, learner if learned is None else None)
+        self._runner = BatchRunner(
+            self,
+            self._scheduler,
+            self._publisher,
+            beginning=2 * concurrency,
+            learner=learner if learned is None else None,
+        )
         self._pending = PendingAnimations(max_pending)
+        self._plain = Terms()
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        self._plain = Terms()  # those of the last time are closed
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._transport)
             if self._learned is not None and isinstance(self._poll, AdaptivePolling):
@@ -237,10 +245,8 @@ class PhotoAnimerClient:
         options = AnimationOptions(
             template=template, output_format=output_format, voice_url=voice_url
         )
-        terms = Terms()
-        request = AnimationRequest(image_url, options)
-        journey = Journey(0, request, None, None, terms.gate, None)
-        submission = PhotoSubmission(journey, terms, OwnUrl(image_url), options)
+        journey = Journey(0, AnimationRequest(image_url, options), self._plain)
+        submission = PhotoSubmission(journey, OwnUrl(image_url), options)
         return await self._pending.see_through(journey, self.submit_photo(submission))
 
     async def submit_photo(self, submission: Submission) -> TaskId:
@@ -403,7 +409,7 @@ class PhotoAnimerClient:
         )
         intake = self._intake(prepare=prepare, check_urls=check_urls)
         terms = Terms(timeout=timeout, hook=on_progress, intake=intake)
-        pipeline = Pipeline(self, self._publisher, terms)
+        pipeline = Pipeline(self, self._scheduler, self._publisher, terms)
         store = None if save_to is None else result_store(place_of(save_to))
         journey = pipeline.journey(0, AnimationRequest(photo, options))
         outcome = await self._pending.see_through(journey, pipeline.take(journey, store))
@@ -442,7 +448,7 @@ class PhotoAnimerClient:
                 return earlier.unwrap()
         options = AnimationOptions(output_format=output_format)
         terms = Terms(timeout=timeout, hook=on_progress)
-        pipeline = Pipeline(self, self._publisher, terms)
+        pipeline = Pipeline(self, self._scheduler, self._publisher, terms)
         store = None if save_to is None else result_store(place_of(save_to))
         journey = pipeline.journey(0, AnimationRequest(str(task_id), options, str(task_id)))
         journey.state, journey.task_id = State.SUBMITTED, task_id

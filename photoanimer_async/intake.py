@@ -1,10 +1,10 @@
 """What is done with a photo before it gets a URL: it is checked, or made fit."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 from attrs import frozen
 
+from photoanimer_async.holdings import Holdings
 from photoanimer_async.models import Photo
 from photoanimer_async.photos import check_photo, named_after, photo_digest
 from photoanimer_async.preparation import Preparation
@@ -23,9 +23,12 @@ class Intake:
     preparation: Preparation | None = None
     check_url: Callable[[str], Awaitable[None]] | None = None
 
-    @asynccontextmanager
-    async def admitted(self, photo: Photo) -> AsyncIterator[Photo]:
-        """The photo as it is to be published, until the end of the block.
+    async def admitted(self, photo: Photo, held: Holdings) -> Photo:
+        """The photo as it is to be published.
+
+        Args:
+            photo: as it was handed in.
+            held: as long as this is, a copy that was made holds.
 
         Raises:
             InvalidPhotoError: the service would refuse it.
@@ -36,13 +39,11 @@ class Intake:
             if self.check_url is not None:
                 with named_after(photo):
                     await self.check_url(photo)
-            yield photo
-        elif self.preparation is None:
+            return photo
+        if self.preparation is None:
             await check_photo(photo)
-            yield photo
-        else:
-            async with self.preparation.prepared(photo) as fit:
-                yield fit
+            return photo
+        return await held.enter(self.preparation.prepared(photo))
 
     async def digest(self, photo: Photo) -> bytes:
         """What makes two photos the same: what was handed in, not what is made of it.

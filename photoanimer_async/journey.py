@@ -14,11 +14,13 @@ from photoanimer_async.errors import (
     PhotoAnimerError,
     TaskFailedError,
 )
+from photoanimer_async.holdings import Holdings
 from photoanimer_async.intake import Intake
 from photoanimer_async.journal import NOTHING, Entry, Facts, Journal
-from photoanimer_async.models import AnimationRequest, Evidence, TaskId
+from photoanimer_async.models import AnimationRequest, Evidence, Place, TaskId
 from photoanimer_async.progress import ProgressEvent, ProgressHook, report
 from photoanimer_async.redaction import shown_photo
+from photoanimer_async.results import Destination
 from photoanimer_async.submit_gate import SubmitGate
 
 _log = logging.getLogger(__name__)
@@ -52,18 +54,36 @@ class Terms:
     evidence_seconds: float = 10.0
 
 
-@define
+@define(eq=False)
 class Journey:
-    """How far one photo is; each step is written down, then told to the hook."""
+    """How far one photo is; each step is written down, then told to the hook.
+
+    Attributes:
+        index: the photo's place in its batch.
+        request: the photo, and how to animate it.
+        terms: what holds for it.
+        entry: what the journal knew of it when it was begun; `None` without a journal.
+        state: where it is.
+        task_id: its task, once that is paid for.
+        since: when the wait for the task began, by the monotonic clock.
+        destination: what its result is to become; `None` if it is not to be downloaded.
+        held: what is open on its behalf: its URLs, copies, and the claim on its destination.
+    """
 
     index: int
     request: AnimationRequest
-    hook: ProgressHook | None
-    journal: Journal | None
-    gate: SubmitGate
-    entry: Entry | None
+    terms: Terms
+    entry: Entry | None = None
     state: State = State.PLANNED
     task_id: TaskId | None = None
+    since: float = 0.0
+    destination: Destination[Place] | None = None
+    held: Holdings = field(factory=Holdings)
+
+    @property
+    def gate(self) -> SubmitGate:
+        """What its submits have to pass."""
+        return self.terms.gate
 
     def begins(self) -> None:
         """It is looked at: here it was left, or it is new."""
@@ -74,16 +94,16 @@ class Journey:
     async def goes_on(self, event: Event, facts: Facts = NOTHING) -> None:
         """The event is on disk when this returns."""
         after = apply(self.state, event)
-        if self.journal is not None and self.entry is not None:
-            await self.journal.record(self.entry.id, self.state, event, facts)
+        if self.terms.journal is not None and self.entry is not None:
+            await self.terms.journal.record(self.entry.id, self.state, event, facts)
         self.state = after
         self.tells()
 
     def learns(self, event: Event, facts: Facts = NOTHING) -> None:
         """The event is on its way to the disk, in its place among all others."""
         after = apply(self.state, event)
-        if self.journal is not None and self.entry is not None:
-            written = self.journal.record(self.entry.id, self.state, event, facts)
+        if self.terms.journal is not None and self.entry is not None:
+            written = self.terms.journal.record(self.entry.id, self.state, event, facts)
             written.add_done_callback(self._require_written)
         self.state = after
 
@@ -113,12 +133,12 @@ class Journey:
 
     async def notes(self, facts: Facts) -> None:
         """Something is on disk that changes no state."""
-        if self.journal is not None and self.entry is not None and facts != NOTHING:
-            await self.journal.note(self.entry.id, facts)
+        if self.terms.journal is not None and self.entry is not None and facts != NOTHING:
+            await self.terms.journal.note(self.entry.id, facts)
 
     def tells(self, error: PhotoAnimerError | None = None) -> None:
         """The hook is told where it is now."""
         report(
-            self.hook,
+            self.terms.hook,
             ProgressEvent(self.index, self.request.photo, self.state, self.task_id, error),
         )

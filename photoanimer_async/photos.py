@@ -8,6 +8,7 @@ few KiB of it are read. A pipe or a device is never opened.
 import asyncio
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ MAX_SOURCE_BYTES = 256 * 1024 * 1024
 MAX_URL_BYTES = 4096
 """A URL of this length still fits, percent-encoded, into the 8 KiB of a usual request line."""
 
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 _OTHER_SCHEMES = frozenset({"data", "file", "ftp", "gs", "s3"})
 
 
@@ -148,7 +150,7 @@ def _name(photo: object) -> str:
 
 
 def _inspect_url(url: str) -> None:
-    if any(ord(character) < ord(" ") or character == "\x7f" for character in url):
+    if _CONTROL_CHARACTER.search(url):
         raise PictureFlawError("the URL holds control characters")
     try:
         size = len(url.encode())

@@ -4,16 +4,20 @@ The way is a straight line, and each step on it is an event of `core.lifecycle`,
 is reported and written down can only be what the table of transitions allows. A photo that an
 earlier run has brought some way goes on from there.
 
+It has two parts, with the wait for the task between them: `begin` and `finish`. What a photo
+needs in the second part stands in its `Journey`, so that no coroutine has to wait with it.
+
 With a journal, nothing leaves before the intent to submit is on disk, and nobody is told of a
 task, or of a saved file, before the journal knows of it. Failures are handed to the journal
 without waiting: until they are written the intent stands there, which makes a crash ambiguous.
 """
 
+import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from attrs import evolve
 
@@ -28,6 +32,7 @@ from photoanimer_async.errors import (
     JournalError,
     PhotoAnimerError,
     TaskFailedError,
+    WaitTimeoutError,
 )
 from photoanimer_async.hosting import Publications, Publisher
 from photoanimer_async.journal import Entry, Facts
@@ -45,6 +50,7 @@ from photoanimer_async.models import (
 )
 from photoanimer_async.redaction import shown_photo
 from photoanimer_async.results import Destination, ResultStore
+from photoanimer_async.scheduler import PollScheduler
 from photoanimer_async.submission import PhotoSubmission, Submission
 from photoanimer_async.voices import check_voice
 
@@ -69,10 +75,6 @@ class Service(Protocol):
         """Finished tasks that only a submit whose answer was lost can have made."""
         ...
 
-    async def wait(self, task_id: TaskId, *, timeout: float | None) -> TaskInfo:
-        """Waits for the task's end; raises `TaskFailedError` on status 2."""
-        ...
-
     async def download_to(
         self, info: TaskInfo, destination: Destination[_PlaceT], *, output_format: OutputFormat
     ) -> _PlaceT:
@@ -84,69 +86,106 @@ class Pipeline:
     """Takes photos the whole way.
 
     Args:
-        service: submits, waits and downloads.
+        service: submits and downloads.
+        scheduler: waits for tasks.
         publisher: gives local photos their URLs.
         terms: what holds for all of them.
     """
 
-    def __init__(self, service: Service, publisher: Publisher, terms: Terms) -> None:
+    def __init__(
+        self, service: Service, scheduler: PollScheduler, publisher: Publisher, terms: Terms
+    ) -> None:
         self._service = service
+        self._scheduler = scheduler
         self._publisher = publisher
         self._terms = terms
 
-    async def run(
-        self,
-        index: int,
-        request: AnimationRequest,
-        store: ResultStore | None,
-        entry: Entry | None = None,
-    ) -> Outcome:
-        """The outcome for one photo. Whatever this package's errors say ends up in it.
+    def journey(self, index: int, request: AnimationRequest, entry: Entry | None = None) -> Journey:
+        """A photo's journey on these terms, not begun.
 
         Args:
             index: the photo's place in the batch.
             request: the photo, and how to animate it.
-            store: where the result goes; `None` if it is not to be downloaded.
             entry: what the journal knows of it, where there is a journal.
         """
-        return await self.take(self.journey(index, request, entry), store)
-
-    def journey(self, index: int, request: AnimationRequest, entry: Entry | None = None) -> Journey:
-        """A photo's journey on these terms, not begun; see `run`."""
-        terms = self._terms
-        return Journey(index, request, terms.hook, terms.journal, terms.gate, entry)
+        return Journey(index, request, self._terms, entry)
 
     async def take(self, journey: Journey, store: ResultStore | None) -> Outcome:
-        """Takes a journey to its end; see `run`."""
-        index, request = journey.index, journey.request
+        """Takes a journey the whole way. Whatever this package's errors say ends up in the outcome.
+
+        Args:
+            journey: not begun.
+            store: where the result goes; `None` if it is not to be downloaded.
+        """
+        begun = await self.begin(journey, store)
+        if isinstance(begun, Outcome):
+            return begun
+        async with journey.held:
+            return await self.finish(journey, await self._ended(journey))
+
+    async def begin(
+        self, journey: Journey, store: ResultStore | None
+    ) -> "Outcome | SubmittedPhoto":
+        """Takes a journey to where its task is under way; the outcome if it ends before that."""
         journey.begins()
+        outcome = await self._outcome_of(journey, self._begin(journey, store))
+        if outcome is not None:
+            return outcome
+        return SubmittedPhoto(journey, self, self._scheduler, self._terms.timeout)
+
+    async def finish(self, journey: Journey, ended: TaskInfo | PhotoAnimerError) -> Outcome:
+        """Takes a journey on from the end of its task; what it holds is left to the caller.
+
+        Args:
+            journey: one that was begun.
+            ended: the task's last state, or why it is not known.
+        """
+        outcome = await self._outcome_of(journey, self._collect(journey, ended))
+        assert outcome is not None  # noqa: S101 - there is nothing beyond this
+        return outcome
+
+    async def _outcome_of(
+        self, journey: Journey, part: Coroutine[Any, Any, Animation | None]
+    ) -> Outcome | None:
         try:
-            animation = await self._walk(journey, store)
+            animation = await part
         except PhotoAnimerError as error:
             if isinstance(error, _STOP_ALL):
                 journey.gate.close(error)
             await journey.ends(error)
-            return Outcome(index, request, journey.task_id, None, error)
-        return Outcome(index, request, journey.task_id, animation)
+            return Outcome(journey.index, journey.request, journey.task_id, None, error)
+        if animation is None:
+            return None
+        return Outcome(journey.index, journey.request, journey.task_id, animation)
 
-    async def _walk(self, journey: Journey, store: ResultStore | None) -> Animation:
+    async def _begin(self, journey: Journey, store: ResultStore | None) -> Animation | None:
         if journey.entry is not None and journey.state is State.SAVED:
             return _animation_saved(journey.entry)
-        if journey.state in {State.SUBMITTED, State.FINISHED}:
-            async with _claimed(journey, store) as destination:
-                return await self._collect(journey, destination)
+        async with AsyncExitStack() as unless_begun:
+            unless_begun.push_async_exit(journey.held)
+            if journey.state in {State.SUBMITTED, State.FINISHED}:
+                await _claim(journey, store)
+            else:
+                await self._send(journey, store)
+            unless_begun.pop_all()
+        journey.since = time.monotonic()
+        return None
+
+    async def _send(self, journey: Journey, store: ResultStore | None) -> None:
         self._require_consent(journey)
-        options = journey.request.options
+        held, options = journey.held, journey.request.options
         await check_voice(options.voice)
-        async with (
-            self._terms.intake.admitted(journey.request.photo) as photo,
-            _claimed(journey, store) as destination,
-            self._publisher.publications(photo) as publications,
-            self._publisher.voiced(options) as sent,
-        ):
-            submission = PhotoSubmission(journey, self._terms, publications, sent)
-            await self._submit(submission, publications)
-            return await self._collect(journey, destination)
+        photo = await self._terms.intake.admitted(journey.request.photo, held)
+        await _claim(journey, store)
+        publications = self._publisher.publications(photo, held)
+        sent = await self._publisher.voiced(options, held)
+        await self._submit(PhotoSubmission(journey, publications, sent), publications)
+
+    async def _ended(self, journey: Journey) -> TaskInfo | PhotoAnimerError:
+        try:
+            return await self._scheduler.wait(_task_of(journey), timeout=self._terms.timeout)
+        except PhotoAnimerError as error:
+            return error
 
     def _require_consent(self, journey: Journey) -> None:
         """Nothing is paid for twice, unless that was asked for."""
@@ -171,12 +210,16 @@ class Pipeline:
             error.evidence = await publications.evidence(error.image_url, within)
             raise
 
-    async def _collect(self, journey: Journey, destination: Destination[Place] | None) -> Animation:
-        assert journey.task_id is not None  # noqa: S101 - it has been accepted
-        since = time.monotonic()
-        info = await self._service.wait(journey.task_id, timeout=self._terms.timeout)
-        seconds = _seconds_of(journey.entry, time.monotonic() - since)
-        animation = Animation(journey.task_id, info, None, seconds)
+    async def _collect(
+        self, journey: Journey, ended: TaskInfo | PhotoAnimerError
+    ) -> Animation | None:
+        if isinstance(ended, PhotoAnimerError):
+            raise ended
+        if ended.status is TaskStatus.FAILED:
+            raise TaskFailedError(ended)
+        seconds = _seconds_of(journey.entry, time.monotonic() - journey.since)
+        animation = Animation(_task_of(journey), ended, None, seconds)
+        destination = journey.destination
         if destination is None:
             if journey.state is State.SUBMITTED:
                 journey.learns(Event.FINISH, Facts(seconds=seconds))
@@ -189,21 +232,87 @@ class Pipeline:
         else:
             await journey.notes(Facts(destination=destination.place))
         saved = await self._service.download_to(
-            info, destination, output_format=journey.request.options.output_format
+            ended, destination, output_format=journey.request.options.output_format
         )
         await journey.goes_on(Event.SAVE, Facts(path=saved))
         return _saved(animation, saved)
 
 
-def _claimed(
-    journey: Journey, store: ResultStore | None
-) -> AbstractAsyncContextManager[Destination[Place] | None]:
-    """What the photo's result is to become, nobody else's until the end."""
+class SubmittedPhoto:
+    """A photo whose task is under way: a record, which the scheduler tells of the task's end.
+
+    It is what a `Batch` keeps of it.
+    """
+
+    __slots__ = ("_ended", "_journey", "_on_end", "_pipeline", "_scheduler", "_timeout", "_timer")
+
+    def __init__(
+        self,
+        journey: Journey,
+        pipeline: Pipeline,
+        scheduler: PollScheduler,
+        timeout: float | None,
+    ) -> None:
+        self._journey = journey
+        self._pipeline = pipeline
+        self._scheduler = scheduler
+        self._timeout = timeout
+        self._timer: asyncio.TimerHandle | None = None
+        self._on_end: Callable[[SubmittedPhoto], None] | None = None
+        self._ended: TaskInfo | PhotoAnimerError | None = None
+
+    def watch(self, on_end: Callable[["SubmittedPhoto"], None]) -> None:
+        """Has `on_end` called once: when the task has ended, or can not be waited for."""
+        task_id = _task_of(self._journey)
+        self._on_end = on_end
+        if self._timeout is not None:
+            loop = asyncio.get_running_loop()
+            late = WaitTimeoutError(task_id, self._timeout)
+            self._timer = loop.call_later(self._timeout, self._ends, late)
+        self._scheduler.watch(task_id, self)
+
+    def is_told(self, _: str, ended: TaskInfo | PhotoAnimerError) -> None:
+        """See `scheduler.Waiter`."""
+        self._ends(ended)
+
+    async def finish(self) -> Outcome:
+        """Takes it the rest of its way."""
+        assert self._ended is not None  # noqa: S101 - it has been told
+        async with self._journey.held:
+            return await self._pipeline.finish(self._journey, self._ended)
+
+    async def abandon(self) -> None:
+        """Leaves it where it is; the task goes on at the service."""
+        self._leave()
+        await self._journey.held.close()
+
+    def _ends(self, ended: TaskInfo | PhotoAnimerError) -> None:
+        self._leave()
+        self._ended = ended
+        if self._on_end is not None:
+            self._on_end(self)
+
+    def _leave(self) -> None:
+        self._scheduler.leave(_task_of(self._journey), self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+async def _claim(journey: Journey, store: ResultStore | None) -> None:
+    """Claims what the photo's result is to become, nobody else's until the end."""
     if store is None:
-        return nullcontext()
-    suffix = f".{journey.request.options.output_format.value}"
+        return
+    request = journey.request
+    suffix = f".{request.options.output_format.value}"
     earlier = None if journey.entry is None else journey.entry.destination
-    return store.claim(journey.request.photo, suffix, name=journey.request.name, earlier=earlier)
+    claim = store.claim(request.photo, suffix, name=request.name, earlier=earlier)
+    journey.destination = await journey.held.enter(claim)
+
+
+def _task_of(journey: Journey) -> TaskId:
+    assert journey.task_id is not None  # noqa: S101 - it has been accepted
+    return journey.task_id
 
 
 def _seconds_of(entry: Entry | None, waited: float) -> float:

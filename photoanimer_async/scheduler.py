@@ -22,7 +22,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from random import Random
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from photoanimer_async.core.agenda import Agenda, Turns
 from photoanimer_async.core.polling import AdaptivePolling, LearningPolicy, PollPolicy
@@ -43,8 +43,16 @@ _SPREAD = 0.05
 _PATIENCE = 1.0
 
 
-class _Waiter:
-    """Somebody who waits for one task or for many."""
+class Waiter(Protocol):
+    """Somebody who waits for tasks."""
+
+    def is_told(self, key: str, result: TaskInfo | PhotoAnimerError, /) -> None:
+        """A task has ended, or can not be asked for; `key` is its id as a text."""
+        ...
+
+
+class _Awaited:
+    """Tasks that a coroutine waits for, one or many."""
 
     __slots__ = ("all_ended", "missing", "results")
 
@@ -101,7 +109,7 @@ class _Watch:
         self.has_turn = False
         self.again = _NEVER
         self.failures = 0
-        self.waiters: tuple[_Waiter, ...] = ()
+        self.waiters: tuple[Waiter, ...] = ()
 
 
 class PollScheduler:
@@ -223,8 +231,9 @@ class PollScheduler:
             PhotoAnimerError: it can not be asked for: for a lasting reason, or too often in
                 a row for a passing one.
         """
-        waiter = _Waiter()
-        self._join(task_id, waiter, (waiter,))
+        waiter = _Awaited()
+        waiter.missing = 1
+        self.watch(task_id, waiter)
         try:
             async with asyncio.timeout(timeout) as scope:
                 await waiter.all_ended
@@ -232,7 +241,7 @@ class PollScheduler:
             if not scope.expired():
                 raise
         finally:
-            self._leave(task_id, waiter)
+            self.leave(task_id, waiter)
         result = waiter.results.get(str(task_id))
         if isinstance(result, TaskInfo):
             return result
@@ -249,7 +258,7 @@ class PollScheduler:
                 by then have a `WaitTimeoutError`.
         """
         asked: dict[TaskId, None] = {}
-        waiter = _Waiter()
+        waiter = _Awaited()
         waiter.missing = 1  # itself, until all are named
         # Shared by all watches: each object less shortens the garbage collector's pauses.
         alone = (waiter,)
@@ -258,7 +267,7 @@ class PollScheduler:
                 async for task_id in _unhurried(task_ids):
                     if task_id not in asked:
                         asked[task_id] = None
-                        self._join(task_id, waiter, alone)
+                        waiter.missing += self._join(task_id, waiter, alone)
                 waiter.misses_one_less()
                 await waiter.all_ended
         except TimeoutError:
@@ -272,7 +281,30 @@ class PollScheduler:
             async for task_id in _unhurried(asked)
         }
 
-    def _join(self, task_id: TaskId, waiter: _Waiter, alone: tuple[_Waiter]) -> None:
+    def watch(self, task_id: TaskId, waiter: Waiter) -> None:
+        """Waits for a task on somebody's behalf, without a coroutine.
+
+        Args:
+            task_id: the task.
+            waiter: is told once: when the task has ended, or that it can not be asked for, or
+                that the scheduler has stopped.
+        """
+        self._join(task_id, waiter, (waiter,))
+
+    def leave(self, task_id: TaskId, waiter: Waiter) -> None:
+        """Waits for a task no more on this one's behalf, if that is still waited for."""
+        key = str(task_id)
+        watch = self._watches.get(key)
+        if watch is None or waiter not in watch.waiters:
+            return
+        watch.waiters = tuple(other for other in watch.waiters if other is not waiter)
+        if not watch.waiters:
+            del self._watches[key]
+            self._remember(key, watch.since, watch.kind)
+            if self._learner is not None:
+                self._learner.left(watch.kind, watch.after)
+
+    def _join(self, task_id: TaskId, waiter: Waiter, alone: tuple[Waiter]) -> bool:
         if not self._opened.is_open:
             raise RuntimeError("the scheduler is not open: use it inside `async with`")
         key = str(task_id)
@@ -288,30 +320,19 @@ class PollScheduler:
                 del self._notified[key]
             wait = 0.0 if notified else self._policy.delay(kind, 0.0, self._rng)
             self._look_at(watch, max(now, since + wait), now)
-        if waiter not in watch.waiters:
-            watch.waiters = (*watch.waiters, waiter) if watch.waiters else alone
-            waiter.missing += 1
+        if waiter in watch.waiters:
+            return False
+        watch.waiters = (*watch.waiters, waiter) if watch.waiters else alone
+        return True
 
-    async def _leave_all(self, task_ids: Iterator[TaskId], waiter: _Waiter) -> None:
+    async def _leave_all(self, task_ids: Iterator[TaskId], waiter: Waiter) -> None:
         try:
             async for task_id in _unhurried(task_ids):
-                self._leave(task_id, waiter)
+                self.leave(task_id, waiter)
         finally:
             # Those that are left if this is cancelled.
             for task_id in task_ids:
-                self._leave(task_id, waiter)
-
-    def _leave(self, task_id: TaskId, waiter: _Waiter) -> None:
-        key = str(task_id)
-        watch = self._watches.get(key)
-        if watch is None or waiter not in watch.waiters:
-            return
-        watch.waiters = tuple(other for other in watch.waiters if other is not waiter)
-        if not watch.waiters:
-            del self._watches[key]
-            self._remember(key, watch.since, watch.kind)
-            if self._learner is not None:
-                self._learner.left(watch.kind, watch.after)
+                self.leave(task_id, waiter)
 
     def _remember(self, key: str, since: float, kind: str) -> None:
         self._submitted[key] = (since, kind)

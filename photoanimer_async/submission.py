@@ -20,7 +20,7 @@ from photoanimer_async.errors import (
     PhotoAnimerError,
 )
 from photoanimer_async.journal import Facts
-from photoanimer_async.journey import Journey, Terms
+from photoanimer_async.journey import Journey
 from photoanimer_async.models import AnimationOptions, Photo, TaskId
 from photoanimer_async.redaction import without_queries
 
@@ -75,13 +75,11 @@ class PhotoSubmission:
 
     Attributes:
         journey: how far the photo is.
-        terms: what holds for it.
         urls: its URLs.
         options: how to animate it; a voice in them has a URL.
     """
 
     journey: Journey
-    terms: Terms
     urls: Urls
     options: AnimationOptions
 
@@ -106,8 +104,8 @@ class PhotoSubmission:
             BudgetExceededError: it would cost more than may be spent.
             PhotoAnimerError: as `send`.
         """
-        journey, budget = self.journey, self.terms.budget
-        with self.terms.gate.passing():
+        journey, budget = self.journey, self.journey.terms.budget
+        with journey.gate.passing():
             cost = budget.reserve(self.options)
             try:
                 await self._intend(image_url)

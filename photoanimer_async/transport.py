@@ -133,7 +133,7 @@ class Transport:
         url = self._urls.get(request.path)
         if url is None:
             url = self._urls[request.path] = URL(self._base_url + request.path, encoded=True)
-        query = "&".join([f"{name}={quote(value, '')}" for name, value in request.params.items()])
+        query = "&".join([f"{name}={_encoded(value)}" for name, value in request.params.items()])
         return URL.build(
             scheme=url.scheme,
             authority=url.raw_authority,
@@ -178,6 +178,11 @@ class Transport:
             raise NoAnswerError(
                 f"{operation.value}: no answer from {shown_url(self._base_url)}: {_reason(error)}"
             ) from error
+
+
+def _encoded(value: str) -> str:
+    # Task ids and numbers, which most requests have only, are what they are.
+    return value if value.isalnum() and value.isascii() else quote(value, "")
 
 
 def _has_host(url: str) -> bool:

@@ -12,7 +12,7 @@ LAYERS = [
     ["picture_metadata"],
     ["errors"],
     ["models"],
-    ["core", "object_store", "uninterrupted"],
+    ["core", "object_store", "uninterrupted", "holdings"],
     [
         "transport",
         "retrying",
@@ -34,7 +34,6 @@ LAYERS = [
         "hosting",
         "scheduler",
         "planning",
-        "deduplication",
         "preparation",
         "url_check",
     ],
@@ -42,6 +41,7 @@ LAYERS = [
     ["journey"],
     ["submission"],
     ["pipeline", "batch", "api"],
+    ["deduplication"],
     ["batch_run", "pending"],
     ["client"],
 ]

@@ -17,6 +17,7 @@ from photoanimer_async.cli.requests import Named
 from photoanimer_async.core import budget
 from photoanimer_async.core.lifecycle import State
 from photoanimer_async.errors import PhotoAnimerError
+from photoanimer_async.holdings import Holdings
 from photoanimer_async.intake import Intake
 from photoanimer_async.journal import read_journal
 from photoanimer_async.journal.entries import key_of
@@ -108,7 +109,8 @@ class _Rehearsal:
                 self.left += 1
                 self.console.print(f"{shown_photo(request.photo)}: {why_not}")
                 return
-            async with self.intake.admitted(request.photo) as fit:
+            async with Holdings() as held:
+                fit = await self.intake.admitted(request.photo, held)
                 what = await asyncio.to_thread(_described, request.photo, fit)
         except PhotoAnimerError as error:
             self.refuse(error)

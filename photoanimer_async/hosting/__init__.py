@@ -1,6 +1,6 @@
 """Image hosts: what gives a local photo a URL that the service can fetch."""
 
-from photoanimer_async.hosting.base import ImageHost, published, with_published_voice
+from photoanimer_async.hosting.base import ImageHost, published
 from photoanimer_async.hosting.default import HOST_VARIABLE, DefaultImageHost, chosen_host
 from photoanimer_async.hosting.evidence import CountsFetches, evidence_of
 from photoanimer_async.hosting.local import LocalImageHost
@@ -19,5 +19,4 @@ __all__ = [
     "chosen_host",
     "evidence_of",
     "published",
-    "with_published_voice",
 ]

@@ -1,12 +1,9 @@
 """What an image host is."""
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Protocol
 
-from attrs import evolve
-
-from photoanimer_async.models import AnimationOptions, Photo
+from photoanimer_async.models import Photo
 from photoanimer_async.redaction import is_url
 
 
@@ -48,19 +45,3 @@ def published(host: ImageHost, photo: Photo) -> AbstractAsyncContextManager[str]
     if isinstance(photo, str) and is_url(photo):
         return nullcontext(photo)
     return host.publish(photo)
-
-
-@asynccontextmanager
-async def with_published_voice(
-    host: ImageHost, options: AnimationOptions
-) -> AsyncIterator[AnimationOptions]:
-    """The options with a URL in place of a voice that is a file.
-
-    Raises:
-        InvalidPhotoError, HostingError: from the host, on entering.
-    """
-    if options.voice is None:
-        yield options
-    else:
-        async with host.publish(options.voice) as url:
-            yield evolve(options, voice=None, voice_url=url)

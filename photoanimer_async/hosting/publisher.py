@@ -1,10 +1,11 @@
 """The URLs of photos: a new one for each attempt to submit."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 
-from photoanimer_async.hosting.base import ImageHost, published, with_published_voice
+from attrs import evolve
+
+from photoanimer_async.holdings import Holdings
+from photoanimer_async.hosting.base import ImageHost, published
 from photoanimer_async.hosting.evidence import evidence_of
 from photoanimer_async.models import AnimationOptions, Evidence, Photo
 
@@ -21,39 +22,42 @@ class Publisher:
         self._host = host
         self._slots = asyncio.Semaphore(at_once)
 
-    @asynccontextmanager
-    async def publications(self, photo: Photo) -> AsyncIterator["Publications"]:
-        """The URLs of a photo, all withdrawn at the end of the block.
+    def publications(self, photo: Photo, held: Holdings) -> "Publications":
+        """The URLs of a photo.
 
         Args:
             photo: a path, the content, or a URL, which is published as it is.
+            held: as long as this is, the URLs hold.
         """
-        async with AsyncExitStack() as open_ones:
-            yield Publications(self._host, photo, self._slots, open_ones)
+        return Publications(self._host, photo, self._slots, held)
 
-    @asynccontextmanager
-    async def voiced(self, options: AnimationOptions) -> AsyncIterator[AnimationOptions]:
-        """The options with a URL in place of a voice that is a file, to the end of the block.
+    async def voiced(self, options: AnimationOptions, held: Holdings) -> AnimationOptions:
+        """The options with a URL in place of a voice that is a file.
+
+        Args:
+            options: how to animate.
+            held: as long as this is, the URL holds.
 
         Raises:
-            InvalidPhotoError, HostingError: from the host, on entering.
+            InvalidPhotoError, HostingError: from the host.
         """
-        async with AsyncExitStack() as stack:
-            async with self._slots:
-                sent = await stack.enter_async_context(with_published_voice(self._host, options))
-            yield sent
+        if options.voice is None:
+            return options
+        async with self._slots:
+            url = await held.enter(self._host.publish(options.voice))
+        return evolve(options, voice=None, voice_url=url)
 
 
 class Publications:
     """The URLs that one photo has been given; made by `Publisher.publications`."""
 
     def __init__(
-        self, host: ImageHost, photo: Photo, slots: asyncio.Semaphore, open_ones: AsyncExitStack
+        self, host: ImageHost, photo: Photo, slots: asyncio.Semaphore, held: Holdings
     ) -> None:
         self._host = host
         self._photo = photo
         self._slots = slots
-        self._open_ones = open_ones
+        self._held = held
 
     async def next_url(self) -> str:
         """One more URL. Those before it hold on, so that a host that uploads does so once.
@@ -62,7 +66,7 @@ class Publications:
             InvalidPhotoError, HostingError: from the host.
         """
         async with self._slots:
-            return await self._open_ones.enter_async_context(published(self._host, self._photo))
+            return await self._held.enter(published(self._host, self._photo))
 
     async def evidence(self, url: str, within: float) -> Evidence:
         """What the host has seen of the attempt that carried a URL; see `evidence_of`."""

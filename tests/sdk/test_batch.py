@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from photoanimer_async import (
 )
 
 from .conftest import StubService, envelope, quick_client, task
+from .test_photos import png
 
 
 def urls(count: int) -> list[str]:
@@ -156,13 +158,53 @@ async def test_leaving_the_loop_early_cancels_what_is_under_way(
     async for _ in outcomes:
         break
     await outcomes.aclose()
-    assert closed.is_set()
+    await closed.wait()  # nobody holds the generator any more
     assert asyncio.all_tasks() <= before | {
         t for t in asyncio.all_tasks() if "photoanimer batch" not in t.get_name()
     }
     count = len(stub.submits)
     await asyncio.sleep(0.02)
     assert len(stub.submits) == count
+
+
+def never_ends(request: web.Request) -> web.Response:
+    return envelope(task(int(request.query["taskId"]), 0))
+
+
+async def test_photos_whose_tasks_are_under_way_cost_no_coroutine(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    stub.finished = never_ends
+    outcomes = client.animate_many(urls(500), in_flight=500)
+    first = asyncio.ensure_future(anext(outcomes))
+    while len(stub.submits) < 500:
+        await asyncio.sleep(0.005)
+    while len(of_batches := [t for t in asyncio.all_tasks() if "Batch." in repr(t)]) > 3:
+        await asyncio.sleep(0.005)
+    assert {t.get_name() for t in of_batches} >= {"photoanimer batch"}
+    stub.finished = None
+    assert (await first).ok
+    assert len([outcome async for outcome in outcomes]) == 499
+
+
+async def test_what_is_held_for_photos_under_way_is_let_go_of(stub: StubService) -> None:
+    held: set[Photo] = set()
+
+    class Host:
+        @asynccontextmanager
+        async def publish(self, photo: Photo) -> AsyncIterator[str]:
+            held.add(photo)
+            yield "https://cdn.example/a.bmp"
+            held.discard(photo)
+
+    stub.poll_script["471367831765062"] = [never_ends] * 100_000
+    async with quick_client(stub.base_url, host=Host()) as client:
+        photos = {png(64, 64), png(65, 64)}
+        outcomes = client.animate_many(photos, in_flight=2)
+        assert held == photos - {(await anext(outcomes)).photo}
+        assert len(held) == 1
+        await outcomes.aclose()
+        assert held == set()
 
 
 async def test_closing_the_client_ends_its_batches(stub: StubService) -> None:

@@ -13,6 +13,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from photoanimer_async.errors import HostingError, InvalidPhotoError, InvalidRequestError
+from photoanimer_async.holdings import Holdings
 from photoanimer_async.hosting import (
     DefaultImageHost,
     ImageHost,
@@ -398,7 +399,8 @@ class TestPublished:
         self, session: aiohttp.ClientSession
     ) -> None:
         async with LocalImageHost() as host:
-            async with Publisher(host, 1).publications(PHOTO) as publications:
+            async with Holdings() as held:
+                publications = Publisher(host, 1).publications(PHOTO, held)
                 urls = [await publications.next_url() for _ in range(3)]
                 assert len(set(urls)) == 3
                 assert {await status(session, url) for url in urls} == {200}
@@ -409,8 +411,8 @@ class TestPublished:
         publisher = Publisher(host, 4)
 
         async def publish() -> None:
-            async with publisher.publications(PHOTO) as publications:
-                await publications.next_url()
+            async with Holdings() as held:
+                await publisher.publications(PHOTO, held).next_url()
 
         await asyncio.gather(*(publish() for _ in range(50)))
         assert host.most == 4

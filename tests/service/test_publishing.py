@@ -22,6 +22,7 @@ from photoanimer_async import (
     Outcome,
     Photo,
     PhotoAnimerClient,
+    PollScheduler,
     RetryPolicy,
     TaskFailedError,
 )
@@ -146,9 +147,12 @@ def accepts_and_closes(service: Running) -> Next:
 
 
 async def outcome_of(base_url: str, host: ImageHost) -> Outcome:
-    async with client_of(base_url) as client:
-        pipeline = Pipeline(client, Publisher(host, 1), Terms(evidence_seconds=0))
-        return await pipeline.run(0, AnimationRequest(PHOTO), None)
+    async with (
+        client_of(base_url) as client,
+        PollScheduler(client.get_task_info) as scheduler,
+    ):
+        pipeline = Pipeline(client, scheduler, Publisher(host, 1), Terms(evidence_seconds=0))
+        return await pipeline.take(pipeline.journey(0, AnimationRequest(PHOTO)), None)
 
 
 async def test_a_fetch_of_its_own_url_proves_that_a_lost_submit_arrived(service: Running) -> None:
