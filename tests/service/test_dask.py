@@ -42,6 +42,8 @@ ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join([str(DOUBLES), *filter(None, [os.environ.get("PYTHONPATH")])]),
     "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
 }
+# Dask serves HTTP without its dashboard too, and a scheduler by default at one port of all runs.
+HTTP = "127.0.0.1:0"
 SECONDS = 2.13  # of template 2
 
 
@@ -84,9 +86,9 @@ class Cluster:
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{arguments[0]}.log").open("a") as log:
             return subprocess.Popen(
-                [DASK, *arguments, "--no-dashboard"],
+                [DASK, *arguments, "--no-dashboard", "--dashboard-address", HTTP],
                 cwd=self.folder,
-                env=ENVIRONMENT,
+                env={**ENVIRONMENT, "DASK_TEMPORARY_DIRECTORY": str(self.folder)},
                 stdout=log,
                 stderr=log,
             )
@@ -176,7 +178,9 @@ class TestWorker:
     """What a Dask worker does, with one in this process."""
 
     @pytest.fixture
-    async def address(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    async def address(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    ) -> AsyncIterator[str]:
         monkeypatch.setenv("PYTHONPATH", str(DOUBLES), prepend=os.pathsep)
         async with LocalCluster(
             n_workers=1,
@@ -184,6 +188,8 @@ class TestWorker:
             processes=False,
             protocol="tcp://",
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": HTTP},
+            local_directory=str(tmp_path_factory.mktemp("dask")),
             asynchronous=True,
         ) as cluster:
             yield cluster.scheduler_address
