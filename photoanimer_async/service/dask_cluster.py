@@ -62,6 +62,7 @@ class DaskCluster:
         self._obstacle = obstacle
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
+        self._reconnecting: asyncio.Task[Client] | None = None
 
     async def __aenter__(self) -> Self:
         self._client = await self._connect()
@@ -73,7 +74,23 @@ class DaskCluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+            await asyncio.wait([self._reconnecting])
         await self._disconnect()
+
+    def has_workers(self) -> bool:
+        """Whether there is a connection, and a worker as far as is known here.
+
+        Dask's client asks its scheduler every two seconds. A connection that is lost is made
+        again from here on: nobody else does that while there is nothing to run.
+        """
+        if self._client is not None and self._client.status == "running":
+            workers: int = self._client.scheduler_info()["n_workers"]
+            return workers > 0
+        if self._reconnecting is None or self._reconnecting.done():
+            self._reconnecting = asyncio.create_task(self._connected())
+        return False
 
     async def run(
         self, key: str, function: Callable[[_Job], Awaitable[_Reply]], load: Callable[[], _Job]

@@ -98,6 +98,10 @@ class DaskRenderer:
         check_reply(reply)
         await asyncio.to_thread(self._unpack, job, reply)
 
+    async def is_ready(self) -> bool:
+        """Whether the cluster has a scheduler and a worker; see `DaskCluster.has_workers`."""
+        return self._cluster.has_workers()
+
     def _packed(self, job: RenderJob) -> ClusterJob:
         return ClusterJob(
             task_id=job.task_id,

@@ -32,8 +32,9 @@ from photoanimer_async.service import (
 from photoanimer_async.service.dask_cluster import differences, pauses
 from photoanimer_async.service.dask_renderer import DaskRenderer
 from photoanimer_async.service.dask_worker import obstacle
+from photoanimer_async.service.health import Health, health_of
 
-from .conftest import PhotoHost, Start, png, running, until
+from .conftest import PhotoHost, Running, Start, png, running, until
 
 DASK = str(Path(sysconfig.get_path("scripts"), "dask"))
 DOUBLES = Path(__file__).parent / "doubles"
@@ -359,6 +360,44 @@ class TestBatch:
         async with self.batch(cluster, gate, host):
             cluster.workers[0].kill()
             await asyncio.to_thread(gate.touch)
+
+
+class TestHealth:
+    """Of a service that has nothing to do, so that nobody needs the cluster."""
+
+    async def becomes(self, health: Health, service: Running) -> None:
+        async with asyncio.timeout(30):
+            while await health_of(service.service.app) is not health:
+                await asyncio.sleep(0.05)
+
+    async def test_needs_a_worker(self, cluster: Cluster, start: Start) -> None:
+        async with DaskRenderer(cluster.address) as renderer:
+            service = await start(renderer)
+            await self.becomes(Health.OK, service)
+            for worker in cluster.workers:
+                worker.kill()
+            await self.becomes(Health.NO_WORKERS, service)
+            await asyncio.to_thread(cluster.complete)
+            await self.becomes(Health.OK, service)
+
+    async def test_needs_a_scheduler_and_finds_it_again(
+        self,
+        cluster: Cluster,
+        start: Start,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        async with DaskRenderer(cluster.address) as renderer:
+            service = await start(renderer)
+            await self.becomes(Health.OK, service)
+            monkeypatch.setattr(dask_cluster, "_CONNECT_SECONDS", 0.1)
+            assert cluster.scheduler is not None
+            cluster.scheduler.kill()
+            await self.becomes(Health.NO_WORKERS, service)
+            await until(lambda: "event=no_cluster" in caplog.text)
+            await until(lambda: all(worker.poll() is not None for worker in cluster.workers))
+            await asyncio.to_thread(cluster.complete)
+            await self.becomes(Health.OK, service)
 
 
 class TestDeaths:
