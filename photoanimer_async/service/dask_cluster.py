@@ -245,5 +245,13 @@ def _is_loss(error: Exception, client: Client) -> bool:
 
 
 async def _close(client: Client) -> None:
-    with suppress(OSError, CancelledError):
-        await client.close()
+    """Close a client, within some two seconds. A cancellation comes through when that is done.
+
+    Dask takes one that meets it meanwhile for its own, so that it has a task to itself.
+    """
+    closing = asyncio.ensure_future(client.close())
+    try:
+        with suppress(OSError, CancelledError):
+            await asyncio.shield(closing)
+    finally:
+        await asyncio.wait([closing])

@@ -399,6 +399,17 @@ class TestHealth:
             await asyncio.to_thread(cluster.complete)
             await self.becomes(Health.OK, service)
 
+    async def test_a_search_for_a_scheduler_ends_with_the_service(
+        self, cluster: Cluster, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with asyncio.timeout(30), DaskRenderer(cluster.address) as renderer:
+            assert cluster.scheduler is not None
+            cluster.scheduler.kill()
+            while await renderer.is_ready():
+                await asyncio.sleep(0.005)
+            await until(lambda: "event=connecting" in caplog.text)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
 
 class TestDeaths:
     async def test_a_photo_that_costs_dask_workers_is_given_up(
