@@ -31,8 +31,13 @@ from aiohttp import web
 from attrs import evolve
 
 from photoanimer_async.samples import ASTRONAUT
-from photoanimer_async.service import LocalService, Renderer, RenderJob, ServiceSettings
-from photoanimer_async.service import app as service_app
+from photoanimer_async.service import (
+    LocalService,
+    Renderer,
+    RenderJob,
+    ServiceSettings,
+    assembly,
+)
 
 _MANY = 1_000_000
 _SHORT = 20.0
@@ -123,7 +128,7 @@ async def service_from_memory(folder: Path) -> AsyncIterator[str]:
     async def open_fetcher(*_: object) -> AsyncIterator[PhotoInMemory]:
         yield PhotoInMemory()
 
-    with patch.object(service_app, "open_fetcher", open_fetcher):
+    with patch.object(assembly, "open_fetcher", open_fetcher):
         async with service(folder, NeverRenders()) as origin:
             yield origin
 

@@ -11,9 +11,10 @@
                               │
                      outbox → notify → webhooks → an account's address
 
-`app` is the HTTP side of it and `local` the socket; `health`, `metrics` and `operations` are for
-those who run it. What is sent is pinned to the API page by
-golden JSON; nothing here is shared with the client, so that neither hides the other's mistakes.
+`app` is the HTTP side of it, `assembly` opens and joins the parts, and `local` is the socket;
+`health`, `metrics` and `operations` are for those who run it. What is sent is pinned to the API
+page by golden JSON; nothing here is shared with the client, so that neither hides the other's
+mistakes.
 """
 
 from photoanimer_async.service.account_book import AccountBook, AccountError
