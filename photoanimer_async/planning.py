@@ -64,8 +64,8 @@ class Planning:
             digest = await self._digest(request.photo)
             entry = await self._journal.plan_one(digest, request, self._folder)
         else:
-            entry = await self._journal.entry(number)
-        return evolve(entry, request=request)
+            entry = await self._journal.planned(number, request, self._folder)
+        return entry if entry.request is request else evolve(entry, request=request)
 
     async def _digest_or_none(self, request: AnimationRequest) -> bytes | None:
         try:

@@ -120,6 +120,23 @@ class Record:
 
 
 @frozen
+class NewEntry:
+    """A photo that no earlier run knows, to be written down.
+
+    Attributes:
+        number: the entry that it is to be.
+        digest: of the photo.
+        request: what is asked for.
+        folder: see `Entry`.
+    """
+
+    number: int
+    digest: bytes
+    request: AnimationRequest
+    folder: Place | None
+
+
+@frozen
 class Summary:
     """A journal in numbers.
 

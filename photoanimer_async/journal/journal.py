@@ -2,31 +2,36 @@
 
 import asyncio
 import os
-import threading
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Final, Self, TypeVar
 
-from attrs import define
-
+from photoanimer_async.core.budget import price
 from photoanimer_async.core.lifecycle import Event, State
 from photoanimer_async.errors import JournalError
-from photoanimer_async.journal.entries import NOTHING, Entry, Facts, Record, Summary
-from photoanimer_async.journal.lock import OwnerLock
-from photoanimer_async.journal.store import JournalStore, RefusedStepError
+from photoanimer_async.journal.entries import NOTHING, Entry, Facts, NewEntry, Record, Summary
+from photoanimer_async.journal.store import JournalStore
+from photoanimer_async.journal.writer import Step, Writer
 from photoanimer_async.models import AnimationRequest, Place, TaskId
 from photoanimer_async.redaction import printable
 
 _T = TypeVar("_T")
 
-_GATHER_SECONDS = 0.005
-"""How long a transaction waits for company. A sync costs more than all that is written."""
+PROMPT: Final = 0.005
+"""Seconds that a step waits for company in its transaction: a sync costs more than all that is
+written, and so does waking a thread."""
 
-_Answer: TypeAlias = tuple["asyncio.Future[Any]", Any, BaseException | None]
+LEISURELY: Final = 0.04
+"""The same for a record that nobody waits for."""
+
+_AT_ONCE: Final = 0.0
+"""The same for what only reads."""
+
+_BACKLOG = 4
+"""Groups that the writer may be behind before whoever plans has to wait for it."""
 
 
 @contextmanager
@@ -46,14 +51,6 @@ def read_journal(path: str | os.PathLike[str]) -> Iterator[JournalStore]:
         store.close()
 
 
-@define
-class _Step:
-    """Something to do in a transaction, and who waits for it."""
-
-    done: "asyncio.Future[Any]"
-    work: Record | Callable[[JournalStore], Any]
-
-
 class Journal:
     """A journal that this process owns while it is inside `async with`.
 
@@ -69,14 +66,18 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str], service: str) -> None:
         self._path = Path(path)
         self._service = service
-        self._waiting: list[_Step] = []
-        self._writer: _Writer | None = None
+        self._waiting: list[Step | NewEntry] = []
+        self._within = LEISURELY
+        self._timer: asyncio.TimerHandle | None = None
+        self._last = 0
+        self._numbers = count(1)
+        self._writer: Writer | None = None
 
     async def __aenter__(self) -> Self:
-        writer = _Writer(asyncio.get_running_loop(), self._path, self._service)
+        writer = Writer(asyncio.get_running_loop(), self._path, self._service)
         writer.start()
         try:
-            await writer.opened
+            self._last = await writer.opened
         except asyncio.CancelledError:
             writer.groups.put(None)
             raise
@@ -85,6 +86,7 @@ class Journal:
             await asyncio.to_thread(writer.join)
             raise
         self._writer = writer
+        self._numbers = count(1)
         return self
 
     async def __aexit__(
@@ -102,16 +104,42 @@ class Journal:
     async def plan(
         self, photos: Sequence[tuple[bytes, AnimationRequest]], folder: Place | None
     ) -> list[int]:
-        """The numbers of the entries for photos, each given with its digest; see the store."""
-        return await self._do(
-            lambda store: [store.plan(digest, request, folder).id for digest, request in photos]
-        )
+        """The numbers of the entries for photos, each given with its digest; see the store.
+
+        They are on disk when this returns.
+        """
+        if self._last:
+            return await self._do(
+                lambda store: [store.plan(digest, request, folder).id for digest, request in photos]
+            )
+        entries = [
+            NewEntry(number, digest, request, folder)
+            for number, (digest, request) in zip(self._numbers, photos, strict=False)
+        ]
+        await self._do(lambda store: store.add_all(entries))
+        return [entry.number for entry in entries]
+
+    async def planned(self, number: int, request: AnimationRequest, folder: Place | None) -> Entry:
+        """The entry that `plan` has found or made, before anything is recorded of it."""
+        if number > self._last:
+            return _unsubmitted(number, request, folder)
+        return await self.entry(number)
 
     async def plan_one(
         self, digest: bytes, request: AnimationRequest, folder: Place | None
     ) -> Entry:
-        """The entry for one photo; see the store."""
-        return await self._do(lambda store: store.plan(digest, request, folder))
+        """The entry for one photo; see the store.
+
+        A new one is only on its way to the disk. It is there when the first record of it is;
+        if it can not be written, that record fails for the same reason.
+        """
+        if self._last:
+            return await self._do(lambda store: store.plan(digest, request, folder))
+        number = next(self._numbers)
+        self._add(NewEntry(number, digest, request, folder), PROMPT)
+        if self._writer is not None and self._writer.groups.qsize() > _BACKLOG:
+            await self._do(lambda _: None)
+        return _unsubmitted(number, request, folder)
 
     async def entry(self, number: int) -> Entry:
         """One entry as it is now."""
@@ -127,13 +155,28 @@ class Journal:
 
     async def summary(self) -> Summary:
         """The journal in numbers."""
-        return await self._do(JournalStore.summary)
+        return await self._do(JournalStore.summary, _AT_ONCE)
 
     def record(
-        self, number: int, state: State, event: Event, facts: Facts = NOTHING
+        self,
+        number: int,
+        state: State,
+        event: Event,
+        facts: Facts = NOTHING,
+        *,
+        within: float = PROMPT,
     ) -> "asyncio.Future[None]":
-        """An event, queued when this returns, and on disk when its future is done."""
-        return self._add(Record(number, state, event, facts))
+        """An event, queued when this returns, and on disk when its future is done.
+
+        Args:
+            number: the entry.
+            state: where it is before.
+            event: what happened.
+            facts: what is known with it.
+            within: seconds that it may wait for others to share its sync: `LEISURELY` where
+                nobody waits for it. Whatever is recorded later comes later, all the same.
+        """
+        return self._promised(Record(number, state, event, facts), within)
 
     async def note(self, number: int, facts: Facts) -> None:
         """Something was learned that changes no state."""
@@ -148,131 +191,37 @@ class Journal:
         return await self._do(lambda store: store.settle_left_over(task_ids))
 
     def _page(self, states: Sequence[State], after: int) -> "asyncio.Future[list[Entry]]":
-        return self._do(lambda store: store.page(states, after))
+        return self._do(lambda store: store.page(states, after), _AT_ONCE)
 
-    def _do(self, work: Callable[[JournalStore], _T]) -> "asyncio.Future[_T]":
-        return self._add(work)
+    def _do(
+        self, work: Callable[[JournalStore], _T], within: float = PROMPT
+    ) -> "asyncio.Future[_T]":
+        return self._promised(work, within)
 
-    def _add(self, work: Record | Callable[[JournalStore], Any]) -> "asyncio.Future[Any]":
-        loop = asyncio.get_running_loop()
-        step = _Step(loop.create_future(), work)
-        if not self._waiting:
-            # Once for all that this round of the loop has to say: waking a thread is dear.
-            loop.call_soon(self._hand_over)
-        self._waiting.append(step)
+    def _promised(
+        self, work: Record | Callable[[JournalStore], Any], within: float
+    ) -> "asyncio.Future[Any]":
+        step = Step(asyncio.get_running_loop().create_future(), work)
+        self._add(step, within)
         return step.done
 
+    def _add(self, step: Step | NewEntry, within: float) -> None:
+        """Queues it; all that has gathered is handed over together when the first has to go."""
+        self._waiting.append(step)
+        if self._timer is None or within < self._within:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._within = within
+            self._timer = asyncio.get_running_loop().call_later(within, self._hand_over)
+
     def _hand_over(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._waiting and self._writer is not None:
             self._writer.groups.put(self._waiting)
             self._waiting = []
 
 
-class _Writer(threading.Thread):
-    """Owns the journal: locks it, and writes down what comes, in groups."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, path: Path, service: str) -> None:
-        super().__init__(name="photoanimer journal", daemon=True)
-        self.opened: asyncio.Future[None] = loop.create_future()
-        self.groups: SimpleQueue[list[_Step] | None] = SimpleQueue()
-        self._loop = loop
-        self._path = path
-        self._service = service
-
-    def run(self) -> None:
-        """Until `None` is in the queue."""
-        try:
-            lock = OwnerLock(self._path)
-        except JournalError as error:
-            self._tell([(self.opened, None, error)])
-            return
-        try:
-            store = JournalStore(self._path)
-            try:
-                with store.transaction():
-                    store.begin_run(self._service)
-                self._tell([(self.opened, None, None)])
-                while group := self._next_group():
-                    self._tell(_commit(store, group))
-            finally:
-                store.close()
-        except JournalError as error:
-            self._tell([(self.opened, None, error)])
-        finally:
-            lock.release()
-
-    def _next_group(self) -> list[_Step]:
-        """All that waits, at least one step; none at the end."""
-        group: list[_Step] = []
-        more = self.groups.get()
-        if more is not None:
-            time.sleep(_GATHER_SECONDS)
-        while more is not None:
-            group += more
-            try:
-                more = self.groups.get_nowait()
-            except Empty:
-                return group
-        if group:
-            # The end is to be seen again, after this.
-            self.groups.put(None)
-        return group
-
-    def _tell(self, answers: Sequence[_Answer]) -> None:
-        try:
-            self._loop.call_soon_threadsafe(_resolve, answers)
-        except RuntimeError:
-            # The loop was closed before the journal was: nobody waits any more.
-            return
-
-
-def _commit(store: JournalStore, group: Sequence[_Step]) -> list[_Answer]:
-    """Does all steps in one transaction. A step that refuses has changed nothing."""
-    try:
-        try:
-            return _transact(store, group)
-        except RefusedStepError:
-            # It took the others with it: once more, each by itself.
-            return [answer for step in group for answer in _alone(store, step)]
-    except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must be told
-        return [(step.done, None, error) for step in group]
-
-
-def _alone(store: JournalStore, step: _Step) -> list[_Answer]:
-    try:
-        return _transact(store, [step])
-    except RefusedStepError as error:
-        return [(step.done, None, error)]
-
-
-def _transact(store: JournalStore, group: Sequence[_Step]) -> list[_Answer]:
-    """Does all steps in one transaction: first the records, in rounds of different photos."""
-    answers: list[_Answer] = []
-    others: list[_Step] = []
-    records: dict[int, Record] = {}
-    with store.transaction():
-        for step in group:
-            work = step.work
-            if not isinstance(work, Record):
-                others.append(step)
-                continue
-            if work.number in records:
-                store.record_all([*records.values()])
-                records.clear()
-            records[work.number] = work
-            answers.append((step.done, None, None))
-        store.record_all([*records.values()])
-        for step in others:
-            assert not isinstance(step.work, Record)  # noqa: S101 - it has been sorted out
-            answers.append((step.done, step.work(store), None))
-    return answers
-
-
-def _resolve(answers: Sequence[_Answer]) -> None:
-    for done, result, error in answers:
-        if done.done():
-            continue
-        if error is None:
-            done.set_result(result)
-        else:
-            done.set_exception(error)
+def _unsubmitted(number: int, request: AnimationRequest, folder: Place | None) -> Entry:
+    return Entry(number, request, State.PLANNED, price(request.options), folder)

@@ -26,6 +26,7 @@ from photoanimer_async.journal.entries import (
     Column,
     Entry,
     Facts,
+    NewEntry,
     Record,
     Summary,
     columns_of,
@@ -64,7 +65,7 @@ class JournalStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._run = 0
-        self._has_earlier = True
+        self.last_number = 0
         with self._told():
             self._connection = _connected(path)
         try:
@@ -116,7 +117,8 @@ class JournalStore:
         self._run = self._inserted(
             "INSERT INTO runs (begun, service) VALUES (?, ?)", (time.time(), service)
         )
-        self._has_earlier = bool(self._rows("SELECT 1 FROM photos LIMIT 1"))
+        (found,) = self._rows("SELECT max(id) AS last FROM photos")
+        self.last_number = found["last"] or 0
         error = "the process ended while the submit was under way"
         for entry in list(self.entries([State.SUBMITTING])):
             self.record(Record(entry.id, State.SUBMITTING, Event.LOSE, Facts(error=error)))
@@ -129,14 +131,29 @@ class JournalStore:
         """
         key = key_of(digest, request.options)
         columns = columns_of(request, folder)
-        number = self._earlier(key, columns) if self._has_earlier else None
+        number = self._earlier(key, columns)
         if number is not None:
             values = (self._run, *map(columns.get, _MOVABLE), number)
             self._connection.execute(_TAKE, values)
             return self.entry(number)
-        values = (key, self._run, State.PLANNED, *columns.values())
+        values = (None, key, self._run, State.PLANNED, *columns.values())
         number = self._inserted(_INSERT, values)
         return Entry(number, request, State.PLANNED, price(request.options), folder)
+
+    def add_all(self, entries: Sequence[NewEntry]) -> None:
+        """New entries, for photos of which it is known that no earlier run has them."""
+        rows = [
+            (
+                entry.number,
+                key_of(entry.digest, entry.request.options),
+                self._run,
+                State.PLANNED,
+                *columns_of(entry.request, entry.folder).values(),
+            )
+            for entry in entries
+        ]
+        if rows:
+            self._connection.executemany(_INSERT, rows)
 
     def _earlier(self, key: bytes, columns: Mapping[str, Column]) -> int | None:
         found = self._connection.execute(
@@ -344,5 +361,5 @@ def _record_statement(event: Event, state: State, names: tuple[str, ...]) -> str
 
 _MOVABLE = ("kind", "source", "name", "folder")
 _TAKE = f"UPDATE photos SET run = ?, {_assignments(_MOVABLE)} WHERE id = ?"  # noqa: S608 - likewise
-_NEW = ("key", "run", "state", *REQUEST_COLUMNS)
+_NEW = ("id", "key", "run", "state", *REQUEST_COLUMNS)
 _INSERT = f"INSERT INTO photos ({', '.join(_NEW)}) VALUES ({', '.join('?' * len(_NEW))})"  # noqa: S608 - likewise
