@@ -81,7 +81,7 @@ class Facts:
         """The columns that change, by name."""
         changes: dict[str, Column] = {}
         if self.task_id is not None:
-            changes["task_id"] = json.dumps(self.task_id)
+            changes["task_id"] = _stored_id(self.task_id)
         if self.image_url is not None:
             changes["image_url"] = self.image_url
         if self.submitted_at is not None:
@@ -250,6 +250,11 @@ def _photo(kind: str, source: bytes | None) -> Photo:
 def _own_url(photo: Photo, submitted_at: float | None) -> str | None:
     """What was submitted of a photo that is a URL: the URL, which is not stored twice."""
     return photo if isinstance(photo, str) and submitted_at is not None else None
+
+
+def _stored_id(task_id: TaskId) -> str:
+    """A task's id as JSON, which keeps numbers and texts apart."""
+    return str(task_id) if type(task_id) is int else json.dumps(task_id)
 
 
 def _stored(place: Place) -> bytes:

@@ -136,7 +136,7 @@ class JournalStore:
             values = (self._run, *map(columns.get, _MOVABLE), number)
             self._connection.execute(_TAKE, values)
             return self.entry(number)
-        values = (None, key, self._run, State.PLANNED, *columns.values())
+        values = (None, key, self._run, *columns.values())
         number = self._inserted(_INSERT, values)
         return Entry(number, request, State.PLANNED, price(request.options), folder)
 
@@ -147,7 +147,6 @@ class JournalStore:
                 entry.number,
                 key_of(entry.digest, entry.request.options),
                 self._run,
-                State.PLANNED,
                 *columns_of(entry.request, entry.folder).values(),
             )
             for entry in entries
@@ -361,5 +360,8 @@ def _record_statement(event: Event, state: State, names: tuple[str, ...]) -> str
 
 _MOVABLE = ("kind", "source", "name", "folder")
 _TAKE = f"UPDATE photos SET run = ?, {_assignments(_MOVABLE)} WHERE id = ?"  # noqa: S608 - likewise
-_NEW = ("id", "key", "run", "state", *REQUEST_COLUMNS)
-_INSERT = f"INSERT INTO photos ({', '.join(_NEW)}) VALUES ({', '.join('?' * len(_NEW))})"  # noqa: S608 - likewise
+_NEW = ("id", "key", "run", *REQUEST_COLUMNS)
+_INSERT = (
+    f"INSERT INTO photos ({', '.join(_NEW)}, state)"  # noqa: S608 - likewise
+    f" VALUES ({', '.join('?' * len(_NEW))}, '{State.PLANNED.value}')"
+)
