@@ -9,7 +9,9 @@ run has left, or make a new one. From there every step on its way is one `record
 
 The pipeline waits for that future before it does what the event announces: so the intent to
 submit is on disk before the submit leaves, and nobody is told of a task, or of a saved file,
-that a power cut could take back. The one writer thread takes whatever is waiting, writes it
+that a power cut could take back. What nobody waits for (a photo that is new, a task that has
+ended) may wait some 40 ms for company; all that has gathered is handed over in its order when
+the first of it has to go. The one writer thread takes whatever is waiting, writes it
 in one transaction, and syncs once: the busier the batch, the more photos share a sync. An
 event that finds its entry in another state fails alone; if the disk refuses, all of a
 transaction fail together and none of them has happened.
@@ -24,6 +26,15 @@ once is paid for twice: the content decides, and the place does not matter.
 """
 
 from photoanimer_async.journal.entries import NOTHING, Entry, Facts, Record, Summary
-from photoanimer_async.journal.journal import Journal, read_journal
+from photoanimer_async.journal.journal import LEISURELY, Journal, read_journal
 
-__all__ = ["NOTHING", "Entry", "Facts", "Journal", "Record", "Summary", "read_journal"]
+__all__ = [
+    "LEISURELY",
+    "NOTHING",
+    "Entry",
+    "Facts",
+    "Journal",
+    "Record",
+    "Summary",
+    "read_journal",
+]

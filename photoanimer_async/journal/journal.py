@@ -25,10 +25,12 @@ PROMPT: Final = 0.005
 written, and so does waking a thread."""
 
 LEISURELY: Final = 0.04
-"""The same for a record that nobody waits for."""
+"""The same for what nobody waits for."""
 
 _AT_ONCE: Final = 0.0
-"""The same for what only reads."""
+
+_COMPANY: Final = 16
+"""So many that are waited for do not wait for more: the photos behind them stand still."""
 
 _BACKLOG = 4
 """Groups that the writer may be behind before whoever plans has to wait for it."""
@@ -67,6 +69,7 @@ class Journal:
         self._path = Path(path)
         self._service = service
         self._waiting: list[Step | NewEntry] = []
+        self._awaited = 0
         self._within = LEISURELY
         self._timer: asyncio.TimerHandle | None = None
         self._last = 0
@@ -114,7 +117,7 @@ class Journal:
             )
         entries = [
             NewEntry(number, digest, request, folder)
-            for number, (digest, request) in zip(self._numbers, photos, strict=False)
+            for (digest, request), number in zip(photos, self._numbers, strict=False)
         ]
         await self._do(lambda store: store.add_all(entries))
         return [entry.number for entry in entries]
@@ -136,7 +139,7 @@ class Journal:
         if self._last:
             return await self._do(lambda store: store.plan(digest, request, folder))
         number = next(self._numbers)
-        self._add(NewEntry(number, digest, request, folder), PROMPT)
+        self._add(NewEntry(number, digest, request, folder), LEISURELY)
         if self._writer is not None and self._writer.groups.qsize() > _BACKLOG:
             await self._do(lambda _: None)
         return _unsubmitted(number, request, folder)
@@ -208,6 +211,10 @@ class Journal:
     def _add(self, step: Step | NewEntry, within: float) -> None:
         """Queues it; all that has gathered is handed over together when the first has to go."""
         self._waiting.append(step)
+        if within <= PROMPT:
+            self._awaited += 1
+            if self._awaited >= _COMPANY:
+                within = _AT_ONCE
         if self._timer is None or within < self._within:
             if self._timer is not None:
                 self._timer.cancel()
@@ -221,6 +228,7 @@ class Journal:
         if self._waiting and self._writer is not None:
             self._writer.groups.put(self._waiting)
             self._waiting = []
+            self._awaited = 0
 
 
 def _unsubmitted(number: int, request: AnimationRequest, folder: Place | None) -> Entry:

@@ -1,4 +1,4 @@
-"""The one thread that writes a journal: it takes what has gathered, and syncs once for all of it."""
+"""The one thread that writes a journal: it takes what has gathered, and syncs once for all."""
 
 import asyncio
 import threading

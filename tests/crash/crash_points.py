@@ -17,7 +17,7 @@ from attrs import define
 
 from photoanimer_async.core.lifecycle import Event
 from photoanimer_async.core.wire import Answer, Operation, Request
-from photoanimer_async.journal.entries import Entry, Record
+from photoanimer_async.journal.entries import Entry, NewEntry, Record
 from photoanimer_async.journal.store import JournalStore
 from photoanimer_async.results import folder
 from photoanimer_async.transport import Transport
@@ -65,7 +65,8 @@ def arm(fuse: Fuse) -> None:
 
 
 def _arm_journal(fuse: Fuse) -> None:
-    record, plan, transaction = JournalStore.record_all, JournalStore.plan, JournalStore.transaction
+    record, transaction = JournalStore.record_all, JournalStore.transaction
+    plan, add = JournalStore.plan, JournalStore.add_all
     written: list[Event] = []
 
     def recorded(store: JournalStore, records: Sequence[Record]) -> None:
@@ -79,6 +80,11 @@ def _arm_journal(fuse: Fuse) -> None:
         fuse.passes("planning")
         return entry
 
+    def added(store: JournalStore, entries: Sequence[NewEntry]) -> None:
+        add(store, entries)
+        for _ in entries:
+            fuse.passes("planning")
+
     @contextlib.contextmanager
     def committed(store: JournalStore) -> Iterator[None]:
         with transaction(store):
@@ -89,6 +95,7 @@ def _arm_journal(fuse: Fuse) -> None:
 
     _set(JournalStore, "record_all", recorded)
     _set(JournalStore, "plan", planned)
+    _set(JournalStore, "add_all", added)
     _set(JournalStore, "transaction", committed)
 
 

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,8 @@ from photoanimer_async import (
     State,
 )
 from photoanimer_async.core.lifecycle import TRANSITIONS, Event
-from photoanimer_async.journal import Facts, Journal, Record, read_journal
+from photoanimer_async.journal import LEISURELY, Facts, Journal, Record, read_journal
+from photoanimer_async.journal.entries import NewEntry
 from photoanimer_async.journal.schema import SCHEMA_VERSION
 from photoanimer_async.journal.store import JournalStore
 
@@ -329,6 +331,89 @@ async def test_steps_that_wait_together_share_a_transaction(path: Path) -> None:
         await asyncio.gather(*(journal.record(n, State.PLANNED, Event.SUBMIT) for n in numbers))
         assert (await journal.summary()).counts == {State.SUBMITTING: 200}
         assert await asyncio.to_thread(os.path.getsize, f"{path}-wal") < 100 * 4096
+
+
+# --- what nobody waits for ---
+
+
+async def test_a_new_photo_is_on_disk_when_its_first_step_is(path: Path) -> None:
+    async with Journal(path, SERVICE) as journal:
+        entries = [await journal.plan_one(bytes([i]), REQUEST, None) for i in range(3)]
+        await journal.record(entries[1].id, State.PLANNED, Event.SUBMIT)
+        assert await asyncio.to_thread(_states, path) == {
+            entries[0].id: State.PLANNED,
+            entries[1].id: State.SUBMITTING,
+            entries[2].id: State.PLANNED,
+        }
+        assert [entry async for entry in journal.entries(State.PLANNED)] == entries[::2]
+
+
+async def test_planning_the_same_batch_again_finds_what_was_planned_without_waiting(
+    path: Path,
+) -> None:
+    async with Journal(path, SERVICE) as journal:
+        first = await journal.plan_one(b"a", REQUEST, None)
+        (second,) = await journal.plan([(b"b", REQUEST)], None)
+    async with Journal(path, SERVICE) as journal:
+        (third,) = await journal.plan([(b"c", REQUEST)], None)
+        assert await journal.plan([(b"b", REQUEST)], None) == [second]
+        assert (await journal.plan_one(b"a", REQUEST, None)).id == first.id
+        assert await journal.planned(third, REQUEST, None) == await journal.entry(third)
+        assert len({first.id, second, third}) == 3
+
+
+async def test_leisurely_records_keep_their_order_and_are_written_at_the_end(path: Path) -> None:
+    async with Journal(path, SERVICE) as journal:
+        a = (await journal.plan_one(b"a", REQUEST, None)).id
+        b = (await journal.plan_one(b"b", REQUEST, None)).id
+        first = journal.record(a, State.PLANNED, Event.SUBMIT, within=LEISURELY)
+        await journal.record(a, State.SUBMITTING, Event.ACCEPT, Facts(task_id=1))
+        assert first.done()
+        last = [
+            journal.record(a, State.SUBMITTED, Event.FINISH, within=LEISURELY),
+            journal.record(b, State.PLANNED, Event.REFUSE, within=LEISURELY),
+        ]
+    await asyncio.gather(*last)
+    assert await asyncio.to_thread(_states, path) == {a: State.FINISHED, b: State.FAILED}
+
+
+async def test_a_refused_step_takes_no_new_photo_with_it(path: Path) -> None:
+    async with Journal(path, SERVICE) as journal:
+        a = (await journal.plan_one(b"a", REQUEST, None)).id
+        refused = journal.record(a, State.SUBMITTED, Event.FINISH)
+        b = (await journal.plan_one(b"b", REQUEST, None)).id
+        with pytest.raises(JournalError, match="not submitted any more"):
+            await refused
+        await journal.record(b, State.PLANNED, Event.SUBMIT)
+    assert await asyncio.to_thread(_states, path) == {a: State.PLANNED, b: State.SUBMITTING}
+
+
+async def test_a_photo_that_could_not_be_written_down_is_told_why_at_its_first_step(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_all, full = JournalStore.add_all, [True]
+
+    def add_or_fail(store: JournalStore, entries: Sequence[NewEntry]) -> None:
+        if entries and full:
+            raise JournalError("no space is left")
+        add_all(store, entries)
+
+    monkeypatch.setattr(JournalStore, "add_all", add_or_fail)
+    async with Journal(path, SERVICE) as journal:
+        lost = (await journal.plan_one(b"a", REQUEST, None)).id
+        with pytest.raises(JournalError, match="no space is left"):
+            await journal.summary()
+        full.clear()
+        kept = (await journal.plan_one(b"b", REQUEST, None)).id
+        told = journal.record(lost, State.PLANNED, Event.SUBMIT)
+        await journal.record(kept, State.PLANNED, Event.SUBMIT)
+        with pytest.raises(JournalError, match="no space is left"):
+            await told
+
+
+def _states(path: Path) -> dict[int, State]:
+    with read_journal(path) as store:
+        return {entry.id: entry.state for entry in store.entries([*State])}
 
 
 # --- any sequence of events, any reopening, any cut ---
