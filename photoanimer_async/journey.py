@@ -16,7 +16,7 @@ from photoanimer_async.errors import (
 )
 from photoanimer_async.holdings import Holdings
 from photoanimer_async.intake import Intake
-from photoanimer_async.journal import NOTHING, Entry, Facts, Journal
+from photoanimer_async.journal import LEISURELY, NOTHING, Entry, Facts, Journal
 from photoanimer_async.models import AnimationRequest, Evidence, Place, TaskId
 from photoanimer_async.progress import ProgressEvent, ProgressHook, report
 from photoanimer_async.redaction import shown_photo
@@ -103,7 +103,9 @@ class Journey:
         """The event is on its way to the disk, in its place among all others."""
         after = apply(self.state, event)
         if self.terms.journal is not None and self.entry is not None:
-            written = self.terms.journal.record(self.entry.id, self.state, event, facts)
+            written = self.terms.journal.record(
+                self.entry.id, self.state, event, facts, within=LEISURELY
+            )
             written.add_done_callback(self._require_written)
         self.state = after
 
