@@ -20,17 +20,13 @@ from photoanimer_async.redaction import printable
 
 _T = TypeVar("_T")
 
-PROMPT: Final = 0.005
-"""Seconds that a step waits for company in its transaction: a sync costs more than all that is
-written, and so does waking a thread."""
-
 LEISURELY: Final = 0.04
-"""The same for what nobody waits for."""
+"""Seconds that what nobody waits for may wait for company in its transaction."""
 
-_AT_ONCE: Final = 0.0
+_PROMPT: Final = 0.0
+"""The same for what is waited for: it goes with all that this round of the loop has to say.
 
-_COMPANY: Final = 16
-"""So many that are waited for do not wait for more: the photos behind them stand still."""
+More gathers by itself while the writer syncs."""
 
 _BACKLOG = 4
 """Groups that the writer may be behind before whoever plans has to wait for it."""
@@ -69,7 +65,6 @@ class Journal:
         self._path = Path(path)
         self._service = service
         self._waiting: list[Step | NewEntry] = []
-        self._awaited = 0
         self._within = LEISURELY
         self._timer: asyncio.TimerHandle | None = None
         self._last = 0
@@ -158,7 +153,7 @@ class Journal:
 
     async def summary(self) -> Summary:
         """The journal in numbers."""
-        return await self._do(JournalStore.summary, _AT_ONCE)
+        return await self._do(JournalStore.summary)
 
     def record(
         self,
@@ -167,7 +162,7 @@ class Journal:
         event: Event,
         facts: Facts = NOTHING,
         *,
-        within: float = PROMPT,
+        within: float = _PROMPT,
     ) -> "asyncio.Future[None]":
         """An event, queued when this returns, and on disk when its future is done.
 
@@ -194,12 +189,10 @@ class Journal:
         return await self._do(lambda store: store.settle_left_over(task_ids))
 
     def _page(self, states: Sequence[State], after: int) -> "asyncio.Future[list[Entry]]":
-        return self._do(lambda store: store.page(states, after), _AT_ONCE)
+        return self._do(lambda store: store.page(states, after))
 
-    def _do(
-        self, work: Callable[[JournalStore], _T], within: float = PROMPT
-    ) -> "asyncio.Future[_T]":
-        return self._promised(work, within)
+    def _do(self, work: Callable[[JournalStore], _T]) -> "asyncio.Future[_T]":
+        return self._promised(work, _PROMPT)
 
     def _promised(
         self, work: Record | Callable[[JournalStore], Any], within: float
@@ -211,10 +204,6 @@ class Journal:
     def _add(self, step: Step | NewEntry, within: float) -> None:
         """Queues it; all that has gathered is handed over together when the first has to go."""
         self._waiting.append(step)
-        if within <= PROMPT:
-            self._awaited += 1
-            if self._awaited >= _COMPANY:
-                within = _AT_ONCE
         if self._timer is None or within < self._within:
             if self._timer is not None:
                 self._timer.cancel()
@@ -228,7 +217,6 @@ class Journal:
         if self._waiting and self._writer is not None:
             self._writer.groups.put(self._waiting)
             self._waiting = []
-            self._awaited = 0
 
 
 def _unsubmitted(number: int, request: AnimationRequest, folder: Place | None) -> Entry:
