@@ -112,7 +112,9 @@ class Batch(Generic[_T]):
         try:
             await self._gate.settled(ANSWER_SECONDS)
         finally:
-            self._work.cancel()
+            # Once: a second time would keep it from letting go of what is held for photos.
+            if not self._work.cancelling():
+                self._work.cancel()
             await asyncio.wait([self._work])
 
     async def _pull_and_run(self) -> None:

@@ -140,7 +140,7 @@ class Journey:
 
     def tells(self, error: PhotoAnimerError | None = None) -> None:
         """The hook is told where it is now."""
-        report(
-            self.terms.hook,
-            ProgressEvent(self.index, self.request.photo, self.state, self.task_id, error),
-        )
+        hook = self.terms.hook
+        if hook is not None:
+            photo = self.request.photo
+            report(hook, ProgressEvent(self.index, photo, self.state, self.task_id, error))

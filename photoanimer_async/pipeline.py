@@ -210,9 +210,7 @@ class Pipeline:
             error.evidence = await publications.evidence(error.image_url, within)
             raise
 
-    async def _collect(
-        self, journey: Journey, ended: TaskInfo | PhotoAnimerError
-    ) -> Animation | None:
+    async def _collect(self, journey: Journey, ended: TaskInfo | PhotoAnimerError) -> Animation:
         if isinstance(ended, PhotoAnimerError):
             raise ended
         if ended.status is TaskStatus.FAILED:
@@ -267,8 +265,7 @@ class SubmittedPhoto:
         self._on_end = on_end
         if self._timeout is not None:
             loop = asyncio.get_running_loop()
-            late = WaitTimeoutError(task_id, self._timeout)
-            self._timer = loop.call_later(self._timeout, self._ends, late)
+            self._timer = loop.call_later(self._timeout, self._is_late)
         self._scheduler.watch(task_id, self)
 
     def is_told(self, _: str, ended: TaskInfo | PhotoAnimerError) -> None:
@@ -285,6 +282,9 @@ class SubmittedPhoto:
         """Leaves it where it is; the task goes on at the service."""
         self._leave()
         await self._journey.held.close()
+
+    def _is_late(self) -> None:
+        self._ends(WaitTimeoutError(_task_of(self._journey), self._timeout or 0.0))
 
     def _ends(self, ended: TaskInfo | PhotoAnimerError) -> None:
         self._leave()

@@ -37,10 +37,8 @@ ProgressHook: TypeAlias = Callable[[ProgressEvent], None]
 """Called on the event loop; must not block. What it raises is logged and goes no further."""
 
 
-def report(hook: ProgressHook | None, event: ProgressEvent) -> None:
-    """Calls the hook, if there is one. A faulty hook loses nobody's result."""
-    if hook is None:
-        return
+def report(hook: ProgressHook, event: ProgressEvent) -> None:
+    """Calls the hook. A faulty one loses nobody's result."""
     try:
         hook(event)
     except Exception:  # noqa: BLE001 - it is the user's code
