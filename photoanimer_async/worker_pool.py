@@ -43,7 +43,8 @@ class WorkerPool(Generic[_T]):
         self._tasks = asyncio.TaskGroup()
         self._workers = 0
         self._resting: list[asyncio.Future[_T]] = []
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.Handle | None = None
+        self._rings_at = 0.0  # not asked of the handle: uvloop's do not all know it
         self._is_short = False
         self._is_open = True
         self._life = self._loop.create_task(self._live(), name="photoanimer polls")
@@ -70,9 +71,10 @@ class WorkerPool(Generic[_T]):
 
     def ring_at(self, when: float) -> None:
         """Has `dispatch` called at this time of the loop's clock, if not before."""
-        if self._alarm is None or when < self._alarm.when():
+        if self._alarm is None or when < self._rings_at:
             if self._alarm is not None:
                 self._alarm.cancel()
+            self._rings_at = when
             self._alarm = self._loop.call_at(when, self.ring) if self._is_open else None
 
     def ring(self) -> None:
