@@ -29,6 +29,9 @@ _R = TypeVar("_R")
 _LARGEST_GROUP: Final = 256
 _BUSY_SECONDS: Final = 10.0
 _LONGEST_WAL: Final = 64 * 1024 * 1024
+_CACHE_KIB: Final = 512
+"""Of pages, for each connection. The system caches the file anyway, and by itself SQLite would
+take up to 2 MiB, little by little, as the ledger grows."""
 
 
 class _Change(NamedTuple):
@@ -174,6 +177,7 @@ def connected(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")
         connection.execute(f"PRAGMA journal_size_limit = {_LONGEST_WAL}")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         bring_up_to_date(connection, path)
     except sqlite3.DatabaseError as error:
         connection.close()
