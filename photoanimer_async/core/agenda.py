@@ -2,9 +2,10 @@
 
 `Agenda` keeps any number of items by the time they are due: an item costs a place in a list.
 Who wakes up for one item alone pays as much again for the waking, so items that are due at
-nearly the same time come up together, up to 64 of them: early or late by a quarter of the wait,
-and by 256 milliseconds, at most. That delays what is looked for by next to nothing, as a look
-that is as often early as late changes the mean delay by the square of its share of the wait only.
+nearly the same time come up together, up to 64 of them: early or late by a quarter of the wait
+and by 256 milliseconds, at most; by twice that where the groups nearby are full. That delays
+what is looked for by next to nothing, as a look that is as often early as late changes the mean
+delay by the square of its share of the wait only.
 `Turns` are the items that are due while there is no room for all of them.
 """
 

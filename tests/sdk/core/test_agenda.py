@@ -105,3 +105,12 @@ def test_none_starves() -> None:
             break
         turns.add((number, 0.9), 0.0)
     assert taken is hopeless
+
+
+@given(st.integers(1, 2000), st.floats(0.1, 100))
+def test_however_many_come_at_once_none_is_early_or_late_by_more_than_half_its_wait(
+    count: int, wait: float
+) -> None:
+    agenda: Agenda[int] = Agenda()
+    times = [agenda.add(number, wait, 0.0) for number in range(count)]
+    assert all(abs(time - wait) <= min(wait / 2, 0.512) + 0.002 for time in times)
