@@ -121,6 +121,8 @@ class PhotoSubmission:
                 else:
                     budget.release(cost)
                 journey.learns(event, Facts(error=str(error)))
+                if event is Event.DEFER:
+                    journey.tells()
                 raise
             budget.commit(cost)
             await journey.goes_on(Event.ACCEPT, Facts(task_id=journey.task_id))

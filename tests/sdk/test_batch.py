@@ -266,6 +266,17 @@ async def test_progress_is_told_step_by_step(client: PhotoAnimerClient, stub: St
     assert last.error is not None
 
 
+async def test_between_its_attempts_a_photo_is_told_to_be_planned_not_in_doubt(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    events: list[ProgressEvent] = []
+    stub.submit_script = [lambda _: envelope(code=429, status=429)]
+    async for _ in client.animate_many(urls(1), on_progress=events.append):
+        pass
+    attempts = [State.PLANNED, State.SUBMITTING] * 2
+    assert [event.state for event in events] == [*attempts, State.SUBMITTED, State.FINISHED]
+
+
 async def test_a_faulty_progress_hook_loses_nobodys_result(
     client: PhotoAnimerClient, caplog: pytest.LogCaptureFixture
 ) -> None:
