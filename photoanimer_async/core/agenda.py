@@ -137,6 +137,8 @@ class Turns(Generic[_T]):
         """
         if self._first:
             return self._first.popleft()
+        if not self._items:
+            raise LookupError("no item waits for its turn")
         if now - self._since < self._patience:
             return self._take_oldest()
         self._taken += 1
