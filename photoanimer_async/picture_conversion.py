@@ -6,7 +6,7 @@ no camera writes. JPEG, which is what large photos come in, is decoded at a frac
 size where that is enough.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import BytesIO
 from typing import BinaryIO
@@ -48,6 +48,11 @@ _TURNS = {
 }
 _QUALITIES = (92, 85, 75, 60)
 _SRGB = ImageCms.createProfile("sRGB")
+
+
+def readable_formats() -> Sequence[PictureFormat | SourceFormat]:
+    """The formats that can be read with what is installed."""
+    return [kind for kind in (*PictureFormat, *SourceFormat) if _is_readable(kind)]
 
 
 def open_picture(file: BinaryIO, picture_format: PictureFormat | SourceFormat) -> ImageFile:
@@ -109,6 +114,14 @@ def as_jpeg(image: ImageFile, *, longest: int, fewer_than: int) -> bytes:
             f"can not be decoded: the {kind} is damaged or cut off ({printable(str(error))})"
         ) from error
     return _encoded(picture if turn is None else picture.transpose(turn), fewer_than)
+
+
+def _is_readable(picture_format: PictureFormat | SourceFormat) -> bool:
+    try:
+        _decoder(picture_format)
+    except PreparationError:
+        return False
+    return True
 
 
 def _decoder(picture_format: PictureFormat | SourceFormat) -> Callable[[BinaryIO], ImageFile]:

@@ -8,10 +8,10 @@
        └──── server-sent events ◀──── feed     album_file            previews ──▶ darkroom
 
 `album` is all that the page shows; whatever changes in it is told to `feed`, which every open
-page listens to. `intake` takes photos and voices in, `production` has clips made of them by
-the client that it is given, and `previews` shows the expressions on the first photo. The
-last needs the engine, which does its work in processes of its own (`darkroom`); without it
-the page has descriptions instead.
+page listens to. `intake` takes photos and voices in (`admission` makes the photos fit),
+`production` has clips made of them by the client that it is given, and `previews` shows the
+expressions on the first photo. The last needs the engine, which does its work in processes of
+its own (`darkroom`); without it the page has descriptions instead.
 
 The page itself is what is in `page/`: one HTML file, one stylesheet, modules of JavaScript.
 """

@@ -80,7 +80,7 @@ async def _tell_refusals(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except RefusedError as error:
         return web.json_response({"error": str(error)}, status=error.status)
-    except web.HTTPException:
+    except (web.HTTPException, ConnectionError):  # the latter: the browser has gone
         raise
     except Exception:  # noqa: BLE001 - logged in full; the other requests may be fine
         resource = request.match_info.route.resource

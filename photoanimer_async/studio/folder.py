@@ -24,7 +24,7 @@ class StudioFolder:
 
     @property
     def photos(self) -> Path:
-        """Photographs as they came, and what has not arrived whole."""
+        """Photographs as they will be sent, and what has not arrived whole."""
         return self.root / "photos"
 
     @property

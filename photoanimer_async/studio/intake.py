@@ -1,4 +1,4 @@
-"""Photos and voices on their way in: read within bounds, checked, looked at, put away.
+"""Photos and voices on their way in: read within bounds, made fit, looked at, put away.
 
 A photo is in the album when everything is known of it that can be known here, so that one
 which would be refused is marked from the first moment on, with the reason. One that was
@@ -7,7 +7,6 @@ refused keeps its place in the album until it is taken out, but not its file.
 
 import asyncio
 import hashlib
-import re
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path, PurePath
@@ -18,7 +17,9 @@ from attrs import define, evolve, field, frozen
 
 from photoanimer_async import InvalidPhotoError, InvalidRequestError, check_photo
 from photoanimer_async.photos import MAX_BYTES
+from photoanimer_async.picture_header import PictureHeader
 from photoanimer_async.redaction import printable
+from photoanimer_async.studio.admission import Admission
 from photoanimer_async.studio.album import Album, Photograph, Voice
 from photoanimer_async.studio.darkroom import Darkroom, UnreadablePhotoError
 from photoanimer_async.studio.errors import MalformedError, RefusedError, TooLargeError
@@ -28,7 +29,7 @@ from photoanimer_async.voices import MAX_VOICE_BYTES, check_voice
 _LONGEST_NAME = 80
 _ID_CHARACTERS = 24
 _CHUNK = 64 * 1024
-_HINT = re.compile(r" \(prepare=True [^)]*\)")
+_VERBS = ("is ", "has ", "holds ", "can not ")
 _NOT_REACHABLE = (
     "The service can not fetch files from this machine. Add the photo by its link instead; or "
     "start the studio with --local, or with an object store in PHOTOANIMER_HOST."
@@ -53,6 +54,7 @@ class Intake:
         darkroom: looks at photos; `None` without the engine.
         session: fetches photos that come as URLs.
         most_photos: how many photos the album takes.
+        admission: what photos may be, and makes them fit.
         takes_files: whether photos that come as files can reach the service.
     """
 
@@ -61,6 +63,7 @@ class Intake:
     darkroom: Darkroom | None
     session: aiohttp.ClientSession
     most_photos: int
+    admission: Admission = field(factory=Admission)
     takes_files: bool = True
     _looks: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(4))
 
@@ -77,7 +80,7 @@ class Intake:
             RefusedError: the album is full.
         """
         self._require_room()
-        arrival = await self._arrived(self.folder.photos, content, MAX_BYTES, "photo")
+        arrival = await self._arrived(self.folder.photos, content, self.admission.limit, "photo")
         return await self._put_away(
             arrival, Photograph(id=arrival.digest[:_ID_CHARACTERS], name=_shown(name), added=added)
         )
@@ -100,7 +103,7 @@ class Intake:
             await check_photo(url)
             arrival = await self._fetched(url)
         except InvalidPhotoError as error:
-            return self._refuse(photograph, _without_name(error))
+            return self._refuse(photograph, str(error).removeprefix(f"{error.photo}: "))
         except RefusedError as error:
             return self._refuse(photograph, str(error))
         return await self._put_away(arrival, photograph)
@@ -140,9 +143,12 @@ class Intake:
                 f"The album is full: it has {self.most_photos} photos. Remove some first."
             )
 
-    def _require_reachable(self, photograph: Photograph) -> None:
-        if photograph.url is None and not self.takes_files:
+    async def _admitted(self, photo: Path, photograph: Photograph) -> PictureHeader:
+        if photograph.url is not None:
+            return await self.admission.admit_copy(photo)
+        if not self.takes_files:
             raise RefusedError(_NOT_REACHABLE)
+        return await self.admission.admit_file(photo)
 
     async def _put_away(self, arrival: _Arrival, photograph: Photograph) -> Photograph:
         known = self.album.photographs.get(photograph.id)
@@ -150,14 +156,11 @@ class Intake:
             await asyncio.to_thread(arrival.path.unlink)
             return self._remember(evolve(known, waiting=True))
         try:
-            header = await check_photo(arrival.path)
-            assert header is not None  # noqa: S101 - only a URL has none
-            self._require_reachable(photograph)
+            header = await self._admitted(arrival.path, photograph)
             faceless = not await self._has_face(arrival.path, photograph.id)
-        except (InvalidPhotoError, RefusedError, UnreadablePhotoError) as error:
+        except (RefusedError, UnreadablePhotoError) as error:
             await asyncio.to_thread(arrival.path.unlink)
-            why = _without_name(error) if isinstance(error, InvalidPhotoError) else str(error)
-            return self._refuse(photograph, why)
+            return self._refuse(photograph, str(error))
         file = f"{photograph.id}{header.format.suffix}"
         await asyncio.to_thread(arrival.path.replace, self.folder.photos / file)
         return self._remember(evolve(photograph, file=file, faceless=faceless))
@@ -237,11 +240,6 @@ def _shown(name: str) -> str:
     return printable(stem[:_LONGEST_NAME])
 
 
-def _without_name(error: InvalidPhotoError) -> str:
-    """What is wrong, as the page shows the name beside it; hints for programs are left out."""
-    return _HINT.sub("", str(error).removeprefix(f"{error.photo}: "))
-
-
 def _sentence(text: str) -> str:
-    text = f"It {text}" if text.startswith("is ") else text[:1].upper() + text[1:]
+    text = f"It {text}" if text.startswith(_VERBS) else text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."

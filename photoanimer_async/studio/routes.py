@@ -9,7 +9,6 @@ from typing import Any
 from aiohttp import web
 from attrs import frozen
 
-from photoanimer_async.photos import MAX_BYTES
 from photoanimer_async.studio import view
 from photoanimer_async.studio.errors import MalformedError, TooLargeError
 from photoanimer_async.studio.studio import Studio
@@ -40,7 +39,7 @@ class ApiRoutes:
 
     async def _take_file(self, request: web.Request) -> web.Response:
         """A photo as the body, its name and when it was dropped in the query."""
-        _require_size(request, MAX_BYTES)
+        _require_size(request, self.studio.admission.limit)
         content = request.content.iter_chunked(_CHUNK)
         added = _moment(request.query.get("at", ""))
         photograph = await self.studio.take_file(request.query.get("name", ""), added, content)

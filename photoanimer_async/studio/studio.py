@@ -19,6 +19,7 @@ from photoanimer_async import (
 )
 from photoanimer_async.journal.lock import OwnerLock
 from photoanimer_async.service.addresses import LOOPBACK, AddressRules, guarded_connector
+from photoanimer_async.studio.admission import Admission, installed_admission
 from photoanimer_async.studio.album import Album, Clip, Photograph, Stage, Voice
 from photoanimer_async.studio.album_file import AlbumFile
 from photoanimer_async.studio.darkroom import Darkroom, is_installed
@@ -63,6 +64,7 @@ class Studio:
         self.settings = settings
         self.folder = StudioFolder(settings.data_dir)
         self.account = Account()
+        self.admission = Admission()
         self.album = Album()
         self._client = client
         self._file = AlbumFile(self.folder.album)
@@ -86,6 +88,7 @@ class Studio:
                 )
             )
             tasks = await stack.enter_async_context(OwnedTasks())
+            self.admission = await asyncio.to_thread(installed_admission)
             self.previews = Previews(self.album, self.folder, darkroom)
             self._intake = Intake(
                 self.album,
@@ -93,6 +96,7 @@ class Studio:
                 darkroom,
                 session,
                 self.settings.most_photos,
+                self.admission,
                 takes_files=self._client.takes_files,
             )
             self._production = Production(

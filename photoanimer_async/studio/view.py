@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from photoanimer_async import Template
-from photoanimer_async.photos import MAX_BYTES
 from photoanimer_async.studio.album import Clip, Photograph, Voice
 from photoanimer_async.studio.expressions import EXPRESSIONS
 from photoanimer_async.studio.feed import Change
@@ -32,7 +31,12 @@ def whole(studio: Studio) -> Json:
             }
             for template in Template
         ],
-        "limits": {"photo": MAX_BYTES, "voice": MAX_VOICE_BYTES},
+        "formats": studio.admission.formats,
+        "limits": {
+            "photo": studio.admission.limit,
+            "side": studio.admission.longest_side,
+            "voice": MAX_VOICE_BYTES,
+        },
     }
 
 

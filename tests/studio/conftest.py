@@ -1,12 +1,14 @@
 """A studio on loopback with a real service, whose renderer does what a photo's comment says."""
 
 import asyncio
+import io
 import json
 import logging
 import struct
+import sys
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import aiohttp
 import pytest
 from attrs import define, evolve, field
 
+import photoanimer_async
 from photoanimer_async import PhotoAnimerClient
 from photoanimer_async.core.polling import FixedInterval
 from photoanimer_async.service import (
@@ -30,8 +33,13 @@ SLOW = b"slow"
 FACELESS = b"faceless"
 
 
-def png(comment: bytes = b"", side: int = 16) -> bytes:
-    """A whole, grey picture with a comment that the renderer below goes by."""
+def png(comment: bytes = b"", side: int = 16, told: bytes = b"") -> bytes:
+    """A whole, grey picture. Its first pixels are a comment, which the renderer below goes by.
+
+    It is in the picture itself, uncompressed, since what is `told` beside it is taken out.
+    """
+    pixels = (b"\0" + b"\x80" * side) * side
+    pixels = b"\0" + comment + pixels[1 + len(comment) :]
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (
@@ -41,8 +49,8 @@ def png(comment: bytes = b"", side: int = 16) -> bytes:
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
-        + chunk(b"tEXt", b"Comment\0" + comment)
-        + chunk(b"IDAT", zlib.compress((b"\0" + b"\x80" * side) * side))
+        + (chunk(b"tEXt", b"Comment\0" + told) if told else b"")
+        + chunk(b"IDAT", zlib.compress(pixels, level=0 if comment else 9))
         + chunk(b"IEND", b"")
     )
 
@@ -52,12 +60,14 @@ class CommentRenderer:
     """Is quick, unless the photo says that it is to fail, or to wait until it is released."""
 
     jobs: list[RenderJob] = field(factory=list)
+    photos: list[bytes] = field(factory=list)
     released: asyncio.Event = field(factory=asyncio.Event)
     faces: bool = False
 
     async def render(self, job: RenderJob) -> None:
         self.jobs.append(job)
         photo = await asyncio.to_thread(job.photo.read_bytes)
+        self.photos.append(photo)
         if FACELESS in photo and not self.faces:
             raise RenderFailedError(NO_FACE, "no person's face was found")
         if SLOW in photo:
@@ -90,8 +100,21 @@ class Page:
     async def add(self, content: bytes, name: str = "grandma.png") -> Any:
         """The photo, as the studio tells of it."""
         params = {"name": name}
-        answer = await self.ask("POST", "/api/photos", 201, params=params, data=content)
+        answer = await self.ask("POST", "/api/photos", 201, params=params, data=io.BytesIO(content))
         return await answer.json()
+
+    @asynccontextmanager
+    async def uploading(
+        self, length: int
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """An upload of which the head has been sent; it breaks off with the block."""
+        host = self.origin.removeprefix("http://")
+        reader, writer = await asyncio.open_connection(*host.split(":"))
+        head = f"POST /api/photos HTTP/1.1\r\nHost: {host}\r\nOrigin: {self.origin}\r\n"
+        writer.write(f"{head}Content-Length: {length}\r\n\r\n".encode())
+        yield reader, writer
+        writer.close()
+        await writer.wait_closed()
 
     async def start(self, *photos: Any, template: int = 2, voice: bool = False) -> Any:
         """The new clips."""
@@ -179,6 +202,18 @@ async def open_studio(tmp_path: Path, service: LocalService) -> AsyncIterator[Op
 
     async with stack:
         yield open_
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes a library look as if it were not installed."""
+
+    def without_(library: str) -> None:
+        monkeypatch.setitem(sys.modules, library, None)
+        monkeypatch.delitem(sys.modules, "photoanimer_async.picture_conversion", raising=False)
+        monkeypatch.delattr(photoanimer_async, "picture_conversion", raising=False)
+
+    return without_
 
 
 @pytest.fixture

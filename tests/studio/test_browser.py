@@ -1,6 +1,8 @@
 """The studio in a real browser, as somebody uses it who sees it for the first time."""
 
 import functools
+import io
+import os
 import struct
 import threading
 import wave
@@ -10,8 +12,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from math import sin, tau
 from pathlib import Path
 
+import pillow_heif
 import pytest
+from PIL import ExifTags, Image
 
+from photoanimer_async.photos import MAX_SOURCE_BYTES
 from photoanimer_async.samples import ASTRONAUT, GRACE_HOPPER
 
 from .conftest import png
@@ -259,24 +264,51 @@ def test_a_voice_of_ones_own(visit: Open, photos: list[Path], tmp_path: Path) ->
 def test_what_can_not_be_used_is_told_at_once(visit: Open, tmp_path: Path) -> None:
     somebody = visit()
     page = somebody.page
-    contents = {
-        "letter.pdf": b"%PDF-1.7",
-        "poster.png": png(side=4200),
-        "huge.jpg": bytes(16 * 2**20),
-    }
+    expect(page.locator("#formats")).to_contain_text("HEIC or AVIF, under 256 MB")
+    contents = {"letter.pdf": b"%PDF-1.7", "icon.png": png(side=8), "huge.jpg": b""}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
+    os.truncate(tmp_path / "huge.jpg", MAX_SOURCE_BYTES + 2**19)
     page.set_input_files("#files", [tmp_path / name for name in contents])
     for name, why in (
-        ("letter", "It is a PDF; allowed are PNG, JPEG, BMP and WEBP."),
-        ("poster", "The PNG has 4200x4200 pixels; at most 4096x4096 are allowed."),
-        ("huge", "The file has 16 MB; allowed is less than 15 MB."),
+        ("letter", "It is a PDF; allowed are PNG, JPEG, BMP, WEBP, HEIC, AVIF and TIFF."),
+        ("icon", "It has 8x8 pixels; a face needs at least 16x16."),
+        ("huge", "The file has 256.5 MB; allowed is less than 256 MB."),
     ):
         expect(page.locator(".print", has_text=name)).to_contain_text(why, timeout=SLOW)
     expect(page.locator("#order")).to_be_hidden()
     somebody.look("8-refused")
     page.get_by_role("button", name="Remove huge").click()
     expect(page.locator(".print")).to_have_count(2)
+
+
+def test_a_photo_from_a_phone(visit: Open, tmp_path: Path) -> None:
+    somebody = visit("phone")
+    page = somebody.page
+    with Image.open(io.BytesIO(ASTRONAUT.read_bytes())) as image:
+        on_its_side = image.transpose(Image.Transpose.ROTATE_90)
+        upright = image.size
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    photo = tmp_path / "IMG_0042.HEIC"
+    pillow_heif.from_pillow(on_its_side).save(photo, exif=exif.tobytes())
+    somebody.drop(photo)
+    small = page.locator(".print img")
+    somebody.until(lambda: small.evaluate("image => image.naturalWidth") > 0)
+    page.get_by_role("radio", name="A wink").check()
+    somebody.look("9-from-a-phone")
+    page.get_by_role("button", name="Bring it to life").click()
+    expect(page.locator(".clip[data-stage=done]")).to_have_count(1, timeout=SLOW)
+    video = page.locator(".clip video")
+    somebody.require_playing(video)
+    page.get_by_role("button", name="Show IMG_0042 large").click()
+    large = page.locator("#viewer-photo")
+    somebody.until(lambda: large.evaluate("image => image.naturalWidth") > 0)
+    size = "image => [image.naturalWidth, image.naturalHeight]"
+    assert large.evaluate(size) == list(upright)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download", exact=True).click()
+    assert download.value.suggested_filename == "IMG_0042 - A wink.mp4"
 
 
 def test_nothing_moves_by_itself_for_who_wants_it_still(visit: Open) -> None:

@@ -1,7 +1,7 @@
 """Photos and voices on their way in: what is refused is marked at once, with the reason."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiohttp
@@ -50,10 +50,13 @@ async def test_a_photo_is_shown_as_it_came(page: Page) -> None:
     ("content", "why"),
     [
         (b"", "It is empty."),
-        (b"%PDF-1.4", "It is a PDF; allowed are PNG, JPEG, BMP and WEBP."),
-        (png(side=8), "The PNG has 8x8 pixels; a face needs at least 16x16."),
-        (png(side=4200), "The PNG has 4200x4200 pixels; at most 4096x4096 are allowed."),
-        (png()[:-20], "The PNG is cut off or damaged: its end is not where it should be."),
+        (b"%PDF-1.4", "It is a PDF; allowed are PNG, JPEG, BMP, WEBP, HEIC, AVIF and TIFF."),
+        (png(side=8), "It has 8x8 pixels; a face needs at least 16x16."),
+        (png(side=8200), "The PNG has 8200x8200 pixels; at most 67 million can be prepared."),
+        (
+            png(b"half", side=64)[:2000],
+            "It can not be decoded: the PNG is damaged or cut off (image file is truncated).",
+        ),
     ],
 )
 async def test_what_the_service_would_refuse_is_marked_with_the_reason(
@@ -67,7 +70,11 @@ async def test_what_the_service_would_refuse_is_marked_with_the_reason(
     assert "was refused" in (await answer.json())["error"]
 
 
-async def test_what_is_too_large_is_not_read_to_its_end(page: Page, tmp_path: Path) -> None:
+async def test_what_is_too_large_is_not_read_to_its_end(
+    open_studio: Open, without: Callable[[str], None], tmp_path: Path
+) -> None:
+    without("PIL")  # with it, much more is read
+    page = await open_studio()
     read = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -80,6 +87,23 @@ async def test_what_is_too_large_is_not_read_to_its_end(page: Page, tmp_path: Pa
     assert "allowed is less than 15 MB" in (await answer.json())["error"]
     assert read < 2 * MAX_BYTES
     assert list((tmp_path / "studio" / "photos").iterdir()) == []
+
+
+async def test_an_upload_that_breaks_off_is_no_fault_and_leaves_nothing(
+    page: Page, tmp_path: Path
+) -> None:
+    folder = tmp_path / "studio" / "photos"
+
+    def arriving() -> int:
+        return len(list(folder.iterdir()))
+
+    async with page.uploading(1000) as (_, writer):
+        writer.write(png())
+        while not await asyncio.to_thread(arriving):
+            await asyncio.sleep(0.005)
+    while await asyncio.to_thread(arriving):
+        await asyncio.sleep(0.005)
+    assert (await page.state())["photos"] == []
 
 
 async def test_the_same_photo_is_there_once(page: Page) -> None:

@@ -7,7 +7,8 @@ export class Studio extends EventTarget {
   account = { service: null, seconds: null, error: null };
   previews = { possible: false, of: "sample", ready: [] };
   expressions = [];
-  limits = { photo: Infinity, voice: Infinity };
+  formats = [];
+  limits = { photo: Infinity, side: null, voice: Infinity };
   #events = null;
 
   /** Listens for as long as the page is open; comes back by itself when the studio does. */

@@ -3,6 +3,16 @@
 import { announce, byId, element, KeyedList, setText } from "./dom.js";
 
 const AT_ONCE = 3;
+/** What file choosers know the formats by. Phones convert photos in formats that are not named. */
+const ACCEPTED = {
+  PNG: "image/png,.png",
+  JPEG: "image/jpeg,.jpg,.jpeg",
+  BMP: "image/bmp,.bmp",
+  WEBP: "image/webp,.webp",
+  TIFF: "image/tiff,.tif,.tiff",
+  HEIC: "image/heic,image/heif,.heic,.heif,.hif",
+  AVIF: "image/avif,.avif",
+};
 
 export class Tray {
   /** Photos without a face that are to be tried all the same. */
@@ -52,6 +62,7 @@ export class Tray {
       waiting.some((photo) => photo.name === name && !before.has(photo.id));
     const pending = [...this.#pending.values()].filter((each) => each.refusal || !isThere(each));
     this.#list.show([...waiting, ...pending].sort((a, b) => a.added - b.added));
+    this.#showFormats();
   }
 
   // --- what comes in ---
@@ -98,7 +109,6 @@ export class Tray {
     for (const file of files) {
       const name = withoutSuffix(file.name);
       const isTooLarge = file.size >= this.#studio.limits.photo;
-      const mega = (bytes) => (bytes / 2 ** 20).toFixed(bytes % 2 ** 20 ? 1 : 0);
       this.#add(
         name,
         isTooLarge
@@ -155,6 +165,17 @@ export class Tray {
 
   // --- what is shown ---
 
+  #showFormats() {
+    const { formats, limits } = this.#studio;
+    if (!formats.length) return;
+    byId("files").accept = formats.map((format) => ACCEPTED[format]).join();
+    const kinds = `${formats.slice(0, -1).join(", ")} or ${formats.at(-1)}, under ${mega(limits.photo)} MB`;
+    const more = limits.side
+      ? `, up to ${limits.side} pixels wide and high`
+      : "; place and time are taken out of files";
+    setText(byId("formats"), kinds + more);
+  }
+
   #print(photo) {
     const name = element("p", { class: "name", title: photo.name }, photo.name);
     const why = element("p", { class: "why" });
@@ -196,6 +217,8 @@ export class Tray {
     else await this.#studio.setWaiting(id, false).catch((error) => announce(error.message));
   }
 }
+
+const mega = (bytes) => (bytes / 2 ** 20).toFixed(bytes % 2 ** 20 ? 1 : 0);
 
 const withoutSuffix = (name) => name.replace(/\.[^.]*$/, "").trim() || "photo";
 
