@@ -9,9 +9,12 @@ of each: the chance to end in this bin for a task that has reached it. Expectati
 does it: with the hazards so far, each interval is shared out over the bins it covers, which
 gives the expected ends in each bin and the tasks at risk there; their quotient is the next
 hazard. Two things keep a few looks from being taken for more than they are. Ends and tasks at
-risk are smoothed over neighbouring bins in each round. And each bin is held, with the weight
-of a few made-up tasks, to the hazard of the bin before it, which is drawn to that of a broad
-prior: where nothing has been seen, the tail is heavy, neither empty nor full.
+risk are smoothed over neighbouring bins in each round, and the less the more has been seen:
+much of it are tasks found ended at their first look, which tell nothing of the ages before
+it; smoothed in full round after round, they would wash out what a few early looks told. And
+each bin is held, with the weight of a few made-up tasks, to the hazard of the bin before it,
+which is drawn to that of a broad prior: where nothing has been seen, the tail is heavy, neither
+empty nor full.
 
 Old observations fade: when all together weigh more than they may, all lose weight alike, and
 those that come after count in full. What is seen of tasks that are in flight together must
@@ -24,21 +27,22 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 _FIRST_EDGE = 0.05
-_RATIO = 1.12
+_RATIO = 1.08
 _LOG_RATIO = math.log(_RATIO)
-_BINS = 110
+_BINS = 162
 
 EDGES: Sequence[float] = (0.0, *(_FIRST_EDGE * _RATIO**i for i in range(_BINS)))
-"""The bins' edges in seconds of age: 0, 0.05, and on by 12 % to more than three hours."""
+"""The bins' edges in seconds of age: 0, 0.05, and on by 8 % to more than three hours."""
 
 MEMORY = 600.0
 """What all observations weigh together, at most; what goes beyond makes the old ones fade."""
 
 _ROUNDS = 5
 _MEDIAN = 10.0
-_WEIGHT = 3.0
-_RISE = 0.3
-_FALL = 0.07
+_FEW = 100.0
+_WEIGHT = 4.4
+_RISE = 0.21
+_FALL = 0.05
 _HIGHEST_HAZARD = 0.6
 _NEGLIGIBLE = 0.02
 _LOADED = 400.0
@@ -103,7 +107,7 @@ class Durations:
         return [0, *(i for i, count in enumerate(self._pending) if count and i)]
 
     def learn(self, memory: float = MEMORY) -> None:
-        """Brings the hazards up to what has been seen; takes less than half a millisecond.
+        """Brings the hazards up to what has been seen; takes half a millisecond.
 
         Args:
             memory: what all observations may weigh together; older ones fade beyond that.
@@ -111,9 +115,10 @@ class Durations:
         self._fade(memory)
         # One more than what has been seen, which smoothing reaches; the rest is the prior's.
         bins = min(max(self._bins_seen(), 1) + 1, _BINS)
+        share = math.sqrt(_FEW / max(self.weight, _FEW))
         for _ in range(_ROUNDS):
             ends, reached = self._expected(bins)
-            self.hazards[:bins] = _held_to_prior(_smoothed(ends), _smoothed(reached))
+            self.hazards[:bins] = _held_to_prior(_smoothed(ends, share), _smoothed(reached, share))
         self.hazards[bins:] = _drawn_to_prior(self.hazards[bins - 1], bins)
 
     def survival(self) -> list[float]:
@@ -197,7 +202,11 @@ def _drawn_to_prior(hazard: float, bins: int) -> list[float]:
     return hazards
 
 
-def _smoothed(values: Sequence[float]) -> list[float]:
-    before = [values[0], *values[:-1]]
-    after = [*values[1:], values[-1]]
-    return [0.25 * a + 0.5 * b + 0.25 * c for a, b, c in zip(before, values, after, strict=True)]
+def _smoothed(values: Sequence[float], share: float) -> Sequence[float]:
+    """Twice, half of such a share of each value goes to its neighbours."""
+    moved, kept = share / 4, 1 - share / 2
+    for _ in range(2):
+        before = [values[0], *values[:-1]]
+        after = [*values[1:], values[-1]]
+        values = [kept * b + moved * (a + c) for a, b, c in zip(before, values, after, strict=True)]
+    return values

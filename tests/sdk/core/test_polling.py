@@ -18,7 +18,7 @@ from photoanimer_async import (
 )
 from photoanimer_async.core.durations import EDGES, Durations
 from photoanimer_async.core.polling import LearningPolicy, kind_of
-from photoanimer_async.core.schedule import next_looks
+from photoanimer_async.core.schedule import at, next_looks
 
 KIND = "1 mp4"
 randoms = st.randoms(use_true_random=False)
@@ -233,6 +233,18 @@ def test_a_plan_looks_where_tasks_end_and_nowhere_before() -> None:
     assert 9.5 < looks[0] < 13
     assert all(look > edge for look, edge in zip(looks, EDGES, strict=True))
     assert looks == sorted(looks)
+
+
+def test_many_ends_at_the_first_look_do_not_wash_out_what_early_looks_told() -> None:
+    durations = Durations.of([(2.8, 3.2, 90.0), (25.0, 27.0, 10.0)])
+    for _ in range(12):
+        for _ in range(36):
+            durations.ended(0.0, 5.0)
+        for _ in range(4):
+            durations.pending(0.0, 5.0)
+        durations.learn()
+    longer = durations.survival()
+    assert at(2.5, longer) - at(3.5, longer) > 0.65
 
 
 # --- what it keeps ---
