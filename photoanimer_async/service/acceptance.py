@@ -75,7 +75,8 @@ class Acceptance:
         Raises:
             RequestRefusedError: what is wrong; nothing was kept or charged.
         """
-        with self._queue.place():
+        self._queue.take_place()
+        try:
             await self._check_balance(submission, account)
             photo = await self._fetch_image(submission.image_url)
             voice = None
@@ -83,6 +84,9 @@ class Acceptance:
                 voice = await self._fetch_voice(submission.voice_url)
             task = await self._write_down(submission, account, origin, Inputs(photo, voice))
             self._queue.put(task)
+        except BaseException:
+            self._queue.give_back_place()
+            raise
         _logger.info(
             "task=%d event=accepted template=%d gif=%s voice=%s bytes=%d",
             task.task_id,

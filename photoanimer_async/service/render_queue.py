@@ -12,8 +12,7 @@ it back if nothing comes of it; the task keeps it until its end.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -105,9 +104,8 @@ class RenderQueue:
         """Whether it was stopped."""
         return self._drained_by is not None
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Take a place for a task that is to be put; it is given back if the block fails.
+    def take_place(self) -> None:
+        """Take a place for a task that is to be put.
 
         Raises:
             RequestRefusedError: all places are taken.
@@ -120,11 +118,10 @@ class RenderQueue:
                 retry_after=self._render_seconds / self._workers,
             )
         self._places_taken += 1
-        try:
-            yield
-        except BaseException:
-            self._places_taken -= 1
-            raise
+
+    def give_back_place(self) -> None:
+        """Give back a place, as no task comes of it."""
+        self._places_taken -= 1
 
     def put(self, task: Task) -> None:
         """Queue a task that is in the database and has a place."""
