@@ -3,12 +3,13 @@
 SQLite has one writer at a time, and what a commit costs is its sync of the disk, however much
 is in it. So all changes go through one thread: it is given whatever has been asked for by the
 time it is free, makes one transaction of it, commits that with one sync, and only then are the
-outcomes reported. One change alone waits for one sync, a thousand at once for a few. The thread
-begins a turn of the loop after the first change of a group was asked for: by then all requests
-that came in with it have asked for theirs, while a thread that began at once would take turns
-with the loop, and commit them in twos and threes. One that fails takes
-nothing of the others with it: if it has changed something by then, or if the commit fails, the
-transaction is undone and each of them is made once more, in a transaction of its own.
+outcomes reported. One change alone waits for one sync, a thousand at once for a few. One that
+fails takes nothing of the others with it: if it has changed something by then, or if the commit
+fails, the transaction is undone and each of them is made once more, in a transaction of its own.
+
+A free thread is given its group a turn of the loop after the first change was asked for. By then
+every request that came in together with that one has asked for its own. A thread that began at
+once would take the interpreter from them, and commit by twos and threes.
 
 Reads have a thread and a connection of their own. In WAL mode they see what was committed last,
 and neither wait for a sync nor hold one up. Other processes may write too, between two groups:
@@ -85,7 +86,7 @@ class Database:
     async def close(self) -> None:
         """Write what is still to be written, and close the file."""
         if self._committing is not None:
-            await self._committing
+            await asyncio.wait([self._committing])
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:

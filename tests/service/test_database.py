@@ -61,18 +61,31 @@ async def test_one_that_fails_takes_nothing_of_the_others_with_it(database: Data
     assert await notes(database) == ["a", "b", "c"]
 
 
+def watch_commits(connection: sqlite3.Connection) -> list[str]:
+    """Every commit from now on."""
+    commits: list[str] = []
+    connection.set_trace_callback(lambda text: commits.append(text) if text == "COMMIT" else None)
+    return commits
+
+
+async def test_what_is_asked_for_at_once_is_committed_together(database: Database) -> None:
+    commits = await database.write(watch_commits)
+    commits.clear()
+    await asyncio.gather(*(database.write(add(f"{number}")) for number in range(50)))
+    assert commits == ["COMMIT"]
+    assert len(await notes(database)) == 50
+
+
 async def test_what_waits_for_the_disk_is_committed_together(database: Database) -> None:
     begun, go_on = threading.Event(), threading.Event()
-    commits: list[str] = []
+    commits = await database.write(watch_commits)
+    commits.clear()
 
-    def watched(connection: sqlite3.Connection) -> None:
-        connection.set_trace_callback(
-            lambda text: commits.append(text) if text == "COMMIT" else None
-        )
+    def slow(_: sqlite3.Connection) -> None:
         begun.set()
         go_on.wait(30)
 
-    first = asyncio.create_task(database.write(watched))
+    first = asyncio.create_task(database.write(slow))
     await until(begun.is_set)
     others = [asyncio.create_task(database.write(add(f"{number}"))) for number in range(50)]
     await asyncio.sleep(0)
@@ -113,6 +126,16 @@ async def test_who_does_not_wait_any_more_holds_nobody_up(database: Database) ->
         await waiting
     assert await database.write(add("b")) == "b"
     assert await notes(database) == ["a", "b"]
+
+
+async def test_closing_waits_for_what_was_asked_for(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "tasks.db") as database:
+        await database.write(lambda connection: connection.execute("CREATE TABLE note (text)"))
+        under_way = asyncio.create_task(database.write(add("a")))
+        await asyncio.sleep(0)
+    assert await under_way == "a"
+    async with open_database(tmp_path / "tasks.db") as database:
+        assert await notes(database) == ["a"]
 
 
 async def test_another_process_may_write_meanwhile(database: Database, tmp_path: Path) -> None:
