@@ -10,8 +10,8 @@ Each prints its origin and runs until it is terminated. The kinds:
 - `service-from-memory`: the same, but photos are not fetched: they are there.
 - `service-rendering`: the service with its engine, on every core.
 - `service-instant`: the service; results are there at once (see `soak.py`).
-- `photos`, `photos-small`: serve a portrait of 94 KB, or a photo of 1 KB, under every path; on
-  bare asyncio, to stay out of the way.
+- `photos`, `photos-small`, `photos-mixed`: serve a portrait of 94 KB, a photo of 1 KB, or these
+  and now and then one of 2 MB, under every path; on bare asyncio, to stay out of the way.
 """
 
 import asyncio
@@ -20,8 +20,9 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Self
 from unittest.mock import patch
@@ -45,6 +46,7 @@ _VIDEO = bytes(1 << 16)
 SMALL_PHOTO = (
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0) + bytes(900)
 )
+LARGE_PHOTO = SMALL_PHOTO + bytes(2_000_000)
 BODY = (
     b'{"code":0,"data":{"taskId":471367831765061,"status":0,"resultUrl":null},'
     b'"msg":null,"time":1615368038661}'
@@ -134,10 +136,10 @@ async def service_from_memory(folder: Path) -> AsyncIterator[str]:
 
 
 class PhotoConnection(asyncio.Protocol):
-    """Answers every request with a photo."""
+    """Answers every request with the next photo."""
 
-    def __init__(self, photo: bytes) -> None:
-        self._answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(photo), photo)
+    def __init__(self, photos: Iterator[bytes]) -> None:
+        self._photos = photos
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -149,14 +151,19 @@ class PhotoConnection(asyncio.Protocol):
         """Answer; requests without a body come in one piece."""
         assert self._transport is not None
         if data.endswith(b"\r\n\r\n"):
-            self._transport.write(self._answer)
+            photo = next(self._photos)
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(photo))
+            self._transport.write(photo)
 
 
 @asynccontextmanager
-async def photos(photo: bytes) -> AsyncIterator[str]:
-    """A server with one photo under every path."""
+async def photos(*in_turn: bytes) -> AsyncIterator[str]:
+    """A server that has these photos under every path, one after the other."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: PhotoConnection(photo), "127.0.0.1", 0, backlog=4096)
+    to_come = cycle(in_turn)
+    server = await loop.create_server(
+        lambda: PhotoConnection(to_come), "127.0.0.1", 0, backlog=4096
+    )
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
@@ -170,6 +177,9 @@ KINDS: dict[str, Callable[[Path], AbstractAsyncContextManager[str]]] = {
     "service-instant": lambda folder: service(folder, InstantRenderer(), expire=True),
     "photos-small": lambda _: photos(SMALL_PHOTO),
     "photos": lambda _: photos(ASTRONAUT.read_bytes()),
+    "photos-mixed": lambda _: photos(
+        LARGE_PHOTO, *[ASTRONAUT.read_bytes()] * 5, *[SMALL_PHOTO] * 14
+    ),
 }
 
 
