@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from attrs import field, frozen
 
+from photoanimer_async.account import Account
 from photoanimer_async.batch import Batch, Begin, UnderWay, request_of, requests_of
 from photoanimer_async.core.budget import Budget
 from photoanimer_async.core.lifecycle import State
@@ -27,11 +28,10 @@ from photoanimer_async.journal import Entry, Journal
 from photoanimer_async.journey import Terms
 from photoanimer_async.learned import kept
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Photo, Place
-from photoanimer_async.pipeline import Pipeline, Service
+from photoanimer_async.pipeline import Pipeline
 from photoanimer_async.planning import Planning
 from photoanimer_async.progress import ProgressHook
 from photoanimer_async.results import ResultStore, result_store
-from photoanimer_async.scheduler import PollScheduler
 
 Photos = Iterable[Photo | AnimationRequest] | AsyncIterable[Photo | AnimationRequest]
 
@@ -77,8 +77,7 @@ class BatchRunner:
     """Runs batches for one client.
 
     Attributes:
-        service: submits and downloads.
-        scheduler: waits for tasks.
+        account: submits, waits and saves.
         publisher: gives local photos their URLs.
         beginning: photos that are got ready and submitted at once, at most.
         learner: what polling has learned is kept beside each journal; `None` if it does not
@@ -86,8 +85,7 @@ class BatchRunner:
         running: the batches under way, for whoever has to close them.
     """
 
-    service: Service
-    scheduler: PollScheduler
+    account: Account
     publisher: Publisher
     beginning: int
     learner: AdaptivePolling | None = None
@@ -174,7 +172,7 @@ class BatchRunner:
                     yield outcome
 
     def _pipeline(self, terms: Terms) -> Pipeline:
-        return Pipeline(self.service, self.scheduler, self.publisher, terms)
+        return Pipeline(self.account, self.publisher, terms)
 
     def _batch(
         self, items: AsyncGenerator[_T], begin: Begin[_T], how: BatchOptions, terms: Terms
@@ -189,14 +187,14 @@ class BatchRunner:
     ) -> AsyncIterator[tuple[Journal, Terms]]:
         """An open journal; what it has cost so far counts towards the limit."""
         async with AsyncExitStack() as stack:
-            journal = await stack.enter_async_context(Journal(path, self.service.base_url))
+            journal = await stack.enter_async_context(Journal(path, self.account.base_url))
             if self.learner is not None:
                 beside = Path(path).with_suffix(".durations.json")
                 await stack.enter_async_context(kept(self.learner, beside))
             summary = await journal.summary()
             spent = summary.spent + summary.at_risk
             yield journal, _terms(how, journal, Budget(how.max_seconds, spent=spent))
-            await _settle_left_over(journal, self.service)
+            await _settle_left_over(journal, self.account)
 
     async def _outcomes(
         self, batch: "Batch[AnimationRequest] | Batch[Entry]"
@@ -210,10 +208,10 @@ class BatchRunner:
             self.running.discard(batch)
 
 
-async def _settle_left_over(journal: Journal, service: Service) -> None:
+async def _settle_left_over(journal: Journal, account: Account) -> None:
     """A photo whose submit got no answer may have its task after all."""
     if State.AMBIGUOUS in (await journal.summary()).counts:
-        settled = await journal.settle_left_over(await service.strays())
+        settled = await journal.settle_left_over(await account.strays())
         if settled is not None:
             _log.info("task %s is that of a submit whose answer was lost: resume", settled)
 

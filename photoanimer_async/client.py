@@ -1,10 +1,9 @@
 """The client: one connection pool, one poll scheduler, and the calls of the API."""
 
-import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -12,19 +11,14 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 
+from photoanimer_async.account import Account
 from photoanimer_async.api import Api
 from photoanimer_async.batch_run import BatchOptions, BatchRunner, Photos
 from photoanimer_async.core.lifecycle import State
-from photoanimer_async.core.polling import AdaptivePolling, PollPolicy, kind_of
+from photoanimer_async.core.polling import AdaptivePolling, PollPolicy
 from photoanimer_async.core.retry import RetryPolicy
 from photoanimer_async.core.safety_net import SafetyNet
-from photoanimer_async.downloads import download
-from photoanimer_async.errors import (
-    DownloadError,
-    InvalidRequestError,
-    PhotoAnimerError,
-    TaskFailedError,
-)
+from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError, TaskFailedError
 from photoanimer_async.hosting import DefaultImageHost, ImageHost, Publisher, chosen_host
 from photoanimer_async.intake import Intake
 from photoanimer_async.journey import Journey, Terms
@@ -35,7 +29,6 @@ from photoanimer_async.models import (
     AnimationRequest,
     Balance,
     Outcome,
-    OutputFormat,
     Photo,
     Place,
     TaskId,
@@ -50,15 +43,10 @@ from photoanimer_async.progress import ProgressHook
 from photoanimer_async.rates import RateLimiter
 from photoanimer_async.results import Destination, FileDestination, place_of, result_store
 from photoanimer_async.scheduler import PollScheduler
-from photoanimer_async.submission import OwnUrl, PhotoSubmission, Submission
+from photoanimer_async.submission import OwnUrl, PhotoSubmission
 from photoanimer_async.transport import Credentials, Transport
-from photoanimer_async.url_check import check_url
 
 _PlaceT = TypeVar("_PlaceT", bound=Place)
-
-_DOWNLOADS = 16
-_URL_CHECKS = 16
-_DOWNLOAD_SECONDS = 600.0
 
 DEFAULT_BASE_URL = "https://www.cutout.pro/api/v1"
 
@@ -141,8 +129,6 @@ class PhotoAnimerClient:
             retry=retry or RetryPolicy(),
             rng=rng,
         )
-        self._download_slots = asyncio.Semaphore(_DOWNLOADS)
-        self._url_checks = asyncio.Semaphore(_URL_CHECKS)
         self._preparation: Preparation | None = None
         self._poll = poll or AdaptivePolling()
         learner = self._poll if isinstance(self._poll, AdaptivePolling) else None
@@ -166,9 +152,9 @@ class PhotoAnimerClient:
             lambda task_id, within: self._scheduler.notify(task_id, within=within),
             keeps_strays=receiver is not None and receiver.exclusive,
         )
+        self._account = Account(self._transport, self._api, self._scheduler, self._inbox)
         self._runner = BatchRunner(
-            self,
-            self._scheduler,
+            self._account,
             self._publisher,
             beginning=2 * concurrency,
             learner=learner if learned is None else None,
@@ -247,18 +233,7 @@ class PhotoAnimerClient:
         )
         journey = Journey(0, AnimationRequest(image_url, options), self._plain)
         submission = PhotoSubmission(journey, OwnUrl(image_url), options)
-        return await self._pending.see_through(journey, self.submit_photo(submission))
-
-    async def submit_photo(self, submission: Submission) -> TaskId:
-        """`submit` for a photo that is given a URL for each attempt.
-
-        Raises:
-            PhotoAnimerError: as `submit`, and whatever the submission itself raises.
-        """
-        task_id = await self._api.submit(submission)
-        self._scheduler.submitted(task_id, kind_of(submission.options))
-        self._inbox.submitted(task_id)
-        return task_id
+        return await self._pending.see_through(journey, self._account.submit(submission))
 
     async def get_task_info(self, task_id: TaskId) -> TaskInfo:
         """How far a task is, now (API page, Interface 3).
@@ -356,14 +331,7 @@ class PhotoAnimerClient:
         Raises:
             PhotoAnimerError: as `download`.
         """
-        async with self._download_slots:
-            try:
-                return await self._download_once(info, destination, output_format)
-            except DownloadError as error:
-                if not error.expired:
-                    raise
-            again = await self.wait(info.task_id)
-            return await self._download_once(again, destination, output_format)
+        return await self._account.save(info, destination, output_format)
 
     async def animate(
         self,
@@ -409,7 +377,7 @@ class PhotoAnimerClient:
         )
         intake = self._intake(prepare=prepare, check_urls=check_urls)
         terms = Terms(timeout=timeout, hook=on_progress, intake=intake)
-        pipeline = Pipeline(self, self._scheduler, self._publisher, terms)
+        pipeline = Pipeline(self._account, self._publisher, terms)
         store = None if save_to is None else result_store(place_of(save_to))
         journey = pipeline.journey(0, AnimationRequest(photo, options))
         outcome = await self._pending.see_through(journey, pipeline.take(journey, store))
@@ -448,7 +416,7 @@ class PhotoAnimerClient:
                 return earlier.unwrap()
         options = AnimationOptions(output_format=output_format)
         terms = Terms(timeout=timeout, hook=on_progress)
-        pipeline = Pipeline(self, self._scheduler, self._publisher, terms)
+        pipeline = Pipeline(self._account, self._publisher, terms)
         store = None if save_to is None else result_store(place_of(save_to))
         journey = pipeline.journey(0, AnimationRequest(str(task_id), options, str(task_id)))
         journey.state, journey.task_id = State.SUBMITTED, task_id
@@ -586,7 +554,7 @@ class PhotoAnimerClient:
         if prepare and self._preparation is None:
             self._preparation = Preparation()
         return Intake(
-            self._preparation if prepare else None, self._check_url if check_urls else None
+            self._preparation if prepare else None, self._account.check_url if check_urls else None
         )
 
     def _batch_options(
@@ -595,40 +563,3 @@ class PhotoAnimerClient:
         bound = in_flight if in_flight is not None else 4 * self._concurrency
         place = None if save_to is None else place_of(save_to)
         return BatchOptions(in_flight=bound, save_to=place, **how)
-
-    async def strays(self) -> Sequence[TaskId]:
-        """Finished tasks that were notified and that no submit was told the ids of.
-
-        None, unless the `receiver` is exclusive; see `notifications.strays`.
-        """
-        finished = []
-        for task_id in self._inbox.strays():
-            with suppress(PhotoAnimerError):
-                if (await self.get_task_info(task_id)).status is TaskStatus.FINISHED:
-                    finished.append(task_id)
-        return finished
-
-    async def _check_url(self, url: str) -> None:
-        async with self._url_checks:
-            await check_url(self._transport.session, url)
-
-    async def _download_once(
-        self, info: TaskInfo, destination: Destination[_PlaceT], output_format: str
-    ) -> _PlaceT:
-        link, suffix = _link_and_suffix(info, output_format)
-        return await download(
-            self._transport.session,
-            link,
-            destination.with_suffix(suffix),
-            timeout=_DOWNLOAD_SECONDS,
-        )
-
-
-def _link_and_suffix(info: TaskInfo, output_format: str) -> tuple[str, str]:
-    if info.gif_url and (output_format == OutputFormat.GIF or not info.result_url):
-        return info.gif_url, ".gif"
-    if info.result_url:
-        return info.result_url, ".mp4"
-    if info.status is TaskStatus.FAILED:
-        raise TaskFailedError(info)
-    raise InvalidRequestError(f"task {info.task_id} has no result yet: wait for it first")

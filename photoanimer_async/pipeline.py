@@ -14,13 +14,14 @@ without waiting: until they are written the intent stands there, which makes a c
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from attrs import evolve
 
+from photoanimer_async.account import Account
 from photoanimer_async.core.budget import Budget
 from photoanimer_async.core.lifecycle import Event, State
 from photoanimer_async.errors import (
@@ -42,61 +43,31 @@ from photoanimer_async.models import (
     AnimationRequest,
     Evidence,
     Outcome,
-    OutputFormat,
     Place,
     TaskId,
     TaskInfo,
     TaskStatus,
 )
 from photoanimer_async.redaction import shown_photo
-from photoanimer_async.results import Destination, ResultStore
+from photoanimer_async.results import ResultStore
 from photoanimer_async.scheduler import PollScheduler
-from photoanimer_async.submission import PhotoSubmission, Submission
+from photoanimer_async.submission import PhotoSubmission
 from photoanimer_async.voices import check_voice
 
-_PlaceT = TypeVar("_PlaceT", bound=Place)
-
 _STOP_ALL = (AuthenticationError, BudgetExceededError, InsufficientCreditsError, JournalError)
-
-
-class Service(Protocol):
-    """What a journey needs of the client."""
-
-    @property
-    def base_url(self) -> str:
-        """Where the service is."""
-        ...
-
-    async def submit_photo(self, submission: Submission) -> TaskId:
-        """Makes attempts at a submit until it is accepted, as far as they may be made."""
-        ...
-
-    async def strays(self) -> Sequence[TaskId]:
-        """Finished tasks that only a submit whose answer was lost can have made."""
-        ...
-
-    async def download_to(
-        self, info: TaskInfo, destination: Destination[_PlaceT], *, output_format: OutputFormat
-    ) -> _PlaceT:
-        """Saves the result."""
-        ...
 
 
 class Pipeline:
     """Takes photos the whole way.
 
     Args:
-        service: submits and downloads.
-        scheduler: waits for tasks.
+        account: submits, waits and saves.
         publisher: gives local photos their URLs.
         terms: what holds for all of them.
     """
 
-    def __init__(
-        self, service: Service, scheduler: PollScheduler, publisher: Publisher, terms: Terms
-    ) -> None:
-        self._service = service
-        self._scheduler = scheduler
+    def __init__(self, account: Account, publisher: Publisher, terms: Terms) -> None:
+        self._account = account
         self._publisher = publisher
         self._terms = terms
 
@@ -131,7 +102,7 @@ class Pipeline:
         outcome = await self._outcome_of(journey, self._begin(journey, store))
         if outcome is not None:
             return outcome
-        return SubmittedPhoto(journey, self, self._scheduler, self._terms.timeout)
+        return SubmittedPhoto(journey, self, self._account.scheduler, self._terms.timeout)
 
     async def finish(self, journey: Journey, ended: TaskInfo | PhotoAnimerError) -> Outcome:
         """Takes a journey on from the end of its task; what it holds is left to the caller.
@@ -183,7 +154,8 @@ class Pipeline:
 
     async def _ended(self, journey: Journey) -> TaskInfo | PhotoAnimerError:
         try:
-            return await self._scheduler.wait(_task_of(journey), timeout=self._terms.timeout)
+            scheduler, timeout = self._account.scheduler, self._terms.timeout
+            return await scheduler.wait(_task_of(journey), timeout=timeout)
         except PhotoAnimerError as error:
             return error
 
@@ -204,7 +176,7 @@ class Pipeline:
 
     async def _submit(self, submission: PhotoSubmission, publications: Publications) -> None:
         try:
-            await self._service.submit_photo(submission)
+            await self._account.submit(submission)
         except AmbiguousSubmitError as error:
             within = self._terms.evidence_seconds
             error.evidence = await publications.evidence(error.image_url, within)
@@ -229,9 +201,8 @@ class Pipeline:
             await journey.goes_on(Event.FINISH, Facts(seconds=seconds, destination=place))
         else:
             await journey.notes(Facts(destination=destination.place))
-        saved = await self._service.download_to(
-            ended, destination, output_format=journey.request.options.output_format
-        )
+        output_format = journey.request.options.output_format
+        saved = await self._account.save(ended, destination, output_format)
         await journey.goes_on(Event.SAVE, Facts(path=saved))
         return _saved(animation, saved)
 

@@ -22,7 +22,6 @@ from photoanimer_async import (
     Outcome,
     Photo,
     PhotoAnimerClient,
-    PollScheduler,
     RetryPolicy,
     TaskFailedError,
 )
@@ -147,11 +146,8 @@ def accepts_and_closes(service: Running) -> Next:
 
 
 async def outcome_of(base_url: str, host: ImageHost) -> Outcome:
-    async with (
-        client_of(base_url) as client,
-        PollScheduler(client.get_task_info) as scheduler,
-    ):
-        pipeline = Pipeline(client, scheduler, Publisher(host, 1), Terms(evidence_seconds=0))
+    async with client_of(base_url) as client:
+        pipeline = Pipeline(client._account, Publisher(host, 1), Terms(evidence_seconds=0))
         return await pipeline.take(pipeline.journey(0, AnimationRequest(PHOTO)), None)
 
 
