@@ -39,6 +39,7 @@ from photoanimer_async.service import (
     ServiceSettings,
     assembly,
 )
+from photoanimer_async.service.allocator import give_large_blocks_back
 
 _MANY = 1_000_000
 _SHORT = 20.0
@@ -186,6 +187,8 @@ KINDS: dict[str, Callable[[Path], AbstractAsyncContextManager[str]]] = {
 async def main() -> None:
     """Run one until it is terminated."""
     kind, folder = sys.argv[1:]
+    if kind.startswith("service"):
+        give_large_blocks_back()  # as `photoanimer serve` does
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
     async with KINDS[kind](Path(folder)) as origin:

@@ -19,6 +19,7 @@ from photoanimer_async.cli.serve_options import DATA, Data, Limits
 from photoanimer_async.service import LocalService, ServiceSettings, SetupError
 from photoanimer_async.service import serve as serve_until_stopped
 from photoanimer_async.service.addresses import LOOPBACK, Network, parse_networks
+from photoanimer_async.service.allocator import give_large_blocks_back
 from photoanimer_async.service.faults import FaultInjector, Rule, ScriptError, parse_script
 
 app = App(name="serve", usage="Usage: photoanimer serve [COMMAND] [OPTIONS]")
@@ -184,6 +185,7 @@ async def _serve(
         for rule in rules:
             console.print(Text(f"Fault: {rule}", "yellow"), soft_wrap=True)
 
+    give_large_blocks_back()
     try:
         await serve_until_stopped(
             settings, faults=FaultInjector(rules) if rules else None, on_start=announce
