@@ -16,6 +16,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         ("polling", "optimum, s"),
         ("scale", "CPU us / poll"),
         ("peers", "CPU us / request"),
+        ("overhead", "layer"),
     ],
 )
 def test_the_short_form_prints_its_table(name: str, column: str) -> None:

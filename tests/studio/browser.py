@@ -22,7 +22,7 @@ SIZES: dict[str, ViewportSize] = {
     "desktop": {"width": 1280, "height": 860},
     "phone": {"width": 390, "height": 844},
 }
-_ALL_SETTLED = """() => Promise.all(
+_ALL_SETTLED = """() => Promise.allSettled(
   document.getAnimations().filter(a => a instanceof CSSTransition).map(a => a.finished))"""
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 

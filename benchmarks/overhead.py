@@ -1,0 +1,194 @@
+"""What a request costs, layer by layer.
+
+    python benchmarks/overhead.py [--requests 2000] [--repeats 5] [--quick]
+
+The same request goes out 64 at once to the stub (see `stub.py`), each time from one layer
+higher, and no task is left to wait for, so that there is no rest in which the processor's caches
+could cool down. Layers take turns within each repeat. Figures are CPU microseconds of this
+process for one request, medians of the repeats:
+
+- **aiohttp**: a session's `get` of a URL that is made beforehand, `read()` and `json.loads`.
+- **sent**: `Transport.send`: the URL is made and encoded, a submit leaves at most once.
+- **read**: the answer is checked, and becomes a model.
+- **in its turn**: `Api`: within the window, at its rate, again where it may be; a submit is
+  paid from its budget and told to whoever wants to know.
+- **through**: `client.submit`, which outlives its caller; `wait_all`, which looks in time.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import cycle
+from random import Random
+
+import aiohttp
+from machine import described, table
+from stub import LONGEST, serving
+from yarl import URL
+
+from photoanimer_async import (
+    AnimationOptions,
+    AnimationRequest,
+    FixedInterval,
+    PhotoAnimerClient,
+    PollScheduler,
+    RetryPolicy,
+    TaskId,
+)
+from photoanimer_async.api import Api
+from photoanimer_async.core import wire
+from photoanimer_async.journey import Journey, Terms
+from photoanimer_async.submission import OwnUrl, PhotoSubmission
+from photoanimer_async.transport import Credentials, Transport
+
+KEY, IMAGE = "key", "http://127.0.0.1:9/photo.jpg"
+AT_ONCE = 64
+
+Batch = Callable[[int], Awaitable[object]]
+"""Makes so many requests."""
+
+
+def one_by_one(request: Callable[[], Awaitable[object]]) -> Batch:
+    """64 at once, until all are made."""
+
+    async def batch(requests: int) -> None:
+        turns = iter(range(requests))
+
+        async def work() -> None:
+            for _ in turns:
+                await request()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(work())
+
+    return batch
+
+
+def bare(session: aiohttp.ClientSession, urls: Iterator[URL]) -> Batch:
+    """Nothing but aiohttp."""
+
+    async def request() -> None:
+        async with session.get(next(urls)) as response:
+            json.loads(await response.read())
+
+    return one_by_one(request)
+
+
+def submits(
+    session: aiohttp.ClientSession, transport: Transport, api: Api, client: PhotoAnimerClient
+) -> Mapping[str, Batch]:
+    """The layers of a submit."""
+    options, terms = AnimationOptions(), Terms()
+    url = URL(
+        f"{transport.base_url}/faceDriven/submitTaskByUrl?templateId=1&imageUrl={IMAGE}",
+        encoded=True,
+    )
+
+    async def sent() -> wire.Answer:
+        return await transport.send(wire.build_submit(IMAGE, options))
+
+    async def read() -> TaskId:
+        return wire.parse_submit(await sent())
+
+    async def in_its_turn() -> TaskId:
+        journey = Journey(0, AnimationRequest(IMAGE, options), terms)
+        return await api.submit(PhotoSubmission(journey, OwnUrl(IMAGE), options))
+
+    return {
+        "aiohttp": bare(session, cycle([url])),
+        "sent": one_by_one(sent),
+        "read": one_by_one(read),
+        "in its turn": one_by_one(in_its_turn),
+        "through": one_by_one(lambda: client.submit(IMAGE)),
+    }
+
+
+def looks(
+    session: aiohttp.ClientSession,
+    transport: Transport,
+    api: Api,
+    scheduler: PollScheduler,
+    tasks: Sequence[TaskId],
+) -> Mapping[str, Batch]:
+    """The layers of a look at one of these tasks, which have ended."""
+    info = f"{transport.base_url}/faceDriven/getTaskInfo?taskId="
+    turns = cycle(tasks)
+
+    async def sent() -> wire.Answer:
+        return await transport.send(wire.build_get_task_info(next(turns)))
+
+    async def read() -> object:
+        task = next(turns)
+        answer = await transport.send(wire.build_get_task_info(task))
+        return wire.parse_get_task_info(answer, task)
+
+    return {
+        "aiohttp": bare(session, cycle([URL(f"{info}{task}", encoded=True) for task in tasks])),
+        "sent": one_by_one(sent),
+        "read": one_by_one(read),
+        "in its turn": one_by_one(lambda: api.look(next(turns))),
+        "through": lambda requests: scheduler.wait_all([next(turns) for _ in range(requests)]),
+    }
+
+
+async def measured(layers: Mapping[str, Batch], requests: int, repeats: int) -> list[float]:
+    """Microseconds of CPU for one request from each layer."""
+    found: dict[str, list[float]] = {name: [] for name in layers}
+    for _ in range(repeats):
+        for name, batch in layers.items():
+            began = time.process_time()
+            await batch(requests)
+            found[name].append(1e6 * (time.process_time() - began) / requests)
+    return [statistics.median(each) for each in found.values()]
+
+
+async def compared(origin: str, requests: int, repeats: int) -> list[list[str]]:
+    """The rows of the table."""
+    base_url = f"{origin}/api/v1"
+    async with (
+        aiohttp.ClientSession(
+            headers={"APIKEY": KEY}, cookie_jar=aiohttp.DummyCookieJar()
+        ) as session,
+        Transport(Credentials(base_url, KEY)) as transport,
+        PhotoAnimerClient(KEY, base_url=base_url) as client,
+    ):
+        api = Api(
+            transport,
+            concurrency=AT_ONCE,
+            submit_rate=None,
+            poll_limiter=None,
+            retry=RetryPolicy(),
+            rng=Random(1),  # noqa: S311 - jitter, no secret
+        )
+        of_submits = submits(session, transport, api, client)
+        submit = await measured(of_submits, requests, repeats)
+        tasks = [await client.submit(IMAGE) for _ in range(requests)]
+        await asyncio.sleep(LONGEST)
+        async with PollScheduler(api.look, policy=FixedInterval(0.001)) as scheduler:
+            of_looks = looks(session, transport, api, scheduler, tasks)
+            look = await measured(of_looks, requests, repeats)
+    rows = zip(of_submits, submit, look, strict=True)
+    return [[name, f"{of_submit:.0f}", f"{of_look:.0f}"] for name, of_submit, of_look in rows]
+
+
+def main() -> None:
+    """Prints the table."""
+    arguments = argparse.ArgumentParser(description="What a request costs, layer by layer.")
+    arguments.add_argument("--requests", type=int, default=2000)
+    arguments.add_argument("--repeats", type=int, default=5)
+    arguments.add_argument("--quick", action="store_true", help="100 requests, once")
+    chosen = arguments.parse_args()
+    requests, repeats = (100, 1) if chosen.quick else (chosen.requests, chosen.repeats)
+    with serving() as origin:
+        rows = asyncio.run(compared(origin, requests, repeats))
+    print(described("aiohttp"))
+    print(f"\nCPU us a request, medians of {repeats}:\n")
+    print(table(("layer", "submit", "look"), rows))
+
+
+if __name__ == "__main__":
+    main()
