@@ -27,10 +27,11 @@ from photoanimer_async.photos import MAX_BYTES, check_photo, photo_digest
 from photoanimer_async.picture_format import PictureFormat
 from photoanimer_async.picture_header import PictureHeader
 
+from ..pictures import heic, saved
 from .conftest import KEY, StubService, envelope, quick_client, serving
 from .test_photos import png
 from .test_picture_metadata import exif
-from .test_preparation import heic, quarters, saved
+from .test_preparation import quarters
 
 
 @define

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pillow_heif
 import pytest
 from blockbuster import blockbuster_ctx
 from PIL import Image, ImageCms
@@ -26,6 +25,7 @@ from photoanimer_async.photos import MAX_BYTES, MAX_SOURCE_BYTES, check_photo, i
 from photoanimer_async.picture_format import PictureFormat
 from photoanimer_async.preparation import Preparation, prepared_content
 
+from ..pictures import heic, saved
 from .test_photos import bmp, jpeg, png, webp
 from .test_picture_metadata import SECRETS, exif, pixels, shot
 
@@ -39,18 +39,6 @@ def quarters(mode: str = "RGB") -> Image.Image:
     image.paste(BLUE, (0, 16, 32, 32))
     image.paste(WHITE, (32, 16, 64, 32))
     return image.convert(mode)
-
-
-def saved(image: Image.Image, kind: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def heic(image: Image.Image, **options: object) -> bytes:
-    file = io.BytesIO()
-    pillow_heif.from_pillow(image).save(file, quality=95, **options)
-    return file.getvalue()
 
 
 def large_jpeg(width: int, height: int) -> bytes:

@@ -5,7 +5,6 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pillow_heif
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -14,6 +13,7 @@ from PIL import Image
 from photoanimer_async.photos import MAX_BYTES, MAX_SIDE, MAX_SOURCE_BYTES
 from photoanimer_async.samples import ASTRONAUT
 
+from ..pictures import heic, saved
 from .conftest import SLOW, CommentRenderer, Open, Page, png
 
 RED, BLUE = (254, 0, 0), (0, 0, 254)
@@ -33,18 +33,6 @@ def on_its_side(orientation: int = 6) -> Image.Exif:
     exif[0x0112] = orientation
     exif.get_ifd(0x8825)[0x001D] = PLACE
     return exif
-
-
-def saved(image: Image.Image, kind: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def heic(image: Image.Image, **options: object) -> bytes:
-    file = io.BytesIO()
-    pillow_heif.from_pillow(image).save(file, quality=95, **options)
-    return file.getvalue()
 
 
 def colours(image: Image.Image) -> Sequence[str]:

@@ -12,13 +12,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from math import sin, tau
 from pathlib import Path
 
-import pillow_heif
 import pytest
 from PIL import ExifTags, Image
 
 from photoanimer_async.photos import MAX_SOURCE_BYTES
 from photoanimer_async.samples import ASTRONAUT, GRACE_HOPPER
 
+from ..pictures import heic
 from .conftest import png
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[dev]'")
@@ -291,7 +291,7 @@ def test_a_photo_from_a_phone(visit: Open, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     photo = tmp_path / "IMG_0042.HEIC"
-    pillow_heif.from_pillow(on_its_side).save(photo, exif=exif.tobytes())
+    photo.write_bytes(heic(on_its_side, exif=exif.tobytes()))
     somebody.drop(photo)
     small = page.locator(".print img")
     somebody.until(lambda: small.evaluate("image => image.naturalWidth") > 0)

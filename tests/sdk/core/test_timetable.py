@@ -74,6 +74,16 @@ def test_a_hint_brings_the_next_look_forward_but_never_puts_it_off() -> None:
     assert turns_at(table, 15.0) == ["c"]
 
 
+def test_a_hint_gives_a_turn_before_all_that_wait() -> None:
+    table = timetable()
+    for key in "abc":
+        table.add(key, since=0.0, kind="", now=0.0)
+    table.give_turns(20.0)
+    table.bring_forward("c", 20.0, 20.0)
+    assert table.take_turn(20.0) == "c"
+    assert sorted(turns_at(table, 20.0)) == ["a", "b"]
+
+
 def test_a_hint_during_a_look_asks_for_another_one_before_it_for_none() -> None:
     table = timetable()
     table.add("a", since=0.0, kind="", now=0.0, at_once=True)
@@ -121,6 +131,21 @@ def test_a_kind_whose_plans_have_changed_is_told_and_planned_anew() -> None:
     table.plan_anew(list(table), {"quick"}, now)
     soon = [turns_at(table, now + 1.0) for _ in range(10)]
     assert len([key for keys in soon for key in keys if key != "slow"]) == len(table) - 1
+
+
+def test_what_is_planned_for_later_comes_later_but_comes() -> None:
+    waits = [5.0, 50.0]
+
+    class SecondThoughts:
+        def delay(self, kind: str, age: float, rng: Random) -> float:
+            return waits.pop(0)
+
+    table = timetable(SecondThoughts())
+    table.add("a", since=0.0, kind="", now=0.0)
+    table.plan_anew(["a"], {""}, 1.0)
+    assert turns_at(table, 10.0) == []
+    assert turns_at(table, 49.0) == []
+    assert turns_at(table, 51.0) == ["a"]
 
 
 def test_whose_turn_it_is_when_none_has_one() -> None:
