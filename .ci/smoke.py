@@ -6,7 +6,7 @@ from pathlib import Path
 
 import photoanimer_async
 from photoanimer_async import PhotoAnimerClient
-from photoanimer_async.samples import ASTRONAUT
+from photoanimer_async.engine.samples import ASTRONAUT
 from photoanimer_async.service import LocalService, ServiceSettings
 
 

@@ -31,7 +31,7 @@ import aiohttp
 from aiohttp import web
 from attrs import evolve
 
-from photoanimer_async.samples import ASTRONAUT
+from photoanimer_async.engine.samples import ASTRONAUT
 from photoanimer_async.service import (
     LocalService,
     Renderer,
@@ -39,7 +39,7 @@ from photoanimer_async.service import (
     ServiceSettings,
     assembly,
 )
-from photoanimer_async.service.allocator import give_large_blocks_back
+from photoanimer_async.service.rendering.allocator import give_large_blocks_back
 
 _MANY = 1_000_000
 _SHORT = 20.0

@@ -38,11 +38,11 @@ from photoanimer_async import (
     RetryPolicy,
     TaskId,
 )
-from photoanimer_async.api import Api
-from photoanimer_async.core import wire
-from photoanimer_async.journey import Journey, Terms
-from photoanimer_async.submission import OwnUrl, PhotoSubmission
-from photoanimer_async.transport import Credentials, Transport
+from photoanimer_async.api import wire
+from photoanimer_async.api.calls import Api
+from photoanimer_async.api.transport import Credentials, Transport
+from photoanimer_async.jobs.job import Journey, Terms
+from photoanimer_async.jobs.submission import OwnUrl, PhotoSubmission
 
 KEY, IMAGE = "key", "http://127.0.0.1:9/photo.jpg"
 AT_ONCE = 64

@@ -36,9 +36,9 @@ from pathlib import Path
 from machine import described, peak_memory, table
 from PIL import Image
 
-from photoanimer_async.photos import check_photo, inspect_photo
-from photoanimer_async.preparation import prepared_content
-from photoanimer_async.samples import ASTRONAUT
+from photoanimer_async.engine.samples import ASTRONAUT
+from photoanimer_async.photos.check import check_photo, inspect_photo
+from photoanimer_async.photos.preparation import prepared_content
 
 PHOTO_BYTES = 3_000_000
 MOST_BYTES = 64 * 1024

@@ -14,16 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from photoanimer_async.api.rate_limits import RateLimiter
+    from photoanimer_async.api.retry import RetryPolicy
     from photoanimer_async.client import DEFAULT_BASE_URL, PhotoAnimerClient
-    from photoanimer_async.core.budget import Estimate, estimate
-    from photoanimer_async.core.lifecycle import State
-    from photoanimer_async.core.polling import (
-        AdaptivePolling,
-        ExponentialBackoff,
-        FixedInterval,
-        PollPolicy,
-    )
-    from photoanimer_async.core.retry import RetryPolicy
     from photoanimer_async.errors import (
         AmbiguousSubmitError,
         ApiError,
@@ -51,7 +44,9 @@ if TYPE_CHECKING:
         UnexpectedResponseError,
         WaitTimeoutError,
     )
-    from photoanimer_async.hosting import ImageHost, LocalImageHost, ObjectStoreHost
+    from photoanimer_async.jobs.budget import Estimate, estimate
+    from photoanimer_async.jobs.lifecycle import State
+    from photoanimer_async.jobs.progress import ProgressEvent, ProgressHook
     from photoanimer_async.models import (
         Animation,
         AnimationOptions,
@@ -71,10 +66,15 @@ if TYPE_CHECKING:
         TaskNotification,
         parse_notification,
     )
-    from photoanimer_async.photos import check_photo
-    from photoanimer_async.progress import ProgressEvent, ProgressHook
-    from photoanimer_async.rates import RateLimiter
-    from photoanimer_async.scheduler import PollScheduler
+    from photoanimer_async.photos.check import check_photo
+    from photoanimer_async.polling.policies import (
+        AdaptivePolling,
+        ExponentialBackoff,
+        FixedInterval,
+        PollPolicy,
+    )
+    from photoanimer_async.polling.scheduler import PollScheduler
+    from photoanimer_async.storage import ImageHost, LocalImageHost, ObjectStoreHost
 
 __version__ = "0.1.0"
 
@@ -139,31 +139,74 @@ __all__ = [
     "parse_notification",
 ]
 
-_HOMES = (
-    "errors",
-    "models",
-    "progress",
-    "photos",
-    "core.budget",
-    "core.lifecycle",
-    "core.retry",
-    "core.polling",
-    "rates",
-    "scheduler",
-    "hosting",
-    "notifications",
-    "client",
-)
-"""Where the names are; each module needs at most those before it."""
+_MODULE_OF = {
+    "DEFAULT_BASE_URL": "client",
+    "AdaptivePolling": "polling.policies",
+    "AmbiguousSubmitError": "errors",
+    "Animation": "models",
+    "AnimationOptions": "models",
+    "AnimationRequest": "models",
+    "ApiError": "errors",
+    "AuthenticationError": "errors",
+    "Balance": "models",
+    "BudgetExceededError": "errors",
+    "DownloadError": "errors",
+    "Estimate": "jobs.budget",
+    "Evidence": "models",
+    "ExponentialBackoff": "polling.policies",
+    "FixedInterval": "polling.policies",
+    "HostingError": "errors",
+    "ImageHost": "storage",
+    "InsufficientCreditsError": "errors",
+    "InvalidNotificationError": "errors",
+    "InvalidPhotoError": "errors",
+    "InvalidRequestError": "errors",
+    "JournalError": "errors",
+    "JournalInUseError": "errors",
+    "LocalImageHost": "storage",
+    "NoAnswerError": "errors",
+    "NotSentError": "errors",
+    "NotSubmittedError": "errors",
+    "NotificationReceiver": "notifications",
+    "ObjectStoreHost": "storage",
+    "Outcome": "models",
+    "OutputFormat": "models",
+    "Photo": "models",
+    "PhotoAnimerClient": "client",
+    "PhotoAnimerError": "errors",
+    "PollPolicy": "polling.policies",
+    "PollScheduler": "polling.scheduler",
+    "PreparationError": "errors",
+    "ProgressEvent": "jobs.progress",
+    "ProgressHook": "jobs.progress",
+    "RateLimitedError": "errors",
+    "RateLimiter": "api.rate_limits",
+    "RefusedRequestError": "errors",
+    "RetryPolicy": "api.retry",
+    "ServiceUnavailableError": "errors",
+    "State": "jobs.lifecycle",
+    "TaskFailedError": "errors",
+    "TaskId": "models",
+    "TaskInfo": "models",
+    "TaskNotification": "notifications",
+    "TaskStatus": "models",
+    "Template": "models",
+    "TooManyPendingError": "errors",
+    "TransportError": "errors",
+    "UnexpectedResponseError": "errors",
+    "WaitTimeoutError": "errors",
+    "check_photo": "photos.check",
+    "estimate": "jobs.budget",
+    "parse_notification": "notifications",
+}
+"""Where each public name is defined."""
 
 if not TYPE_CHECKING:  # or a type checker would take any name for one that is there
 
     def __getattr__(name: str) -> object:
-        if name in __all__:
-            for home in _HOMES:
-                found = vars(import_module(f"{__name__}.{home}"))
-                if name in found:
-                    return globals().setdefault(name, found[name])
+        if name in _MODULE_OF:
+            module = import_module(f"{__name__}.{_MODULE_OF[name]}")
+            return globals().setdefault(name, getattr(module, name))
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -11,18 +11,21 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 
-from photoanimer_async.account import Account
-from photoanimer_async.api import Api
-from photoanimer_async.batch_run import BatchOptions, BatchRunner, Photos
-from photoanimer_async.core.lifecycle import State
-from photoanimer_async.core.polling import AdaptivePolling, PollPolicy
-from photoanimer_async.core.retry import RetryPolicy
-from photoanimer_async.core.safety_net import SafetyNet
+from photoanimer_async.api.calls import Api
+from photoanimer_async.api.rate_limits import RateLimiter
+from photoanimer_async.api.retry import RetryPolicy
+from photoanimer_async.api.transport import Credentials, Transport
 from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError, TaskFailedError
-from photoanimer_async.hosting import DefaultImageHost, ImageHost, Publisher, chosen_host
-from photoanimer_async.intake import Intake
-from photoanimer_async.journey import Journey, Terms
-from photoanimer_async.learned import kept
+from photoanimer_async.jobs.account import Account
+from photoanimer_async.jobs.batch_runner import BatchOptions, BatchRunner, Photos
+from photoanimer_async.jobs.job import Journey, Terms
+from photoanimer_async.jobs.lifecycle import State
+from photoanimer_async.jobs.pending import PendingAnimations
+from photoanimer_async.jobs.photo_preparer import Intake
+from photoanimer_async.jobs.pipeline import Pipeline
+from photoanimer_async.jobs.progress import ProgressHook
+from photoanimer_async.jobs.publisher import Publisher
+from photoanimer_async.jobs.submission import OwnUrl, PhotoSubmission
 from photoanimer_async.models import (
     Animation,
     AnimationOptions,
@@ -36,15 +39,13 @@ from photoanimer_async.models import (
     TaskStatus,
 )
 from photoanimer_async.notifications import Inbox, NotificationReceiver
-from photoanimer_async.pending import PendingAnimations
-from photoanimer_async.pipeline import Pipeline
-from photoanimer_async.preparation import Preparation
-from photoanimer_async.progress import ProgressHook
-from photoanimer_async.rates import RateLimiter
-from photoanimer_async.results import Destination, FileDestination, place_of, result_store
-from photoanimer_async.scheduler import PollScheduler
-from photoanimer_async.submission import OwnUrl, PhotoSubmission
-from photoanimer_async.transport import Credentials, Transport
+from photoanimer_async.photos.preparation import Preparation
+from photoanimer_async.polling.notified import SafetyNet
+from photoanimer_async.polling.policies import AdaptivePolling, PollPolicy
+from photoanimer_async.polling.saved_durations import kept
+from photoanimer_async.polling.scheduler import PollScheduler
+from photoanimer_async.storage import DefaultImageHost, ImageHost, chosen_host
+from photoanimer_async.storage.places import Destination, FileDestination, place_of, result_store
 
 _PlaceT = TypeVar("_PlaceT", bound=Place)
 
@@ -83,7 +84,7 @@ class PhotoAnimerClient:
         retry: how often and how patiently a failed call is tried again, where it may be.
         timeout: seconds for one request.
         trace_configs: aiohttp's trace hooks for the session that is made here; see
-            `photoanimer_async.telemetry`.
+            `photoanimer_async.api.telemetry`.
 
     Raises:
         InvalidRequestError: no key, or a value that is not allowed.

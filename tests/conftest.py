@@ -1,12 +1,15 @@
-"""What every test has: an event loop that must not be blocked. And an object store."""
+"""What several rooms share: a loop that must not be blocked, a stub of the service, a store."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
-from .s3_server import S3Server, running_s3
+from photoanimer_async import PhotoAnimerClient
+
+from .support.s3_server import S3Server, running_s3
+from .support.stub_service import API, StubService, quick_client, serving
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +34,17 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
         monkeypatch.setenv(name, value)
     s3_server.reset()
     return s3_server
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[StubService]:
+    service = StubService()
+    async with serving(service.answer) as origin:
+        service.base_url = origin + API
+        yield service
+
+
+@pytest.fixture
+async def client(stub: StubService) -> AsyncIterator[PhotoAnimerClient]:
+    async with quick_client(stub.base_url) as client:
+        yield client

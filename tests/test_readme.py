@@ -37,14 +37,14 @@ from attrs import frozen
 from PIL import Image
 
 from photoanimer_async import InvalidNotificationError
-from photoanimer_async.samples import ASTRONAUT, GRACE_HOPPER, PORTRAITS
+from photoanimer_async.engine.samples import ASTRONAUT, GRACE_HOPPER, PORTRAITS
 from photoanimer_async.service import ServiceSettings
-from photoanimer_async.service.errors import markdown_table
+from photoanimer_async.service.error_codes import markdown_table
 from photoanimer_async.service.faults import parse_script
 from photoanimer_async.service.faults.rules import ACTIONS
-from photoanimer_async.service.signatures import new_secret, signature_headers
+from photoanimer_async.service.notifying.signing import new_secret, signature_headers
 
-from .s3_server import S3Server
+from .support.s3_server import S3Server
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 SCRIPTS = Path(sysconfig.get_path("scripts"))

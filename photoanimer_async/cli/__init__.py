@@ -8,7 +8,7 @@ _NEEDS = ("cyclopts", "rich")
 def main() -> None:
     """Runs the command line of this process and leaves with its exit status."""
     try:
-        from photoanimer_async.cli.app import run  # noqa: PLC0415 - the extra may be missing
+        from photoanimer_async.cli.commands import run  # noqa: PLC0415 - the extra may be missing
     except ModuleNotFoundError as error:
         if error.name not in _NEEDS:
             raise

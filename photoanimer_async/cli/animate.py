@@ -6,7 +6,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from photoanimer_async.cli.batch import WatchedBatch
 from photoanimer_async.cli.clients import account_client, local_client
 from photoanimer_async.cli.consent import require_consent
 from photoanimer_async.cli.dry_run import rehearsed
@@ -44,10 +43,11 @@ from photoanimer_async.cli.options import (
 from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.requests import named_photos
 from photoanimer_async.cli.running import run_watched
+from photoanimer_async.cli.watched_batch import WatchedBatch
 from photoanimer_async.client import PhotoAnimerClient
-from photoanimer_async.core.budget import estimate
+from photoanimer_async.jobs.budget import estimate
 from photoanimer_async.models import OutputFormat, Place
-from photoanimer_async.results import place_of
+from photoanimer_async.storage.places import place_of
 
 _WITHOUT_KEY = "; or animate on this machine, with no account: --local"
 

@@ -14,9 +14,9 @@ from photoanimer_async.cli.exits import WrongUseError
 from photoanimer_async.cli.loopback import is_loopback_url
 from photoanimer_async.cli.options import API_KEY_VARIABLE, BASE_URL_VARIABLE
 from photoanimer_async.client import PhotoAnimerClient
-from photoanimer_async.core.polling import AdaptivePolling, PollPolicy
-from photoanimer_async.hosting import LocalImageHost
+from photoanimer_async.polling.policies import AdaptivePolling, PollPolicy
 from photoanimer_async.service import LocalService, ServiceSettings, SetupError
+from photoanimer_async.storage import LocalImageHost
 
 
 def _look_often() -> PollPolicy:

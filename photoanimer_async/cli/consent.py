@@ -3,7 +3,7 @@
 import sys
 
 from photoanimer_async.cli.exits import WrongUseError
-from photoanimer_async.core.budget import Estimate
+from photoanimer_async.jobs.budget import Estimate
 
 ASK_ABOVE = 100.0
 """Video seconds that are spent without asking."""

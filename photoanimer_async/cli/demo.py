@@ -8,7 +8,6 @@ from pathlib import Path, PurePath
 from rich.table import Table
 from rich.text import Text
 
-from photoanimer_async.cli.batch import WatchedBatch
 from photoanimer_async.cli.clients import local_client
 from photoanimer_async.cli.exits import ExitStatus
 from photoanimer_async.cli.folders import made_place
@@ -17,8 +16,9 @@ from photoanimer_async.cli.logs import show_warnings
 from photoanimer_async.cli.options import CONCURRENCY, Out
 from photoanimer_async.cli.output import Output, shown_duration
 from photoanimer_async.cli.summary import exit_status, print_interruption, print_summary
+from photoanimer_async.cli.watched_batch import WatchedBatch
+from photoanimer_async.engine.samples import PORTRAITS
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Place, Template
-from photoanimer_async.samples import PORTRAITS
 
 
 def demo(*, out: Out = "photoanimer-demo") -> ExitStatus:

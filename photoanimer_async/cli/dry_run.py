@@ -14,19 +14,19 @@ from photoanimer_async.cli.consent import shown_estimate
 from photoanimer_async.cli.exits import ExitStatus
 from photoanimer_async.cli.output import Output, shown_size
 from photoanimer_async.cli.requests import Named
-from photoanimer_async.core import budget
-from photoanimer_async.core.lifecycle import State
 from photoanimer_async.errors import PhotoAnimerError
-from photoanimer_async.holdings import Holdings
-from photoanimer_async.intake import Intake
-from photoanimer_async.journal import read_journal
-from photoanimer_async.journal.entries import key_of
+from photoanimer_async.jobs import budget
+from photoanimer_async.jobs.journal import read_journal
+from photoanimer_async.jobs.journal.entries import key_of
+from photoanimer_async.jobs.lifecycle import State
+from photoanimer_async.jobs.photo_preparer import Intake
+from photoanimer_async.jobs.resources import Holdings
 from photoanimer_async.models import AnimationRequest, Photo
-from photoanimer_async.photos import opened
-from photoanimer_async.picture_header import read_header
-from photoanimer_async.preparation import Preparation
+from photoanimer_async.photos.check import opened
+from photoanimer_async.photos.header import read_header
+from photoanimer_async.photos.preparation import Preparation
+from photoanimer_async.photos.url_check import check_url
 from photoanimer_async.redaction import is_url, printable, shown_photo, shown_url
-from photoanimer_async.url_check import check_url
 
 _NOT_SENT = {
     State.SUBMITTING: "its submit is under way, or was when the process was killed",

@@ -13,7 +13,7 @@ from photoanimer_async.cli.options import (
 )
 from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.requests import named_photos
-from photoanimer_async.core import budget
+from photoanimer_async.jobs import budget
 
 
 def estimate(

@@ -3,7 +3,7 @@
 from photoanimer_async.cli.exits import WrongUseError
 from photoanimer_async.models import Place
 from photoanimer_async.redaction import printable
-from photoanimer_async.results import place_of
+from photoanimer_async.storage.places import place_of
 
 
 def made_place(place: str) -> Place:

@@ -14,7 +14,7 @@ from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.serve_options import DATA, Data
 from photoanimer_async.redaction import printable, shown_origin
 from photoanimer_async.service import AccountBook, AccountError, SetupError
-from photoanimer_async.service.account_book import require_suitable
+from photoanimer_async.service.storing.account_book import require_suitable
 
 app = App(
     name="keys",

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from photoanimer_async.cli.batch import WatchedBatch
 from photoanimer_async.cli.clients import account_client
 from photoanimer_async.cli.exits import ExitStatus
 from photoanimer_async.cli.interrupts import run_until_done
@@ -25,8 +24,9 @@ from photoanimer_async.cli.options import (
 )
 from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.running import run_watched
-from photoanimer_async.core.lifecycle import State
-from photoanimer_async.journal import read_journal
+from photoanimer_async.cli.watched_batch import WatchedBatch
+from photoanimer_async.jobs.journal import read_journal
+from photoanimer_async.jobs.lifecycle import State
 
 
 def resume(

@@ -5,10 +5,10 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
-from photoanimer_async.cli.batch import WatchedBatch
 from photoanimer_async.cli.exits import ExitStatus
 from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.summary import exit_status, print_interruption, print_summary
+from photoanimer_async.cli.watched_batch import WatchedBatch
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.models import Place
 

@@ -18,9 +18,9 @@ from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.serve_options import DATA, Data, Limits
 from photoanimer_async.service import LocalService, ServiceSettings, SetupError
 from photoanimer_async.service import serve as serve_until_stopped
-from photoanimer_async.service.addresses import LOOPBACK, Network, parse_networks
-from photoanimer_async.service.allocator import give_large_blocks_back
 from photoanimer_async.service.faults import FaultInjector, Rule, ScriptError, parse_script
+from photoanimer_async.service.fetching.addresses import LOOPBACK, Network, parse_networks
+from photoanimer_async.service.rendering.allocator import give_large_blocks_back
 
 app = App(name="serve", usage="Usage: photoanimer serve [COMMAND] [OPTIONS]")
 app.command(

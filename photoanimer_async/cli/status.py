@@ -10,8 +10,8 @@ from rich.text import Text
 
 from photoanimer_async.cli.exits import ExitStatus
 from photoanimer_async.cli.output import Output
-from photoanimer_async.core.lifecycle import State
-from photoanimer_async.journal import Entry, Summary, read_journal
+from photoanimer_async.jobs.journal import Entry, Summary, read_journal
+from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.models import Evidence
 from photoanimer_async.redaction import shown_photo, shown_url
 

@@ -25,7 +25,7 @@ from photoanimer_async.cli.options import CONCURRENCY, ApiKey, BaseUrl, Local
 from photoanimer_async.cli.output import Output
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.redaction import printable
-from photoanimer_async.results.names import safe_stem
+from photoanimer_async.storage.result_names import safe_stem
 from photoanimer_async.studio import RunningStudio, StudioSettings
 
 _THIS_MACHINE = "this-machine"

@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from photoanimer_async.cli.exits import ExitStatus
-from photoanimer_async.cli.ledger import Ending, Fate, Ledger, UnderWay
 from photoanimer_async.cli.output import shown_duration
+from photoanimer_async.cli.tally import Ending, Fate, Ledger, UnderWay
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.models import Place
 from photoanimer_async.redaction import printable

@@ -12,7 +12,6 @@ from photoanimer_async.cli.clients import account_client
 from photoanimer_async.cli.exits import ExitStatus, WrongUseError
 from photoanimer_async.cli.folders import made_place
 from photoanimer_async.cli.interrupts import run_until_done
-from photoanimer_async.cli.ledger import Ending, Ledger
 from photoanimer_async.cli.logs import show_warnings
 from photoanimer_async.cli.options import (
     CONCURRENCY,
@@ -25,13 +24,14 @@ from photoanimer_async.cli.options import (
     wait_options,
 )
 from photoanimer_async.cli.output import Output
-from photoanimer_async.cli.progress import ProgressView, progress_view
+from photoanimer_async.cli.progress_display import ProgressView, progress_view
 from photoanimer_async.cli.summary import exit_status, print_interruption, print_summary
+from photoanimer_async.cli.tally import Ending, Ledger
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.errors import ApiError, PhotoAnimerError
 from photoanimer_async.models import OutputFormat, Place
 from photoanimer_async.redaction import printable
-from photoanimer_async.results import ResultStore, result_store
+from photoanimer_async.storage.places import ResultStore, result_store
 
 
 def wait(

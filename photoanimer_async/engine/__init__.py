@@ -6,7 +6,12 @@ Names are loaded when they are first used, so that the errors cost no import of 
 import importlib
 from typing import TYPE_CHECKING
 
-from photoanimer_async.engine.errors import EngineError, NoFaceError, PictureError, VoiceError
+from photoanimer_async.engine.engine_errors import (
+    EngineError,
+    NoFaceError,
+    PictureError,
+    VoiceError,
+)
 
 if TYPE_CHECKING:
     from photoanimer_async.engine.face import Face

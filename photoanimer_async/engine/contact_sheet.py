@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
+from photoanimer_async.engine.engine_errors import EngineError
 from photoanimer_async.engine.engines import WARP, load_engine
-from photoanimer_async.engine.errors import EngineError
 from photoanimer_async.engine.expressions import EXPRESSIONS, Expression, motion
 from photoanimer_async.engine.face import Face, FaceFinder
 from photoanimer_async.engine.picture import Picture, fit, load_picture

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from photoanimer_async.engine.errors import PictureError
+from photoanimer_async.engine.engine_errors import PictureError
 
 Picture: TypeAlias = NDArray[np.uint8]
 """RGB, shape (H, W, 3)."""

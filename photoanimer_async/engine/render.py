@@ -17,16 +17,16 @@ from attrs import field, frozen
 from attrs.validators import ge, gt
 
 from photoanimer_async.engine.curves import FRAME_RATE
+from photoanimer_async.engine.engine_errors import NoFaceError
 from photoanimer_async.engine.engines import WARP, load_engine
-from photoanimer_async.engine.errors import NoFaceError
 from photoanimer_async.engine.expressions import TALKING, expression, motion
 from photoanimer_async.engine.face import Face, FaceFinder
 from photoanimer_async.engine.group import GroupPortrait
 from photoanimer_async.engine.picture import Picture, fit, load_picture
 from photoanimer_async.engine.portrait import Engine
 from photoanimer_async.engine.shapes import FaceMotion
+from photoanimer_async.engine.speech import Sound, decode_voice, voice_motion
 from photoanimer_async.engine.video import FrameWriter, GifWriter, Mp4Writer
-from photoanimer_async.engine.voice import Sound, decode_voice, voice_motion
 
 _PALETTE_SAMPLES = 8
 

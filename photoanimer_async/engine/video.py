@@ -21,7 +21,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from photoanimer_async.engine.curves import FRAME_RATE
 from photoanimer_async.engine.picture import Picture
-from photoanimer_async.engine.voice import Sound
+from photoanimer_async.engine.speech import Sound
 
 _FRAMES_WAITING = 4
 

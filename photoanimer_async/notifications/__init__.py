@@ -1,6 +1,6 @@
 """Notifications (API page, Interface 2): taken in, and confirmed before anybody is told."""
 
-from photoanimer_async.notifications.inbox import Inbox
+from photoanimer_async.notifications.dispatcher import Inbox
 from photoanimer_async.notifications.parse import TaskNotification, parse_notification
 from photoanimer_async.notifications.receiver import NotificationReceiver
 from photoanimer_async.notifications.signature import verify_signature

@@ -17,14 +17,14 @@ page by golden JSON; nothing here is shared with the client, so that neither hid
 mistakes.
 """
 
-from photoanimer_async.service.account_book import AccountBook, AccountError
-from photoanimer_async.service.accounts import Account
 from photoanimer_async.service.app import create_app
-from photoanimer_async.service.errors import RenderFailedError, SetupError, markdown_table
-from photoanimer_async.service.ledger import Charging, Entry, Kind
-from photoanimer_async.service.local import LocalService, serve
-from photoanimer_async.service.rendering import Renderer, RenderJob
+from photoanimer_async.service.error_codes import RenderFailedError, SetupError, markdown_table
+from photoanimer_async.service.local_service import LocalService, serve
+from photoanimer_async.service.rendering.renderer import Renderer, RenderJob
 from photoanimer_async.service.settings import ServiceSettings
+from photoanimer_async.service.storing.account_book import AccountBook, AccountError
+from photoanimer_async.service.storing.accounts import Account
+from photoanimer_async.service.storing.ledger import Charging, Entry, Kind
 
 __all__ = [
     "Account",

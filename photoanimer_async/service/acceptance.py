@@ -9,9 +9,8 @@ import logging
 from io import BytesIO
 from typing import Protocol
 
-from photoanimer_async.picture_header import PictureFlawError, read_header
-from photoanimer_async.service.accounts import Account
-from photoanimer_async.service.errors import (
+from photoanimer_async.photos.header import PictureFlawError, read_header
+from photoanimer_async.service.error_codes import (
     IMAGE_TOO_LARGE,
     IMAGE_TOO_MANY_PIXELS,
     IMAGE_UNPROCESSABLE,
@@ -23,16 +22,17 @@ from photoanimer_async.service.errors import (
     ErrorCode,
     RequestRefusedError,
 )
-from photoanimer_async.service.fetch import (
+from photoanimer_async.service.fetching.fetch import (
     FetchError,
     FileTooLargeError,
     UnsuitableUrlError,
 )
-from photoanimer_async.service.ledger import InsufficientBalanceError
-from photoanimer_async.service.parameters import VIDEO_SECONDS, Submission, shown_argument
-from photoanimer_async.service.render_queue import RenderQueue
+from photoanimer_async.service.http.parameters import VIDEO_SECONDS, Submission, shown_argument
+from photoanimer_async.service.rendering.render_queue import RenderQueue
 from photoanimer_async.service.settings import ServiceSettings
-from photoanimer_async.service.store import Inputs, TaskIdTakenError, TaskStore
+from photoanimer_async.service.storing.accounts import Account
+from photoanimer_async.service.storing.ledger import InsufficientBalanceError
+from photoanimer_async.service.storing.task_store import Inputs, TaskIdTakenError, TaskStore
 from photoanimer_async.service.tasks import Task, new_task_ids, new_token
 
 _logger = logging.getLogger(__name__)

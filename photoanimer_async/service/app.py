@@ -12,12 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from photoanimer_async.service.accounts import Account
-from photoanimer_async.service.answers import answer, envelope_errors
 from photoanimer_async.service.assembly import running_parts, stop_rendering
-from photoanimer_async.service.documentation import add_documentation
-from photoanimer_async.service.envelope import task_info
-from photoanimer_async.service.errors import (
+from photoanimer_async.service.error_codes import (
     IMAGE_UNREACHABLE,
     NO_SUCH_PATH,
     PARAMETER_INVALID,
@@ -25,22 +21,26 @@ from photoanimer_async.service.errors import (
     RequestRefusedError,
 )
 from photoanimer_async.service.faults import FaultInjector
-from photoanimer_async.service.folder import RESULT_NAME, DataFolder
-from photoanimer_async.service.health import add_health
-from photoanimer_async.service.parameters import (
+from photoanimer_async.service.http.documentation import add_documentation
+from photoanimer_async.service.http.envelope import task_info
+from photoanimer_async.service.http.health import add_health
+from photoanimer_async.service.http.parameters import (
     SUBMIT_PARAMETERS,
     parse_submission,
     parse_task_id,
     shown_argument,
 )
+from photoanimer_async.service.http.responses import answer, envelope_errors
+from photoanimer_async.service.http.result_files import ResultResponse
 from photoanimer_async.service.parts import ACCEPTANCE, ADMISSION, FOLDER, SETTINGS, STORE
-from photoanimer_async.service.rendering import Renderer
-from photoanimer_async.service.results import ResultResponse
+from photoanimer_async.service.rendering.renderer import Renderer
 from photoanimer_async.service.settings import ServiceSettings
+from photoanimer_async.service.storing.accounts import Account
+from photoanimer_async.service.storing.data_folder import RESULT_NAME, DataFolder
 from photoanimer_async.service.tasks import TaskStatus
 
 if TYPE_CHECKING:  # it needs prometheus_client, which those who do without need not have
-    from photoanimer_async.service.metrics import Metrics
+    from photoanimer_async.service.http.metrics import Metrics
 
 API_PREFIX: Final = "/api/v1"
 

@@ -13,18 +13,13 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from photoanimer_async.service import outbox
 from photoanimer_async.service.acceptance import Acceptance, FileSource
-from photoanimer_async.service.accounts import OWN_ACCOUNT
-from photoanimer_async.service.admission import Admission, open_admission
-from photoanimer_async.service.database import open_database
-from photoanimer_async.service.errors import SetupError
-from photoanimer_async.service.expiry import running_expiry
+from photoanimer_async.service.access import Admission, open_admission
+from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.faults import FaultInjector
-from photoanimer_async.service.fetch import FetchLimits, open_fetcher
-from photoanimer_async.service.folder import DataFolder
-from photoanimer_async.service.lock import FolderLock
-from photoanimer_async.service.notify import AT_ONCE, Outcome, running_notifier
+from photoanimer_async.service.fetching.fetch import FetchLimits, open_fetcher
+from photoanimer_async.service.notifying.notifier import AT_ONCE, Outcome, running_notifier
+from photoanimer_async.service.notifying.webhooks import Sender, open_sender
 from photoanimer_async.service.parts import (
     ACCEPTANCE,
     ADMISSION,
@@ -35,15 +30,20 @@ from photoanimer_async.service.parts import (
     SETTINGS,
     STORE,
 )
-from photoanimer_async.service.render_queue import RenderQueue
-from photoanimer_async.service.renderers import renderer_for
-from photoanimer_async.service.rendering import Renderer
+from photoanimer_async.service.rendering.choice import renderer_for
+from photoanimer_async.service.rendering.render_queue import RenderQueue
+from photoanimer_async.service.rendering.renderer import Renderer
 from photoanimer_async.service.settings import ServiceSettings
-from photoanimer_async.service.store import TaskStore
-from photoanimer_async.service.webhooks import Sender, open_sender
+from photoanimer_async.service.storing import outbox
+from photoanimer_async.service.storing.accounts import OWN_ACCOUNT
+from photoanimer_async.service.storing.data_folder import DataFolder
+from photoanimer_async.service.storing.data_lock import FolderLock
+from photoanimer_async.service.storing.database import open_database
+from photoanimer_async.service.storing.expiry import running_expiry
+from photoanimer_async.service.storing.task_store import TaskStore
 
 if TYPE_CHECKING:  # it needs prometheus_client, which those who do without need not have
-    from photoanimer_async.service.metrics import Metrics
+    from photoanimer_async.service.http.metrics import Metrics
 
 _logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from typing import Final
 from aiohttp import web
 
 from photoanimer_async.service.acceptance import Acceptance
-from photoanimer_async.service.admission import Admission
-from photoanimer_async.service.database import Database
-from photoanimer_async.service.folder import DataFolder
-from photoanimer_async.service.render_queue import RenderQueue
-from photoanimer_async.service.rendering import Renderer
+from photoanimer_async.service.access import Admission
+from photoanimer_async.service.rendering.render_queue import RenderQueue
+from photoanimer_async.service.rendering.renderer import Renderer
 from photoanimer_async.service.settings import ServiceSettings
-from photoanimer_async.service.store import TaskStore
+from photoanimer_async.service.storing.data_folder import DataFolder
+from photoanimer_async.service.storing.database import Database
+from photoanimer_async.service.storing.task_store import TaskStore
 
 SETTINGS: Final = web.AppKey("settings", ServiceSettings)
 FOLDER: Final = web.AppKey("folder", DataFolder)

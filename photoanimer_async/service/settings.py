@@ -13,10 +13,15 @@ from attrs.converters import optional as optional_converter
 from attrs.validators import ge, gt, instance_of, le, optional
 
 from photoanimer_async.redaction import shown_origin
-from photoanimer_async.service.addresses import LOOPBACK, AddressRules, Network, parse_networks
-from photoanimer_async.service.fetch import UnsuitableUrlError, parse_url
-from photoanimer_async.service.ledger import Charging
-from photoanimer_async.service.signatures import key_of
+from photoanimer_async.service.fetching.addresses import (
+    LOOPBACK,
+    AddressRules,
+    Network,
+    parse_networks,
+)
+from photoanimer_async.service.fetching.fetch import UnsuitableUrlError, parse_url
+from photoanimer_async.service.notifying.signing import key_of
+from photoanimer_async.service.storing.ledger import Charging
 
 MIB = 1024 * 1024
 _HOUR: Final = 3600.0

@@ -16,9 +16,9 @@ its own (`darkroom`); without it the page has descriptions instead.
 The page itself is what is in `page/`: one HTML file, one stylesheet, modules of JavaScript.
 """
 
-from photoanimer_async.studio.app import create_app
-from photoanimer_async.studio.server import RunningStudio
-from photoanimer_async.studio.settings import StudioSettings
 from photoanimer_async.studio.studio import Studio
+from photoanimer_async.studio.studio_server import RunningStudio
+from photoanimer_async.studio.studio_settings import StudioSettings
+from photoanimer_async.studio.web_app import create_app
 
 __all__ = ["RunningStudio", "Studio", "StudioSettings", "create_app"]

@@ -12,8 +12,8 @@ from enum import StrEnum
 from attrs import define, evolve, field, frozen
 
 from photoanimer_async import Template
-from photoanimer_async.studio.errors import MissingError
 from photoanimer_async.studio.feed import Feed
+from photoanimer_async.studio.refused import MissingError
 
 
 @frozen(kw_only=True)

@@ -8,12 +8,12 @@ from urllib.parse import quote
 from aiohttp import hdrs, web
 from attrs import frozen
 
-from photoanimer_async.results.names import safe_stem
+from photoanimer_async.storage.result_names import safe_stem
 from photoanimer_async.studio.album import Clip
 from photoanimer_async.studio.archive import ArchivedFile, with_distinct_names, zip_pieces
-from photoanimer_async.studio.errors import MissingError
-from photoanimer_async.studio.expressions import EXPRESSIONS
+from photoanimer_async.studio.expression_names import EXPRESSIONS
 from photoanimer_async.studio.previews import SAMPLE
+from photoanimer_async.studio.refused import MissingError
 from photoanimer_async.studio.studio import Studio
 
 _ALBUM_NAME = "photos-alive.zip"

@@ -9,10 +9,10 @@ import asyncio
 from attrs import define, field
 
 from photoanimer_async import Template
-from photoanimer_async.samples import ASTRONAUT
+from photoanimer_async.engine.samples import ASTRONAUT
 from photoanimer_async.studio.album import Album
-from photoanimer_async.studio.darkroom import Darkroom
-from photoanimer_async.studio.folder import StudioFolder
+from photoanimer_async.studio.face_preview import Darkroom
+from photoanimer_async.studio.studio_folder import StudioFolder
 
 SAMPLE = "sample"
 """The id of the portrait that comes along."""

@@ -34,9 +34,9 @@ from photoanimer_async import (
     estimate,
 )
 from photoanimer_async.studio.album import Album, Clip, Photograph, Stage, Voice, clip_id
-from photoanimer_async.studio.errors import RefusedError
-from photoanimer_async.studio.folder import StudioFolder
-from photoanimer_async.studio.tasks import OwnedTasks
+from photoanimer_async.studio.background_tasks import OwnedTasks
+from photoanimer_async.studio.refused import RefusedError
+from photoanimer_async.studio.studio_folder import StudioFolder
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from attrs import frozen
 
 from photoanimer_async.studio import view
-from photoanimer_async.studio.errors import MalformedError, TooLargeError
+from photoanimer_async.studio.refused import MalformedError, TooLargeError
 from photoanimer_async.studio.studio import Studio
 
 _CHUNK = 256 * 1024

@@ -17,19 +17,19 @@ from photoanimer_async import (
     PhotoAnimerError,
     Template,
 )
-from photoanimer_async.journal.lock import OwnerLock
-from photoanimer_async.service.addresses import LOOPBACK, AddressRules, guarded_connector
-from photoanimer_async.studio.admission import Admission, installed_admission
+from photoanimer_async.jobs.journal.journal_lock import OwnerLock
+from photoanimer_async.service.fetching.addresses import LOOPBACK, AddressRules, guarded_connector
 from photoanimer_async.studio.album import Album, Clip, Photograph, Stage, Voice
 from photoanimer_async.studio.album_file import AlbumFile
-from photoanimer_async.studio.darkroom import Darkroom, is_installed
-from photoanimer_async.studio.errors import MalformedError, RefusedError
-from photoanimer_async.studio.folder import StudioFolder
-from photoanimer_async.studio.intake import Intake
+from photoanimer_async.studio.background_tasks import OwnedTasks
+from photoanimer_async.studio.face_preview import Darkroom, is_installed
+from photoanimer_async.studio.photo_intake import Admission, installed_admission
 from photoanimer_async.studio.previews import Previews
 from photoanimer_async.studio.production import Production
-from photoanimer_async.studio.settings import StudioSettings, is_loopback
-from photoanimer_async.studio.tasks import OwnedTasks
+from photoanimer_async.studio.refused import MalformedError, RefusedError
+from photoanimer_async.studio.studio_folder import StudioFolder
+from photoanimer_async.studio.studio_settings import StudioSettings, is_loopback
+from photoanimer_async.studio.uploads import Intake
 
 _log = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from photoanimer_async import Template
+from photoanimer_async.photos.voice import MAX_VOICE_BYTES
 from photoanimer_async.studio.album import Clip, Photograph, Voice
-from photoanimer_async.studio.expressions import EXPRESSIONS
+from photoanimer_async.studio.expression_names import EXPRESSIONS
 from photoanimer_async.studio.feed import Change
 from photoanimer_async.studio.studio import Studio
-from photoanimer_async.voices import MAX_VOICE_BYTES
 
 Json: TypeAlias = Mapping[str, Any]
 

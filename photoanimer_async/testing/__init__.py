@@ -30,7 +30,7 @@ from photoanimer_async.service.faults.actions import (
 from photoanimer_async.service.faults.injection import Exchange
 from photoanimer_async.service.faults.rules import Every, Rule, Span, Spans, Subject
 from photoanimer_async.service.faults.syntax import When
-from photoanimer_async.testing.ledger import Charge, Ledger
+from photoanimer_async.testing.request_log import Charge, Ledger
 from photoanimer_async.testing.server import PhotoAnimerServer, UnusedRulesError
 
 __all__ = [

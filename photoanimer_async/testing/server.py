@@ -17,19 +17,19 @@ from typing import Any, Final, Self
 
 from attrs import field, frozen
 
+from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.client import PhotoAnimerClient
-from photoanimer_async.core.polling import FixedInterval
-from photoanimer_async.core.retry import RetryPolicy
-from photoanimer_async.service import outbox
-from photoanimer_async.service.account_book import AccountBook
-from photoanimer_async.service.accounts import account_number
+from photoanimer_async.polling.policies import FixedInterval
 from photoanimer_async.service.faults import parse_script
 from photoanimer_async.service.faults.rules import Rule, Subject
-from photoanimer_async.service.local import LocalService
+from photoanimer_async.service.local_service import LocalService
+from photoanimer_async.service.notifying.signing import new_secret
 from photoanimer_async.service.parts import DATABASE
 from photoanimer_async.service.settings import ServiceSettings
-from photoanimer_async.service.signatures import new_secret
-from photoanimer_async.testing.ledger import Ledger
+from photoanimer_async.service.storing import outbox
+from photoanimer_async.service.storing.account_book import AccountBook
+from photoanimer_async.service.storing.accounts import account_number
+from photoanimer_async.testing.request_log import Ledger
 from photoanimer_async.testing.stand_ins import DoubleInjector, SampleRenderer
 
 _ACCOUNT: Final = "tests"

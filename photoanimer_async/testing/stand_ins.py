@@ -14,10 +14,10 @@ from attrs import frozen
 
 from photoanimer_async.service.acceptance import FileSource
 from photoanimer_async.service.faults.injection import Exchange, FaultInjector, envelope_of
-from photoanimer_async.service.faults.tasks import ScriptedTask
-from photoanimer_async.service.rendering import RenderJob
+from photoanimer_async.service.faults.scripted_tasks import ScriptedTask
+from photoanimer_async.service.rendering.renderer import RenderJob
 from photoanimer_async.service.tasks import TaskStatus
-from photoanimer_async.testing.ledger import Ledger
+from photoanimer_async.testing.request_log import Ledger
 
 _MP4: Final = (files(__package__) / "sample.mp4").read_bytes()
 _GIF: Final = (files(__package__) / "sample.gif").read_bytes()

@@ -24,7 +24,7 @@ from photoanimer_async.service import (
     RenderJob,
     ServiceSettings,
 )
-from photoanimer_async.service.errors import NO_FACE
+from photoanimer_async.service.error_codes import NO_FACE
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "photoanimer"
 KEY = "key-77aa01"

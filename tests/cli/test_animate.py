@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from photoanimer_async.cli.options import API_KEY_VARIABLE
-from photoanimer_async.samples import ASTRONAUT
+from photoanimer_async.engine.samples import ASTRONAUT
 
 from .conftest import (
     FACELESS,

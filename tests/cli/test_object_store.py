@@ -2,9 +2,9 @@
 
 import pytest
 
-from photoanimer_async.samples import ASTRONAUT
+from photoanimer_async.engine.samples import ASTRONAUT
 
-from ..s3_server import BUCKET, KEY_ID, SECRET, S3Server
+from ..support.s3_server import BUCKET, KEY_ID, SECRET, S3Server
 from .conftest import FACELESS, KEY, CommandLine, png
 
 

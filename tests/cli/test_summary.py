@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from photoanimer_async.cli.ledger import Ending, Ledger
 from photoanimer_async.cli.options import wait_options
 from photoanimer_async.cli.summary import print_interruption, print_summary
+from photoanimer_async.cli.tally import Ending, Ledger
 from photoanimer_async.errors import AmbiguousSubmitError, DownloadError, InvalidPhotoError
 
 WHAT_UNCLEAR_MEANS = (

@@ -33,7 +33,7 @@ def test_version(photoanimer: CommandLine) -> None:
 def test_help_loads_neither_engine_nor_service_nor_client() -> None:
     program = (
         "import sys\n"
-        "from photoanimer_async.cli.app import run\n"
+        "from photoanimer_async.cli.commands import run\n"
         "run(['--help'])\n"
         "print(*sys.modules, file=sys.stderr)"
     )
@@ -41,7 +41,7 @@ def test_help_loads_neither_engine_nor_service_nor_client() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     loaded = set(done.stderr.split())
-    assert "photoanimer_async.cli.app" in loaded
+    assert "photoanimer_async.cli.commands" in loaded
     assert {name.split(".")[0] for name in loaded} & HEAVY == set()
     assert {name for name in loaded if ".engine" in name or ".service" in name} == set()
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from attrs import define
 
-from photoanimer_async.core.lifecycle import Event
-from photoanimer_async.core.wire import Answer, Operation, Request
-from photoanimer_async.journal.entries import Entry, NewEntry, Record
-from photoanimer_async.journal.store import JournalStore
-from photoanimer_async.results import folder
-from photoanimer_async.transport import Transport
+from photoanimer_async.api.transport import Transport
+from photoanimer_async.api.wire import Answer, Operation, Request
+from photoanimer_async.jobs.journal.entries import Entry, NewEntry, Record
+from photoanimer_async.jobs.journal.journal_store import JournalStore
+from photoanimer_async.jobs.lifecycle import Event
+from photoanimer_async.storage import result_folder
 
 _RARE = 0.3
 _WHEN = ("before", "after")
@@ -117,15 +117,15 @@ def _arm_transport(fuse: Fuse) -> None:
 
 
 def _arm_files(fuse: Fuse) -> None:
-    part = folder.PartFile
+    part = result_folder.PartFile
     create, write = part.create, part.write
-    named, sync = folder._named, os.fsync
+    named, sync = result_folder._named, os.fsync
 
-    def created(file: folder.PartFile) -> None:
+    def created(file: result_folder.PartFile) -> None:
         create(file)
         fuse.passes("result: empty .part made")
 
-    def written(file: folder.PartFile, offset: int, data: bytearray) -> None:
+    def written(file: result_folder.PartFile, offset: int, data: bytearray) -> None:
         write(file, offset, data[: len(data) // 2])
         fuse.passes("result: part of it written")
         write(file, offset, data)
@@ -141,7 +141,7 @@ def _arm_files(fuse: Fuse) -> None:
 
     _set(part, "create", created)
     _set(part, "write", written)
-    _set(folder, "_named", named_or_killed)
+    _set(result_folder, "_named", named_or_killed)
     _set(os, "fsync", synced)
 
 

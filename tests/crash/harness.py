@@ -23,7 +23,7 @@ from urllib.request import urlopen
 from attrs import define, field
 
 from photoanimer_async import JournalError, State
-from photoanimer_async.journal import Entry, read_journal
+from photoanimer_async.jobs.journal import Entry, read_journal
 
 from .clients import animate, animate_naively
 from .crash_points import POINTS, Fuse, arm

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from photoanimer_async.engine.face import FaceFinder
 from photoanimer_async.engine.picture import Picture, load_picture
-from photoanimer_async.samples import ASTRONAUT, GRACE_HOPPER
+from photoanimer_async.engine.samples import ASTRONAUT, GRACE_HOPPER
 
 ENGINE_FULL = "PHOTOANIMER_ENGINE_FULL"
 

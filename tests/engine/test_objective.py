@@ -27,7 +27,7 @@ from photoanimer_async.engine.face import Face, FaceFinder
 from photoanimer_async.engine.picture import Picture, load_picture
 from photoanimer_async.engine.render import photo_seed
 from photoanimer_async.engine.shapes import FaceMotion
-from photoanimer_async.engine.voice import decode_voice
+from photoanimer_async.engine.speech import decode_voice
 
 Curve = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from photoanimer_async.engine.errors import PictureError
+from photoanimer_async.engine.engine_errors import PictureError
 from photoanimer_async.engine.picture import MAX_SIDE, Picture, fit, load_picture
 
 

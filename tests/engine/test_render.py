@@ -27,7 +27,7 @@ from photoanimer_async.engine.engines import load_engine
 from photoanimer_async.engine.group import rectangles
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.portrait import WarpEngine
-from photoanimer_async.samples import ASTRONAUT, GRACE_HOPPER
+from photoanimer_async.engine.samples import ASTRONAUT, GRACE_HOPPER
 
 PHOTO = GRACE_HOPPER.read_bytes()
 
@@ -273,7 +273,7 @@ def test_everyone_gets_a_rectangle_of_their_own() -> None:
 
 def test_errors_cost_no_import_of_numpy() -> None:
     code = (
-        "import sys, photoanimer_async.engine.errors; "
+        "import sys, photoanimer_async.engine.engine_errors; "
         "sys.exit(any(name in sys.modules for name in ('numpy', 'cv2', 'av', 'onnxruntime')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

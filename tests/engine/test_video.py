@@ -10,8 +10,8 @@ from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
 from photoanimer_async.engine.picture import Picture
+from photoanimer_async.engine.speech import Sound
 from photoanimer_async.engine.video import GifWriter, Mp4Writer
-from photoanimer_async.engine.voice import Sound
 
 
 def frames(count: int, width: int = 64, height: int = 48) -> list[Picture]:

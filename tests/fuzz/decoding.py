@@ -4,11 +4,11 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from photoanimer_async.engine.errors import NoFaceError
+from photoanimer_async.engine.engine_errors import NoFaceError
 from photoanimer_async.engine.face import FaceFinder
 from photoanimer_async.engine.picture import load_picture
-from photoanimer_async.engine.voice import decode_voice, voice_motion
-from photoanimer_async.service.worker import animate
+from photoanimer_async.engine.speech import decode_voice, voice_motion
+from photoanimer_async.service.rendering.worker import animate
 
 _WHOLE = 50
 """One in so many goes on to be a video; that takes a hundred times as long as decoding."""

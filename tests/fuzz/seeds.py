@@ -10,9 +10,9 @@ import av
 import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin
 
-import photoanimer_async.samples
+import photoanimer_async.engine.samples
 
-_PORTRAIT = Path(photoanimer_async.samples.__file__).parent / "grace_hopper.jpg"
+_PORTRAIT = Path(photoanimer_async.engine.samples.__file__).parent / "grace_hopper.jpg"
 _SIDE = 96
 _RATE = 48_000
 _SECONDS = 0.4

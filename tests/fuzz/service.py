@@ -5,7 +5,7 @@ import logging
 import sys
 
 from photoanimer_async.service import LocalService, ServiceSettings, serve
-from photoanimer_async.service.workers import ProcessRenderer
+from photoanimer_async.service.rendering.process_renderer import ProcessRenderer
 
 
 async def main(folder: str) -> None:

@@ -16,16 +16,16 @@ import aiohttp
 import pytest
 from attrs import define, evolve, field
 
-import photoanimer_async
+import photoanimer_async.photos
 from photoanimer_async import PhotoAnimerClient
-from photoanimer_async.core.polling import FixedInterval
+from photoanimer_async.polling.policies import FixedInterval
 from photoanimer_async.service import (
     LocalService,
     RenderFailedError,
     RenderJob,
     ServiceSettings,
 )
-from photoanimer_async.service.errors import NO_FACE
+from photoanimer_async.service.error_codes import NO_FACE
 from photoanimer_async.studio import RunningStudio, StudioSettings
 
 KEY = "key-31c5ab99"
@@ -210,8 +210,8 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def without_(library: str) -> None:
         monkeypatch.setitem(sys.modules, library, None)
-        monkeypatch.delitem(sys.modules, "photoanimer_async.picture_conversion", raising=False)
-        monkeypatch.delattr(photoanimer_async, "picture_conversion", raising=False)
+        monkeypatch.delitem(sys.modules, "photoanimer_async.photos.conversion", raising=False)
+        monkeypatch.delattr(photoanimer_async.photos, "conversion", raising=False)
 
     return without_
 

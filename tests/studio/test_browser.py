@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from PIL import ExifTags, Image
 
-from photoanimer_async.photos import MAX_SOURCE_BYTES
-from photoanimer_async.samples import ASTRONAUT, GRACE_HOPPER
+from photoanimer_async.engine.samples import ASTRONAUT, GRACE_HOPPER
+from photoanimer_async.photos.check import MAX_SOURCE_BYTES
 
-from ..pictures import heic
+from ..support.pictures import heic
 from .conftest import png
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[dev]'")

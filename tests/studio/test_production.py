@@ -13,10 +13,10 @@ from aiohttp.test_utils import TestServer
 from photoanimer_async import PhotoAnimerClient, PhotoAnimerError
 from photoanimer_async.service import LocalService, ServiceSettings
 from photoanimer_async.studio import Studio, StudioSettings
-from photoanimer_async.studio.expressions import EXPRESSIONS
+from photoanimer_async.studio.expression_names import EXPRESSIONS
 
 from .conftest import FACELESS, SLOW, CommentRenderer, Open, Page, png
-from .test_intake import WAV
+from .test_uploads import WAV
 
 
 async def test_photos_come_to_life(page: Page, renderer: CommentRenderer) -> None:

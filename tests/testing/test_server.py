@@ -17,7 +17,7 @@ from photoanimer_async import (
     RefusedRequestError,
     TaskFailedError,
 )
-from photoanimer_async.samples import ASTRONAUT
+from photoanimer_async.engine.samples import ASTRONAUT
 from photoanimer_async.testing import (
     Charge,
     PhotoAnimerServer,

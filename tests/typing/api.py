@@ -30,7 +30,7 @@ from photoanimer_async import (
     Template,
     parse_notification,
 )
-from photoanimer_async.shared_rate import RedisRateLimiter
+from photoanimer_async.api.redis_rate_limit import RedisRateLimiter
 
 
 async def client_calls(session: aiohttp.ClientSession) -> None:

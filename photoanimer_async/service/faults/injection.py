@@ -23,7 +23,7 @@ from aiohttp.typedefs import Handler
 from attrs import field, frozen
 
 from photoanimer_async.service.acceptance import FileSource
-from photoanimer_async.service.faults import answers
+from photoanimer_async.service.faults import faulty_responses
 from photoanimer_async.service.faults.actions import (
     Answering,
     Delay,
@@ -42,11 +42,11 @@ from photoanimer_async.service.faults.actions import (
 )
 from photoanimer_async.service.faults.rules import Rule, Subject
 from photoanimer_async.service.faults.script import Script
+from photoanimer_async.service.faults.scripted_tasks import ScriptedTask, ScriptedTasks
 from photoanimer_async.service.faults.syntax import When
-from photoanimer_async.service.faults.tasks import ScriptedTask, ScriptedTasks
-from photoanimer_async.service.outbox import Notification
-from photoanimer_async.service.rendering import Renderer
-from photoanimer_async.service.webhooks import Sender
+from photoanimer_async.service.notifying.webhooks import Sender
+from photoanimer_async.service.rendering.renderer import Renderer
+from photoanimer_async.service.storing.outbox import Notification
 
 _logger = logging.getLogger(__name__)
 
@@ -206,17 +206,17 @@ class FaultInjector:
             case None:
                 pass
             case Status() | Refuse() | Html() | Expired():
-                answer = answers.another(action)
+                answer = faulty_responses.another(action)
             case Reset():
-                answer = answers.reset(request)
+                answer = faulty_responses.reset(request)
             case Timeout():
-                answer = await answers.silence(request, self.pause, self._stopping)
+                answer = await faulty_responses.silence(request, self.pause, self._stopping)
             case Delay():
                 await self.pause(action.seconds)
             case Drip():
-                answer = await answers.drip(request, answer, action.seconds, self.pause)
+                answer = await faulty_responses.drip(request, answer, action.seconds, self.pause)
             case Truncate():
-                answer = await answers.truncate(request, answer, action.percent)
+                answer = await faulty_responses.truncate(request, answer, action.percent)
             case _:
                 assert_never(action)
         return answer

@@ -12,7 +12,12 @@ import sys
 import time
 from pathlib import Path
 
-from photoanimer_async.engine.errors import EngineError, NoFaceError, PictureError, VoiceError
+from photoanimer_async.engine.engine_errors import (
+    EngineError,
+    NoFaceError,
+    PictureError,
+    VoiceError,
+)
 
 
 def copy(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None) -> None:

@@ -26,7 +26,7 @@ import aiohttp
 from attrs import define, field
 
 from photoanimer_async.service import AccountBook, Kind
-from photoanimer_async.service.parameters import VIDEO_SECONDS
+from photoanimer_async.service.http.parameters import VIDEO_SECONDS
 
 from .killed_service import FACELESS, POINTS, Fuse, run, video
 

@@ -14,11 +14,11 @@ from photoanimer_async.service import (
     RenderFailedError,
     RenderJob,
     ServiceSettings,
-    database,
 )
-from photoanimer_async.service.errors import NO_FACE
-from photoanimer_async.service.folder import DataFolder
-from photoanimer_async.service.store import Inputs, TaskStore
+from photoanimer_async.service.error_codes import NO_FACE
+from photoanimer_async.service.storing import database
+from photoanimer_async.service.storing.data_folder import DataFolder
+from photoanimer_async.service.storing.task_store import Inputs, TaskStore
 from photoanimer_async.service.tasks import Task
 
 FACELESS = b"faceless"

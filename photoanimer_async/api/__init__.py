@@ -1,0 +1,1 @@
+"""One HTTP call: its JSON, its transport, its retries and its rate."""

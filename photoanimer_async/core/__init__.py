@@ -1,1 +1,0 @@
-"""The rules, as pure code: no asyncio, no aiohttp, no clock, no randomness, no files."""

@@ -1,0 +1,268 @@
+"""What the journal knows of one photo, and of all of them."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from photoanimer_async.jobs.budget import price
+from photoanimer_async.jobs.lifecycle import Event, State
+from photoanimer_async.models import (
+    AnimationOptions,
+    AnimationRequest,
+    Evidence,
+    Photo,
+    Place,
+    TaskId,
+)
+from photoanimer_async.redaction import is_url
+
+Column = str | int | float | bytes | None
+"""What SQLite stores."""
+
+
+@frozen
+class Entry:
+    """One photo of a journal.
+
+    Attributes:
+        id: its number in the journal.
+        request: what was asked for. The content of a photo that was handed in as bytes is not
+            in the journal: it is empty here, and `has_photo` is false.
+        state: where it is.
+        cost: video seconds that one submit of it costs.
+        folder: the folder or part of an object store where its result goes; `None` if it is
+            not to be downloaded.
+        task_id: its task, once it was accepted.
+        image_url: the URL that was submitted last.
+        submitted_at: when, in seconds since the epoch.
+        evidence: what is known of a submit whose answer was lost.
+        seconds: from the submit to the end of the task.
+        destination: the file or object that its result was to become.
+        path: the one that it did become.
+        error: why it failed, or is ambiguous.
+        has_photo: whether `request.photo` can be submitted.
+    """
+
+    id: int
+    request: AnimationRequest
+    state: State
+    cost: float
+    folder: Place | None = None
+    task_id: TaskId | None = None
+    image_url: str | None = field(default=None, repr=False)
+    submitted_at: float | None = None
+    evidence: Evidence = Evidence.NONE
+    seconds: float | None = None
+    destination: Place | None = None
+    path: Place | None = None
+    error: str | None = None
+    has_photo: bool = True
+
+
+@frozen
+class Facts:
+    """What is written down with an event; `None` leaves what was there."""
+
+    task_id: TaskId | None = None
+    image_url: str | None = None
+    submitted_at: float | None = None
+    evidence: Evidence | None = None
+    seconds: float | None = None
+    destination: Place | None = None
+    path: Place | None = None
+    error: str | None = None
+
+    def columns(self) -> dict[str, Column]:
+        """The columns that change, by name."""
+        changes: dict[str, Column] = {}
+        if self.task_id is not None:
+            changes["task_id"] = _stored_id(self.task_id)
+        if self.image_url is not None:
+            changes["image_url"] = self.image_url
+        if self.submitted_at is not None:
+            changes["submitted_at"] = self.submitted_at
+        if self.evidence is not None:
+            changes["evidence"] = self.evidence.value
+        if self.seconds is not None:
+            changes["seconds"] = self.seconds
+        if self.destination is not None:
+            changes["destination"] = _stored(self.destination)
+        if self.path is not None:
+            changes["path"] = _stored(self.path)
+        if self.error is not None:
+            changes["error"] = self.error
+        return changes
+
+
+NOTHING = Facts()
+
+
+@frozen
+class Record:
+    """An event of one photo, to be written down.
+
+    Attributes:
+        number: the entry.
+        state: where it is before.
+        event: what happened.
+        facts: what is known with it.
+    """
+
+    number: int
+    state: State
+    event: Event
+    facts: Facts = NOTHING
+
+
+@frozen
+class NewEntry:
+    """A photo that no earlier run knows, to be written down.
+
+    Attributes:
+        number: the entry that it is to be.
+        digest: of the photo.
+        request: what is asked for.
+        folder: see `Entry`.
+    """
+
+    number: int
+    digest: bytes
+    request: AnimationRequest
+    folder: Place | None
+
+
+@frozen
+class Summary:
+    """A journal in numbers.
+
+    Attributes:
+        counts: photos by state, without the states in which there is none.
+        spent: video seconds of all accepted submits.
+        at_risk: video seconds of submits that may have been accepted.
+        planned: video seconds of what has not been submitted.
+    """
+
+    counts: Mapping[State, int]
+    spent: float
+    at_risk: float
+    planned: float
+
+    @property
+    def photos(self) -> int:
+        """How many photos there are."""
+        return sum(self.counts.values())
+
+
+def key_of(digest: bytes, options: AnimationOptions) -> bytes:
+    """What makes two requests the same: the photo's digest, and how it is to be animated."""
+    how = f"{options.template:d}\0{options.output_format}\0".encode()
+    voice = options.voice_url or "" if options.voice is None else _path_bytes(options.voice)
+    said = voice.encode() if isinstance(voice, str) else b"file\0" + voice
+    return hashlib.sha256(digest + how + said).digest()[:16]
+
+
+REQUEST_COLUMNS = (
+    "kind",
+    "source",
+    "name",
+    "template",
+    "output_format",
+    "voice_url",
+    "voice_seconds",
+    "cost",
+    "folder",
+)
+
+
+def columns_of(request: AnimationRequest, folder: Place | None) -> dict[str, Column]:
+    """A request as columns, in the order of `REQUEST_COLUMNS`."""
+    kind, source = _source(request.photo)
+    options = request.options
+    return {
+        "kind": kind,
+        "source": source,
+        "name": request.name,
+        "template": int(options.template),
+        "output_format": str(options.output_format),
+        "voice_url": options.voice_url if options.voice is None else _path_bytes(options.voice),
+        "voice_seconds": options.voice_seconds,
+        "cost": price(options),
+        "folder": None if folder is None else _stored(folder),
+    }
+
+
+def entry_of(row: Mapping[str, Any]) -> Entry:
+    """A row as an entry."""
+    voice = row["voice_url"]
+    options = AnimationOptions(
+        template=row["template"],
+        output_format=row["output_format"],
+        voice_url=voice if isinstance(voice, str) else None,
+        voice_seconds=row["voice_seconds"],
+        voice=Path(os.fsdecode(voice)) if isinstance(voice, bytes) else None,
+    )
+    photo = _photo(row["kind"], row["source"])
+    return Entry(
+        id=row["id"],
+        request=AnimationRequest(photo, options, row["name"]),
+        state=State(row["state"]),
+        cost=row["cost"],
+        folder=_place(row["folder"]),
+        task_id=None if row["task_id"] is None else json.loads(row["task_id"]),
+        image_url=row["image_url"] or _own_url(photo, row["submitted_at"]),
+        submitted_at=row["submitted_at"],
+        evidence=Evidence(row["evidence"]),
+        seconds=row["seconds"],
+        destination=_place(row["destination"]),
+        path=_place(row["path"]),
+        error=row["error"],
+        has_photo=photo != b"",
+    )
+
+
+def _source(photo: Photo) -> tuple[str, bytes | None]:
+    if isinstance(photo, bytes):
+        return "content", None
+    if isinstance(photo, str) and is_url(photo):
+        return "url", photo.encode(errors="replace")
+    return "file", _path_bytes(photo)
+
+
+def _path_bytes(path: str | os.PathLike[str]) -> bytes:
+    return os.fsencode(os.path.abspath(path))  # noqa: PTH100 - `..` goes too
+
+
+def _photo(kind: str, source: bytes | None) -> Photo:
+    match kind:
+        case "url" if source is not None:
+            return source.decode()
+        case "file" if source is not None:
+            return Path(os.fsdecode(source))
+        case _:
+            return b""
+
+
+def _own_url(photo: Photo, submitted_at: float | None) -> str | None:
+    """What was submitted of a photo that is a URL: the URL, which is not stored twice."""
+    return photo if isinstance(photo, str) and submitted_at is not None else None
+
+
+def _stored_id(task_id: TaskId) -> str:
+    """A task's id as JSON, which keeps numbers and texts apart."""
+    return str(task_id) if type(task_id) is int else json.dumps(task_id)
+
+
+def _stored(place: Place) -> bytes:
+    """A place as bytes: an absolute path begins with a slash, a URL does not."""
+    return place.encode() if isinstance(place, str) else os.fsencode(place.absolute())
+
+
+def _place(value: bytes | None) -> Place | None:
+    if value is None:
+        return None
+    return Path(os.fsdecode(value)) if value.startswith(b"/") else value.decode()

@@ -1,0 +1,367 @@
+"""The journal's file: SQLite, one row for each photo. Blocking, for one thread at a time.
+
+Every change of a state is compare-and-set: it names the state that it starts from, and changes
+nothing if the row is in another. What a submit has cost, or may have cost, is added up in the
+same statement, so that the money can not disagree with the states.
+
+The file is in WAL mode with `synchronous=FULL`: what a transaction has committed survives the
+process at once, and the machine as far as its disk keeps its word.
+"""
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from photoanimer_async.errors import JournalError
+from photoanimer_async.jobs.budget import price
+from photoanimer_async.jobs.journal.entries import (
+    REQUEST_COLUMNS,
+    Column,
+    Entry,
+    Facts,
+    NewEntry,
+    Record,
+    Summary,
+    columns_of,
+    entry_of,
+    key_of,
+)
+from photoanimer_async.jobs.journal.journal_schema import APPLICATION_ID, SCHEMA_VERSION, STATEMENTS
+from photoanimer_async.jobs.lifecycle import Event, State, apply
+from photoanimer_async.models import AnimationRequest, Evidence, Place, TaskId
+from photoanimer_async.redaction import printable, shown_url
+
+_BUSY_SECONDS = 5.0
+_ALSO = {
+    Event.SUBMIT: "image_url = NULL, evidence = 'nothing', error = NULL",
+    Event.ACCEPT: "spent = spent + cost",
+    Event.LOSE: "at_risk = at_risk + cost",
+    Event.SETTLE: "spent = spent + cost, at_risk = at_risk - cost, error = NULL",
+    Event.RETRY: "task_id = NULL, seconds = NULL",
+}
+_PAGE = 500
+
+
+class RefusedStepError(JournalError):
+    """What was to be written does not fit what is there; nothing was changed."""
+
+
+class JournalStore:
+    """An open journal file.
+
+    Args:
+        path: the file; made if it is not there, for its user alone: URLs of photos stand in it.
+
+    Raises:
+        JournalError: it is no journal, is one of a newer version, or can not be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._run = 0
+        self.last_number = 0
+        with self._told():
+            self._connection = _connected(path)
+        try:
+            with self._told(), self.transaction():
+                self._require_schema()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the file; all is in it, and nothing beside it."""
+        with self._told():
+            self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is done inside becomes durable together, or not at all.
+
+        Raises:
+            JournalError: it could not be written.
+        """
+        with self._told():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    # --- what is done in a transaction ---
+
+    def begin_run(self, service: str) -> None:
+        """A new owner takes over. Submits that its predecessor left under way are ambiguous.
+
+        Args:
+            service: its base URL. Task ids mean nothing to another service.
+
+        Raises:
+            JournalError: the journal belongs to another service.
+        """
+        before = self._rows("SELECT service FROM runs ORDER BY id DESC LIMIT 1")
+        if before and before[0]["service"] != service:
+            raise JournalError(
+                f"{printable(str(self._path))}: belongs to {shown_url(before[0]['service'])}, "
+                f"not to {shown_url(service)}: its tasks are known there only"
+            )
+        self._run = self._inserted(
+            "INSERT INTO runs (begun, service) VALUES (?, ?)", (time.time(), service)
+        )
+        (found,) = self._rows("SELECT max(id) AS last FROM photos")
+        self.last_number = found["last"] or 0
+        error = "the process ended while the submit was under way"
+        for entry in list(self.entries([State.SUBMITTING])):
+            self.record(Record(entry.id, State.SUBMITTING, Event.LOSE, Facts(error=error)))
+
+    def plan(self, digest: bytes, request: AnimationRequest, folder: Place | None) -> Entry:
+        """The entry for a photo: an earlier run's if it has one, else a new one.
+
+        A photo that stands in a batch twice has two entries. Photos are the same by content,
+        whatever their names; where there is a choice, the name decides.
+        """
+        key = key_of(digest, request.options)
+        columns = columns_of(request, folder)
+        number = self._earlier(key, columns)
+        if number is not None:
+            values = (self._run, *map(columns.get, _MOVABLE), number)
+            self._connection.execute(_TAKE, values)
+            return self.entry(number)
+        values = (None, key, self._run, *columns.values())
+        number = self._inserted(_INSERT, values)
+        return Entry(number, request, State.PLANNED, price(request.options), folder)
+
+    def add_all(self, entries: Sequence[NewEntry]) -> None:
+        """New entries, for photos of which it is known that no earlier run has them."""
+        rows = [
+            (
+                entry.number,
+                key_of(entry.digest, entry.request.options),
+                self._run,
+                *columns_of(entry.request, entry.folder).values(),
+            )
+            for entry in entries
+        ]
+        if rows:
+            self._connection.executemany(_INSERT, rows)
+
+    def _earlier(self, key: bytes, columns: Mapping[str, Column]) -> int | None:
+        found = self._connection.execute(
+            "SELECT id FROM photos WHERE key = ? AND run <> ?"
+            " ORDER BY source IS NOT ?, name IS NOT ?, id LIMIT 1",
+            (key, self._run, columns["source"], columns["name"]),
+        ).fetchone()
+        return None if found is None else int(found[0])
+
+    def record(self, record: Record) -> None:
+        """An event: the entry leaves the record's state for the next one.
+
+        Raises:
+            RefusedStepError: the entry is in another state; nothing was changed.
+        """
+        self.record_all([record])
+
+    def record_all(self, records: Sequence[Record]) -> None:
+        """Events of different photos.
+
+        Raises:
+            RefusedStepError: an entry is in another state. Others may have been changed: the
+                transaction is to be rolled back.
+        """
+        alike: dict[tuple[Event, State, tuple[str, ...]], list[tuple[Column, ...]]] = {}
+        for record in records:
+            changes = record.facts.columns()
+            kind = (record.event, record.state, (*changes,))
+            alike.setdefault(kind, []).append((*changes.values(), record.number))
+        for (event, state, names), rows in alike.items():
+            statement = _record_statement(event, state, names)
+            if self._connection.executemany(statement, rows).rowcount != len(rows):
+                numbers = ", ".join(str(row[-1]) for row in rows)
+                raise RefusedStepError(
+                    f"{printable(str(self._path))}: photo {numbers} is not {state.value} any "
+                    f"more, so that {event.value} can not be written down"
+                )
+
+    def note(self, number: int, facts: Facts) -> None:
+        """Something was learned that changes no state."""
+        changes = facts.columns()
+        self._connection.execute(
+            f"UPDATE photos SET {_assignments((*changes,))} WHERE id = ?",  # noqa: S608 - names of ours
+            (*changes.values(), number),
+        )
+
+    def settle(self, number: int, task_id: TaskId) -> None:
+        """An ambiguous photo turns out to have a task.
+
+        Raises:
+            JournalError: the photo is not ambiguous, or another photo owns the task.
+        """
+        facts = Facts(task_id=task_id)
+        if self._is_owned(task_id):
+            raise RefusedStepError(f"task {task_id} belongs to another photo of the journal")
+        self.record(Record(number, State.AMBIGUOUS, Event.SETTLE, facts))
+
+    def settle_left_over(self, task_ids: Sequence[TaskId]) -> TaskId | None:
+        """Settles the one ambiguous photo with the one of these tasks that no photo owns.
+
+        Args:
+            task_ids: finished tasks of which the caller knows that they were submitted by
+                this journal's batches; what that takes is in `notifications.strays`.
+
+        Returns:
+            The task; `None`, and nothing is changed, where more than one photo or task is left
+            over, or none. A photo that was not fetched before it was withdrawn has no video.
+        """
+        photos = [
+            entry
+            for entry in self.entries([State.SUBMITTING, State.AMBIGUOUS])
+            if entry.evidence is not Evidence.NOT_FETCHED
+        ]
+        tasks = [task_id for task_id in task_ids if not self._is_owned(task_id)]
+        if len(photos) != 1 or len(tasks) != 1 or photos[0].state is not State.AMBIGUOUS:
+            return None
+        self.settle(photos[0].id, tasks[0])
+        return tasks[0]
+
+    def _is_owned(self, task_id: TaskId) -> bool:
+        # As a number and as a text, whichever the service gave.
+        forms = (str(task_id), json.dumps(str(task_id)))
+        return bool(self._rows("SELECT 1 FROM photos WHERE task_id IN (?, ?) LIMIT 1", forms))
+
+    # --- what is only read ---
+
+    def entry(self, number: int) -> Entry:
+        """One entry."""
+        return entry_of(self._rows("SELECT * FROM photos WHERE id = ?", (number,))[0])
+
+    def page(self, states: Sequence[State], after: int = 0) -> list[Entry]:
+        """The next entries in these states, by number; some hundred at most."""
+        places = ", ".join("?" * len(states))
+        rows = self._rows(
+            f"SELECT * FROM photos WHERE id > ? AND state IN ({places}) ORDER BY id LIMIT {_PAGE}",  # noqa: S608 - likewise
+            (after, *(state.value for state in states)),
+        )
+        return [entry_of(row) for row in rows]
+
+    def entries(self, states: Sequence[State]) -> Iterator[Entry]:
+        """All entries in these states, by number."""
+        after = 0
+        while page := self.page(states, after):
+            yield from page
+            after = page[-1].id
+
+    def states(self) -> Iterator[tuple[bytes, State]]:
+        """What makes each photo the same in another run (`key_of`), and where it is."""
+        for row in self._rows("SELECT key, state FROM photos ORDER BY id"):
+            yield row["key"], State(row["state"])
+
+    def summary(self) -> Summary:
+        """The journal in numbers."""
+        rows = self._rows(
+            "SELECT state, count(*) AS photos, sum(spent) AS spent, sum(at_risk) AS at_risk,"
+            " sum(cost) AS cost FROM photos GROUP BY state",
+        )
+        return Summary(
+            counts={State(row["state"]): row["photos"] for row in rows},
+            spent=round(sum(row["spent"] for row in rows), 6),
+            at_risk=round(sum(row["at_risk"] for row in rows), 6),
+            planned=round(sum(row["cost"] for row in rows if row["state"] == State.PLANNED), 6),
+        )
+
+    # --- SQLite ---
+
+    def _require_schema(self) -> None:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        (application,) = self._connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if not tables and not application:
+            for statement in STATEMENTS:
+                self._connection.execute(statement)
+            self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif application != APPLICATION_ID:
+            raise JournalError(f"{printable(str(self._path))}: is a database, but no journal")
+        elif version > SCHEMA_VERSION:
+            raise JournalError(
+                f"{printable(str(self._path))}: is a journal of version {version}; "
+                f"this program knows versions up to {SCHEMA_VERSION}"
+            )
+
+    def _inserted(self, statement: str, values: tuple[Column, ...]) -> int:
+        return self._connection.execute(statement, values).lastrowid or 0
+
+    def _rows(self, statement: str, values: tuple[Column, ...] = ()) -> list[dict[str, Any]]:
+        with self._told():
+            cursor = self._connection.execute(statement, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """SQLite's and the system's errors as ours, with the file's name."""
+        try:
+            yield
+        except OSError as error:
+            raise JournalError(
+                f"{printable(str(self._path))}: can not be made: {error.strerror}"
+            ) from error
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            match code:
+                case sqlite3.SQLITE_FULL:
+                    reason = "can not be written: no space is left on the disk"
+                case sqlite3.SQLITE_NOTADB:
+                    reason = "is no journal"
+                case _:
+                    reason = f"can not be used: {error}"
+            raise JournalError(f"{printable(str(self._path))}: {reason}") from error
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _assignments(names: Sequence[str]) -> str:
+    return ", ".join(f"{name} = ?" for name in names)
+
+
+@cache
+def _record_statement(event: Event, state: State, names: tuple[str, ...]) -> str:
+    # Of two assignments to one column, SQLite takes the second.
+    changes = [f"state = '{apply(state, event).value}'"]
+    if event in _ALSO:
+        changes.append(_ALSO[event])
+    if names:
+        changes.append(_assignments(names))
+    return (
+        f"UPDATE photos SET {', '.join(changes)}"  # noqa: S608 - names of ours
+        f" WHERE id = ? AND state = '{state.value}'"
+    )
+
+
+_MOVABLE = ("kind", "source", "name", "folder")
+_TAKE = f"UPDATE photos SET run = ?, {_assignments(_MOVABLE)} WHERE id = ?"  # noqa: S608 - likewise
+_NEW = ("id", "key", "run", *REQUEST_COLUMNS)
+_INSERT = (
+    f"INSERT INTO photos ({', '.join(_NEW)}, state)"  # noqa: S608 - likewise
+    f" VALUES ({', '.join('?' * len(_NEW))}, '{State.PLANNED.value}')"
+)

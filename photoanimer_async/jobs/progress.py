@@ -1,0 +1,45 @@
+"""What a batch tells while it runs: one hook, one frozen event."""
+
+import logging
+from collections.abc import Callable
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from photoanimer_async.errors import PhotoAnimerError
+from photoanimer_async.jobs.lifecycle import State
+from photoanimer_async.models import Photo, TaskId
+from photoanimer_async.redaction import shown_photo
+
+_log = logging.getLogger(__name__)
+
+
+@frozen
+class ProgressEvent:
+    """Something happened to one photo.
+
+    Attributes:
+        index: the photo's place in the batch, from 0.
+        photo: the photo, as it was handed in.
+        state: where it is now.
+        task_id: its task, once the service has accepted it.
+        error: why it does not go on from this state.
+    """
+
+    index: int
+    photo: Photo = field(repr=shown_photo)
+    state: State
+    task_id: TaskId | None = None
+    error: PhotoAnimerError | None = None
+
+
+ProgressHook: TypeAlias = Callable[[ProgressEvent], None]
+"""Called on the event loop; must not block. What it raises is logged and goes no further."""
+
+
+def report(hook: ProgressHook, event: ProgressEvent) -> None:
+    """Calls the hook. A faulty one loses nobody's result."""
+    try:
+        hook(event)
+    except Exception:  # noqa: BLE001 - it is the user's code
+        _log.exception("the progress hook failed at photo %d", event.index)

@@ -1,0 +1,1 @@
+"""What a photo or a voice must be: checks, formats, metadata, preparation."""

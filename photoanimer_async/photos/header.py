@@ -1,0 +1,192 @@
+"""What a picture file's header says, read from a few KiB of the file and no pixel.
+
+How it works. What a file is and how large stands in its header, and whether it is whole can
+be told from its end or from lengths that it states, wherever in the file they are:
+
+- PNG: the first chunk is IHDR, the last is IEND (PNG specification, 11.2.2 and 11.2.5).
+- JPEG: the segments are walked over, since kilobytes of Exif and colour profile may stand
+  before the frame header (ITU-T T.81, B.1 and B.2.2). The end marker is looked for behind
+  the last segment only, as a thumbnail in the Exif has one too. Phones append videos and
+  notes to their photos: where the end of the file can not be picture data, it is taken for
+  such a trailer, and the photo for whole.
+- WEBP: the RIFF header states the file's length (RFC 9649; RFC 6386, 9.1 for VP8).
+- BMP: the length follows from the header, whose own length field writers get wrong.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from attrs import frozen
+
+from photoanimer_async.photos.formats import PictureFormat, described, read_format
+
+_TAILS_BYTES = (1024, 32 * 1024)
+_MOST_SEGMENTS = 2000
+
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_JPEG_END = b"\xff\xd9"
+# All start-of-frame markers; the three that lie between them are tables and an extension.
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_WITHOUT_LENGTH = frozenset(range(0xD0, 0xD8)) | {0x01}
+_JPEG_FILL, _JPEG_IMAGE_START, _JPEG_IMAGE_END, _JPEG_SCAN = 0xFF, 0xD8, 0xD9, 0xDA
+# An FF followed by what neither a scan nor the tables between two scans can hold.
+_NO_PICTURE_DATA = re.compile(rb"\xff[\x01-\xc3\xc5-\xcb\xcd-\xcf\xd8\xde\xdf\xf0-\xfd]")
+_BMP_CORE_HEADER = 12
+_BMP_RUN_LENGTHS = frozenset({1, 2})
+
+
+@frozen
+class PictureHeader:
+    """What a picture's header says: its format, and width and height in pixels as stored."""
+
+    format: PictureFormat
+    width: int
+    height: int
+
+
+class PictureFlawError(Exception):
+    """What is wrong with a picture file, in words that go on from its name."""
+
+
+def read_header(file: BinaryIO) -> PictureHeader:
+    """Format, width and height.
+
+    Args:
+        file: the picture, or at least its beginning; seekable.
+
+    Raises:
+        PictureFlawError: none of the four formats, or a header that is damaged or cut off.
+    """
+    match read_format(file):
+        case PictureFormat.PNG:
+            return _png_header(file)
+        case PictureFormat.JPEG:
+            return _jpeg_header(file)
+        case PictureFormat.WEBP:
+            return _webp_header(file)
+        case PictureFormat.BMP:
+            return _bmp_header(file)
+        case _:
+            raise PictureFlawError(f"is {described(file)}; allowed are PNG, JPEG, BMP and WEBP")
+
+
+def is_whole(file: BinaryIO, size: int, picture_format: PictureFormat) -> bool:
+    """Whether the picture goes on to its end.
+
+    Args:
+        file: the whole file.
+        size: its length in bytes.
+        picture_format: as its header says.
+
+    Raises:
+        PictureFlawError: a header that is damaged or cut off.
+    """
+    match picture_format:
+        case PictureFormat.PNG:
+            return _bytes_at(file, max(0, size - len(_PNG_END)), len(_PNG_END)) == _PNG_END
+        case PictureFormat.JPEG:
+            return _jpeg_is_whole(file, size)
+        case PictureFormat.BMP:
+            return _bmp_length(file) <= size
+        case PictureFormat.WEBP:
+            (length,) = _fields(file, 4, "<I")
+            return bool(8 + length <= size)
+
+
+def _bytes_at(file: BinaryIO, offset: int, size: int) -> bytes:
+    file.seek(offset)
+    data = file.read(size)
+    if len(data) < size:
+        raise PictureFlawError("is cut off within its header")
+    return data
+
+
+# What comes back is as the layout says, which a type can not.
+def _fields(file: BinaryIO, offset: int, layout: str) -> tuple[Any, ...]:
+    return struct.unpack(layout, _bytes_at(file, offset, struct.calcsize(layout)))
+
+
+def _png_header(file: BinaryIO) -> PictureHeader:
+    kind, width, height = _fields(file, 12, ">4sII")
+    if kind != b"IHDR":
+        raise PictureFlawError("is a damaged PNG: its header is not at its beginning")
+    return PictureHeader(PictureFormat.PNG, width, height)
+
+
+def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Each segment's marker and where its content begins, up to and with the first scan."""
+    offset = 2
+    for _ in range(_MOST_SEGMENTS):
+        prefix, marker = _bytes_at(file, offset, 2)
+        if prefix != _JPEG_FILL or marker in {0, _JPEG_IMAGE_START, _JPEG_IMAGE_END}:
+            break
+        if marker == _JPEG_FILL:
+            offset += 1
+        elif marker in _JPEG_WITHOUT_LENGTH:
+            offset += 2
+        else:
+            yield marker, offset + 4
+            (length,) = _fields(file, offset + 2, ">H")
+            if marker == _JPEG_SCAN or length < 2:  # noqa: PLR2004 - the length's own two bytes
+                break
+            offset += 2 + length
+    raise PictureFlawError("is a damaged JPEG: its segments do not lead to a picture")
+
+
+def _jpeg_header(file: BinaryIO) -> PictureHeader:
+    for marker, content in _jpeg_segments(file):
+        if marker in _JPEG_FRAMES:
+            height, width = _fields(file, content + 1, ">HH")
+            return PictureHeader(PictureFormat.JPEG, width, height)
+    raise AssertionError  # pragma: no cover - the segments end in an error
+
+
+def _jpeg_is_whole(file: BinaryIO, size: int) -> bool:
+    scan = next(content for marker, content in _jpeg_segments(file) if marker == _JPEG_SCAN)
+    tail = b""
+    for reach in _TAILS_BYTES:
+        start = max(scan, size - reach)
+        tail = _bytes_at(file, start, max(0, size - start))
+        if _JPEG_END in tail:
+            return True
+    return _NO_PICTURE_DATA.search(tail) is not None
+
+
+def _webp_header(file: BinaryIO) -> PictureHeader:
+    match _bytes_at(file, 12, 4):
+        case b"VP8 ":
+            start_code, width, height = _fields(file, 23, "<3sHH")
+            if start_code != b"\x9d\x01\x2a":
+                raise PictureFlawError("is a damaged WEBP: it does not begin with a whole picture")
+            return PictureHeader(PictureFormat.WEBP, width & 0x3FFF, height & 0x3FFF)
+        case b"VP8L":
+            (bits,) = _fields(file, 21, "<I")
+            return PictureHeader(PictureFormat.WEBP, (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+        case b"VP8X":
+            sides = _bytes_at(file, 24, 6)
+            width = int.from_bytes(sides[:3], "little") + 1
+            return PictureHeader(PictureFormat.WEBP, width, int.from_bytes(sides[3:], "little") + 1)
+        case _:
+            raise PictureFlawError("is a damaged WEBP: its first chunk is no picture")
+
+
+def _bmp_header(file: BinaryIO) -> PictureHeader:
+    (header_size,) = _fields(file, 14, "<I")
+    layout = "<HH" if header_size == _BMP_CORE_HEADER else "<ii"
+    width, height = _fields(file, 18, layout)
+    # A negative height means that the rows are stored from the top down.
+    return PictureHeader(PictureFormat.BMP, width, abs(height))
+
+
+def _bmp_length(file: BinaryIO) -> int:
+    pixels, header_size = _fields(file, 10, "<II")
+    if header_size == _BMP_CORE_HEADER:
+        width, height, _, depth = _fields(file, 18, "<4H")
+    else:
+        width, height, _, depth, compression, stated = _fields(file, 18, "<iiHHII")
+        if compression in _BMP_RUN_LENGTHS:
+            return int(pixels + stated)
+    row = (width * depth + 31) // 32 * 4
+    return int(pixels + row * abs(height))

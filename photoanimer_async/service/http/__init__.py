@@ -1,0 +1,1 @@
+"""What the service answers over HTTP, beside its three interfaces."""

@@ -1,0 +1,52 @@
+"""The JSON that the service answers with (API page, Response data)."""
+
+import time
+
+from photoanimer_async.service.error_codes import ErrorCode
+from photoanimer_async.service.tasks import Task, TaskStatus
+
+
+def success(data: object) -> dict[str, object]:
+    """The envelope of an answer: `code` 0, `msg` null."""
+    return {"code": 0, "data": data, "msg": None, "time": _epoch_milliseconds()}
+
+
+def failure(code: ErrorCode, message: str) -> dict[str, object]:
+    """The envelope of an error: `data` null."""
+    return {"code": code.number, "data": None, "msg": message, "time": _epoch_milliseconds()}
+
+
+def task_info(task: Task, origin: str) -> dict[str, object]:
+    """The `data` of getTaskInfo; links start with `origin`."""
+    finished = task.status is TaskStatus.FINISHED
+    data: dict[str, object] = {
+        "taskId": task.task_id,
+        "status": task.status.value,
+        "resultUrl": task.mp4_url(origin) if finished else None,
+    }
+    if task.gif:
+        data["gifUrl"] = task.gif_url(origin) if finished else None
+    if task.status is TaskStatus.FAILED:
+        data["failCode"] = task.fail_code
+        data["failReason"] = task.fail_reason
+    return data
+
+
+def ended_event(task: Task) -> dict[str, object]:
+    """The body of a notification (API page, Interface 2).
+
+    The page has one for tasks that have finished. One that has failed is told in the same
+    form, with its `status` and without a link.
+    """
+    finished = task.status is TaskStatus.FINISHED
+    data: dict[str, object] = {
+        "taskId": task.task_id,
+        "resultUrl": task.mp4_url(task.origin) if finished else None,
+    }
+    if not finished:
+        data["status"] = task.status.value
+    return {"eventName": "EVENT_FACE_DRIVEN_TASK_FINISHED", "eventData": data}
+
+
+def _epoch_milliseconds() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,72 @@
+"""Whether the service can do its work: `/healthz`, for whatever looks after it.
+
+It is well if the database takes a change and a worker runs or can be started; where the renderer
+is somebody else's, as it says itself. A service that is stopping takes no more requests, so
+that this is seen at the address of `operations` only.
+"""
+
+import asyncio
+import sqlite3
+from enum import Enum
+from typing import Final
+
+from aiohttp import web
+
+from photoanimer_async.service.parts import DATABASE, QUEUE, RENDERER
+from photoanimer_async.service.rendering.renderer import Checkable
+
+HEALTH_PATH: Final = "/healthz"
+_SECONDS: Final = 5.0
+_OK: Final = 200
+_UNAVAILABLE: Final = 503
+
+
+class Health(Enum):
+    """How the service is."""
+
+    OK = "ok"
+    DRAINING = "draining"
+    NO_DATABASE = "no database"
+    NO_WORKERS = "no workers"
+
+
+async def health_of(app: web.Application) -> Health:
+    """How a service that has started is."""
+    if app[QUEUE].is_draining:
+        return Health.DRAINING
+    if not await _takes_changes(app):
+        return Health.NO_DATABASE
+    if not await _has_workers(app):
+        return Health.NO_WORKERS
+    return Health.OK
+
+
+def add_health(app: web.Application, service: web.Application) -> None:
+    """Tell at an application's `/healthz` how a service is."""
+
+    async def answer(_: web.Request) -> web.Response:
+        health = await health_of(service)
+        status = _OK if health is Health.OK else _UNAVAILABLE
+        return web.json_response({"status": health.value}, status=status)
+
+    app.router.add_get(HEALTH_PATH, answer, allow_head=False)
+
+
+async def _takes_changes(app: web.Application) -> bool:
+    try:
+        async with asyncio.timeout(_SECONDS):
+            await app[DATABASE].write(lambda _: None)
+    except (sqlite3.Error, TimeoutError):
+        return False
+    return True
+
+
+async def _has_workers(app: web.Application) -> bool:
+    renderer = app[RENDERER]
+    if not isinstance(renderer, Checkable):
+        return True
+    try:
+        async with asyncio.timeout(_SECONDS):
+            return await renderer.is_ready()
+    except TimeoutError:
+        return False

@@ -1,0 +1,159 @@
+"""What the service does, counted for Prometheus.
+
+Everything is counted from outside: `middleware` is around the handlers, and `fetch_with` and
+`render_with` around the fetcher and the renderer. Labels have few values (routes as patterns,
+codes, outcomes): no key, account, task or URL is among them.
+"""
+
+import time
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from attrs import frozen
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from photoanimer_async.service.acceptance import FileSource
+from photoanimer_async.service.error_codes import RENDERING_FAILED, RenderFailedError
+from photoanimer_async.service.fetching.fetch import (
+    FetchError,
+    FileTooLargeError,
+    UnsuitableUrlError,
+)
+from photoanimer_async.service.http.responses import ERROR_CODE, route_of
+from photoanimer_async.service.notifying.notifier import Outcome
+from photoanimer_async.service.rendering.renderer import Renderer, RenderJob
+
+_RENDER_BUCKETS: Final = (0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120, 300)
+_REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30)
+
+
+class Metrics:
+    """The metrics of one service, in a registry of their own.
+
+    Attributes:
+        registry: all of them, and those of the process.
+        waiting: tasks that wait for a worker.
+        open_tasks: tasks that have not ended.
+        pending: notifications that are still to be delivered.
+    """
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._requests = Counter(
+            "photoanimer_http_requests",
+            "Requests, by route, HTTP status, and name of the code in the answer.",
+            ("route", "status", "code"),
+            registry=registry,
+        )
+        self._request_seconds = Histogram(
+            "photoanimer_http_request_seconds",
+            "How long requests took.",
+            ("route",),
+            buckets=_REQUEST_BUCKETS,
+            registry=registry,
+        )
+        self._fetches = Counter(
+            "photoanimer_fetches",
+            "Photos and voices that were fetched, by outcome.",
+            ("outcome",),
+            registry=registry,
+        )
+        self._renders = Counter(
+            "photoanimer_renders",
+            "Tasks that were rendered, by outcome: finished, or the name of the failure's code.",
+            ("outcome",),
+            registry=registry,
+        )
+        self._render_seconds = Histogram(
+            "photoanimer_render_seconds",
+            "How long rendering took, of tasks that have finished.",
+            ("template",),
+            buckets=_RENDER_BUCKETS,
+            registry=registry,
+        )
+        self._notifications = Counter(
+            "photoanimer_notification_attempts",
+            "Attempts to deliver a notification, by outcome.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.waiting = Gauge(
+            "photoanimer_tasks_waiting", "Tasks that wait for a worker.", registry=registry
+        )
+        self.open_tasks = Gauge(
+            "photoanimer_tasks_open", "Tasks that have not ended.", registry=registry
+        )
+        self.pending = Gauge(
+            "photoanimer_notifications_pending",
+            "Notifications that are still to be delivered.",
+            registry=registry,
+        )
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Count a request, and how long it took."""
+        begun = time.monotonic()
+        answer = await handler(request)
+        route = route_of(request)
+        self._request_seconds.labels(route).observe(time.monotonic() - begun)
+        self._requests.labels(route, answer.status, answer.get(ERROR_CODE, "")).inc()
+        return answer
+
+    def fetch_with(self, fetcher: FileSource) -> FileSource:
+        """The fetcher, counted."""
+        return _CountedFetcher(self._fetches, fetcher)
+
+    def render_with(self, renderer: Renderer) -> Renderer:
+        """The renderer, counted and timed."""
+        return _TimedRenderer(self._renders, self._render_seconds, renderer)
+
+    def notified(self, outcome: Outcome) -> None:
+        """An attempt to deliver a notification was made."""
+        self._notifications.labels(outcome.value).inc()
+
+
+@frozen
+class _CountedFetcher:
+    counter: Counter
+    fetcher: FileSource
+
+    async def fetch(self, url: str, *, size_limit: int, accept: str) -> bytes:
+        try:
+            file = await self.fetcher.fetch(url, size_limit=size_limit, accept=accept)
+        except FetchError as error:
+            self.counter.labels(_fetch_outcome(error)).inc()
+            raise
+        self.counter.labels("fetched").inc()
+        return file
+
+
+@frozen
+class _TimedRenderer:
+    counter: Counter
+    seconds: Histogram
+    renderer: Renderer
+
+    async def render(self, job: RenderJob) -> None:
+        begun = time.monotonic()
+        try:
+            await self.renderer.render(job)
+        except RenderFailedError as error:
+            self.counter.labels(error.code.name).inc()
+            raise
+        except Exception:
+            self.counter.labels(RENDERING_FAILED.name).inc()
+            raise
+        self.counter.labels("finished").inc()
+        self.seconds.labels(job.template).observe(time.monotonic() - begun)
+
+
+def _fetch_outcome(error: FetchError) -> str:
+    match error:
+        case FileTooLargeError():
+            return "too_large"
+        case UnsuitableUrlError():
+            return "not_allowed"
+        case _:
+            return "failed"

@@ -1,0 +1,374 @@
+"""The service's description in OpenAPI 3.1, at `/openapi.json`.
+
+It is built from what the service works with (the table of errors, the prices, the pattern of a
+result's name), so that there is one place for each fact; a test compares its paths with the
+application's routes, and another has requests made from it and their answers compared with it.
+Everything that an answer may hold is named, and nothing else is allowed.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from photoanimer_async.service.error_codes import TABLE, ErrorCode, Place
+from photoanimer_async.service.http.health import HEALTH_PATH, Health
+from photoanimer_async.service.http.parameters import VIDEO_SECONDS
+from photoanimer_async.service.storing.data_folder import RESULT_NAME
+
+DESCRIPTION_PATH: Final = "/openapi.json"
+PAGE_PATH: Final = "/docs"
+
+Schema = Mapping[str, Any]
+
+_INTEGER: Final = {"type": "integer"}
+_TEXT: Final = {"type": "string"}
+_LINK: Final = {"type": "string", "format": "uri"}
+_TIME: Final = {"type": "integer", "description": "The service's clock, in epoch milliseconds."}
+_TASK_ID: Final = {"type": "integer", "minimum": 10**14, "maximum": 10**15 - 1}
+_NO_REQUEST: Final = {
+    "description": "This is no HTTP request, or one with a URL of more than 32 KiB.",
+    "content": {"text/plain": {"schema": _TEXT}},
+}
+_RETRY_AFTER: Final = {
+    "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}
+}
+_HTTP_OK: Final = 200
+_NOT_FOUND: Final = 404
+_NO_SUCH_METHOD: Final = 405
+_TOO_MANY: Final = 429
+_FAULT: Final = 500
+
+
+def describe(prefix: str) -> dict[str, Any]:
+    """The description of a service.
+
+    Args:
+        prefix: what the paths of the API page start with.
+    """
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Photo Animer, local service",
+            "version": "1",
+            "summary": "Turns face photos into short videos that come alive.",
+            "description": (
+                "Submit a photo by its URL, look at the task until its status is 1 or 2, and "
+                "download the result. Errors in what is asked for come with HTTP status 200 and "
+                "a code that is not 0. Every interface takes GET; another method gets 405."
+            ),
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"apiKey": []}],
+        "paths": {
+            f"{prefix}/faceDriven/submitTaskByUrl": {"get": _submit()},
+            f"{prefix}/faceDriven/getTaskInfo": {"get": _get_task_info()},
+            f"{prefix}/mySubscription": {"get": _my_subscription()},
+            "/results/{name}": {"get": _result(), "head": _head_of_result()},
+            DESCRIPTION_PATH: {"get": _open("description", "This description", "application/json")},
+            PAGE_PATH: {"get": _open("page", "This description, to read", "text/html")},
+            HEALTH_PATH: {"get": _health()},
+        },
+        "webhooks": {"ended": {"post": _ended()}},
+        "components": {
+            "securitySchemes": {"apiKey": {"type": "apiKey", "in": "header", "name": "APIKEY"}},
+            "schemas": {
+                "Accepted": _success(_TASK_ID | {"description": "The task's id."}),
+                "Task": _success(
+                    {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in _TASKS]}
+                ),
+                **_TASKS,
+                "Balance": _success(_BALANCE),
+                **{
+                    f"Error{status}": _failure(codes) for status, codes in _envelope_codes().items()
+                },
+                "Ended": _ENDED_EVENT,
+            },
+        },
+    }
+
+
+def _submit() -> Schema:
+    prices = ", ".join(f"`{number}` {cost:g}" for number, cost in VIDEO_SECONDS.items())
+    return {
+        "operationId": "submitTaskByUrl",
+        "summary": "Submit a photo",
+        "description": "Answers the id of a new task. It costs video seconds: send it once.",
+        "parameters": [
+            _query("imageUrl", _LINK, "The photo: PNG, JPEG, BMP or WEBP.", required=True),
+            _query(
+                "templateId",
+                {"type": "integer", "enum": list(VIDEO_SECONDS)},
+                f"The expression. Video seconds: {prices}.",
+                required=True,
+            ),
+            _query("voiceUrl", _LINK, "A sound that the mouth follows; with templateId 0 only."),
+            _query(
+                "outputFormat",
+                {"type": "string", "enum": ["mp4", "gif"]},
+                "`gif` makes a GIF beside the video.",
+            ),
+        ],
+        "responses": _answers(
+            "Accepted",
+            "The task's id, or what is wrong.",
+            links={
+                "getTaskInfo": {
+                    "operationId": "getTaskInfo",
+                    "parameters": {"taskId": "$response.body#/data"},
+                }
+            },
+        ),
+    }
+
+
+def _get_task_info() -> Schema:
+    return {
+        "operationId": "getTaskInfo",
+        "summary": "Look at a task",
+        "parameters": [_query("taskId", _TASK_ID, "What submitTaskByUrl answered.", required=True)],
+        "responses": _answers("Task", "How far the task is, or what is wrong."),
+    }
+
+
+def _my_subscription() -> Schema:
+    return {
+        "operationId": "mySubscription",
+        "summary": "See the balance",
+        "responses": _answers("Balance", "What is left, or what is wrong."),
+    }
+
+
+def _result() -> Schema:
+    content = {
+        kind: {"schema": {"type": "string", "contentMediaType": kind}}
+        for kind in ("video/mp4", "image/gif")
+    }
+    return {
+        "operationId": "result",
+        "summary": "Download a result",
+        "description": "A video or a GIF, to whoever has its link; whole, or in ranges.",
+        "security": [],
+        "parameters": [
+            {
+                "name": "name",
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "pattern": f"^{RESULT_NAME}$"},
+                "description": "As in `resultUrl` and `gifUrl`.",
+            },
+            _header("Range", "For instance `bytes=1000-`."),
+            _header("If-Range", "The `ETag` that the range is of."),
+            _header("If-None-Match", "The `ETag` of what is there already."),
+        ],
+        "responses": {
+            "200": {"description": "The file.", "content": content},
+            "206": {"description": "A part of the file.", "content": content},
+            "304": {"description": "What is there already is still the same."},
+            "416": {"description": "The file has no such range."},
+            **_errors(_NOT_FOUND, _FAULT),
+        },
+    }
+
+
+def _head_of_result() -> Schema:
+    result = _result()
+    return {
+        **result,
+        "operationId": "headOfResult",
+        "summary": "See what a result is like",
+        "description": "As for a download, without the file.",
+        "responses": {
+            status: {"description": answer["description"]}
+            for status, answer in result["responses"].items()
+        },
+    }
+
+
+def _open(operation: str, summary: str, kind: str) -> Schema:
+    schema = {"type": "object" if kind == "application/json" else "string"}
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "security": [],
+        "responses": {
+            "200": {"description": summary, "content": {kind: {"schema": schema}}},
+            **_errors(_FAULT),
+        },
+    }
+
+
+def _health() -> Schema:
+    def answer(description: str, *states: Health) -> Schema:
+        schema = _object({"status": {"enum": [state.value for state in states]}})
+        return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+    failing = [state for state in Health if state is not Health.OK]
+    return {
+        "operationId": "health",
+        "summary": "See whether the service is well",
+        "security": [],
+        "responses": {
+            "200": answer("It can do its work.", Health.OK),
+            "503": answer("It is stopping, or something is amiss.", *failing),
+            **_errors(_FAULT),
+        },
+    }
+
+
+def _ended() -> Schema:
+    return {
+        "operationId": "ended",
+        "summary": "A task has ended",
+        "description": (
+            "Posted to the account's address for notifications, if it has one. It can come more "
+            "than once, and in any order. It is a hint: look at the task. The headers are those "
+            "of Standard Webhooks."
+        ),
+        "security": [],
+        "parameters": [
+            _header("webhook-id", "The same whenever the same notification comes again."),
+            _header("webhook-timestamp", "When it was sent, in seconds since 1970."),
+            _header("webhook-signature", "`v1,` and an HMAC, if the address has a secret."),
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ended"}}},
+        },
+        "responses": {"2XX": {"description": "Taken. After anything else it is sent again."}},
+    }
+
+
+# --- parameters and answers ---
+
+
+def _query(name: str, schema: Schema, description: str, *, required: bool = False) -> Schema:
+    return {
+        "name": name,
+        "in": "query",
+        "required": required,
+        "schema": schema,
+        "description": description,
+    }
+
+
+def _header(name: str, description: str) -> Schema:
+    return {"name": name, "in": "header", "schema": _TEXT, "description": description}
+
+
+def _answers(data: str, description: str, *, links: Schema | None = None) -> Schema:
+    """The answers of an interface that needs a key; `data` is the schema of the good one."""
+    errors = _envelope_codes()
+    schemas = [{"$ref": f"#/components/schemas/{name}"} for name in (data, f"Error{_HTTP_OK}")]
+    ok = {
+        "description": description,
+        "content": {"application/json": {"schema": {"oneOf": schemas}}},
+        "links": links or {},
+    }
+    others = (status for status in errors if status not in {_HTTP_OK, _NOT_FOUND, _NO_SUCH_METHOD})
+    return {str(_HTTP_OK): ok, **_errors(*others)}
+
+
+def _errors(*statuses: int) -> Schema:
+    """The answers with these HTTP statuses, and the one to what is no request."""
+    codes = _envelope_codes()
+    return {"400": _NO_REQUEST} | {
+        str(status): {
+            "description": " ".join(code.meaning for code in codes[status]),
+            "content": {
+                "application/json": {"schema": {"$ref": f"#/components/schemas/Error{status}"}}
+            },
+            "headers": _RETRY_AFTER if status == _TOO_MANY else {},
+        }
+        for status in statuses
+    }
+
+
+def _envelope_codes() -> dict[int, list[ErrorCode]]:
+    """The codes that an envelope can have, by the HTTP status that they come with."""
+    found: dict[int, list[ErrorCode]] = {}
+    for code in TABLE:
+        if code.place is not Place.TASK:
+            found.setdefault(code.http_status, []).append(code)
+    return found
+
+
+# --- what answers hold ---
+
+
+def _object(properties: Mapping[str, Schema], *, optional: tuple[str, ...] = ()) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+        "additionalProperties": False,
+    }
+
+
+def _success(data: Schema) -> Schema:
+    return _object({"code": {"const": 0}, "data": data, "msg": {"type": "null"}, "time": _TIME})
+
+
+def _failure(codes: list[ErrorCode]) -> Schema:
+    meanings = "\n".join(f"* {code.number}: {code.meaning}" for code in codes)
+    numbers = {"type": "integer", "enum": [code.number for code in codes], "description": meanings}
+    return _object({"code": numbers, "data": {"type": "null"}, "msg": _TEXT, "time": _TIME})
+
+
+_NULL: Final = {"type": "null"}
+_FAIL_CODES: Final = [code.number for code in TABLE if code.place is not Place.ENVELOPE]
+_TASKS: Final[Mapping[str, Schema]] = {
+    "Processing": _object(
+        {
+            "taskId": _TASK_ID,
+            "status": {"const": 0, "description": "Processing."},
+            "resultUrl": _NULL,
+            "gifUrl": _NULL,
+        },
+        optional=("gifUrl",),
+    ),
+    "Done": _object(
+        {
+            "taskId": _TASK_ID,
+            "status": {"const": 1, "description": "Finished."},
+            "resultUrl": _LINK,
+            "gifUrl": _LINK,
+        },
+        optional=("gifUrl",),
+    ),
+    "Failed": _object(
+        {
+            "taskId": _TASK_ID,
+            "status": {"const": 2, "description": "Failed."},
+            "resultUrl": _NULL,
+            "gifUrl": _NULL,
+            "failCode": {"type": "integer", "enum": _FAIL_CODES},
+            "failReason": _TEXT,
+        },
+        optional=("gifUrl",),
+    ),
+}
+_BALANCE: Final = _object(
+    {
+        "monthBalance": {"type": "number"},
+        "imageBalance": {"type": "number"},
+        "videoBalance": {"type": "number", "description": "Video seconds."},
+        "monthStartDate": {"type": "string", "examples": ["2020-01-01 00:00:00"]},
+        "monthExpireDate": {"type": "string", "examples": ["2020-02-01 00:00:00"]},
+    }
+)
+_ENDED_EVENT: Final = _object(
+    {
+        "eventName": {"const": "EVENT_FACE_DRIVEN_TASK_FINISHED"},
+        "eventData": {
+            "oneOf": [
+                _object({"taskId": _TASK_ID, "resultUrl": _LINK}),
+                _object(
+                    {
+                        "taskId": _TASK_ID,
+                        "resultUrl": _NULL,
+                        "status": {"const": 2, "description": "Failed."},
+                    }
+                ),
+            ]
+        },
+    }
+)

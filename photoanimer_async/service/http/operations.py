@@ -1,0 +1,37 @@
+"""What those who run the service look at: `/metrics` and `/healthz`, at an address of its own.
+
+The address is another one than that of the interfaces, so that a reverse proxy in front of those
+does not show it to the world, and nobody needs a key for it. It answers until the service has
+stopped, and so tells that it is about to.
+"""
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from photoanimer_async.service.http.health import add_health
+from photoanimer_async.service.http.metrics import Metrics
+from photoanimer_async.service.parts import DATABASE, QUEUE
+from photoanimer_async.service.storing import outbox
+
+METRICS_PATH: Final = "/metrics"
+
+
+def create_operations_app(service: web.Application, metrics: Metrics) -> web.Application:
+    """The application for the operators of a service that has started."""
+
+    async def answer(_: web.Request) -> web.Response:
+        queue = service[QUEUE]
+        metrics.waiting.set(queue.waiting)
+        metrics.open_tasks.set(queue.places_taken)
+        if not queue.is_draining:  # then the database may be closed
+            metrics.pending.set(await service[DATABASE].read(outbox.pending))
+        text = await asyncio.to_thread(generate_latest, metrics.registry)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.router.add_get(METRICS_PATH, answer, allow_head=False)
+    add_health(app, service)
+    return app

@@ -1,0 +1,80 @@
+"""Every answer is an envelope, whatever went wrong.
+
+Errors in what is asked for come with HTTP status 200, as the vendor sends them; an unknown
+path, a wrong method, too many requests and a fault of the service have the HTTP status for it.
+"""
+
+import json
+import logging
+import math
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from photoanimer_async.service.error_codes import (
+    INTERNAL,
+    NO_SUCH_METHOD,
+    NO_SUCH_PATH,
+    ErrorCode,
+    RequestRefusedError,
+)
+from photoanimer_async.service.http.envelope import failure, success
+
+_logger = logging.getLogger(__name__)
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+ERROR_CODE: Final = web.ResponseKey("error_code", str)
+"""Under which an answer keeps the name of its code, if it is an error."""
+
+_JSON: Final = "application/json; charset=utf-8"
+
+
+def answer(data: object) -> web.Response:
+    """What was asked for, in the envelope of success."""
+    return _json(success(data))
+
+
+@web.middleware
+async def envelope_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error in an envelope."""
+    try:
+        return await handler(request)
+    except RequestRefusedError as error:
+        return _refusal(request, error)
+    except web.HTTPNotFound:
+        nothing = f"there is nothing at {request.path[:120]!r}"
+        return _refusal(request, RequestRefusedError(NO_SUCH_PATH, nothing))
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        wrong = f"the method is {error.method}; allowed is {allowed}"
+        refusal = _refusal(request, RequestRefusedError(NO_SUCH_METHOD, wrong))
+        refusal.headers["Allow"] = allowed
+        return refusal
+    except Exception:
+        _logger.exception("event=fault route=%s", route_of(request))
+        fault = "the service has a fault; its log says more"
+        return _refusal(request, RequestRefusedError(INTERNAL, fault))
+
+
+def _refusal(request: web.Request, error: RequestRefusedError) -> web.Response:
+    code: ErrorCode = error.code
+    _logger.info("event=refused route=%s code=%s", route_of(request), code.name)
+    refusal = _json(failure(code, error.message), status=code.http_status)
+    refusal[ERROR_CODE] = code.name
+    if error.retry_after is not None:
+        # The header knows whole seconds only (RFC 9110, 10.2.3).
+        refusal.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    return refusal
+
+
+def route_of(request: web.Request) -> str:
+    """The route's pattern: a path can hold a result's token."""
+    resource = request.match_info.route.resource
+    return "none" if resource is None else resource.canonical
+
+
+def _json(envelope: dict[str, object], status: int = 200) -> web.Response:
+    return web.Response(
+        body=_encode(envelope).encode(), status=status, headers={"Content-Type": _JSON}
+    )

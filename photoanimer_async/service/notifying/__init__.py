@@ -1,0 +1,1 @@
+"""How the service tells an account's address that a task has ended."""

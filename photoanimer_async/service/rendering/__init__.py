@@ -1,0 +1,1 @@
+"""Who renders the videos: worker processes or a Dask cluster."""

@@ -1,0 +1,246 @@
+"""From the link of a finished task to a result that is whole or absent.
+
+How it works. The bytes are streamed to a `Destination`. When the connection drops, the
+download goes on where it ended, if the server gave a validator to hold the two halves together
+(`Range` with `If-Range`), and from the start otherwise. What is complete gets its final name;
+what fails leaves nothing behind.
+
+What has come is kept within one call only: a result is a few MB and its link short-lived.
+"""
+
+import asyncio
+import re
+import time
+from contextlib import suppress
+from random import Random
+from typing import TypeVar
+
+import aiohttp
+from aiohttp import ClientResponse, ClientTimeout, hdrs
+from attrs import define
+from yarl import URL
+
+from photoanimer_async.api.retry import RetryPolicy
+from photoanimer_async.api.wire import Answer, retry_after
+from photoanimer_async.errors import DownloadError
+from photoanimer_async.models import Place
+from photoanimer_async.redaction import is_url, shown_url
+from photoanimer_async.storage.places import Destination
+
+_PlaceT = TypeVar("_PlaceT", bound=Place)
+
+MAX_RESULT_BYTES = 2**30
+"""No result of a few seconds is larger; what is, is something else."""
+
+_BATCH_BYTES = 256 * 1024
+_SOCKET_TIMEOUT = ClientTimeout(total=None, sock_connect=10.0, sock_read=30.0)
+_MAX_REDIRECTS = 5
+_EXPIRED = frozenset({403, 404, 410})
+_PASSING = frozenset({408, 416, 425, 429})
+_ERROR_PAGES = frozenset({"text/html", "text/xml", "application/json", "application/xml"})
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_PERMANENT_ERRORS = (
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+    aiohttp.TooManyRedirects,
+    aiohttp.ClientConnectorCertificateError,
+)
+_PASSING_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+class _PassingError(Exception):
+    """One attempt failed, and the next one may not."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+async def download(
+    session: aiohttp.ClientSession,
+    url: str,
+    destination: Destination[_PlaceT],
+    *,
+    timeout: float | None,
+    retry: RetryPolicy | None = None,
+    max_bytes: int = MAX_RESULT_BYTES,
+) -> _PlaceT:
+    """Saves what is behind a link.
+
+    No API key is sent, and no middleware of the session is applied.
+
+    Args:
+        session: used, and not closed.
+        url: the link, as the service gave it.
+        destination: where to. Nothing is ever overwritten.
+        timeout: seconds for the whole download, with its retries; `None` for no limit.
+        retry: how often, and how patiently.
+        max_bytes: the most that is taken.
+
+    Returns:
+        Where the result is: in its place, or under a numbered name beside it if that was
+        taken.
+
+    Raises:
+        DownloadError: the result is not there, or can not be written; `expired` if a new
+            link may help. Nothing is left under the destination's name then.
+    """
+    transfer = _Transfer(session, _link(url), shown_url(url), destination, max_bytes)
+    try:
+        await destination.begin()
+        try:
+            async with asyncio.timeout(timeout):
+                await _attempts(transfer, retry or RetryPolicy())
+        except TimeoutError:
+            raise DownloadError(f"{transfer.name}: not complete after {timeout:g} s") from None
+        return await destination.commit()
+    except BaseException:
+        with suppress(DownloadError):
+            await destination.discard()
+        raise
+
+
+async def _attempts(transfer: "_Transfer", retry: RetryPolicy) -> None:
+    rng = Random()  # noqa: S311 - jitter, no secret
+    failures = 0
+    while True:
+        try:
+            return await transfer.attempt()
+        except _PassingError as error:
+            failures += 1
+            if failures >= retry.tries:
+                raise DownloadError(f"{transfer.name}: {error} (tried {failures} times)") from error
+            await asyncio.sleep(retry.wait(failures, error, rng))
+
+
+@define
+class _Transfer:
+    """One download over any number of attempts."""
+
+    session: aiohttp.ClientSession
+    url: URL
+    name: str
+    destination: Destination[Place]
+    max_bytes: int
+    received: int = 0
+    total: int | None = None
+    validator: str | None = None
+
+    async def attempt(self) -> None:
+        """Makes one request, for what is still missing.
+
+        Raises:
+            _PassingError: the next attempt may do better.
+            DownloadError: it would not.
+        """
+        headers = {hdrs.ACCEPT_ENCODING: "identity"}
+        if self.received and self.validator:
+            headers |= {hdrs.RANGE: f"bytes={self.received}-", hdrs.IF_RANGE: self.validator}
+        try:
+            async with self.session.get(
+                self.url,
+                headers=headers,
+                max_redirects=_MAX_REDIRECTS,
+                raise_for_status=False,
+                timeout=_SOCKET_TIMEOUT,
+                middlewares=(),
+            ) as response:
+                self._begin(response)
+                await self._receive(response)
+        except _PERMANENT_ERRORS as error:
+            raise DownloadError(f"{self.name}: {_reason(error)}") from None
+        except _PASSING_ERRORS as error:
+            # Not chained, as aiohttp's texts hold the whole URL.
+            raise _PassingError(_reason(error)) from None
+        if self.total is not None and self.received != self.total:
+            raise _PassingError(f"it ended after {self.received} of {self.total} bytes")
+        if not self.received:
+            raise _PassingError("it is empty")
+
+    def _begin(self, response: ClientResponse) -> None:
+        self._require_content(response)
+        if response.status == 206:  # noqa: PLR2004 - Partial Content
+            content_range = _CONTENT_RANGE.fullmatch(response.headers.get(hdrs.CONTENT_RANGE, ""))
+            if content_range is None or int(content_range[1]) != self.received:
+                self.validator = None
+                raise _PassingError("the server sent another part than was asked for")
+            self.total = None if content_range[2] == "*" else int(content_range[2])
+        else:
+            self.received = 0
+            coded = hdrs.CONTENT_ENCODING in response.headers
+            self.total = None if coded else response.content_length
+            self.validator = None if coded else _validator(response)
+        self._require_size(self.total or 0)
+
+    def _require_content(self, response: ClientResponse) -> None:
+        status = response.status
+        if status in _EXPIRED:
+            raise DownloadError(
+                f"{self.name}: the link does not hold any more (HTTP status {status})", expired=True
+            )
+        if status in _PASSING or status >= 500:  # noqa: PLR2004 - server errors
+            self.validator = None if status == 416 else self.validator  # noqa: PLR2004 - its range
+            answer = Answer(status, response.headers, b"", time.time())
+            raise _PassingError(f"HTTP status {status}", retry_after=retry_after(answer))
+        if status not in {200, 206}:
+            raise DownloadError(f"{self.name}: HTTP status {status}")
+        if response.content_type in _ERROR_PAGES:
+            raise DownloadError(
+                f"{self.name}: the link leads to {response.content_type}, not to a video",
+                expired=True,
+            )
+
+    def _require_size(self, size: int) -> None:
+        if size > self.max_bytes:
+            raise DownloadError(f"{self.name}: larger than {self.max_bytes} bytes")
+
+    async def _receive(self, response: ClientResponse) -> None:
+        batch = bytearray()
+        try:
+            async for chunk in response.content.iter_any():
+                batch += chunk
+                self._require_size(self.received + len(batch))
+                if len(batch) >= _BATCH_BYTES:
+                    await self._write(batch)
+                    batch = bytearray()
+        except _PASSING_ERRORS:
+            await self._write(batch)
+            raise
+        await self._write(batch)
+
+    async def _write(self, batch: bytearray) -> None:
+        await self.destination.write(self.received, batch)
+        self.received += len(batch)
+
+
+def _link(url: str) -> URL:
+    """The URL with nothing in it changed, unless it can not be sent as it is."""
+    try:
+        link = URL(url, encoded=url.isascii() and url.isprintable() and " " not in url)
+        if is_url(url) and link.host:
+            return link
+    except ValueError:
+        pass
+    raise DownloadError(f"the result's link is no http or https URL: {shown_url(url)}")
+
+
+def _validator(response: ClientResponse) -> str | None:
+    """What `If-Range` may hold: a strong ETag, else the date of the last change."""
+    etag = response.headers.get(hdrs.ETAG, "")
+    return etag if etag.startswith('"') else response.headers.get(hdrs.LAST_MODIFIED)
+
+
+def _reason(error: BaseException) -> str:
+    match error:
+        case aiohttp.TooManyRedirects():
+            return f"more than {_MAX_REDIRECTS} redirects"
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return "it is redirected to what is no http or https URL"
+        case aiohttp.ClientConnectorCertificateError():
+            return "the server's certificate is not valid"
+        case aiohttp.ClientConnectorError():
+            return f"no connection: {error.os_error.strerror or 'the host is not known'}"
+        case TimeoutError():
+            return "the server fell silent"
+        case _:
+            return f"the connection was lost ({type(error).__name__})"

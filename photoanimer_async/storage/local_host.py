@@ -1,0 +1,216 @@
+"""Photos served from this process.
+
+How it works. The server runs while the host is entered, and every publication enters it: so
+it starts with the first photo and is gone after the last, whether or not the host itself was
+ever put into an `async with`. Who holds the host open saves the restarts in between.
+
+A photo's path is a random name of 32 bytes, and whoever knows it may fetch the photo. All
+other paths and methods get the same 404. Only the last part of a path counts, so that it does
+not matter whether a proxy in front strips the path of `public_url`.
+"""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from attrs import define
+
+from photoanimer_async.errors import HostingError, InvalidRequestError
+from photoanimer_async.models import Photo
+from photoanimer_async.redaction import is_url, shown_url
+from photoanimer_async.storage.media_format import MediaFormat, media_format
+
+_TOKEN_BYTES = 32
+_SHUTDOWN_SECONDS = 1.0
+
+
+@define
+class _Publication:
+    content: bytes | Path
+    content_type: str
+    fetches: int = 0
+
+
+class LocalImageHost:
+    """Serves photos from this process: to this machine, or through a tunnel to the world.
+
+    It belongs to one event loop. Entering it is not needed, but keeps one server, and so one
+    port, from the first photo to the last.
+
+    Args:
+        public_url: where a tunnel or a reverse proxy makes this server reachable; by default
+            URLs name the server itself, which only reaches this machine.
+        host: the address to listen on.
+        port: the port; 0 for any free one.
+
+    Raises:
+        InvalidRequestError: a `public_url` that is not one, or none for an address that can
+            not stand in a URL (0.0.0.0).
+    """
+
+    def __init__(
+        self, *, public_url: str | None = None, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        if public_url is not None:
+            _require_plain_url(public_url)
+        elif _is_unspecified(host):
+            raise InvalidRequestError(f"with host {host}, public_url must say where that is")
+        self._public_url = public_url.rstrip("/") if public_url is not None else None
+        self._host = host
+        self._port = port
+        self._publications: dict[str, _Publication] = {}
+        self._entered = 0
+        self._lock = asyncio.Lock()
+        self._runner: web.AppRunner | None = None
+        self._base_url = ""
+
+    async def __aenter__(self) -> Self:
+        async with self._lock:
+            if self._runner is None:
+                self._runner = await self._start()
+            self._entered += 1
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._entered -= 1
+        async with self._lock:
+            if self._runner is not None and not self._entered:
+                runner, self._runner = self._runner, None
+                await runner.cleanup()
+
+    @asynccontextmanager
+    async def publish(self, photo: Photo) -> AsyncIterator[str]:
+        """Serves a photo under a new URL, until the end of the block.
+
+        A file is served as it is when it is fetched; content is kept in memory.
+
+        Args:
+            photo: a path or the content; or the path of a voice.
+
+        Raises:
+            InvalidPhotoError: not a photo that the service takes, or a URL.
+            HostingError: the server can not be started.
+        """
+        content, kind = await asyncio.to_thread(_inspected, photo)
+        token = secrets.token_urlsafe(_TOKEN_BYTES) + kind.suffix
+        async with self:
+            self._publications[token] = _Publication(content, kind.content_type)
+            try:
+                yield f"{self._base_url}/{token}"
+            finally:
+                del self._publications[token]
+
+    def fetches(self, url: str) -> int:
+        """How often the photo behind a URL was asked for so far (GET or HEAD).
+
+        Raises:
+            HostingError: the URL is none of this host's, or was withdrawn: its number is
+                unknown then, which is not the same as 0.
+        """
+        publication = self._publications.get(_token(urlsplit(url).path))
+        if publication is None:
+            raise HostingError("the URL is not published here, or not any more")
+        return publication.fetches
+
+    async def _start(self) -> web.AppRunner:
+        application = web.Application()
+        application.router.add_route(hdrs.METH_ANY, "/{path:.*}", self._serve)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, self._host, self._port).start()
+        except BaseException as error:
+            await runner.cleanup()
+            if not isinstance(error, OSError):
+                raise
+            reason = os.strerror(error.errno) if error.errno else "no such address"
+            raise HostingError(
+                f"photos can not be served on {self._host} port {self._port}: {reason}"
+            ) from error
+        address, port = runner.addresses[0][:2]
+        host = f"[{address}]" if ":" in address else address
+        self._base_url = self._public_url or f"http://{host}:{port}"
+        return runner
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        publication = self._publications.get(_token(request.path))
+        if publication is None or request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
+            raise web.HTTPNotFound
+        publication.fetches += 1
+        # A cache in front would keep the photo after it has been withdrawn.
+        headers: dict[str, str] = {
+            hdrs.CONTENT_TYPE: publication.content_type,
+            hdrs.CACHE_CONTROL: "no-store",
+        }
+        if isinstance(publication.content, bytes):
+            return _content_response(request, publication.content, headers)
+        return _ExactFileResponse(publication.content, headers=headers)
+
+
+class _ExactFileResponse(web.FileResponse):
+    """The file itself: `FileResponse` alone prefers a `photo.jpg.gz` that lies beside it."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        headers = request.headers.copy()
+        headers.popall(hdrs.ACCEPT_ENCODING, None)
+        return await super().prepare(request.clone(headers=headers))
+
+
+def _content_response(
+    request: web.Request, content: bytes, headers: dict[str, str]
+) -> web.Response:
+    size = len(content)
+    headers[hdrs.ACCEPT_RANGES] = "bytes"
+    if hdrs.RANGE not in request.headers:
+        return web.Response(body=content, headers=headers)
+    try:
+        start, stop, _ = request.http_range.indices(size)
+    except ValueError:
+        start = stop = size
+    if start >= stop:
+        return web.Response(status=416, headers={hdrs.CONTENT_RANGE: f"bytes */{size}"})
+    headers[hdrs.CONTENT_RANGE] = f"bytes {start}-{stop - 1}/{size}"
+    return web.Response(status=206, body=content[start:stop], headers=headers)
+
+
+def _token(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _inspected(photo: Photo) -> tuple[bytes | Path, MediaFormat]:
+    """A photo's content, or the absolute path of its file, and what it is."""
+    kind = media_format(photo)
+    return photo if isinstance(photo, bytes) else Path(photo).absolute(), kind
+
+
+def _require_plain_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        plain = bool(parts.hostname) and not (parts.query or parts.fragment or parts.username)
+    except ValueError:
+        plain = False
+    if not plain or not is_url(url):
+        raise InvalidRequestError(
+            f"public_url must be an http or https URL without user and query, not {shown_url(url)}"
+        )
+
+
+def _is_unspecified(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return not host

@@ -1,0 +1,226 @@
+"""One rate for several processes, kept by a real Redis."""
+
+import asyncio
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from photoanimer_async import (
+    AmbiguousSubmitError,
+    InvalidRequestError,
+    NotSentError,
+    RateLimiter,
+    TaskInfo,
+    TaskStatus,
+)
+from photoanimer_async.api.redis_rate_limit import RedisRateLimiter
+
+from ..support.stub_service import StubService, quick_client
+
+RATE = 200.0
+GAP = 1_000_000 / RATE
+TURNS = 40
+
+WORKER = """
+import asyncio, sys
+from redis.asyncio import Redis
+from photoanimer_async.api.redis_rate_limit import RedisRateLimiter
+
+async def main(socket, key, rate, turns):
+    async with Redis(unix_socket_path=socket) as redis:
+        limiter = RedisRateLimiter(redis, key, float(rate))
+        print("ready", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        for _ in range(int(turns)):
+            await limiter.turn()
+            seconds, microseconds = await redis.time()
+            print(seconds * 1_000_000 + microseconds, flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The socket of a Redis of our own."""
+    program = shutil.which("redis-server")
+    if program is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("redis-server is not installed: apt-get install redis-server")
+        pytest.skip("redis-server is not installed: the shared rate is not tested")
+    folder = tmp_path_factory.mktemp("redis")
+    path = folder / "redis.sock"
+    command = [
+        program,
+        "--port",
+        "0",
+        "--unixsocket",
+        str(path),
+        "--save",
+        "",
+        "--dir",
+        str(folder),
+    ]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as server,
+    ):
+        try:
+            while not path.exists():
+                assert server.poll() is None, (folder / "log").read_text()
+            yield str(path)
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+async def redis(socket: str) -> AsyncIterator["Redis"]:
+    async with Redis(unix_socket_path=socket) as redis:
+        while not await answers(redis):
+            await asyncio.sleep(0.01)
+        await redis.flushall()
+        yield redis
+
+
+async def answers(redis: "Redis") -> bool:
+    try:
+        return bool(await redis.ping())
+    except ConnectionError:
+        return False
+
+
+async def redis_time(redis: "Redis") -> int:
+    """Microseconds since the epoch, by the clock that the rate is kept by."""
+    seconds, microseconds = await redis.time()
+    return int(seconds) * 1_000_000 + int(microseconds)
+
+
+async def turns_of_two_processes(socket: str, *keys: str) -> list[int]:
+    """When each turn had been given, by Redis' clock."""
+    workers = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", WORKER, socket, key, str(RATE), str(TURNS),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )
+        for key in keys
+    ]  # fmt: skip
+    for worker in workers:
+        assert worker.stdout is not None
+        assert await worker.stdout.readline() == b"ready\n"
+    said = await asyncio.gather(*(worker.communicate(b"\n") for worker in workers))
+    assert all(worker.returncode == 0 for worker in workers)
+    return sorted(int(line) for out, _ in said for line in out.split())
+
+
+async def test_two_processes_on_one_key_keep_one_rate(socket: str, redis: "Redis") -> None:
+    before = await redis_time(redis)
+    given = await turns_of_two_processes(socket, "account", "account")
+    assert len(given) == 2 * TURNS
+    # By the time the n-th had been given, n gaps had passed: in no window are there more.
+    assert all(at >= before + n * GAP - 1000 for n, at in enumerate(given))
+
+
+async def accounts_of(redis: Redis, socket: str, *keys: str) -> dict[str, list[int]]:
+    """What two processes make the limiter write down: for each key the times of next turns."""
+    accounts: dict[str, list[int]] = {key: [] for key in keys}
+    async with redis.monitor() as monitor:
+        turns = asyncio.create_task(turns_of_two_processes(socket, *keys))
+        for _ in range(2 * TURNS):
+            while (command := (await monitor.next_command())["command"].split())[0] != "HSET":
+                pass
+            accounts[command[1].removeprefix("photoanimer:rate:")].append(int(command[3]))
+        await turns
+    return accounts
+
+
+async def test_each_turn_moves_the_limiters_account_on_by_a_gap(socket: str, redis: Redis) -> None:
+    accounts = await accounts_of(redis, socket, "account", "account")
+    assert len(accounts["account"]) == 2 * TURNS
+    assert all(later - earlier >= GAP for earlier, later in pairwise(accounts["account"]))
+
+
+async def test_two_keys_are_two_rates(socket: str, redis: Redis) -> None:
+    accounts = await accounts_of(redis, socket, "mine", "yours")
+    assert {key: len(turns) for key, turns in accounts.items()} == {"mine": TURNS, "yours": TURNS}
+
+
+async def test_a_client_submits_and_polls_at_the_shared_rate(
+    redis: "Redis", stub: StubService
+) -> None:
+    rate = RedisRateLimiter(redis, "both", 500.0)
+    before = await redis_time(redis)
+    async with quick_client(stub.base_url, submit_rate=rate, poll_rate=rate) as client:
+        outcomes = [o async for o in client.animate_many(f"http://h/{n}.jpg" for n in range(10))]
+    assert all(outcome.ok for outcome in outcomes)
+    requests = len(stub.submits) + len(stub.polls)
+    assert await redis_time(redis) >= before + (requests - 1) * 2000 - 1000
+
+
+async def test_without_redis_nothing_is_sent_and_the_error_says_so(
+    stub: StubService, tmp_path: Path
+) -> None:
+    retry = Retry(NoBackoff(), 0)
+    async with Redis(unix_socket_path=str(tmp_path / "nowhere"), retry=retry) as redis:
+        rate = RedisRateLimiter(redis, "account", 5.0)
+        async with quick_client(stub.base_url, submit_rate=rate) as client:
+            with pytest.raises(NotSentError, match="Redis") as caught:
+                await client.submit("http://h/a.jpg")
+            assert not isinstance(caught.value, AmbiguousSubmitError)
+        async with quick_client(stub.base_url, poll_rate=rate) as client:
+            with pytest.raises(NotSentError, match="Redis"):
+                await client.wait(1)
+    assert stub.requests == []
+
+
+async def test_polling_goes_on_when_redis_is_back(stub: StubService) -> None:
+    class Stumbling:
+        """A limiter that can not be asked at first."""
+
+        faults = 2
+
+        async def turn(self) -> None:
+            if self.faults:
+                self.faults -= 1
+                raise NotSentError("no turn")
+
+    async with quick_client(stub.base_url, poll_rate=Stumbling()) as client:
+        assert (await client.wait(1)) == TaskInfo(
+            1, TaskStatus.FINISHED, "http://127.0.0.1:9/1.mp4"
+        )
+    assert len(stub.polls) == 1
+
+
+async def test_any_object_with_turns_is_a_limiter(stub: StubService) -> None:
+    class Counting:
+        turns = 0
+
+        async def turn(self) -> None:
+            self.turns += 1
+
+    limiter: RateLimiter = Counting()
+    async with quick_client(stub.base_url, submit_rate=limiter, poll_rate=limiter) as client:
+        await client.animate("http://127.0.0.1:9/a.jpg")
+    assert limiter.turns == len(stub.requests) == 2  # type: ignore[attr-defined] # it is our own
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_shared_rate_is_above_0(rate: float) -> None:
+    with pytest.raises(InvalidRequestError, match="rate"):
+        RedisRateLimiter(Redis(), "account", rate)
+
+
+def test_without_the_extra_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyrate_limiter", None)
+    monkeypatch.delitem(sys.modules, "photoanimer_async.api.redis_rate_limit")
+    with pytest.raises(ImportError, match=r"photoanimer-async\[redis\]"):
+        importlib.import_module("photoanimer_async.api.redis_rate_limit")

@@ -1,0 +1,66 @@
+"""Spans of a client's requests, taken by OpenTelemetry's own in-memory exporter."""
+
+import aiohttp
+import pytest
+from aiohttp import web
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
+
+from photoanimer_async import AmbiguousSubmitError, InvalidRequestError
+from photoanimer_async.api.telemetry import trace_config
+
+from ..support.stub_service import KEY, StubService, quick_client
+
+PHOTO = "http://photos.example/grandma.jpg?sig=s3cret"
+
+
+@pytest.fixture
+def exporter() -> InMemorySpanExporter:
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def config(exporter: InMemorySpanExporter) -> aiohttp.TraceConfig:
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    return trace_config(provider)
+
+
+def attribute(span: ReadableSpan, *names: str) -> object:
+    """The first of these; the conventions have renamed some of them."""
+    assert span.attributes is not None
+    return next(span.attributes[name] for name in names if name in span.attributes)
+
+
+async def test_each_request_is_a_client_span(
+    stub: StubService, config: aiohttp.TraceConfig, exporter: InMemorySpanExporter
+) -> None:
+    async with quick_client(stub.base_url, trace_configs=[config]) as client:
+        await client.wait(await client.submit(PHOTO))
+    submit, poll = exporter.get_finished_spans()
+    assert submit.kind is poll.kind is SpanKind.CLIENT
+    for span, path in ((submit, "submitTaskByUrl"), (poll, "getTaskInfo")):
+        url = attribute(span, "url.full", "http.url")
+        assert url == f"{stub.base_url}/faceDriven/{path}"
+        assert attribute(span, "http.response.status_code", "http.status_code") == 200
+
+
+async def test_no_span_holds_a_photo_s_url_or_the_key(
+    stub: StubService, config: aiohttp.TraceConfig, exporter: InMemorySpanExporter
+) -> None:
+    stub.submit_script = [lambda _: web.Response(status=504)]
+    async with quick_client(stub.base_url, trace_configs=[config]) as client:
+        with pytest.raises(AmbiguousSubmitError):
+            await client.submit(PHOTO)
+    (span,) = exporter.get_finished_spans()
+    told = span.to_json()
+    for secret in ("s3cret", "grandma", KEY):
+        assert secret not in told
+
+
+async def test_a_session_of_one_s_own_has_hooks_of_its_own(config: aiohttp.TraceConfig) -> None:
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(InvalidRequestError, match="session"):
+            quick_client("http://127.0.0.1:1", session=session, trace_configs=[config])

@@ -1,0 +1,309 @@
+"""Many photos: outcomes as they end, nothing held that need not be."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from photoanimer_async import (
+    AmbiguousSubmitError,
+    AnimationOptions,
+    AnimationRequest,
+    InvalidPhotoError,
+    InvalidRequestError,
+    NotSentError,
+    Outcome,
+    Photo,
+    PhotoAnimerClient,
+    PhotoAnimerError,
+    ProgressEvent,
+    RefusedRequestError,
+    State,
+    TaskFailedError,
+    WaitTimeoutError,
+)
+
+from ..photos.test_check import png
+from ..support.stub_service import StubService, envelope, quick_client, task
+
+
+def urls(count: int) -> list[str]:
+    return [f"http://127.0.0.1:9/{i}.jpg" for i in range(count)]
+
+
+async def test_an_outcome_for_each_photo(client: PhotoAnimerClient, stub: StubService) -> None:
+    outcomes = [outcome async for outcome in client.animate_many(urls(300), template=2)]
+    assert sorted(outcome.index for outcome in outcomes) == list(range(300))
+    assert all(outcome.ok for outcome in outcomes)
+    assert {submit.query["imageUrl"] for submit in stub.submits} == set(urls(300))
+    assert len({outcome.task_id for outcome in outcomes}) == 300
+    by_index = {outcome.index: outcome for outcome in outcomes}
+    assert by_index[7].photo == "http://127.0.0.1:9/7.jpg"
+    assert by_index[7].unwrap().info.result_url is not None
+
+
+async def test_nothing_comes_of_nothing(client: PhotoAnimerClient) -> None:
+    assert [outcome async for outcome in client.animate_many([])] == []
+
+
+async def test_photos_may_come_from_an_asynchronous_iterable(client: PhotoAnimerClient) -> None:
+    async def photos() -> AsyncIterator[str]:
+        for url in urls(3):
+            await asyncio.sleep(0)
+            yield url
+
+    assert len([o async for o in client.animate_many(photos())]) == 3
+
+
+async def test_each_request_may_have_options_of_its_own(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    requests = [
+        AnimationRequest(url, AnimationOptions(template=template))
+        for template, url in enumerate(urls(6))
+    ]
+    async for outcome in client.animate_many(requests):
+        assert outcome.ok
+    sent = {(s.query["imageUrl"], s.query["templateId"]) for s in stub.submits}
+    assert sent == {(url, str(template)) for template, url in enumerate(urls(6))}
+
+
+async def test_one_that_fails_touches_no_other(
+    client: PhotoAnimerClient, stub: StubService, tmp_path: Path
+) -> None:
+    async def drop(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    stub.submit_script = [
+        lambda _: envelope(1),
+        drop,
+        lambda _: envelope(code=400),
+        lambda _: envelope(4),
+    ]
+    stub.poll_script["1"] = [lambda _: envelope(task(1, 2))]
+    photos: list[Photo] = [*urls(4), tmp_path / "missing.jpg"]
+    outcomes: dict[int, Outcome] = {}
+    async for outcome in client.animate_many(photos, in_flight=1):
+        outcomes[outcome.index] = outcome
+    kinds = [type(outcomes[i].error) for i in range(5)]
+    assert kinds == [
+        TaskFailedError,
+        AmbiguousSubmitError,
+        RefusedRequestError,
+        type(None),
+        InvalidPhotoError,
+    ]
+    assert outcomes[0].task_id == 1
+    assert outcomes[3].ok
+    ambiguous = outcomes[1].error
+    assert isinstance(ambiguous, AmbiguousSubmitError)
+    assert ambiguous.photo == photos[1]
+    with pytest.raises(InvalidPhotoError, match=r"missing\.jpg"):
+        outcomes[4].unwrap()
+    assert len(stub.submits) == 4
+
+
+async def test_a_photo_is_pulled_when_there_is_room_for_it(client: PhotoAnimerClient) -> None:
+    pulled = taken = most_held = 0
+
+    def photos() -> Iterator[str]:
+        nonlocal pulled, most_held
+        for url in urls(100):
+            pulled += 1
+            most_held = max(most_held, pulled - taken)
+            yield url
+
+    async for _ in client.animate_many(photos(), in_flight=8):
+        taken += 1
+    assert (pulled, taken) == (100, 100)
+    assert most_held <= 9
+
+
+async def test_a_caller_who_stops_taking_stops_the_pulling(client: PhotoAnimerClient) -> None:
+    pulled = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal pulled
+        while True:
+            pulled += 1
+            yield "http://127.0.0.1:9/a.jpg"
+
+    outcomes = client.animate_many(endless(), in_flight=5)
+    await anext(outcomes)
+    await asyncio.sleep(0.05)
+    assert pulled <= 6
+    await outcomes.aclose()
+
+
+async def test_leaving_the_loop_early_cancels_what_is_under_way(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    closed = asyncio.Event()
+
+    async def photos() -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "http://127.0.0.1:9/a.jpg"
+                await asyncio.sleep(0)
+        finally:
+            closed.set()
+
+    before = asyncio.all_tasks()
+    outcomes = client.animate_many(photos(), in_flight=4)
+    async for _ in outcomes:
+        break
+    await outcomes.aclose()
+    await closed.wait()  # nobody holds the generator any more
+    assert asyncio.all_tasks() <= before | {
+        t for t in asyncio.all_tasks() if "photoanimer batch" not in t.get_name()
+    }
+    count = len(stub.submits)
+    await asyncio.sleep(0.02)
+    assert len(stub.submits) == count
+
+
+def never_ends(request: web.Request) -> web.Response:
+    return envelope(task(int(request.query["taskId"]), 0))
+
+
+async def test_photos_whose_tasks_are_under_way_cost_no_coroutine(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    stub.finished = never_ends
+    outcomes = client.animate_many(urls(500), in_flight=500)
+    first = asyncio.ensure_future(anext(outcomes))
+    while len(stub.submits) < 500:
+        await asyncio.sleep(0.005)
+    while len(of_batches := [t for t in asyncio.all_tasks() if "Batch." in repr(t)]) > 3:
+        await asyncio.sleep(0.005)
+    assert {t.get_name() for t in of_batches} >= {"photoanimer batch"}
+    stub.finished = None
+    assert (await first).ok
+    assert len([outcome async for outcome in outcomes]) == 499
+
+
+async def test_what_is_held_for_photos_under_way_is_let_go_of(stub: StubService) -> None:
+    held: set[Photo] = set()
+
+    class Host:
+        @asynccontextmanager
+        async def publish(self, photo: Photo) -> AsyncIterator[str]:
+            held.add(photo)
+            yield "https://cdn.example/a.bmp"
+            held.discard(photo)
+
+    stub.poll_script["471367831765062"] = [never_ends] * 100_000
+    async with quick_client(stub.base_url, host=Host()) as client:
+        photos = {png(64, 64), png(65, 64)}
+        outcomes = client.animate_many(photos, in_flight=2)
+        assert held == photos - {(await anext(outcomes)).photo}
+        assert len(held) == 1
+        await outcomes.aclose()
+        assert held == set()
+
+
+async def test_closing_the_client_ends_its_batches(stub: StubService) -> None:
+    async with quick_client(stub.base_url) as client:
+        outcomes = client.animate_many(
+            ("http://127.0.0.1:9/a.jpg" for _ in range(1000)), in_flight=2
+        )
+        await anext(outcomes)
+    with pytest.raises(PhotoAnimerError, match="stopped before its end"):
+        async for _ in outcomes:
+            pass
+
+
+async def test_cancellation_from_outside_gets_through(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    stub.poll_script = {}
+    stub.submit_script = [lambda _: envelope(1)]
+    stub.poll_script["1"] = [lambda _: envelope(task(1, 0))] * 10_000
+
+    async def consume() -> None:
+        async for _ in client.animate_many(urls(1)):
+            pass
+
+    consumer = asyncio.create_task(consume())
+    while not stub.polls:
+        await asyncio.sleep(0.001)
+    consumer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await consumer
+
+
+async def test_an_iterable_that_raises_midway_loses_nothing(client: PhotoAnimerClient) -> None:
+    def photos() -> Iterator[str]:
+        yield from urls(3)
+        raise LookupError("the list ends here")
+
+    outcomes = []
+    with pytest.raises(LookupError, match="ends here"):
+        async for outcome in client.animate_many(photos()):
+            outcomes.append(outcome)  # noqa: PERF401 - what came before the error counts
+    assert sorted(o.index for o in outcomes) == [0, 1, 2]
+
+
+async def test_progress_is_told_step_by_step(client: PhotoAnimerClient, stub: StubService) -> None:
+    events: list[ProgressEvent] = []
+    stub.submit_script = [lambda _: envelope(1), lambda _: envelope(code=9010)]
+    async for _ in client.animate_many(urls(2), in_flight=1, on_progress=events.append):
+        pass
+    first = [(event.state, event.task_id) for event in events if event.index == 0]
+    assert first == [
+        (State.PLANNED, None),
+        (State.SUBMITTING, None),
+        (State.SUBMITTED, 1),
+        (State.FINISHED, 1),
+    ]
+    *_, last = events
+    assert (last.state, last.task_id) == (State.FAILED, None)
+    assert last.error is not None
+
+
+async def test_between_its_attempts_a_photo_is_told_to_be_planned_not_in_doubt(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    events: list[ProgressEvent] = []
+    stub.submit_script = [lambda _: envelope(code=429, status=429)]
+    async for _ in client.animate_many(urls(1), on_progress=events.append):
+        pass
+    attempts = [State.PLANNED, State.SUBMITTING] * 2
+    assert [event.state for event in events] == [*attempts, State.SUBMITTED, State.FINISHED]
+
+
+async def test_a_faulty_progress_hook_loses_nobodys_result(
+    client: PhotoAnimerClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    def faulty(event: ProgressEvent) -> None:
+        raise ZeroDivisionError(event.index)
+
+    assert [o.ok async for o in client.animate_many(urls(2), on_progress=faulty)] == [True, True]
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_states_after_errors_that_leave_it_open(stub: StubService) -> None:
+    events: list[ProgressEvent] = []
+    stub.submit_script = [lambda _: envelope(1)]
+    stub.poll_script["1"] = [lambda _: envelope(task(1, 0))] * 10_000
+    async with quick_client(stub.base_url) as client:
+        async for outcome in client.animate_many(urls(1), timeout=0.02, on_progress=events.append):
+            assert isinstance(outcome.error, WaitTimeoutError)
+            assert outcome.task_id == 1
+    assert [event.state for event in events][-1] is State.SUBMITTED
+    async with quick_client("http://127.0.0.1:1/api/v1") as client:
+        async for outcome in client.animate_many(urls(1), on_progress=events.append):
+            assert isinstance(outcome.error, NotSentError)
+    assert [event.state for event in events][-1] is State.PLANNED
+
+
+async def test_wrong_arguments_are_told_at_once(client: PhotoAnimerClient) -> None:
+    with pytest.raises(InvalidRequestError, match="template"):
+        client.animate_many([], template=9)
+    with pytest.raises(InvalidRequestError, match="in_flight"):
+        client.animate_many([], in_flight=0)

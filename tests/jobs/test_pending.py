@@ -1,0 +1,317 @@
+"""A client inside an application: callers come and go, what was paid for stays."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from photoanimer_async import (
+    AmbiguousSubmitError,
+    Animation,
+    InvalidRequestError,
+    PhotoAnimerClient,
+    PhotoAnimerError,
+    ProgressEvent,
+    State,
+    TooManyPendingError,
+    WaitTimeoutError,
+)
+
+from ..support.stub_service import StubService, envelope, quick_client, serving, task
+
+PHOTO = "http://127.0.0.1:9/a.jpg"
+FIRST = 471367831765062
+VIDEO = b"\0\0\0\x18ftypmp42" + bytes(5000)
+
+
+@pytest.fixture
+async def slow(stub: StubService) -> AsyncIterator[asyncio.Event]:
+    """Submits are answered, and tasks end, once this is set."""
+    go_on = asyncio.Event()
+
+    async def accept(request: web.Request) -> web.StreamResponse:
+        await go_on.wait()
+        return stub._accept(request)
+
+    async with serving(lambda _: web.Response(body=VIDEO, content_type="video/mp4")) as origin:
+
+        def info(request: web.Request) -> web.Response:
+            number = int(request.query["taskId"])
+            if not go_on.is_set():
+                return envelope(task(number, 0))
+            return envelope(task(number, resultUrl=f"{origin}/{number}.mp4"))
+
+        stub.submit_script = [accept] * 10
+        stub.finished = info
+        yield go_on
+        go_on.set()
+
+
+async def cancelled(task: "asyncio.Task[object]") -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def until_submitted(stub: StubService, count: int = 1) -> None:
+    while len(stub.submits) < count:
+        await asyncio.sleep(0.001)
+
+
+# --- cancelled callers ---
+
+
+async def test_a_submit_under_way_is_answered_though_its_caller_was_cancelled(
+    client: PhotoAnimerClient, stub: StubService, slow: asyncio.Event
+) -> None:
+    submitting = asyncio.create_task(client.submit(PHOTO))
+    await until_submitted(stub)
+    await cancelled(submitting)
+    assert client.pending == {}
+    slow.set()
+    while not client.pending:
+        await asyncio.sleep(0.001)
+    assert {task_id: request.photo for task_id, request in client.pending.items()} == {FIRST: PHOTO}
+    assert (await client.attach(FIRST)).info.ended
+    assert len(stub.submits) == 1
+
+
+async def test_an_animation_goes_on_to_its_saved_result_without_its_caller(
+    client: PhotoAnimerClient, stub: StubService, slow: asyncio.Event, tmp_path: Path
+) -> None:
+    events: list[ProgressEvent] = []
+    animating = asyncio.create_task(
+        client.animate(PHOTO, save_to=tmp_path, on_progress=events.append)
+    )
+    await until_submitted(stub)
+    await cancelled(animating)
+    slow.set()
+    while not client.pending:
+        await asyncio.sleep(0.001)
+    [task_id] = client.pending
+    animation = await client.attach(task_id)
+    assert animation.path == tmp_path / "a.mp4"
+    assert animation.path.read_bytes() == VIDEO
+    assert client.pending == {}
+    assert [(event.state, event.task_id) for event in events][-1] == (State.SAVED, FIRST)
+    assert len(stub.submits) == 1
+
+
+async def test_a_cancelled_wait_is_taken_up_again_by_the_tasks_id(
+    client: PhotoAnimerClient, stub: StubService, slow: asyncio.Event, tmp_path: Path
+) -> None:
+    slow.set()
+    task_id = await client.submit(PHOTO)
+    slow.clear()
+    for wait in (client.wait(task_id), client.attach(task_id)):
+        waiting = asyncio.create_task(wait)
+        await asyncio.sleep(0.01)
+        await cancelled(waiting)
+    assert client.pending == {}
+    with pytest.raises(WaitTimeoutError):
+        await client.attach(task_id, timeout=0.01)
+    slow.set()
+    events: list[ProgressEvent] = []
+    animation = await client.attach(task_id, save_to=tmp_path, on_progress=events.append)
+    assert animation.path == tmp_path / f"{task_id}.mp4"
+    assert [event.state for event in events] == [State.SUBMITTED, State.FINISHED, State.SAVED]
+    assert len(stub.submits) == 1
+
+
+async def test_attaching_to_what_was_left_has_a_deadline_and_may_be_cancelled_too(
+    client: PhotoAnimerClient, stub: StubService, slow: asyncio.Event, tmp_path: Path
+) -> None:
+    stub.submit_script = []
+    animating = asyncio.create_task(client.animate(PHOTO))
+    while not stub.polls:
+        await asyncio.sleep(0.001)
+    await cancelled(animating)
+    with pytest.raises(WaitTimeoutError, match=str(FIRST)):
+        await client.attach(FIRST, timeout=0.01)
+    attaching = asyncio.create_task(client.attach(FIRST))
+    await asyncio.sleep(0)
+    await cancelled(attaching)
+    assert list(client.pending) == [FIRST]
+    slow.set()
+    saved = await client.attach(str(FIRST), save_to=tmp_path)
+    assert saved.path is not None
+    assert isinstance(await client.attach(FIRST), Animation)
+
+
+async def test_before_the_submit_leaves_a_cancelled_caller_pays_nothing(stub: StubService) -> None:
+    async with quick_client(stub.base_url, submit_rate=0.001) as client:
+        await client.submit(PHOTO)
+        for work in (client.submit(PHOTO), client.animate(PHOTO)):
+            waiting = asyncio.create_task(work)
+            await asyncio.sleep(0.01)
+            await cancelled(waiting)
+        assert client.pending == {}
+    assert len(stub.submits) == 1
+
+
+async def test_an_answer_that_is_lost_after_the_caller_has_gone_is_in_the_log(
+    client: PhotoAnimerClient, stub: StubService, caplog: pytest.LogCaptureFixture
+) -> None:
+    go_on = asyncio.Event()
+
+    async def lose(request: web.Request) -> web.StreamResponse:
+        await go_on.wait()
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    stub.submit_script = [lose, lose]
+    works = [asyncio.create_task(w) for w in (client.animate(PHOTO), client.submit(PHOTO))]
+    await until_submitted(stub, 2)
+    for work in works:
+        await cancelled(work)
+    go_on.set()
+    while len(caplog.records) < 2:
+        await asyncio.sleep(0.001)
+    assert all("whether it was accepted is not known" in r.getMessage() for r in caplog.records)
+    assert client.pending == {}
+    assert len(stub.submits) == 2
+
+
+# --- closing ---
+
+
+async def test_closing_lets_a_submit_be_answered_and_names_the_task(
+    stub: StubService, slow: asyncio.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    stub.finished = lambda _: envelope(task(FIRST, 0))
+    async with quick_client(stub.base_url) as client:
+        animating = asyncio.create_task(client.animate(PHOTO))
+        await until_submitted(stub)
+        await cancelled(animating)
+        asyncio.get_running_loop().call_later(0.02, slow.set)
+    assert list(client.pending) == [FIRST]
+    assert f"task {FIRST}" in caplog.text
+
+
+async def test_closing_tells_those_who_still_wait(stub: StubService) -> None:
+    stub.finished = lambda _: envelope(task(FIRST, 0))
+    async with quick_client(stub.base_url) as client:
+        animating = asyncio.create_task(client.animate(PHOTO))
+        while not stub.polls:
+            await asyncio.sleep(0.001)
+    with pytest.raises(PhotoAnimerError, match=f"task {FIRST}"):
+        await animating
+
+
+async def test_closing_lets_nothing_more_leave(stub: StubService) -> None:
+    async with quick_client(stub.base_url, submit_rate=0.001) as client:
+        await client.submit(PHOTO)
+        waiting = asyncio.create_task(client.submit(PHOTO))
+        await asyncio.sleep(0.01)
+    with pytest.raises(PhotoAnimerError, match="closed") as caught:
+        await waiting
+    assert not isinstance(caught.value, AmbiguousSubmitError)
+    assert len(stub.submits) == 1
+
+
+# --- backpressure ---
+
+
+async def test_when_too_much_is_pending_no_more_is_taken(
+    stub: StubService, slow: asyncio.Event
+) -> None:
+    async with quick_client(stub.base_url, max_pending=2) as client:
+        works = [asyncio.create_task(w) for w in (client.animate(PHOTO), client.submit(PHOTO))]
+        await until_submitted(stub, 2)
+        for refused in (client.animate(PHOTO), client.submit(PHOTO)):
+            with pytest.raises(TooManyPendingError, match="max_pending") as caught:
+                await refused
+            assert caught.value.limit == 2
+        # One that its caller has left is still under way.
+        await cancelled(works[0])
+        with pytest.raises(TooManyPendingError):
+            await client.submit(PHOTO)
+        slow.set()
+        await works[1]
+        await client.submit(PHOTO)
+    assert len(stub.submits) == 3
+    with pytest.raises(InvalidRequestError, match="max_pending"):
+        quick_client(stub.base_url, max_pending=0)
+
+
+async def test_what_callers_have_left_is_remembered_within_bounds(
+    client: PhotoAnimerClient, stub: StubService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("photoanimer_async.jobs.pending._KEPT", 2)
+    gates = []
+    for count in range(1, 4):
+        go_on = asyncio.Event()
+        gates.append(go_on)
+
+        async def accept(request: web.Request, go_on: asyncio.Event = go_on) -> web.StreamResponse:
+            await go_on.wait()
+            return stub._accept(request)
+
+        stub.submit_script = [accept]
+        submitting = asyncio.create_task(client.submit(PHOTO))
+        await until_submitted(stub, count)
+        await cancelled(submitting)
+        go_on.set()
+        while len(client.pending) < min(count, 2):
+            await asyncio.sleep(0.001)
+    while FIRST + 2 not in client.pending:
+        await asyncio.sleep(0.001)
+    assert list(client.pending) == [FIRST + 1, FIRST + 2]
+
+
+# --- many at once ---
+
+
+async def test_five_hundred_requests_at_once_some_of_which_hang_up(stub: StubService) -> None:
+    told: list[object] = []
+    returned: list[object] = []
+
+    async def animate(request: web.Request) -> web.Response:
+        animation = await client.animate(
+            f"http://127.0.0.1:9/{request.query['n']}.jpg",
+            on_progress=lambda event: told.append(event.task_id),
+        )
+        returned.append(animation.task_id)
+        return web.json_response({"task": animation.task_id, "video": animation.info.result_url})
+
+    app = web.Application()
+    app.router.add_get("/", animate)
+    # Handlers of visitors who hang up are cancelled.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01, handler_cancellation=True)
+    answers: list[str] = []
+
+    async def visit(session: aiohttp.ClientSession, url: str, number: int) -> None:
+        async with session.get(url, params={"n": number}) as response:
+            assert response.status == 200
+            answers.append((await response.json())["video"])
+
+    async with quick_client(stub.base_url) as client:
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            visits = [asyncio.create_task(visit(session, url, number)) for number in range(500)]
+            await until_submitted(stub, 50)
+            hung_up = visits[::10]
+            for one in hung_up:
+                one.cancel()
+            await asyncio.wait(visits)
+        while client._pending._under_way:
+            await asyncio.sleep(0.001)
+        attached = [(await client.attach(task_id)).task_id for task_id in client.pending]
+        await runner.cleanup()
+    stayed = [one for one in visits if not one.cancelled()]
+    for one in stayed:
+        one.result()
+    assert len(stayed) >= 450
+    assert len(set(answers)) == len(stayed)
+    accepted = list(range(FIRST, stub.next_id + 1))
+    assert sorted([*returned, *attached]) == accepted  # type: ignore[type-var] # numbers, here
+    assert set(accepted) <= set(told)
+    photos = [request.query["imageUrl"] for request in stub.submits]
+    assert len(photos) == len(set(photos))

@@ -1,0 +1,307 @@
+"""What happens to a photo before it is submitted, in batches as they are run."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import hdrs, web
+from attrs import define, field
+from PIL import Image
+
+from photoanimer_async import (
+    HostingError,
+    InvalidPhotoError,
+    LocalImageHost,
+    Outcome,
+    Photo,
+    PhotoAnimerClient,
+    PreparationError,
+    State,
+)
+from photoanimer_async.jobs.journal import read_journal
+from photoanimer_async.photos.check import MAX_BYTES, check_photo, photo_digest
+from photoanimer_async.photos.formats import PictureFormat
+from photoanimer_async.photos.header import PictureHeader
+
+from ..photos.test_check import png
+from ..photos.test_metadata import exif
+from ..photos.test_preparation import quarters
+from ..support.pictures import heic, saved
+from ..support.stub_service import KEY, StubService, envelope, quick_client, serving
+
+
+@define
+class LookingHost:
+    """Publishes photos on loopback, and remembers what they were."""
+
+    seen: list[PictureHeader | None] = field(factory=list)
+    local: LocalImageHost = field(factory=LocalImageHost)
+
+    @asynccontextmanager
+    async def publish(self, photo: Photo) -> AsyncIterator[str]:
+        self.seen.append(await check_photo(photo))
+        async with self.local.publish(photo) as url:
+            yield url
+
+
+async def ended(client: PhotoAnimerClient, photos: list[Photo], **how: object) -> list[Outcome]:
+    batch = client.animate_many(photos, **how)  # type: ignore[arg-type] # options of the test's choosing
+    return sorted([outcome async for outcome in batch], key=lambda outcome: outcome.index)
+
+
+@pytest.fixture
+def turned(tmp_path: Path) -> Path:
+    """A photo that lies on its side."""
+    path = tmp_path / "turned.jpg"
+    path.write_bytes(saved(quarters(), "JPEG", exif=exif(6)))
+    return path
+
+
+class TestPrepare:
+    async def test_is_asked_for(self, stub: StubService, turned: Path) -> None:
+        host = LookingHost()
+        async with quick_client(stub.base_url, host=host) as client:
+            await client.animate(turned)
+            await client.animate(turned, prepare=True)
+            await client.animate(heic(quarters()), prepare=True)
+            with pytest.raises(InvalidPhotoError, match=r"is a HEIC.*prepare=True"):
+                await client.animate(heic(quarters()))
+        assert host.seen == [
+            PictureHeader(PictureFormat.JPEG, 64, 32),
+            PictureHeader(PictureFormat.JPEG, 32, 64),
+            PictureHeader(PictureFormat.JPEG, 64, 32),
+        ]
+
+    async def test_leaves_urls_alone(self, client: PhotoAnimerClient, stub: StubService) -> None:
+        await client.animate("http://127.0.0.1:9/a.heic", prepare=True)
+        assert stub.submits[0].query["imageUrl"] == "http://127.0.0.1:9/a.heic"
+
+    async def test_a_photo_is_known_by_what_it_was(
+        self, client: PhotoAnimerClient, stub: StubService, turned: Path, tmp_path: Path
+    ) -> None:
+        photos: list[Photo] = [turned, heic(quarters())]
+        journal = tmp_path / "batch.db"
+        for prepare in (True, True, False):
+            outcomes = await ended(client, photos, journal=journal, prepare=prepare)
+            assert outcomes[0].ok
+        assert len(stub.submits) == 2
+        assert await photo_digest(turned) == await photo_digest(turned, prepare=True)
+
+    async def test_the_same_photo_twice_is_paid_for_once(
+        self, client: PhotoAnimerClient, stub: StubService
+    ) -> None:
+        photo = heic(quarters())
+        outcomes = await ended(client, [photo, photo], prepare=True, deduplicate=True)
+        assert [outcome.ok for outcome in outcomes] == [True, True]
+        assert len(stub.submits) == 1
+
+    async def test_a_batch_can_be_resumed(
+        self, stub: StubService, turned: Path, tmp_path: Path
+    ) -> None:
+        photo = tmp_path / "me.tif"
+        photo.write_bytes(saved(quarters(), "TIFF"))
+        stub.submit_script = [lambda _: envelope(code=4001, msg="Insufficient credits")]
+        journal = tmp_path / "batch.db"
+        host = LookingHost()
+        async with quick_client(stub.base_url, host=host) as client:
+            with pytest.raises(Exception, match="Insufficient credits"):
+                await ended(client, [photo], journal=journal, prepare=True)
+            outcomes = [o async for o in client.resume(journal, prepare=True)]
+        assert [outcome.ok for outcome in outcomes] == [True]
+        assert host.seen == [PictureHeader(PictureFormat.JPEG, 64, 32)] * 2
+
+    async def test_a_missing_decoder_leaves_the_photo_for_another_run(
+        self,
+        client: PhotoAnimerClient,
+        stub: StubService,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        photo = heic(quarters())
+        journal = tmp_path / "batch.db"
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "pillow_heif", None)
+            [outcome] = await ended(client, [photo], journal=journal, prepare=True)
+        assert isinstance(outcome.error, PreparationError)
+        [outcome] = await ended(client, [photo], journal=journal, prepare=True)
+        assert outcome.ok
+
+    async def test_a_host_that_can_not_be_reached_names_the_photo(self, turned: Path) -> None:
+        async with PhotoAnimerClient(KEY, base_url="http://service.example/api/v1") as client:
+            with pytest.raises(HostingError) as caught:
+                await client.animate(turned, prepare=True)
+        assert str(caught.value).startswith(f"{turned}: ")
+
+
+class TestHostile:
+    @pytest.mark.parametrize("prepare", [False, True])
+    async def test_each_gets_its_error_and_the_batch_goes_on(
+        self, client: PhotoAnimerClient, tmp_path: Path, prepare: bool
+    ) -> None:
+        odd = (b"two\nlines.jpg", b"quote'\".jpg", "emoji 👵🏽.jpg".encode(), b"latin \xe9.jpg")
+        contents: dict[str, bytes] = {
+            "bomb.png": png(60_000, 60_000),
+            "polyglot.jpg": saved(quarters(), "JPEG") + b"PK\x05\x06" + bytes(18),
+            "dot.png": saved(Image.new("L", (1, 1)), "PNG"),
+            "empty.jpg": b"",
+            **{os.fsdecode(name): b"no photo" for name in odd},
+        }
+        for name, content in contents.items():
+            (tmp_path / name).write_bytes(content)
+        os.mkfifo(tmp_path / "pipe.jpg")
+        (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+        (tmp_path / "folder.jpg").mkdir()
+        hostile: list[Photo] = [tmp_path / name for name in contents]
+        hostile += [tmp_path / "pipe.jpg", tmp_path / "loop.jpg", tmp_path / "folder.jpg"]
+        hostile += ["/dev/zero", "/dev/null", tmp_path / "gone.jpg", "a\0b.jpg"]
+        outcomes = await ended(client, [*hostile, png(64, 64)], prepare=prepare)
+        assert outcomes.pop().ok
+        assert [type(outcome.error) for outcome in outcomes] == [InvalidPhotoError] * len(hostile)
+        assert all(str(outcome.error).isprintable() for outcome in outcomes)
+
+    async def test_a_photo_with_an_odd_name_is_none_the_worse(
+        self, client: PhotoAnimerClient, tmp_path: Path
+    ) -> None:
+        photos: list[Photo] = []
+        for name in (b"two\nlines.jpg", b"'\".jpg", "👵🏽.jpg".encode(), b"\xe9.jpg", b"-.jpg"):
+            path = tmp_path / os.fsdecode(name)
+            path.write_bytes(saved(quarters(), "JPEG", exif=exif(6)))
+            photos.append(path)
+        journal = tmp_path / "batch.db"
+        outcomes = await ended(client, photos, prepare=True, journal=journal)
+        assert all(outcome.ok for outcome in outcomes)
+
+    async def test_4097_pixels_are_one_too_many_unless_prepared(
+        self, client: PhotoAnimerClient
+    ) -> None:
+        photo = saved(Image.new("L", (4097, 64)), "PNG")
+        [refused] = await ended(client, [photo])
+        assert "4097x64 pixels; at most 4096x4096" in str(refused.error)
+        [taken] = await ended(client, [photo], prepare=True)
+        assert taken.ok
+
+    async def test_a_file_that_may_not_be_read(
+        self, client: PhotoAnimerClient, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "secret.jpg"
+        path.write_bytes(png(64, 64))
+        path.chmod(0)
+        if os.access(path, os.R_OK):
+            pytest.skip("root may read everything")
+        [outcome] = await ended(client, [path])
+        assert "can not be read: Permission denied" in str(outcome.error)
+
+
+def counts(journal: Path) -> Mapping[State, int]:
+    with read_journal(journal) as store:
+        return store.summary().counts
+
+
+@define
+class PhotoServer:
+    """Answers as it is told, and remembers what it was asked."""
+
+    status: int = 200
+    headers: dict[str, str] = field(factory=dict)
+    requests: list[web.Request] = field(factory=list)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        response = web.StreamResponse(status=self.status, headers=self.headers)
+        await response.prepare(request)
+        return response
+
+
+class TestCheckUrls:
+    async def test_a_url_is_not_looked_at_unless_asked_for(self, client: PhotoAnimerClient) -> None:
+        server = PhotoServer(404)
+        async with serving(server.answer) as origin:
+            assert (await ended(client, [f"{origin}/a.jpg"]))[0].ok
+        assert server.requests == []
+
+    async def test_one_head_without_the_key(self, client: PhotoAnimerClient) -> None:
+        server = PhotoServer(200, {"Content-Type": "image/jpeg", "Content-Length": "12345"})
+        async with serving(server.answer) as origin:
+            url = f"{origin}/a%20b c.jpg?X-Signature=%2F+ü&x=1"
+            assert (await ended(client, [url], check_urls=True))[0].ok
+        [request] = server.requests
+        assert request.method == "HEAD"
+        assert request.raw_path.startswith("/a%20b%20c.jpg?X-Signature=%2F+%C3%BC")
+        assert KEY not in str(request.headers)
+        assert "APIKEY" not in request.headers
+
+    @pytest.mark.parametrize("status", [200, 204, 401, 403, 405, 429, 501])
+    async def test_what_says_nothing_is_not_held_against_a_photo(
+        self, client: PhotoAnimerClient, status: int
+    ) -> None:
+        server = PhotoServer(status, {"Content-Type": "application/octet-stream"})
+        async with serving(server.answer) as origin:
+            assert (await ended(client, [f"{origin}/a.jpg"], check_urls=True))[0].ok
+
+    @pytest.mark.parametrize(
+        ("status", "headers", "said"),
+        [
+            (404, {}, "has no such photo (HTTP status 404)"),
+            (410, {}, "has no such photo (HTTP status 410)"),
+            (200, {"Content-Type": "text/html; charset=utf-8"}, "says that it is text/html;"),
+            (200, {"Content-Type": "image/heic"}, "says that it is image/heic; allowed are PNG"),
+            (200, {"Content-Length": str(MAX_BYTES)}, "has 15.0 MB; allowed is less than 15 MB"),
+            (200, {"Content-Length": "0"}, "says that it is empty"),
+        ],
+    )
+    async def test_what_is_certain_is(
+        self,
+        client: PhotoAnimerClient,
+        stub: StubService,
+        status: int,
+        headers: dict[str, str],
+        said: str,
+    ) -> None:
+        server = PhotoServer(status, {"Content-Type": "image/jpeg"} | headers)
+        async with serving(server.answer) as origin:
+            [outcome] = await ended(client, [f"{origin}/a.jpg?token=s3cret"], check_urls=True)
+        assert isinstance(outcome.error, InvalidPhotoError)
+        assert str(outcome.error).startswith(f"{origin}/a.jpg?…: ")
+        assert said in str(outcome.error)
+        assert "s3cret" not in str(outcome.error)
+        assert stub.submits == []
+
+    async def test_a_host_that_is_down_leaves_the_photo_for_another_run(
+        self, client: PhotoAnimerClient, tmp_path: Path
+    ) -> None:
+        journal = tmp_path / "batch.db"
+        server = PhotoServer(503)
+        async with serving(server.answer) as origin:
+            [outcome] = await ended(client, [f"{origin}/a.jpg"], check_urls=True, journal=journal)
+        assert isinstance(outcome.error, PreparationError)
+        assert "HTTP status 503" in str(outcome.error)
+        [outcome] = await ended(client, [f"{origin}/a.jpg"], check_urls=True, journal=journal)
+        assert "there is no connection to it" in str(outcome.error)
+        assert await asyncio.to_thread(counts, journal) == {State.PLANNED: 1}
+
+    async def test_redirects_end_somewhere(self, client: PhotoAnimerClient) -> None:
+        server = PhotoServer(302, {hdrs.LOCATION: "/again.jpg"})
+        async with serving(server.answer) as origin:
+            [outcome] = await ended(client, [f"{origin}/a.jpg"], check_urls=True)
+        assert "redirects more than 5 times" in str(outcome.error)
+        assert len(server.requests) == 6
+
+    async def test_a_host_that_breaks_off(self, client: PhotoAnimerClient) -> None:
+        async def hang_up(request: web.Request) -> web.StreamResponse:
+            assert request.transport is not None
+            request.transport.close()
+            return web.Response()
+
+        async with serving(hang_up) as origin:
+            [outcome] = await ended(client, [f"{origin}/a.jpg"], check_urls=True)
+        assert isinstance(outcome.error, PreparationError)
+        assert "it broke off the answer" in str(outcome.error)
+
+    @pytest.mark.parametrize("url", ["http://ex ample/a.jpg", "http://exämple..com/a.jpg"])
+    async def test_a_host_that_is_none(self, client: PhotoAnimerClient, url: str) -> None:
+        [outcome] = await ended(client, [url], check_urls=True)
+        assert isinstance(outcome.error, InvalidPhotoError | PreparationError)

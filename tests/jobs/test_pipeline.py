@@ -1,0 +1,247 @@
+"""One photo the whole way, with a service that fetches it and results that are downloaded."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from photoanimer_async import (
+    DownloadError,
+    HostingError,
+    InvalidPhotoError,
+    InvalidRequestError,
+    PhotoAnimerClient,
+    ProgressEvent,
+    State,
+    TaskFailedError,
+    TaskInfo,
+    TaskStatus,
+)
+
+from ..photos.test_check import png
+from ..support.stub_service import KEY, Reply, StubService, envelope, quick_client, serving, task
+
+VIDEO = b"\0\0\0\x18ftypmp42" + bytes(5000)
+GIF = b"GIF89a" + bytes(3000)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "grandma.png"
+    path.write_bytes(png(64, 64))
+    return path
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@asynccontextmanager
+async def results(stub: StubService, **more: object) -> AsyncIterator[list[web.Request]]:
+    """A service that fetches each photo when it is submitted, and serves its results."""
+    requests: list[web.Request] = []
+
+    def serve(request: web.Request) -> web.Response:
+        requests.append(request)
+        if request.query.get("expired"):
+            return web.Response(status=403)
+        gif = request.path.endswith(".gif")
+        return web.Response(
+            body=GIF if gif else VIDEO, content_type="image/gif" if gif else "video/mp4"
+        )
+
+    async with serving(serve) as origin, aiohttp.ClientSession() as session:
+
+        async def accept(request: web.Request) -> web.Response:
+            async with session.get(request.query["imageUrl"]) as fetched:
+                requests.append(request)
+                assert fetched.status == 200
+                assert await fetched.read() == png(64, 64)
+            stub.next_id += 1
+            links = {"resultUrl": f"{origin}/{stub.next_id}.mp4", **more}
+            if request.query.get("outputFormat") == "gif":
+                links["gifUrl"] = f"{origin}/{stub.next_id}.gif"
+            stub.poll_script[str(stub.next_id)] = [
+                lambda _: envelope(task(stub.next_id, 0)),
+                lambda r: envelope(task(r.query["taskId"], 1, **links)),
+            ]
+            return envelope(stub.next_id)
+
+        stub.submit_script = [accept] * 20
+        yield requests
+
+
+async def test_a_file_becomes_a_video_beside_it(
+    client: PhotoAnimerClient, stub: StubService, photo: Path, tmp_path: Path
+) -> None:
+    async with results(stub) as requests:
+        animation = await client.animate(photo, template=1, save_to=tmp_path / "out")
+    assert animation.path == tmp_path / "out" / "grandma.mp4"
+    assert animation.path.read_bytes() == VIDEO
+    assert animation.task_id == stub.next_id
+    assert names_in(tmp_path / "out") == {"grandma.mp4"}
+    *_, download = requests
+    assert "APIKEY" not in download.headers
+    assert KEY not in str(download.headers)
+
+
+async def test_content_in_memory_and_no_download(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    async with results(stub):
+        animation = await client.animate(png(64, 64))
+    assert animation.path is None
+    assert animation.info.result_url is not None
+
+
+async def test_the_photo_is_withdrawn_when_its_task_has_ended(
+    client: PhotoAnimerClient, stub: StubService, photo: Path
+) -> None:
+    async with results(stub):
+        await client.animate(photo)
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await session.get(stub.submits[0].query["imageUrl"])
+
+
+async def test_a_gif_where_one_was_asked_for(
+    client: PhotoAnimerClient, stub: StubService, photo: Path, tmp_path: Path
+) -> None:
+    async with results(stub):
+        animation = await client.animate(photo, output_format="gif", save_to=tmp_path)
+    assert animation.path == tmp_path / "grandma.gif"
+    assert animation.path.read_bytes() == GIF
+
+
+async def test_results_never_overwrite_one_another(
+    client: PhotoAnimerClient, stub: StubService, photo: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    async with results(stub):
+        first = await client.animate(photo, save_to=out)
+        outcomes = [o async for o in client.animate_many([photo, photo, photo], save_to=out)]
+    paths = {first.path, *(o.unwrap().path for o in outcomes)}
+    assert {p.name for p in paths if p} == {f"grandma{n}.mp4" for n in ("", "-2", "-3", "-4")}
+
+
+async def test_an_expired_link_is_asked_for_again_once(
+    client: PhotoAnimerClient, stub: StubService, tmp_path: Path
+) -> None:
+    async with results(stub):
+        async with serving(lambda _: web.Response(body=VIDEO, content_type="video/mp4")) as origin:
+            stub.poll_script["5"] = [lambda _: envelope(task(5, resultUrl=f"{origin}/new.mp4"))]
+            old = TaskInfo(5, TaskStatus.FINISHED, f"{origin}/old.mp4")
+            assert (await client.download(old, tmp_path / "a.mp4")).read_bytes() == VIDEO
+        assert len(stub.polls) == 0
+
+    def gone(request: web.Request) -> web.Response:
+        if "old" in request.path:
+            return web.Response(status=403)
+        return web.Response(body=VIDEO, content_type="video/mp4")
+
+    async with serving(gone) as origin:
+        fresh: Reply = lambda _: envelope(task(5, resultUrl=f"{origin}/new.mp4"))  # noqa: E731
+        stale: Reply = lambda _: envelope(task(5, resultUrl=f"{origin}/old.mp4"))  # noqa: E731
+        old = TaskInfo(5, TaskStatus.FINISHED, f"{origin}/old.mp4")
+        stub.poll_script["5"] = [fresh]
+        assert (await client.download(old, tmp_path / "b.mp4")).read_bytes() == VIDEO
+        assert len(stub.polls) == 1
+        stub.poll_script["5"] = [stale, fresh]
+        with pytest.raises(DownloadError, match="does not hold any more"):
+            await client.download(old, tmp_path / "c.mp4")
+    assert names_in(tmp_path) == {"a.mp4", "b.mp4"}
+
+
+async def test_there_is_nothing_to_save_of_a_task_that_has_no_result(
+    client: PhotoAnimerClient, tmp_path: Path
+) -> None:
+    with pytest.raises(TaskFailedError):
+        await client.download(TaskInfo(1, TaskStatus.FAILED), tmp_path / "a.mp4")
+    with pytest.raises(InvalidRequestError, match="wait for it first"):
+        await client.download(TaskInfo(1, TaskStatus.PROCESSING), tmp_path / "a.mp4")
+
+
+async def test_a_result_that_can_not_be_saved_keeps_its_task(
+    client: PhotoAnimerClient, stub: StubService, photo: Path, tmp_path: Path
+) -> None:
+    events: list[ProgressEvent] = []
+    async with results(stub, resultUrl="http://127.0.0.1:9/gone.mp4"):
+        [outcome] = [
+            o
+            async for o in client.animate_many(
+                [photo], save_to=tmp_path / "out", on_progress=events.append
+            )
+        ]
+    assert isinstance(outcome.error, DownloadError)
+    assert outcome.task_id == stub.next_id
+    assert events[-1].state is State.FINISHED
+    assert names_in(tmp_path / "out") == set()
+
+
+async def test_a_folder_that_can_not_be_written_to_is_told_before_money_is_spent(
+    client: PhotoAnimerClient, stub: StubService, photo: Path
+) -> None:
+    with pytest.raises(DownloadError, match=r"grandma\.png"):
+        await client.animate(photo, save_to=photo / "out")
+    assert stub.requests == []
+
+
+async def test_a_photo_that_the_service_would_refuse_is_not_submitted(
+    client: PhotoAnimerClient, stub: StubService, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.jpg"
+    text.write_text("this is no picture")
+    with pytest.raises(InvalidPhotoError, match=r"text\.jpg.*is text"):
+        await client.animate(text)
+    assert stub.requests == []
+
+
+async def test_a_service_far_away_can_not_fetch_from_this_machine(photo: Path) -> None:
+    async with quick_client("https://photo-animer.invalid/api/v1") as client:
+        with pytest.raises(HostingError, match="public URL"):
+            await client.animate(photo)
+
+
+async def test_a_host_of_the_users_own(stub: StubService, photo: Path) -> None:
+    class MyHost:
+        withdrawn = 0
+
+        @asynccontextmanager
+        async def publish(self, photo: object) -> AsyncIterator[str]:
+            try:
+                yield f"https://cdn.invalid/{Path(str(photo)).name}"
+            finally:
+                self.withdrawn += 1
+
+    host = MyHost()
+    async with quick_client(stub.base_url, host=host) as client:
+        await client.animate(photo)
+        stub.submit_script = [lambda _: envelope(code=9010)]
+        with pytest.raises(Exception, match="9010"):
+            await client.animate(photo)
+    assert stub.submits[0].query["imageUrl"] == "https://cdn.invalid/grandma.png"
+    assert host.withdrawn == 2
+
+
+async def test_a_photo_is_published_until_its_paid_task_ends_also_without_the_caller(
+    stub: StubService, photo: Path
+) -> None:
+    stub.finished = lambda _: envelope(task(471367831765062, 0))
+    async with quick_client(stub.base_url) as client, aiohttp.ClientSession() as session:
+        animation = asyncio.create_task(client.animate(photo))
+        while not stub.polls:
+            await asyncio.sleep(0.001)
+        animation.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await animation
+        image_url = stub.submits[0].query["imageUrl"]
+        async with session.get(image_url) as response:
+            assert response.status == 200
+        stub.finished = None
+        await client.attach(471367831765062)
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await session.get(image_url)

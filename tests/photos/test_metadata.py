@@ -1,0 +1,131 @@
+"""What is taken out of a picture file, and that the picture stays as it is."""
+
+import io
+import struct
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, PngImagePlugin
+
+from photoanimer_async.engine.samples import ASTRONAUT
+from photoanimer_async.photos.formats import PictureFormat
+from photoanimer_async.photos.header import PictureFlawError
+from photoanimer_async.photos.metadata import without_metadata
+
+SECRETS = (b"Taken at home", b"ACME Phone 7", b"made by me", b"a video", b"keyword of IPTC")
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+FORMATS = pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+
+
+def exif(orientation: int = 1) -> Image.Exif:
+    """Exif with a device, a place and an orientation."""
+    tags = Image.Exif()
+    tags[0x0110] = "ACME Phone 7"
+    tags[0x0112] = orientation
+    tags.get_ifd(0x8825)[0x001D] = "Taken at home"
+    return tags
+
+
+def shot(kind: str, orientation: int = 1, **options: object) -> bytes:
+    """The astronaut, in RGB, as a phone would store it."""
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(ASTRONAUT.read_bytes())) as image:
+        small = image.resize((64, 48))
+    more = {"exif": exif(orientation), "icc_profile": PROFILE, "comment": b"made by me"} | options
+    if kind == "PNG":
+        text = PngImagePlugin.PngInfo()
+        text.add_text("Comment", "made by me")
+        more["pnginfo"] = text
+    small.save(file, kind, **more)
+    return file.getvalue()
+
+
+def pixels(picture: bytes) -> tuple[tuple[int, int], bytes]:
+    with Image.open(io.BytesIO(picture)) as image:
+        return image.size, image.convert("RGB").tobytes()
+
+
+@FORMATS
+def test_the_picture_and_its_colours_stay(kind: str) -> None:
+    before = shot(kind)
+    after = without_metadata(before, PictureFormat[kind])
+    assert pixels(after) == pixels(before)
+    with Image.open(io.BytesIO(after)) as image:
+        assert image.info["icc_profile"] == PROFILE
+
+
+@FORMATS
+def test_nothing_else_does(kind: str) -> None:
+    before = shot(kind)
+    assert any(secret in before for secret in SECRETS)
+    after = without_metadata(before, PictureFormat[kind])
+    assert [secret for secret in SECRETS if secret in after] == []
+    with Image.open(io.BytesIO(after)) as image:
+        assert dict(image.getexif()) == {}
+
+
+@FORMATS
+def test_a_file_that_tells_nothing_stays_as_it_is(kind: str) -> None:
+    plain = without_metadata(shot(kind), PictureFormat[kind])
+    assert without_metadata(plain, PictureFormat[kind]) == plain
+
+
+def test_a_bitmap_has_nothing_to_tell() -> None:
+    bitmap = shot("BMP")
+    assert without_metadata(bitmap, PictureFormat.BMP) is bitmap
+
+
+@pytest.mark.parametrize("trailer", [b"a video", b"\xff\xd8\xff\xe1 a second picture"])
+def test_what_lies_behind_the_picture_goes_too(trailer: bytes) -> None:
+    plain = without_metadata(shot("JPEG"), PictureFormat.JPEG)
+    assert without_metadata(plain + trailer, PictureFormat.JPEG) == plain
+
+
+def test_all_scans_of_a_progressive_jpeg_stay() -> None:
+    before = shot("JPEG", progressive=True)
+    assert before.count(b"\xff\xda") > 2
+    assert pixels(without_metadata(before, PictureFormat.JPEG)) == pixels(before)
+
+
+def test_a_thumbnail_and_other_segments_of_a_jpeg_go() -> None:
+    plain = without_metadata(shot("JPEG"), PictureFormat.JPEG)
+    thumbnail = b"JFIF\0\1\2\0\0\1\0\1\1\1" + b"\x07\x08\x09"
+    jfif = b"\xff\xe0" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
+    iptc = b"\xff\xed" + struct.pack(">H", 17) + b"keyword of IPTC"
+    rest = plain[2 + 18 :]
+    after = without_metadata(b"\xff\xd8" + jfif + iptc + b"\xff" + rest, PictureFormat.JPEG)
+    assert pixels(after) == pixels(plain)
+    assert b"\x07\x08\x09" not in after[:40]
+    assert b"keyword" not in after
+
+
+def test_adobes_word_on_colours_stays() -> None:
+    file = io.BytesIO()
+    Image.new("CMYK", (32, 32), (10, 200, 30, 0)).save(file, "JPEG")
+    before = file.getvalue()
+    assert b"Adobe" in before
+    assert pixels(without_metadata(before, PictureFormat.JPEG)) == pixels(before)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_file_that_is_cut_off_is_a_flaw(kind: str) -> None:
+    with pytest.raises(PictureFlawError, match="damaged"):
+        without_metadata(shot(kind)[:-20], PictureFormat[kind])
+
+
+PICTURES = [(PictureFormat[kind], shot(kind)) for kind in ("JPEG", "PNG", "WEBP")]
+
+
+@given(st.sampled_from(PICTURES), st.data())
+def test_any_damage_gives_a_file_or_a_flaw(
+    picture: tuple[PictureFormat, bytes], data: st.DataObject
+) -> None:
+    kind, content = picture
+    damaged = bytearray(content)
+    places = st.tuples(st.integers(12, 400), st.integers(0, 255))
+    for place, value in data.draw(st.lists(places, min_size=1, max_size=6)):
+        damaged[place] = value
+    with suppress(PictureFlawError):
+        assert without_metadata(bytes(damaged), kind)[:2] == content[:2]

@@ -1,0 +1,260 @@
+"""Local photos the whole way: published, fetched by the service's own fetcher, withdrawn."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from photoanimer_async import (
+    AmbiguousSubmitError,
+    AnimationRequest,
+    Evidence,
+    FixedInterval,
+    ImageHost,
+    LocalImageHost,
+    ObjectStoreHost,
+    Outcome,
+    Photo,
+    PhotoAnimerClient,
+    RetryPolicy,
+    TaskFailedError,
+)
+from photoanimer_async.jobs.job import Terms
+from photoanimer_async.jobs.pipeline import Pipeline
+from photoanimer_async.jobs.publisher import Publisher
+
+from ...photos.test_check import png
+from ...support.s3_server import BUCKET, S3Server
+from ..conftest import KEY, InstantRenderer, Running, serving
+
+PHOTO = png(64, 64)
+QUICK = RetryPolicy(tries=3, first_wait=0.001, longest_wait=0.002)
+
+
+def client_of(base_url: str, host: ImageHost | str | None = None) -> PhotoAnimerClient:
+    return PhotoAnimerClient(
+        KEY, base_url=base_url, host=host, poll=FixedInterval(0.005), retry=QUICK
+    )
+
+
+async def animated(client: PhotoAnimerClient, *photos: Photo) -> list[Outcome]:
+    return [outcome async for outcome in client.animate_many(photos, save_to=f"s3://{BUCKET}/out")]
+
+
+async def test_from_one_object_store_to_another(
+    service: Running, s3: S3Server, renderer: InstantRenderer, tmp_path: Path
+) -> None:
+    file = tmp_path / "grandma.png"
+    file.write_bytes(PHOTO)
+    async with client_of(service.service.base_url, f"s3://{BUCKET}/in") as client:
+        outcomes = await animated(client, file, PHOTO, png(65, 64))
+    assert {outcome.unwrap().url for outcome in outcomes} == {
+        f"s3://{BUCKET}/out/{name}.mp4" for name in ("grandma", "photo", "photo-2")
+    }
+    # What was published is gone, what came of it is there.
+    assert set(s3.objects()) == {"out/grandma.mp4", "out/photo.mp4", "out/photo-2.mp4"}
+    assert set(s3.objects().values()) == {b"video of template 1"}
+    fetches = [
+        asked for asked in s3.asked if asked.method == "GET" and "X-Amz-Signature" in asked.query
+    ]
+    assert len(fetches) == len(renderer.jobs) == 3
+
+
+async def test_the_same_photo_twice_is_uploaded_once_and_paid_for_twice(
+    service: Running, s3: S3Server, renderer: InstantRenderer
+) -> None:
+    renderer.go_on = asyncio.Event()
+    async with client_of(service.service.base_url, f"s3://{BUCKET}/in") as client:
+        batch = asyncio.create_task(animated(client, *[PHOTO] * 5))
+        while len(renderer.jobs) < 1:
+            await asyncio.sleep(0.005)
+        async with asyncio.timeout(60):
+            while len([a for a in s3.asked if "X-Amz-Signature" in a.query]) < 5:
+                await asyncio.sleep(0.005)
+        renderer.go_on.set()
+        outcomes = await batch
+    assert len({outcome.unwrap().task_id for outcome in outcomes}) == 5
+    assert len([asked for asked in s3.uploads() if "/in/" in asked.path]) == 1
+    assert not [key for key in s3.objects() if key.startswith("in/")]
+
+
+async def test_a_photo_whose_task_fails_is_withdrawn(
+    service: Running,
+    s3: S3Server,
+    renderer: InstantRenderer,
+    faults: list[logging.LogRecord],
+) -> None:
+    renderer.error = RuntimeError("a fault")
+    async with client_of(service.service.base_url, f"s3://{BUCKET}/in") as client:
+        [outcome] = await animated(client, PHOTO)
+    assert isinstance(outcome.error, TaskFailedError)
+    assert s3.objects() == {}
+    faults.clear()
+
+
+# --- what a fetch proves ---
+
+Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def between(service: Running, *script: Next) -> AsyncIterator[tuple[str, list[str]]]:
+    """A proxy in front of the service; gives its base URL, and the image URLs submitted."""
+    steps, seen = list(script), list[str]()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if not request.path.endswith("/submitTaskByUrl"):
+            return await forward(request)
+        seen.append(request.query["imageUrl"])
+        return await (steps.pop(0) if steps else forward)(request)
+
+    async def forward(request: web.Request) -> web.StreamResponse:
+        url = str(service.service.base_url).removesuffix("/api/v1") + str(request.rel_url)
+        async with service.session.get(url) as answered:
+            return web.Response(body=await answered.read(), content_type="application/json")
+
+    async with serving(answer) as origin:
+        yield f"{origin}/api/v1", seen
+
+
+async def closes(request: web.Request) -> web.StreamResponse:
+    """The answer is lost."""
+    assert request.transport is not None
+    request.transport.close()
+    return web.Response()
+
+
+async def fetches_and_is_busy(request: web.Request) -> web.StreamResponse:
+    """It has looked at the photo before it said that there is too much to do."""
+    async with aiohttp.ClientSession() as session, session.get(request.query["imageUrl"]) as photo:
+        assert await photo.read() == PHOTO
+    return web.json_response({"code": 429, "data": None, "msg": "busy", "time": 1}, status=429)
+
+
+def accepts_and_closes(service: Running) -> Next:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        await service.submit(request.query["imageUrl"])
+        return await closes(request)
+
+    return answer
+
+
+async def outcome_of(base_url: str, host: ImageHost) -> Outcome:
+    async with client_of(base_url) as client:
+        pipeline = Pipeline(client._account, Publisher(host, 1), Terms(evidence_seconds=0))
+        return await pipeline.take(pipeline.journey(0, AnimationRequest(PHOTO)), None)
+
+
+async def test_a_fetch_of_its_own_url_proves_that_a_lost_submit_arrived(service: Running) -> None:
+    async with between(service, accepts_and_closes(service)) as (base_url, _):
+        outcome = await outcome_of(base_url, LocalImageHost())
+    assert isinstance(outcome.error, AmbiguousSubmitError)
+    assert outcome.error.evidence is Evidence.FETCHED
+
+
+async def test_a_fetch_for_an_attempt_that_was_refused_proves_nothing_for_the_next(
+    service: Running,
+) -> None:
+    async with between(service, fetches_and_is_busy, closes) as (base_url, seen):
+        outcome = await outcome_of(base_url, LocalImageHost())
+    assert isinstance(outcome.error, AmbiguousSubmitError)
+    assert outcome.error.evidence is Evidence.NOT_FETCHED
+    assert len(set(seen)) == 2
+    assert outcome.error.image_url == seen[1]
+
+
+async def test_each_attempt_has_its_own_url_and_the_last_is_the_one_that_counts(
+    service: Running,
+) -> None:
+    busy = [fetches_and_is_busy] * 2
+    async with between(service, *busy, accepts_and_closes(service)) as (base_url, seen):
+        outcome = await outcome_of(base_url, LocalImageHost())
+    assert isinstance(outcome.error, AmbiguousSubmitError)
+    assert outcome.error.evidence is Evidence.FETCHED
+    assert len(set(seen)) == 3
+
+
+async def test_a_photo_that_is_resubmitted_has_another_url(
+    service: Running, tmp_path: Path
+) -> None:
+    journal = tmp_path / "batch.db"
+    async with (
+        between(service, closes) as (base_url, seen),
+        client_of(base_url, FetchesUnknown()) as client,
+    ):
+        [lost] = [o async for o in client.animate_many([PHOTO], journal=journal)]
+        assert isinstance(lost.error, AmbiguousSubmitError)
+        again = client.animate_many([PHOTO], journal=journal, resubmit_ambiguous=10)
+        assert [outcome.ok async for outcome in again] == [True]
+    assert len(set(seen)) == 2
+
+
+class FetchesUnknown:
+    """A host that serves photos, and tells nothing of it."""
+
+    def __init__(self) -> None:
+        self._local = LocalImageHost()
+
+    @asynccontextmanager
+    async def publish(self, photo: Photo) -> AsyncIterator[str]:
+        async with self._local.publish(photo) as url:
+            yield url
+
+
+async def test_an_object_store_tells_nothing_of_fetches_and_uploads_once_for_all_attempts(
+    service: Running, s3: S3Server
+) -> None:
+    host = ObjectStoreHost(f"s3://{BUCKET}/in")
+    script = [fetches_and_is_busy, accepts_and_closes(service)]
+    async with between(service, *script) as (base_url, seen):
+        outcome = await outcome_of(base_url, host)
+    assert isinstance(outcome.error, AmbiguousSubmitError)
+    assert outcome.error.evidence is Evidence.NONE
+    assert len(seen) == 2
+    assert len(s3.uploads()) == 1
+    assert s3.objects() == {}
+
+
+async def test_signatures_are_in_no_error_and_not_in_the_journal(
+    service: Running, s3: S3Server, tmp_path: Path
+) -> None:
+    journal = tmp_path / "batch.db"
+    async with (
+        between(service, closes) as (base_url, seen),
+        client_of(base_url, f"s3://{BUCKET}/in") as client,
+    ):
+        [outcome] = [o async for o in client.animate_many([PHOTO], journal=journal)]
+    signature = urlsplit(seen[0]).query.rpartition("X-Amz-Signature=")[2]
+    assert len(signature) == 64
+    assert outcome.error is not None
+    assert signature not in str(outcome.error) + repr(outcome)
+    written = await asyncio.to_thread(journal.read_bytes)
+    assert urlsplit(seen[0]).path.encode() in written
+    assert signature.encode() not in written
+
+
+@pytest.mark.parametrize("where", ["local", "object store"])
+async def test_what_the_service_says_of_a_photo_is_told_without_the_signature(
+    service: Running, s3: S3Server, where: str
+) -> None:
+    """It is refused by the service's own fetcher, whose text names the URL."""
+    host = ObjectStoreHost(f"s3://{BUCKET}/in") if where == "object store" else LocalImageHost()
+
+    class Withdrawn:
+        @asynccontextmanager
+        async def publish(self, photo: Photo) -> AsyncIterator[str]:
+            async with host.publish(photo) as url:
+                pass
+            yield url
+
+    async with client_of(service.service.base_url, Withdrawn()) as client:
+        [outcome] = [o async for o in client.animate_many([PHOTO])]
+    assert outcome.error is not None
+    assert "X-Amz" not in str(outcome.error)
+    assert "40011" in str(outcome.error)

@@ -1,0 +1,97 @@
+"""Result files: whole, in ranges, and only to those who have the link."""
+
+import pytest
+
+from ..conftest import PhotoHost, Running
+
+VIDEO = b"video of template 1"
+
+
+@pytest.fixture
+async def link(service: Running, host: PhotoHost) -> str:
+    task_id = await service.submit(host.url("photo.png"), outputFormat="gif")
+    url: str = (await service.end_of(task_id))["resultUrl"]
+    return url
+
+
+async def test_whole_with_the_right_type_and_without_a_key(link: str, service: Running) -> None:
+    for url, kind, content in (
+        (link, "video/mp4", VIDEO),
+        (link.replace(".mp4", ".gif"), "image/gif", b"gif of template 1"),
+    ):
+        async with service.session.get(url, headers={"APIKEY": ""}) as answer:
+            assert answer.status == 200
+            assert answer.content_type == kind
+            assert answer.headers["Accept-Ranges"] == "bytes"
+            assert await answer.read() == content
+
+
+async def test_head_tells_the_length_and_sends_nothing(link: str, service: Running) -> None:
+    async with service.session.head(link) as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Length"] == str(len(VIDEO))
+        assert answer.content_type == "video/mp4"
+        assert "ETag" in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("wanted", "content", "said"),
+    [
+        ("bytes=0-4", b"video", "bytes 0-4/19"),
+        ("bytes=6-", b"of template 1", "bytes 6-18/19"),
+        ("bytes=-1", b"1", "bytes 18-18/19"),
+    ],
+)
+async def test_a_range(link: str, service: Running, wanted: str, content: bytes, said: str) -> None:
+    async with service.session.get(link, headers={"Range": wanted}) as answer:
+        assert answer.status == 206
+        assert answer.headers["Content-Range"] == said
+        assert await answer.read() == content
+
+
+async def test_a_range_beyond_the_end(link: str, service: Running) -> None:
+    async with service.session.get(link, headers={"Range": "bytes=19-"}) as answer:
+        assert answer.status == 416
+        assert answer.headers["Content-Range"] == "bytes */19"
+
+
+async def test_a_range_only_if_the_file_is_still_the_same(link: str, service: Running) -> None:
+    async with service.session.head(link) as answer:
+        tag, date = answer.headers["ETag"], answer.headers["Last-Modified"]
+
+    for condition, status, content in (
+        (tag, 206, b"video"),
+        (date, 206, b"video"),
+        ('"another"', 200, VIDEO),
+        (f"W/{tag}", 200, VIDEO),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 200, VIDEO),
+    ):
+        async with service.session.get(
+            link, headers={"Range": "bytes=0-4", "If-Range": condition}
+        ) as answer:
+            assert (answer.status, await answer.read()) == (status, content), condition
+
+
+async def test_not_again_what_is_known(link: str, service: Running) -> None:
+    async with service.session.head(link) as answer:
+        tag = answer.headers["ETag"]
+    async with service.session.get(link, headers={"If-None-Match": tag}) as answer:
+        assert answer.status == 304
+
+
+async def test_other_names_lead_nowhere(link: str, service: Running) -> None:
+    origin = link.partition("/results/")[0]
+    for path in (
+        "",
+        "tasks.db",
+        "..%2Ftasks.db",
+        "A" * 32 + ".mp4",
+        "A" * 32 + ".txt",
+        link[-36:].replace(".mp4", ""),
+    ):
+        async with service.session.get(f"{origin}/results/{path}") as answer:
+            assert answer.status == 404, path
+            assert (await answer.json())["code"] == 40404
+        headers = {"Range": "bytes=0-4", "If-Range": '"tag"'}
+        async with service.session.get(f"{origin}/results/{path}", headers=headers) as answer:
+            assert answer.status == 404, path

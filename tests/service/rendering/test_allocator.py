@@ -1,0 +1,53 @@
+"""Memory is given back, in a process of its own since the allocator is asked for good."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import ctypes
+import sys
+
+from photoanimer_async.service.rendering.allocator import give_large_blocks_back
+
+library = ctypes.CDLL(None)
+library.malloc.restype = ctypes.c_void_p
+library.free.argtypes = [ctypes.c_void_p]
+
+
+class Counts(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd",
+        "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+    )]
+
+
+library.mallinfo2.restype = Counts
+
+
+def is_cut_from_the_heap(size):
+    before = library.mallinfo2().hblks
+    block = library.malloc(size)
+    is_apart = library.mallinfo2().hblks > before
+    library.free(block)
+    return not is_apart
+
+
+if sys.argv[1] == "asked":
+    assert give_large_blocks_back()
+library.free(library.malloc(8_000_000))
+print(is_cut_from_the_heap(2_000_000))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc's allocator")
+@pytest.mark.parametrize(("asked", "from_the_heap"), [("asked", "False"), ("not asked", "True")])
+def test_a_large_block_is_given_back_also_after_a_larger_one(
+    asked: str, from_the_heap: str
+) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", PROGRAM, asked], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == from_the_heap

@@ -1,0 +1,82 @@
+"""What a worker answers to a job: plain JSON, whatever happens."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from photoanimer_async.engine import RenderSettings
+from photoanimer_async.service import ServiceSettings
+from photoanimer_async.service.rendering.worker import render
+
+DOUBLES = Path(__file__).parents[1] / "doubles"
+
+
+@pytest.fixture(autouse=True)
+def doubles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, str(DOUBLES)])
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> dict[str, object]:
+    for name in ("photo", "voice"):
+        (tmp_path / name).write_text(name)
+    fields = {
+        "template": 0,
+        "photo": str(tmp_path / "photo"),
+        "voice": None,
+        "mp4": str(tmp_path / "a.mp4"),
+        "gif": None,
+        "options": {},
+    }
+    sent: dict[str, object] = json.loads(json.dumps(fields))
+    return sent
+
+
+def test_code_0_once_the_files_are_there(job: dict[str, object], tmp_path: Path) -> None:
+    more = {"voice": str(tmp_path / "voice"), "gif": str(tmp_path / "a.gif")}
+    assert render(job | more, "renderers", "copy") == {"code": 0}
+    assert (tmp_path / "a.mp4").read_bytes() == b"0:photo:voice"
+    assert (tmp_path / "a.gif").exists()
+
+
+def test_the_engine_is_told_the_services_settings(
+    job: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, object] = {}
+
+    def animate(photo: bytes, template: int, **options: object) -> None:
+        told.update(options)
+
+    monkeypatch.setattr("photoanimer_async.engine.animate", animate, raising=False)
+    settings = ServiceSettings(
+        data_dir="data", all_faces=True, longest_side=640, gif_longest_side=240, voice_seconds=5
+    )
+    options = {"options": settings.render_options}
+    program = "photoanimer_async.service.rendering.worker"
+    assert render(job | options, program, "animate") == {"code": 0}
+    expected = RenderSettings(
+        all_faces=True, longest_side=640, gif_longest_side=240, voice_limit=5, engine="warp"
+    )
+    assert told["settings"] == expected
+
+
+def test_the_code_and_reason_of_what_the_engine_refuses(job: dict[str, object]) -> None:
+    replies = [render(job | {"template": number}, "renderers", "refuse") for number in range(4)]
+    assert replies == [
+        {"code": 7001, "reason": "reason 0"},
+        {"code": 7002, "reason": "reason 1"},
+        {"code": 40023, "reason": "reason 2"},
+        {"code": 50001, "reason": "reason 3"},
+    ]
+
+
+def test_the_trace_of_a_fault(job: dict[str, object]) -> None:
+    for reply in (
+        render(job, "renderers", "fault"),
+        render(job, "no_such_module", "animate"),
+        render(job | {"photo": "no such file"}, "renderers", "copy"),
+    ):
+        assert list(reply) == ["fault"]
+        assert "Error" in str(reply["fault"])
