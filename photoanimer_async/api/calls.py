@@ -10,7 +10,7 @@ from random import Random
 from typing import Protocol, TypeAlias
 
 from photoanimer_async.api import wire
-from photoanimer_async.api.rate_limits import Pace, RateLimiter, Window
+from photoanimer_async.api.rate_limits import ConcurrencyWindow, Pace, RateLimiter
 from photoanimer_async.api.retry import RetryPolicy, Verdict, verdict
 from photoanimer_async.api.retrying import retrying
 from photoanimer_async.api.transport import Transport
@@ -77,7 +77,7 @@ class Api:
         self._submit_slots = asyncio.Semaphore(concurrency)
         self._submit_limiter = _limiter_of(submit_rate)
         self._poll_limiter = poll_limiter
-        self.window = Window(2 * concurrency)
+        self.window = ConcurrencyWindow(2 * concurrency)
         self.submit = retrying(self._submit_once, Operation.SUBMIT, retry, rng)
         self.get_task_info = retrying(self._get_task_info_once, Operation.GET_TASK_INFO, retry, rng)
         self.get_balance = retrying(self._get_balance_once, Operation.GET_BALANCE, retry, rng)
@@ -89,7 +89,7 @@ class Api:
             PhotoAnimerError: there is no answer, or a refusal.
         """
         if self._poll_limiter is not None:
-            await self._poll_limiter.turn()
+            await self._poll_limiter.acquire()
         return await self._get_task_info_once(task_id)
 
     async def _submit_once(self, submission: Submission) -> TaskId:
@@ -101,7 +101,7 @@ class Api:
 
         try:
             async with self._submit_slots:
-                await self._submit_limiter.turn()
+                await self._submit_limiter.acquire()
                 async with self.window.slot():
                     return await submission.attempt(image_url, send)
         except PhotoAnimerError as error:

@@ -25,7 +25,7 @@ _OVERLOADED = frozenset({429, 503})
 class RateLimiter(Protocol):
     """Gives turns, no faster than a rate."""
 
-    async def turn(self) -> None:
+    async def acquire(self) -> None:
         """Waits until it is the caller's turn. A turn that was given counts, used or not.
 
         Raises:
@@ -58,7 +58,7 @@ class Pace:
         """Takes the next turn; it is no sooner than now."""
         self._next = max(now, self._next) + self._gap
 
-    async def turn(self) -> None:
+    async def acquire(self) -> None:
         """Waits until it is the caller's turn."""
         if self._gap:
             now = asyncio.get_running_loop().time()
@@ -67,7 +67,7 @@ class Pace:
             await asyncio.sleep(pause)
 
 
-class Window:
+class ConcurrencyWindow:
     """How many requests of a client may be under way at once, all kinds together.
 
     How it works: as TCP finds out what a network bears. An answer 429 or 503 halves the

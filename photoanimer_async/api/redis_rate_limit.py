@@ -54,7 +54,7 @@ class RedisRateLimiter:
             raise InvalidRequestError(f"a rate must be above 0 a second, not {rate!r}")
         self._limiter = _limiter(redis, f"{_PREFIX}{key}", rate)
 
-    async def turn(self) -> None:
+    async def acquire(self) -> None:
         """Waits until it is the caller's turn.
 
         Raises:

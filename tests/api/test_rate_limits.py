@@ -15,7 +15,7 @@ from photoanimer_async import (
     ServiceUnavailableError,
     UnexpectedResponseError,
 )
-from photoanimer_async.api.rate_limits import Pace, Window, is_overload
+from photoanimer_async.api.rate_limits import ConcurrencyWindow, Pace, is_overload
 
 from ..support.stub_service import StubService, envelope, quick_client
 
@@ -23,7 +23,7 @@ BUSY = RateLimitedError(operation="getTaskInfo", code=429, message="", http_stat
 DOWN = ServiceUnavailableError(operation="getTaskInfo", code=503, message="", http_status=503)
 
 
-async def request(window: Window, error: PhotoAnimerError | None = None) -> None:
+async def request(window: ConcurrencyWindow, error: PhotoAnimerError | None = None) -> None:
     with suppress(PhotoAnimerError):
         async with window.slot():
             if error is not None:
@@ -32,7 +32,7 @@ async def request(window: Window, error: PhotoAnimerError | None = None) -> None
 
 @pytest.mark.parametrize("error", [BUSY, DOWN, UnexpectedResponseError("html", http_status=503)])
 async def test_an_overload_halves_it_and_answers_widen_it_again(error: PhotoAnimerError) -> None:
-    window = Window(64)
+    window = ConcurrencyWindow(64)
     await request(window, error)
     assert window.size == 32
     for _ in range(32):
@@ -44,7 +44,7 @@ async def test_an_overload_halves_it_and_answers_widen_it_again(error: PhotoAnim
 
 
 async def test_other_failures_do_not_narrow_it() -> None:
-    window = Window(8)
+    window = ConcurrencyWindow(8)
     for error in (NoAnswerError("lost"), UnexpectedResponseError("html", http_status=200)):
         assert not is_overload(error)
         await request(window, error)
@@ -52,7 +52,7 @@ async def test_other_failures_do_not_narrow_it() -> None:
 
 
 async def test_it_never_falls_below_one_request() -> None:
-    window = Window(8)
+    window = ConcurrencyWindow(8)
     for _ in range(20):
         await request(window, BUSY)
     assert window.size == 1
@@ -60,7 +60,7 @@ async def test_it_never_falls_below_one_request() -> None:
 
 
 async def test_those_that_left_together_halve_it_once() -> None:
-    window, leave = Window(8), asyncio.Event()
+    window, leave = ConcurrencyWindow(8), asyncio.Event()
 
     async def refused_later() -> None:
         with suppress(PhotoAnimerError):
@@ -78,7 +78,7 @@ async def test_those_that_left_together_halve_it_once() -> None:
 
 
 async def test_who_is_cancelled_while_waiting_takes_no_room() -> None:
-    window, leave = Window(1), asyncio.Event()
+    window, leave = ConcurrencyWindow(1), asyncio.Event()
 
     async def hold() -> None:
         async with window.slot():
@@ -101,7 +101,7 @@ async def test_who_is_cancelled_while_waiting_takes_no_room() -> None:
 @given(st.lists(st.sampled_from(["good", "busy", "lost"]), max_size=60), st.integers(1, 6))
 def test_no_more_are_under_way_than_it_is_wide(answers: list[str], limit: int) -> None:
     async def run() -> None:
-        window, under_way = Window(limit), 0
+        window, under_way = ConcurrencyWindow(limit), 0
 
         async def one(answer: str) -> None:
             nonlocal under_way

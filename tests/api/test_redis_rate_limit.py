@@ -42,7 +42,7 @@ async def main(socket, key, rate, turns):
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         for _ in range(int(turns)):
-            await limiter.turn()
+            await limiter.acquire()
             seconds, microseconds = await redis.time()
             print(seconds * 1_000_000 + microseconds, flush=True)
 
@@ -188,7 +188,7 @@ async def test_polling_goes_on_when_redis_is_back(stub: StubService) -> None:
 
         faults = 2
 
-        async def turn(self) -> None:
+        async def acquire(self) -> None:
             if self.faults:
                 self.faults -= 1
                 raise NotSentError("no turn")
@@ -204,7 +204,7 @@ async def test_any_object_with_turns_is_a_limiter(stub: StubService) -> None:
     class Counting:
         turns = 0
 
-        async def turn(self) -> None:
+        async def acquire(self) -> None:
             self.turns += 1
 
     limiter: RateLimiter = Counting()

@@ -92,7 +92,7 @@ async def in_a_web_app(account: RateLimiter) -> None:
     assert_type(await client.attach(1, save_to="out/", timeout=60), Animation)
     assert_type(client.pending, Mapping[TaskId, AnimationRequest])
     assert_type(parse_notification(b"{}").task_id, TaskId)
-    assert_type(await RedisRateLimiter(Redis(), "account", 1.0).turn(), None)
+    assert_type(await RedisRateLimiter(Redis(), "account", 1.0).acquire(), None)
 
 
 def told(event: ProgressEvent) -> None:
