@@ -26,7 +26,7 @@ from photoanimer_async import (
     WaitTimeoutError,
 )
 
-from ..photos.test_check import png
+from ..support.pictures import png
 from ..support.stub_service import StubService, envelope, quick_client, task
 
 

@@ -30,7 +30,7 @@ from photoanimer_async import (
 from photoanimer_async.jobs.journal import Entry, Summary, read_journal
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 
-from ..photos.test_check import png
+from ..support.pictures import png
 from ..support.stub_service import Reply, StubService, envelope, quick_client, serving, task
 
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(5000)

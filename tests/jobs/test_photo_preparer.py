@@ -27,10 +27,7 @@ from photoanimer_async.photos.check import MAX_BYTES, check_photo, photo_digest
 from photoanimer_async.photos.formats import PictureFormat
 from photoanimer_async.photos.header import PictureHeader
 
-from ..photos.test_check import png
-from ..photos.test_metadata import exif
-from ..photos.test_preparation import quarters
-from ..support.pictures import heic, saved
+from ..support.pictures import exif, heic, png, quarters, saved
 from ..support.stub_service import KEY, StubService, envelope, quick_client, serving
 
 

@@ -22,7 +22,7 @@ from photoanimer_async import (
     TaskStatus,
 )
 
-from ..photos.test_check import png
+from ..support.pictures import png
 from ..support.stub_service import KEY, Reply, StubService, envelope, quick_client, serving, task
 
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(5000)

@@ -1,8 +1,6 @@
 """What is taken for a photo, and what is said of what is not."""
 
 import os
-import struct
-import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -22,87 +20,8 @@ from photoanimer_async.photos.check import (
 from photoanimer_async.photos.formats import PictureFormat
 from photoanimer_async.photos.header import PictureFlawError, PictureHeader, read_header
 
-Maker = Callable[[int, int], bytes]
+from ..support.pictures import MAKERS, Maker, bmp, jpeg, png, riff, segment, webp
 
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width: int, height: int) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    pixels = zlib.compress(bytes(64))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        (_chunk(b"IHDR", header), _chunk(b"IDAT", pixels), _chunk(b"IEND", b""))
-    )
-
-
-def _segment(marker: int, content: bytes) -> bytes:
-    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
-
-
-def jpeg(
-    width: int,
-    height: int,
-    *,
-    before: bytes = b"",
-    scan: bytes = b"\x12\xff\x00\x34" * 9,
-    end: bytes = b"\xff\xd9",
-    frame: int = 0xC0,
-) -> bytes:
-    size = struct.pack(">BHHB", 8, height, width, 1) + b"\x01\x11\x00"
-    parts = (_segment(0xE0, b"JFIF\0"), before, _segment(frame, size), _segment(0xDA, bytes(6)))
-    return b"\xff\xd8" + b"".join(parts) + scan + end
-
-
-def bmp(width: int, height: int, *, stated: int | None = None) -> bytes:
-    pixels = bytes((abs(width) * 24 + 31) // 32 * 4 * abs(height))
-    size = 54 + len(pixels) if stated is None else stated
-    file_header = b"BM" + struct.pack("<IHHI", size, 0, 0, 54)
-    return file_header + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, *[0] * 6) + pixels
-
-
-def old_bmp(width: int, height: int) -> bytes:
-    pixels = bytes((width * 24 + 31) // 32 * 4 * height)
-    return b"BM" + struct.pack("<IHHI", 0, 0, 0, 26) + struct.pack(
-        "<I4H", 12, width, height, 1, 24
-    ) + pixels  # fmt: skip
-
-
-def packed_bmp(width: int, height: int) -> bytes:
-    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, 40, 0, 0, 0, 0)
-    return b"BM" + struct.pack("<IHHI", 0, 0, 0, 54) + header + bytes(40)
-
-
-def _riff(chunk: bytes, data: bytes) -> bytes:
-    body = b"WEBP" + chunk + struct.pack("<I", len(data)) + data
-    return b"RIFF" + struct.pack("<I", len(body)) + body
-
-
-def webp(width: int, height: int) -> bytes:
-    sides = struct.pack("<HH", width | 0x4000, height)  # the upper two bits are a scale
-    return _riff(b"VP8 ", b"\x30\x01\0\x9d\x01\x2a" + sides + bytes(20))
-
-
-def lossless_webp(width: int, height: int) -> bytes:
-    return _riff(b"VP8L", b"\x2f" + struct.pack("<I", width - 1 | (height - 1) << 14) + bytes(20))
-
-
-def extended_webp(width: int, height: int) -> bytes:
-    sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-    return _riff(b"VP8X", bytes(4) + sides)
-
-
-MAKERS: dict[str, tuple[PictureFormat, Maker]] = {
-    "png": (PictureFormat.PNG, png),
-    "jpeg": (PictureFormat.JPEG, jpeg),
-    "bmp": (PictureFormat.BMP, bmp),
-    "old bmp": (PictureFormat.BMP, old_bmp),
-    "packed bmp": (PictureFormat.BMP, packed_bmp),
-    "webp": (PictureFormat.WEBP, webp),
-    "lossless webp": (PictureFormat.WEBP, lossless_webp),
-    "extended webp": (PictureFormat.WEBP, extended_webp),
-}
 ALL_MAKERS = pytest.mark.parametrize(("kind", "make"), MAKERS.values(), ids=MAKERS)
 
 
@@ -164,14 +83,14 @@ class TestJpeg:
 
     def test_large_segments_before_the_frame_are_stepped_over(self, tmp_path: Path) -> None:
         # A thumbnail's own frame and end marker, and a profile in many parts.
-        thumbnail = _segment(0xE1, jpeg(8, 8) + bytes(60_000))
-        profile = b"".join(_segment(0xE2, bytes([n]) * 65_000) for n in range(100))
+        thumbnail = segment(0xE1, jpeg(8, 8) + bytes(60_000))
+        profile = b"".join(segment(0xE2, bytes([n]) * 65_000) for n in range(100))
         path = tmp_path / "phone.jpg"
         path.write_bytes(jpeg(640, 480, before=thumbnail + profile + b"\xff\xff\xff\x01"))
         assert inspect_photo(path) == PictureHeader(PictureFormat.JPEG, 640, 480)
 
     def test_the_end_of_a_thumbnail_is_not_the_end_of_the_photo(self) -> None:
-        thumbnail = _segment(0xE1, jpeg(8, 8))
+        thumbnail = segment(0xE1, jpeg(8, 8))
         assert "cut off" in flaw(jpeg(640, 480, before=thumbnail, end=b""))
 
     @pytest.mark.parametrize("trailer", [b"\0" * 20_000, b"\xff\xd9 made by a phone"])
@@ -191,7 +110,7 @@ class TestJpeg:
         [
             b"\xff\xd8\xffgarbage",
             b"\xff\xd8\xff\xd9",
-            b"\xff\xd8" + _segment(0xDA, b"\0"),
+            b"\xff\xd8" + segment(0xDA, b"\0"),
             b"\xff\xd8\xff\xe0\0\1",
             b"\xff\xd8" + b"\xff" * 10_000,
             b"\xff\xd8" + b"\xff\1" * 9999,
@@ -213,7 +132,7 @@ class TestOtherDamage:
         assert "damaged WEBP" in flaw(webp(32, 32).replace(b"\x9d\x01\x2a", b"\0\0\0"))
 
     def test_webp_of_another_chunk(self) -> None:
-        assert "damaged WEBP" in flaw(_riff(b"EXIF", bytes(40)))
+        assert "damaged WEBP" in flaw(riff(b"EXIF", bytes(40)))
 
     def test_bmp_that_states_no_length(self) -> None:
         assert inspect_photo(bmp(32, 32, stated=0)) == PictureHeader(PictureFormat.BMP, 32, 32)
@@ -307,7 +226,7 @@ class TestFiles:
 
     def test_a_few_kilobytes_are_read(self, tmp_path: Path) -> None:
         path = tmp_path / "large.jpg"
-        exif = b"".join(_segment(0xE1, bytes(65_000)) for _ in range(40))
+        exif = b"".join(segment(0xE1, bytes(65_000)) for _ in range(40))
         path.write_bytes(jpeg(4000, 3000, before=exif, scan=bytes(3_000_000)))
         before = _bytes_read()
         inspect_photo(path)

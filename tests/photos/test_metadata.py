@@ -7,44 +7,15 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image
 
-from photoanimer_async.engine.samples import ASTRONAUT
 from photoanimer_async.photos.formats import PictureFormat
 from photoanimer_async.photos.header import PictureFlawError
 from photoanimer_async.photos.metadata import without_metadata
 
-SECRETS = (b"Taken at home", b"ACME Phone 7", b"made by me", b"a video", b"keyword of IPTC")
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+from ..support.pictures import PROFILE, SECRETS, pixels, shot
+
 FORMATS = pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-
-
-def exif(orientation: int = 1) -> Image.Exif:
-    """Exif with a device, a place and an orientation."""
-    tags = Image.Exif()
-    tags[0x0110] = "ACME Phone 7"
-    tags[0x0112] = orientation
-    tags.get_ifd(0x8825)[0x001D] = "Taken at home"
-    return tags
-
-
-def shot(kind: str, orientation: int = 1, **options: object) -> bytes:
-    """The astronaut, in RGB, as a phone would store it."""
-    file = io.BytesIO()
-    with Image.open(io.BytesIO(ASTRONAUT.read_bytes())) as image:
-        small = image.resize((64, 48))
-    more = {"exif": exif(orientation), "icc_profile": PROFILE, "comment": b"made by me"} | options
-    if kind == "PNG":
-        text = PngImagePlugin.PngInfo()
-        text.add_text("Comment", "made by me")
-        more["pnginfo"] = text
-    small.save(file, kind, **more)
-    return file.getvalue()
-
-
-def pixels(picture: bytes) -> tuple[tuple[int, int], bytes]:
-    with Image.open(io.BytesIO(picture)) as image:
-        return image.size, image.convert("RGB").tobytes()
 
 
 @FORMATS

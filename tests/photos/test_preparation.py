@@ -25,20 +25,23 @@ from photoanimer_async.photos.check import MAX_BYTES, MAX_SOURCE_BYTES, check_ph
 from photoanimer_async.photos.formats import PictureFormat
 from photoanimer_async.photos.preparation import Preparation, prepared_content
 
-from ..support.pictures import heic, saved
-from .test_check import bmp, jpeg, png, webp
-from .test_metadata import SECRETS, exif, pixels, shot
-
-RED, GREEN, BLUE, WHITE = (254, 0, 0), (0, 255, 1), (0, 0, 254), (255, 255, 255)
-
-
-def quarters(mode: str = "RGB") -> Image.Image:
-    """64x32 pixels: red and green above, blue and white below."""
-    image = Image.new("RGB", (64, 32), RED)
-    image.paste(GREEN, (32, 0, 64, 16))
-    image.paste(BLUE, (0, 16, 32, 32))
-    image.paste(WHITE, (32, 16, 64, 32))
-    return image.convert(mode)
+from ..support.pictures import (
+    BLUE,
+    GREEN,
+    RED,
+    SECRETS,
+    WHITE,
+    bmp,
+    exif,
+    heic,
+    jpeg,
+    pixels,
+    png,
+    quarters,
+    saved,
+    shot,
+    webp,
+)
 
 
 def large_jpeg(width: int, height: int) -> bytes:

@@ -15,8 +15,8 @@ from photoanimer_async import (
 )
 from photoanimer_async.photos.voice import MAX_VOICE_BYTES, VoiceFormat, check_voice
 
+from ..support.pictures import png
 from ..support.stub_service import StubService, envelope, quick_client
-from .test_check import png
 
 WAV = b"RIFF\x24\0\0\0WAVEfmt " + bytes(64)
 

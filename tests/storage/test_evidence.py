@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from photoanimer_async import Evidence, LocalImageHost
 from photoanimer_async.storage import DefaultImageHost, evidence_of
 
-from ..photos.test_check import png
+from ..support.pictures import png
 
 
 class Mute:

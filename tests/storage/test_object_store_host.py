@@ -26,7 +26,7 @@ from photoanimer_async import (
 from photoanimer_async.models import Photo
 from photoanimer_async.storage import DefaultImageHost, chosen_host
 
-from ..photos.test_check import png
+from ..support.pictures import png
 from ..support.s3_server import BUCKET, KEY_ID, SECRET, Asked, S3Server
 
 PHOTO = png(64, 64)

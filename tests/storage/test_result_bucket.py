@@ -27,7 +27,7 @@ from photoanimer_async.storage.result_bucket import ObjectDestination
 
 from ..jobs.test_pipeline import VIDEO as SMALL
 from ..jobs.test_pipeline import names_in, results
-from ..photos.test_check import png
+from ..support.pictures import png
 from ..support.s3_server import BUCKET, KEY_ID, SECRET, Asked, S3Server
 from ..support.stub_service import StubService, envelope, serving, task
 from .test_download import QUICK, Origin, Step, origin, session

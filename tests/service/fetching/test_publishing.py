@@ -29,7 +29,7 @@ from photoanimer_async.jobs.job import Terms
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.publisher import Publisher
 
-from ...photos.test_check import png
+from ...support.pictures import png
 from ...support.s3_server import BUCKET, S3Server
 from ..conftest import KEY, InstantRenderer, Running, serving
 
