@@ -38,7 +38,7 @@ from photoanimer_async.models import (
     TaskInfo,
     TaskStatus,
 )
-from photoanimer_async.notifications import Inbox, NotificationReceiver
+from photoanimer_async.notifications import NotificationDispatcher, NotificationReceiver
 from photoanimer_async.photos.preparation import Preparation
 from photoanimer_async.polling.notified import SafetyNet
 from photoanimer_async.polling.policies import AdaptivePolling, PollPolicy
@@ -147,13 +147,12 @@ class PhotoAnimerClient:
             retry=retry,
             rng=rng,
         )
-        self._inbox = Inbox(
+        self._dispatcher = NotificationDispatcher(
             safety_net,
             time.monotonic,
             lambda task_id, within: self._scheduler.notify(task_id, within=within),
-            keeps_strays=receiver is not None and receiver.exclusive,
         )
-        self._account = Account(self._transport, self._api, self._scheduler, self._inbox)
+        self._account = Account(self._transport, self._api, self._scheduler)
         self._runner = BatchRunner(
             self._account,
             self._publisher,
@@ -173,7 +172,7 @@ class PhotoAnimerClient:
             stack.push_async_callback(self._pending.cancel)
             await stack.enter_async_context(self._scheduler)
             if self._receiver is not None:
-                await stack.enter_async_context(self._receiver.listening(self._inbox.take))
+                await stack.enter_async_context(self._receiver.listening(self._dispatcher.dispatch))
             stack.push_async_callback(self._runner.close)
             stack.push_async_callback(self._pending.settle)
             self._open = stack.pop_all()

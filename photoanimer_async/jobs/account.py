@@ -1,8 +1,6 @@
 """An account at the service, for the ways that photos take: submit, wait, save, look at a URL."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
 from typing import TypeVar
 
 from photoanimer_async.api.calls import Api, Submission
@@ -10,11 +8,9 @@ from photoanimer_async.api.transport import Transport
 from photoanimer_async.errors import (
     DownloadError,
     InvalidRequestError,
-    PhotoAnimerError,
     TaskFailedError,
 )
 from photoanimer_async.models import OutputFormat, Place, TaskId, TaskInfo, TaskStatus
-from photoanimer_async.notifications import Inbox
 from photoanimer_async.photos.url_check import check_url
 from photoanimer_async.polling.policies import kind_of
 from photoanimer_async.polling.scheduler import PollScheduler
@@ -35,16 +31,12 @@ class Account:
         transport: one connection pool, open as long as the client.
         api: the calls, at their rates.
         scheduler: waits for tasks.
-        inbox: what comes of notifications.
     """
 
-    def __init__(
-        self, transport: Transport, api: Api, scheduler: PollScheduler, inbox: Inbox
-    ) -> None:
+    def __init__(self, transport: Transport, api: Api, scheduler: PollScheduler) -> None:
         self.scheduler = scheduler
         self._transport = transport
         self._api = api
-        self._inbox = inbox
         self._download_slots = asyncio.Semaphore(_DOWNLOADS)
         self._url_checks = asyncio.Semaphore(_URL_CHECKS)
 
@@ -61,21 +53,7 @@ class Account:
         """
         task_id = await self._api.submit(submission)
         self.scheduler.submitted(task_id, kind_of(submission.options))
-        self._inbox.submitted(task_id)
         return task_id
-
-    async def strays(self) -> Sequence[TaskId]:
-        """Finished tasks that were notified and that no submit was told the ids of.
-
-        None, unless notifications come in, and for this client alone; see
-        `notifications.strays`.
-        """
-        finished = []
-        for task_id in self._inbox.strays():
-            with suppress(PhotoAnimerError):
-                if (await self._api.get_task_info(task_id)).status is TaskStatus.FINISHED:
-                    finished.append(task_id)
-        return finished
 
     async def save(
         self, info: TaskInfo, destination: Destination[_PlaceT], output_format: str

@@ -1,6 +1,5 @@
 """Whole batches: from photos, or from what an earlier run has left in its journal."""
 
-import logging
 import os
 from collections.abc import (
     AsyncGenerator,
@@ -36,8 +35,6 @@ from photoanimer_async.storage.places import ResultStore, result_store
 Photos = Iterable[Photo | AnimationRequest] | AsyncIterable[Photo | AnimationRequest]
 
 _T = TypeVar("_T")
-
-_log = logging.getLogger(__name__)
 
 _UNFINISHED = (
     State.PLANNED,
@@ -194,7 +191,6 @@ class BatchRunner:
             summary = await journal.summary()
             spent = summary.spent + summary.at_risk
             yield journal, _terms(how, journal, Budget(how.max_seconds, spent=spent))
-            await _settle_left_over(journal, self.account)
 
     async def _outcomes(
         self, batch: "Batch[AnimationRequest] | Batch[Entry]"
@@ -206,14 +202,6 @@ class BatchRunner:
                     yield outcome
         finally:
             self.running.discard(batch)
-
-
-async def _settle_left_over(journal: Journal, account: Account) -> None:
-    """A photo whose submit got no answer may have its task after all."""
-    if State.AMBIGUOUS in (await journal.summary()).counts:
-        settled = await journal.settle_left_over(await account.strays())
-        if settled is not None:
-            _log.info("task %s is that of a submit whose answer was lost: resume", settled)
 
 
 def _terms(how: BatchOptions, journal: Journal | None, budget: Budget) -> Terms:

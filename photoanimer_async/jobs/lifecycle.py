@@ -7,11 +7,9 @@
 
     failed ──retry──▶ planned
     ambiguous ──resubmit──▶ planned
-    ambiguous ──settle──▶ submitted
 
-The last three happen only where the user asks for them: `retry` and `resubmit`
-may pay again. A pair of state and event that is not in the table is a mistake in the caller,
-and raises.
+The last two happen only where the user asks for them, since they may pay again. A pair of state
+and event that is not in the table is a mistake in the caller, and raises.
 """
 
 from collections.abc import Mapping
@@ -53,8 +51,6 @@ class Event(StrEnum):
     """It is to be tried once more, and may be charged once more."""
     RESUBMIT = "resubmit"
     """Likewise, although it may have been accepted already."""
-    SETTLE = "settle"
-    """There is proof of its task's id."""
 
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
@@ -69,7 +65,6 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.FINISHED, Event.SAVE): State.SAVED,
     (State.FAILED, Event.RETRY): State.PLANNED,
     (State.AMBIGUOUS, Event.RESUBMIT): State.PLANNED,
-    (State.AMBIGUOUS, Event.SETTLE): State.SUBMITTED,
 }
 
 

@@ -1,52 +1,56 @@
-"""What a client makes of the notifications that come in."""
+"""From notifications to polls of the tasks that they name."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 
 from photoanimer_async.models import TaskId
-from photoanimer_async.notifications.repeats import Repeats
-from photoanimer_async.notifications.unclaimed import Strays
 from photoanimer_async.polling.notified import SafetyNet
 
+_FIRST_GAP = 1.0
+_LONGEST_GAP = 600.0
+_REMEMBERED = 10_000
 
-class Inbox:
-    """Turns notifications into looks, and keeps those that nobody here has submitted.
+
+class NotificationDispatcher:
+    """Polls a task when a notification names it, and limits how often that happens.
+
+    The first notification of a task causes a poll at once. If the task has not ended by then,
+    the notification was premature or forged. Each further one causes one more poll, with a
+    minimum gap to the previous poll that doubles each time (1 s up to 600 s); a notification
+    that arrives while such a poll is still due is ignored. So a flood of forged notifications
+    costs a few polls, and a genuine one after it still has an effect.
+
+    The last 10,000 notified tasks are remembered.
 
     Args:
-        safety_net: is told that notifications arrive.
-        clock: seconds on the clock of looks.
-        look: brings a task's next look forward, to so many seconds from now.
-        keeps_strays: whether this client is the only one to use its key; see `strays`.
+        notified_polling: the poll policy that needs to know whether notifications arrive.
+        clock: returns the current time in seconds.
+        poll_within: brings the next poll of a task forward, to at most so many seconds from now.
     """
 
     def __init__(
         self,
-        safety_net: SafetyNet,
+        notified_polling: SafetyNet,
         clock: Callable[[], float],
-        look: Callable[[TaskId, float], None],
-        *,
-        keeps_strays: bool,
+        poll_within: Callable[[TaskId, float], None],
     ) -> None:
-        self._safety_net = safety_net
+        self._notified_polling = notified_polling
         self._clock = clock
-        self._look = look
-        self._repeats = Repeats()
-        self._strays = Strays() if keeps_strays else None
+        self._poll_within = poll_within
+        self._polls: dict[str, tuple[float, float]] = {}
+        """The due time of each task's last poll, and the gap before it."""
 
-    def take(self, task_id: TaskId) -> None:
-        """A notification names a task. It is a hint: whoever waits is told what a look finds."""
-        if self._strays is not None:
-            self._strays.named(task_id)
-        if not self._repeats.knows(str(task_id)):
-            self._safety_net.arrived()
-        wait = self._repeats.wait(str(task_id), self._clock())
-        if wait is not None:
-            self._look(task_id, wait)
-
-    def submitted(self, task_id: TaskId) -> None:
-        """A submit was told this id."""
-        if self._strays is not None:
-            self._strays.submitted(task_id)
-
-    def strays(self) -> Sequence[TaskId]:
-        """Tasks that were notified and that no submit was told the ids of."""
-        return [] if self._strays is None else self._strays.ids()
+    def dispatch(self, task_id: TaskId) -> None:
+        """Poll the task that a notification names, unless such a poll is already due."""
+        key = str(task_id)
+        if key not in self._polls:
+            self._notified_polling.arrived()
+        now = self._clock()
+        due, gap = self._polls.pop(key, (-math.inf, _FIRST_GAP / 2))
+        if due <= now:
+            gap = min(2 * gap, _LONGEST_GAP)
+            due = max(due + gap, now)
+            self._poll_within(task_id, due - now)
+        self._polls[key] = (due, gap)
+        if len(self._polls) > _REMEMBERED:
+            del self._polls[next(iter(self._polls))]

@@ -71,18 +71,12 @@ class NotificationReceiver:
             instance from `secrets.token_urlsafe(32)`; by default from the environment,
             `PHOTOANIMER_NOTIFY_TOKEN`, else a new one.
         queue: notifications held until they are looked into, at most.
-        exclusive: whether the client is the only one to submit with its key, and all its
-            batches keep one journal. Then a photo of the journal whose submit got no answer
-            is given its task back, at the end of a batch, where exactly one finished task
-            that nobody knows and one such photo are left over.
 
     Raises:
         InvalidRequestError: a token that is not of that kind, or no room in the queue.
     """
 
-    def __init__(
-        self, token: str | None = None, *, queue: int = _QUEUED, exclusive: bool = False
-    ) -> None:
+    def __init__(self, token: str | None = None, *, queue: int = _QUEUED) -> None:
         token = token or os.environ.get("PHOTOANIMER_NOTIFY_TOKEN") or secrets.token_urlsafe(32)
         if not _TOKEN.fullmatch(token):
             raise InvalidRequestError(
@@ -91,7 +85,6 @@ class NotificationReceiver:
             )
         if queue < 1:
             raise InvalidRequestError(f"queue must be at least 1, not {queue}")
-        self.exclusive = exclusive
         self._token = token
         self._size = queue
         self._queue: asyncio.Queue[TaskId] | None = None

@@ -13,7 +13,7 @@ from photoanimer_async.jobs.lifecycle import (
 )
 
 FINAL = {State.SAVED, State.FAILED, State.AMBIGUOUS}
-BY_CONSENT = {Event.RETRY, Event.RESUBMIT, Event.SETTLE}
+BY_CONSENT = {Event.RETRY, Event.RESUBMIT}
 
 
 def test_the_straight_way() -> None:

@@ -423,7 +423,7 @@ async def test_a_forgery_costs_one_look_and_a_flood_of_them_no_more(
     stub: StubService,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("photoanimer_async.notifications.repeats._FIRST_GAP", 600.0)
+    monkeypatch.setattr("photoanimer_async.notifications.dispatcher._FIRST_GAP", 600.0)
     stub.finished = lambda request: envelope(task(int(request.query["taskId"]), 0))
     task_id = int(await listening.submit("http://127.0.0.1:9/a.jpg"))
     waiting = asyncio.create_task(listening.wait(task_id))
@@ -444,7 +444,7 @@ async def test_the_true_notification_is_heard_after_forged_ones(
     stub: StubService,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("photoanimer_async.notifications.repeats._FIRST_GAP", 0.01)
+    monkeypatch.setattr("photoanimer_async.notifications.dispatcher._FIRST_GAP", 0.01)
     task_id = int(await listening.submit("http://127.0.0.1:9/a.jpg"))
     stub.poll_script[str(task_id)] = [lambda _: envelope(task(task_id, 0))]
     waiting = asyncio.create_task(listening.wait(task_id))

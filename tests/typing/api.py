@@ -83,7 +83,7 @@ async def many(client: PhotoAnimerClient, source: AsyncIterator[str]) -> None:
 
 
 async def in_a_web_app(account: RateLimiter) -> None:
-    receiver = NotificationReceiver("a-token-of-22-characters", queue=100, exclusive=True)
+    receiver = NotificationReceiver("a-token-of-22-characters", queue=100)
     assert_type(receiver.path, str)
     assert_type(receiver.routes("/photoanimer"), list[web.RouteDef])
     client = PhotoAnimerClient(

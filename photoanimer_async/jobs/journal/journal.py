@@ -15,7 +15,7 @@ from photoanimer_async.jobs.journal.entries import NOTHING, Entry, Facts, NewEnt
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.journal.writer import Step, Writer
 from photoanimer_async.jobs.lifecycle import Event, State
-from photoanimer_async.models import AnimationRequest, Place, TaskId
+from photoanimer_async.models import AnimationRequest, Place
 from photoanimer_async.redaction import printable
 
 _T = TypeVar("_T")
@@ -179,14 +179,6 @@ class Journal:
     async def note(self, number: int, facts: Facts) -> None:
         """Something was learned that changes no state."""
         await self._do(lambda store: store.note(number, facts))
-
-    async def settle(self, number: int, task_id: TaskId) -> None:
-        """There is proof that an ambiguous photo's task is this one; see the store."""
-        await self._do(lambda store: store.settle(number, task_id))
-
-    async def settle_left_over(self, task_ids: Sequence[TaskId]) -> TaskId | None:
-        """Gives the one ambiguous photo the one task that no photo owns; see the store."""
-        return await self._do(lambda store: store.settle_left_over(task_ids))
 
     def _page(self, states: Sequence[State], after: int) -> "asyncio.Future[list[Entry]]":
         return self._do(lambda store: store.page(states, after))

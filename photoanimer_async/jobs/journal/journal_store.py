@@ -8,7 +8,6 @@ The file is in WAL mode with `synchronous=FULL`: what a transaction has committe
 process at once, and the machine as far as its disk keeps its word.
 """
 
-import json
 import os
 import sqlite3
 import time
@@ -34,7 +33,7 @@ from photoanimer_async.jobs.journal.entries import (
 )
 from photoanimer_async.jobs.journal.journal_schema import APPLICATION_ID, SCHEMA_VERSION, STATEMENTS
 from photoanimer_async.jobs.lifecycle import Event, State, apply
-from photoanimer_async.models import AnimationRequest, Evidence, Place, TaskId
+from photoanimer_async.models import AnimationRequest, Place
 from photoanimer_async.redaction import printable, shown_url
 
 _BUSY_SECONDS = 5.0
@@ -42,7 +41,6 @@ _ALSO = {
     Event.SUBMIT: "image_url = NULL, evidence = 'nothing', error = NULL",
     Event.ACCEPT: "spent = spent + cost",
     Event.LOSE: "at_risk = at_risk + cost",
-    Event.SETTLE: "spent = spent + cost, at_risk = at_risk - cost, error = NULL",
     Event.RETRY: "task_id = NULL, seconds = NULL",
 }
 _PAGE = 500
@@ -198,44 +196,6 @@ class JournalStore:
             f"UPDATE photos SET {_assignments((*changes,))} WHERE id = ?",  # noqa: S608 - names of ours
             (*changes.values(), number),
         )
-
-    def settle(self, number: int, task_id: TaskId) -> None:
-        """An ambiguous photo turns out to have a task.
-
-        Raises:
-            JournalError: the photo is not ambiguous, or another photo owns the task.
-        """
-        facts = Facts(task_id=task_id)
-        if self._is_owned(task_id):
-            raise RefusedStepError(f"task {task_id} belongs to another photo of the journal")
-        self.record(Record(number, State.AMBIGUOUS, Event.SETTLE, facts))
-
-    def settle_left_over(self, task_ids: Sequence[TaskId]) -> TaskId | None:
-        """Settles the one ambiguous photo with the one of these tasks that no photo owns.
-
-        Args:
-            task_ids: finished tasks of which the caller knows that they were submitted by
-                this journal's batches; what that takes is in `notifications.strays`.
-
-        Returns:
-            The task; `None`, and nothing is changed, where more than one photo or task is left
-            over, or none. A photo that was not fetched before it was withdrawn has no video.
-        """
-        photos = [
-            entry
-            for entry in self.entries([State.SUBMITTING, State.AMBIGUOUS])
-            if entry.evidence is not Evidence.NOT_FETCHED
-        ]
-        tasks = [task_id for task_id in task_ids if not self._is_owned(task_id)]
-        if len(photos) != 1 or len(tasks) != 1 or photos[0].state is not State.AMBIGUOUS:
-            return None
-        self.settle(photos[0].id, tasks[0])
-        return tasks[0]
-
-    def _is_owned(self, task_id: TaskId) -> bool:
-        # As a number and as a text, whichever the service gave.
-        forms = (str(task_id), json.dumps(str(task_id)))
-        return bool(self._rows("SELECT 1 FROM photos WHERE task_id IN (?, ?) LIMIT 1", forms))
 
     # --- what is only read ---
 
