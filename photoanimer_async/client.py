@@ -31,9 +31,9 @@ from photoanimer_async.models import (
     AnimationOptions,
     AnimationRequest,
     Balance,
+    Location,
     Outcome,
     Photo,
-    Place,
     TaskId,
     TaskInfo,
     TaskStatus,
@@ -47,7 +47,7 @@ from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.storage import DefaultImageHost, ImageHost, chosen_host
 from photoanimer_async.storage.places import Destination, FileDestination, place_of, result_store
 
-_PlaceT = TypeVar("_PlaceT", bound=Place)
+_LocationT = TypeVar("_LocationT", bound=Location)
 
 DEFAULT_BASE_URL = "https://www.cutout.pro/api/v1"
 
@@ -324,8 +324,8 @@ class PhotoAnimerClient:
         )
 
     async def download_to(
-        self, info: TaskInfo, destination: Destination[_PlaceT], *, output_format: str = "mp4"
-    ) -> _PlaceT:
+        self, info: TaskInfo, destination: Destination[_LocationT], *, output_format: str = "mp4"
+    ) -> _LocationT:
         """`download` to a destination, which a `ResultStore` gives.
 
         Raises:

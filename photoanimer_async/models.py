@@ -18,7 +18,7 @@ Photo: TypeAlias = str | os.PathLike[str] | bytes
 TaskId: TypeAlias = int | str
 """A task's id, carried as the service gave it and never calculated with."""
 
-Place: TypeAlias = Path | str
+Location: TypeAlias = Path | str
 """Where a result is, or is to be: a file, or the URL of an object in an object store. Of where
 results go: a folder, or the URL of a part of an object store."""
 
@@ -235,7 +235,7 @@ class Animation:
     url: str | None = None
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> Location | None:
         """Where the result was saved: `path`, or else `url`."""
         return self.path if self.path is not None else self.url
 

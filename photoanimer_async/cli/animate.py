@@ -46,7 +46,7 @@ from photoanimer_async.cli.running import run_watched
 from photoanimer_async.cli.watched_batch import WatchedBatch
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.jobs.budget import estimate
-from photoanimer_async.models import OutputFormat, Place
+from photoanimer_async.models import Location, OutputFormat
 from photoanimer_async.storage.places import place_of
 
 _WITHOUT_KEY = "; or animate on this machine, with no account: --local"
@@ -161,6 +161,6 @@ def animate(
     )
 
 
-def _beside(place: Place) -> Path:
+def _beside(place: Location) -> Path:
     """Where the journal is kept: on this machine in any case."""
     return place / JOURNAL_NAME if isinstance(place, Path) else Path(JOURNAL_NAME)

@@ -18,7 +18,7 @@ from photoanimer_async.cli.output import Output, shown_duration
 from photoanimer_async.cli.summary import exit_status, print_interruption, print_summary
 from photoanimer_async.cli.watched_batch import WatchedBatch
 from photoanimer_async.engine.samples import PORTRAITS
-from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Place, Template
+from photoanimer_async.models import AnimationOptions, AnimationRequest, Location, Outcome, Template
 
 
 def demo(*, out: Out = "photoanimer-demo") -> ExitStatus:
@@ -28,7 +28,7 @@ def demo(*, out: Out = "photoanimer-demo") -> ExitStatus:
     return run_until_done(_demo(Output(), place))
 
 
-async def _demo(console: Output, out: Place) -> ExitStatus:
+async def _demo(console: Output, out: Location) -> ExitStatus:
     begun = time.monotonic()
     async with local_client(concurrency=CONCURRENCY) as client:
         names = _expression_names()

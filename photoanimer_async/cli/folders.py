@@ -1,12 +1,12 @@
 """Where results go, made before money is spent."""
 
 from photoanimer_async.cli.exits import WrongUseError
-from photoanimer_async.models import Place
+from photoanimer_async.models import Location
 from photoanimer_async.redaction import printable
 from photoanimer_async.storage.places import place_of
 
 
-def made_place(place: str) -> Place:
+def made_place(place: str) -> Location:
     """The folder, which is there now, or the part of an object store.
 
     Raises:

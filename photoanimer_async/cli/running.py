@@ -10,14 +10,14 @@ from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.summary import exit_status, print_interruption, print_summary
 from photoanimer_async.cli.watched_batch import WatchedBatch
 from photoanimer_async.client import PhotoAnimerClient
-from photoanimer_async.models import Place
+from photoanimer_async.models import Location
 
 
 async def run_watched(
     console: Output,
     batch: WatchedBatch,
     client: AbstractAsyncContextManager[PhotoAnimerClient],
-    out: Place,
+    out: Location,
     *,
     wait_options: Sequence[str] | None = (),
     resume_options: Sequence[str] | None = None,

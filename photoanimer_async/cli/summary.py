@@ -12,7 +12,7 @@ from photoanimer_async.cli.exits import ExitStatus
 from photoanimer_async.cli.output import shown_duration
 from photoanimer_async.cli.tally import Ending, Fate, Ledger, UnderWay
 from photoanimer_async.errors import PhotoAnimerError
-from photoanimer_async.models import Place
+from photoanimer_async.models import Location
 from photoanimer_async.redaction import printable
 
 _FEW = 10
@@ -27,7 +27,7 @@ def exit_status(ledger: Ledger) -> ExitStatus:
 def print_summary(
     console: Console,
     ledger: Ledger,
-    out: Place,
+    out: Location,
     seconds: float,
     *,
     wait_options: Sequence[str] | None,
@@ -103,7 +103,7 @@ def print_interruption(
         _how_to_resume(console, resume_options)
 
 
-def _saved(console: Console, ledger: Ledger, out: Place, seconds: float) -> None:
+def _saved(console: Console, ledger: Ledger, out: Location, seconds: float) -> None:
     saved = ledger.with_fate(Fate.SAVED)
     earlier = sum(ending.earlier for ending in saved)
     console.print(

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from attrs import Factory, define, frozen
 
 from photoanimer_async.errors import AmbiguousSubmitError, PhotoAnimerError, TaskFailedError
-from photoanimer_async.models import Place, TaskId
+from photoanimer_async.models import Location, TaskId
 from photoanimer_async.redaction import printable
 
 
@@ -38,7 +38,7 @@ class Ending:
 
     name: str
     task_id: TaskId | None = None
-    place: Place | None = None
+    place: Location | None = None
     seconds: float | None = None
     error: PhotoAnimerError | None = None
     earlier: bool = False

@@ -29,7 +29,7 @@ from photoanimer_async.cli.summary import exit_status, print_interruption, print
 from photoanimer_async.cli.tally import Ending, Ledger
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.errors import ApiError, PhotoAnimerError
-from photoanimer_async.models import OutputFormat, Place
+from photoanimer_async.models import Location, OutputFormat
 from photoanimer_async.redaction import printable
 from photoanimer_async.storage.places import ResultStore, result_store
 
@@ -58,7 +58,7 @@ async def _run(
     client: PhotoAnimerClient,
     task_ids: Sequence[str],
     output_format: OutputFormat,
-    out: Place,
+    out: Location,
     afterwards: Sequence[str],
 ) -> ExitStatus:
     begun = time.monotonic()
@@ -102,7 +102,7 @@ class _Collection:
         self.ledger.ended(index, ending)
         self.view.ended(ending)
 
-    async def _save(self, task_id: str) -> Place:
+    async def _save(self, task_id: str) -> Location:
         info = await self.client.wait(task_id)
         suffix = f".{self.output_format.value}"
         async with self.store.claim(task_id, suffix, name=task_id) as destination:

@@ -10,14 +10,14 @@ from photoanimer_async.errors import (
     InvalidRequestError,
     TaskFailedError,
 )
-from photoanimer_async.models import OutputFormat, Place, TaskId, TaskInfo, TaskStatus
+from photoanimer_async.models import Location, OutputFormat, TaskId, TaskInfo, TaskStatus
 from photoanimer_async.photos.url_check import check_url
 from photoanimer_async.polling.policies import kind_of
 from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.storage.download import download
 from photoanimer_async.storage.places import Destination
 
-_PlaceT = TypeVar("_PlaceT", bound=Place)
+_LocationT = TypeVar("_LocationT", bound=Location)
 
 _DOWNLOADS = 16
 _URL_CHECKS = 16
@@ -56,8 +56,8 @@ class Account:
         return task_id
 
     async def save(
-        self, info: TaskInfo, destination: Destination[_PlaceT], output_format: str
-    ) -> _PlaceT:
+        self, info: TaskInfo, destination: Destination[_LocationT], output_format: str
+    ) -> _LocationT:
         """Saves the result of a finished task; a link that has expired is asked for again, once.
 
         Raises:
@@ -82,8 +82,8 @@ class Account:
             await check_url(self._transport.session, url)
 
     async def _save_once(
-        self, info: TaskInfo, destination: Destination[_PlaceT], output_format: str
-    ) -> _PlaceT:
+        self, info: TaskInfo, destination: Destination[_LocationT], output_format: str
+    ) -> _LocationT:
         link, suffix = _link_and_suffix(info, output_format)
         return await download(
             self._transport.session,

@@ -27,7 +27,7 @@ from photoanimer_async.jobs.photo_preparer import Intake
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook
 from photoanimer_async.jobs.publisher import Publisher
-from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Photo, Place
+from photoanimer_async.models import AnimationOptions, AnimationRequest, Location, Outcome, Photo
 from photoanimer_async.polling.policies import AdaptivePolling
 from photoanimer_async.polling.saved_durations import kept
 from photoanimer_async.storage.places import ResultStore, result_store
@@ -54,7 +54,7 @@ class BatchOptions:
     """
 
     in_flight: int
-    save_to: Place | None = None
+    save_to: Location | None = None
     timeout: float | None = None
     on_progress: ProgressHook | None = None
     max_seconds: float | None = None
@@ -152,7 +152,7 @@ class BatchRunner:
         self, path: str | os.PathLike[str], how: BatchOptions
     ) -> AsyncGenerator[Outcome]:
         """Outcomes of all photos of a journal that are not saved."""
-        stores: dict[Place, ResultStore] = {}
+        stores: dict[Location, ResultStore] = {}
         async with self._opened(path, how) as (journal, terms):
             pipeline = self._pipeline(terms)
 

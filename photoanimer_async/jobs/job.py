@@ -19,7 +19,7 @@ from photoanimer_async.jobs.photo_preparer import Intake
 from photoanimer_async.jobs.progress import ProgressEvent, ProgressHook, report
 from photoanimer_async.jobs.resources import Holdings
 from photoanimer_async.jobs.submit_gate import SubmitGate
-from photoanimer_async.models import AnimationRequest, Evidence, Place, TaskId
+from photoanimer_async.models import AnimationRequest, Evidence, Location, TaskId
 from photoanimer_async.redaction import shown_photo
 from photoanimer_async.storage.places import Destination
 
@@ -77,7 +77,7 @@ class Journey:
     state: State = State.PLANNED
     task_id: TaskId | None = None
     since: float = 0.0
-    destination: Destination[Place] | None = None
+    destination: Destination[Location] | None = None
     held: Holdings = field(factory=Holdings)
 
     @property

@@ -43,8 +43,8 @@ from photoanimer_async.models import (
     Animation,
     AnimationRequest,
     Evidence,
+    Location,
     Outcome,
-    Place,
     TaskId,
     TaskInfo,
     TaskStatus,
@@ -302,7 +302,7 @@ def _animation_saved(entry: Entry) -> Animation:
     return animation if entry.path is None else _saved(animation, entry.path)
 
 
-def _saved(animation: Animation, place: Place) -> Animation:
+def _saved(animation: Animation, place: Location) -> Animation:
     if isinstance(place, Path):
         return evolve(animation, path=place)
     return evolve(animation, url=place)

@@ -23,11 +23,11 @@ from yarl import URL
 from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.api.wire import Answer, retry_after
 from photoanimer_async.errors import DownloadError
-from photoanimer_async.models import Place
+from photoanimer_async.models import Location
 from photoanimer_async.redaction import is_url, shown_url
 from photoanimer_async.storage.places import Destination
 
-_PlaceT = TypeVar("_PlaceT", bound=Place)
+_LocationT = TypeVar("_LocationT", bound=Location)
 
 MAX_RESULT_BYTES = 2**30
 """No result of a few seconds is larger; what is, is something else."""
@@ -59,12 +59,12 @@ class _PassingError(Exception):
 async def download(
     session: aiohttp.ClientSession,
     url: str,
-    destination: Destination[_PlaceT],
+    destination: Destination[_LocationT],
     *,
     timeout: float | None,
     retry: RetryPolicy | None = None,
     max_bytes: int = MAX_RESULT_BYTES,
-) -> _PlaceT:
+) -> _LocationT:
     """Saves what is behind a link.
 
     No API key is sent, and no middleware of the session is applied.
@@ -120,7 +120,7 @@ class _Transfer:
     session: aiohttp.ClientSession
     url: URL
     name: str
-    destination: Destination[Place]
+    destination: Destination[Location]
     max_bytes: int
     received: int = 0
     total: int | None = None

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from photoanimer_async.models import Place
+from photoanimer_async.models import Location
 from photoanimer_async.storage.object_store import object_url
 from photoanimer_async.storage.result_bucket import ResultBucket
 from photoanimer_async.storage.result_folder import FileDestination, ResultFolder
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 
-def place_of(save_to: str | os.PathLike[str]) -> Place:
+def place_of(save_to: str | os.PathLike[str]) -> Location:
     """What the user named: a folder, or the URL of a part of an object store.
 
     Raises:
@@ -30,7 +30,7 @@ def place_of(save_to: str | os.PathLike[str]) -> Place:
     return object_url(name, "save_to") if _has_scheme(name) else Path(save_to)
 
 
-def result_store(place: Place) -> ResultStore:
+def result_store(place: Location) -> ResultStore:
     """The store in this place.
 
     Raises:

@@ -20,7 +20,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from photoanimer_async.errors import DownloadError
-from photoanimer_async.models import Photo, Place
+from photoanimer_async.models import Location, Photo
 from photoanimer_async.redaction import printable
 from photoanimer_async.storage.finish_despite_cancel import uninterrupted
 from photoanimer_async.storage.object_store import ObjectStoreError, object_url, open_bucket
@@ -172,7 +172,7 @@ class ResultBucket:
 
     @asynccontextmanager
     async def claim(
-        self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Place | None = None
+        self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Location | None = None
     ) -> AsyncIterator[ObjectDestination]:
         """As `ResultStore.claim`.
 
@@ -210,7 +210,7 @@ class ResultBucket:
             await self._bucket.delete(probe)
         return None
 
-    def _name_of_ours(self, earlier: Place | None) -> str | None:
+    def _name_of_ours(self, earlier: Location | None) -> str | None:
         """The name that an earlier run had claimed, if it is one of this place."""
         if not isinstance(earlier, str):
             return None

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from photoanimer_async.errors import DownloadError
-from photoanimer_async.models import Photo, Place
+from photoanimer_async.models import Location, Photo
 from photoanimer_async.redaction import printable
 from photoanimer_async.storage.finish_despite_cancel import uninterrupted
 from photoanimer_async.storage.result_names import number_of, numbered, result_name
@@ -180,7 +180,7 @@ class ResultFolder:
 
     @asynccontextmanager
     async def claim(
-        self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Place | None = None
+        self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Location | None = None
     ) -> AsyncIterator[FileDestination]:
         """As `ResultStore.claim`.
 
@@ -194,7 +194,7 @@ class ResultFolder:
         finally:
             self._claimed.discard(_key(path))
 
-    def _claim(self, name: str, earlier: Place | None) -> Path:
+    def _claim(self, name: str, earlier: Location | None) -> Path:
         wanted = self.path / name
         with self._lock:
             self.path.mkdir(parents=True, exist_ok=True)

@@ -3,20 +3,20 @@
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
-from photoanimer_async.models import Photo, Place
+from photoanimer_async.models import Location, Photo
 
-_PlaceT_co = TypeVar("_PlaceT_co", bound=Place, covariant=True)
+_LocationT_co = TypeVar("_LocationT_co", bound=Location, covariant=True)
 
 
-class Destination(Protocol[_PlaceT_co]):
+class Destination(Protocol[_LocationT_co]):
     """Where one download goes: at the end it is there as a whole, or it is not there."""
 
     @property
-    def place(self) -> _PlaceT_co:
+    def place(self) -> _LocationT_co:
         """Where the result is to be."""
         ...
 
-    def with_suffix(self, suffix: str) -> "Destination[_PlaceT_co]":
+    def with_suffix(self, suffix: str) -> "Destination[_LocationT_co]":
         """The same place with another suffix."""
         ...
 
@@ -32,7 +32,7 @@ class Destination(Protocol[_PlaceT_co]):
         """Takes data that follows on what is there, or begins again with offset 0."""
         ...
 
-    async def commit(self) -> _PlaceT_co:
+    async def commit(self) -> _LocationT_co:
         """Makes what was written the result.
 
         Returns:
@@ -50,8 +50,8 @@ class ResultStore(Protocol):
     """A place in which every result gets a name of its own, after its photo."""
 
     def claim(
-        self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Place | None = None
-    ) -> AbstractAsyncContextManager[Destination[Place]]:
+        self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Location | None = None
+    ) -> AbstractAsyncContextManager[Destination[Location]]:
         """A destination for a photo's result, nobody else's until the end of the block.
 
         Claimed before the submit, it also shows that there is a place to write to before

@@ -15,8 +15,8 @@ from photoanimer_async.models import (
     AnimationOptions,
     AnimationRequest,
     Evidence,
+    Location,
     Photo,
-    Place,
     TaskId,
 )
 from photoanimer_async.redaction import is_url
@@ -52,14 +52,14 @@ class Entry:
     request: AnimationRequest
     state: State
     cost: float
-    folder: Place | None = None
+    folder: Location | None = None
     task_id: TaskId | None = None
     image_url: str | None = field(default=None, repr=False)
     submitted_at: float | None = None
     evidence: Evidence = Evidence.NONE
     seconds: float | None = None
-    destination: Place | None = None
-    path: Place | None = None
+    destination: Location | None = None
+    path: Location | None = None
     error: str | None = None
     has_photo: bool = True
 
@@ -73,8 +73,8 @@ class Facts:
     submitted_at: float | None = None
     evidence: Evidence | None = None
     seconds: float | None = None
-    destination: Place | None = None
-    path: Place | None = None
+    destination: Location | None = None
+    path: Location | None = None
     error: str | None = None
 
     def columns(self) -> dict[str, Column]:
@@ -133,7 +133,7 @@ class NewEntry:
     number: int
     digest: bytes
     request: AnimationRequest
-    folder: Place | None
+    folder: Location | None
 
 
 @frozen
@@ -179,7 +179,7 @@ REQUEST_COLUMNS = (
 )
 
 
-def columns_of(request: AnimationRequest, folder: Place | None) -> dict[str, Column]:
+def columns_of(request: AnimationRequest, folder: Location | None) -> dict[str, Column]:
     """A request as columns, in the order of `REQUEST_COLUMNS`."""
     kind, source = _source(request.photo)
     options = request.options
@@ -257,12 +257,12 @@ def _stored_id(task_id: TaskId) -> str:
     return str(task_id) if type(task_id) is int else json.dumps(task_id)
 
 
-def _stored(place: Place) -> bytes:
+def _stored(place: Location) -> bytes:
     """A place as bytes: an absolute path begins with a slash, a URL does not."""
     return place.encode() if isinstance(place, str) else os.fsencode(place.absolute())
 
 
-def _place(value: bytes | None) -> Place | None:
+def _place(value: bytes | None) -> Location | None:
     if value is None:
         return None
     return Path(os.fsdecode(value)) if value.startswith(b"/") else value.decode()

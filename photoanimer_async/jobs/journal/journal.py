@@ -15,7 +15,7 @@ from photoanimer_async.jobs.journal.entries import NOTHING, Entry, Facts, NewEnt
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.journal.writer import Step, Writer
 from photoanimer_async.jobs.lifecycle import Event, State
-from photoanimer_async.models import AnimationRequest, Place
+from photoanimer_async.models import AnimationRequest, Location
 from photoanimer_async.redaction import printable
 
 _T = TypeVar("_T")
@@ -100,7 +100,7 @@ class Journal:
         await asyncio.shield(asyncio.to_thread(self._writer.join))
 
     async def plan(
-        self, photos: Sequence[tuple[bytes, AnimationRequest]], folder: Place | None
+        self, photos: Sequence[tuple[bytes, AnimationRequest]], folder: Location | None
     ) -> list[int]:
         """The numbers of the entries for photos, each given with its digest; see the store.
 
@@ -117,14 +117,16 @@ class Journal:
         await self._do(lambda store: store.add_all(entries))
         return [entry.number for entry in entries]
 
-    async def planned(self, number: int, request: AnimationRequest, folder: Place | None) -> Entry:
+    async def planned(
+        self, number: int, request: AnimationRequest, folder: Location | None
+    ) -> Entry:
         """The entry that `plan` has found or made, before anything is recorded of it."""
         if number > self._last:
             return _unsubmitted(number, request, folder)
         return await self.entry(number)
 
     async def plan_one(
-        self, digest: bytes, request: AnimationRequest, folder: Place | None
+        self, digest: bytes, request: AnimationRequest, folder: Location | None
     ) -> Entry:
         """The entry for one photo; see the store.
 
@@ -211,5 +213,5 @@ class Journal:
             self._waiting = []
 
 
-def _unsubmitted(number: int, request: AnimationRequest, folder: Place | None) -> Entry:
+def _unsubmitted(number: int, request: AnimationRequest, folder: Location | None) -> Entry:
     return Entry(number, request, State.PLANNED, price(request.options), folder)

@@ -33,7 +33,7 @@ from photoanimer_async.jobs.journal.entries import (
 )
 from photoanimer_async.jobs.journal.journal_schema import APPLICATION_ID, SCHEMA_VERSION, STATEMENTS
 from photoanimer_async.jobs.lifecycle import Event, State, apply
-from photoanimer_async.models import AnimationRequest, Place
+from photoanimer_async.models import AnimationRequest, Location
 from photoanimer_async.redaction import printable, shown_url
 
 _BUSY_SECONDS = 5.0
@@ -121,7 +121,7 @@ class JournalStore:
         for entry in list(self.entries([State.SUBMITTING])):
             self.record(Record(entry.id, State.SUBMITTING, Event.LOSE, Facts(error=error)))
 
-    def plan(self, digest: bytes, request: AnimationRequest, folder: Place | None) -> Entry:
+    def plan(self, digest: bytes, request: AnimationRequest, folder: Location | None) -> Entry:
         """The entry for a photo: an earlier run's if it has one, else a new one.
 
         A photo that stands in a batch twice has two entries. Photos are the same by content,

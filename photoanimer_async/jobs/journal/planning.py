@@ -8,7 +8,7 @@ from attrs import evolve
 
 from photoanimer_async.errors import InvalidPhotoError
 from photoanimer_async.jobs.journal import Entry, Journal
-from photoanimer_async.models import AnimationRequest, Photo, Place
+from photoanimer_async.models import AnimationRequest, Location, Photo
 from photoanimer_async.photos.check import photo_digest
 
 _AT_ONCE = 64
@@ -31,7 +31,7 @@ class Planning:
     def __init__(
         self,
         journal: Journal,
-        folder: Place | None,
+        folder: Location | None,
         digest: Callable[[Photo], Awaitable[bytes]] = photo_digest,
     ) -> None:
         self._journal = journal
