@@ -38,7 +38,7 @@ from PIL import Image
 
 from photoanimer_async.engine.samples import ASTRONAUT
 from photoanimer_async.photos.check import check_photo, inspect_photo
-from photoanimer_async.photos.preparation import prepared_content
+from photoanimer_async.photos.preparation import prepare_content
 
 PHOTO_BYTES = 3_000_000
 MOST_BYTES = 64 * 1024
@@ -204,11 +204,11 @@ def needs() -> dict[str, bytes]:
 def prepare_repeatedly(path: Path, repeats: int) -> dict[str, float]:
     """What it costs this process to prepare one photo."""
     seconds = []
-    prepared_content(ASTRONAUT.read_bytes())  # what is loaded once is not the photo's cost
+    prepare_content(ASTRONAUT.read_bytes())  # what is loaded once is not the photo's cost
     memory, size = peak_memory(), path.stat().st_size
     for _ in range(repeats):
         begun = time.perf_counter()
-        size = len(prepared_content(path) or path.read_bytes())
+        size = len(prepare_content(path) or path.read_bytes())
         seconds.append(time.perf_counter() - begun)
     return {
         "seconds": statistics.median(seconds),

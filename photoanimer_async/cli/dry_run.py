@@ -22,7 +22,7 @@ from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.jobs.photo_preparer import Intake
 from photoanimer_async.jobs.resources import Holdings
 from photoanimer_async.models import AnimationRequest, Photo
-from photoanimer_async.photos.check import opened
+from photoanimer_async.photos.check import open_photo
 from photoanimer_async.photos.header import read_header
 from photoanimer_async.photos.preparation import Preparation
 from photoanimer_async.photos.url_check import check_url
@@ -145,7 +145,7 @@ def _described(photo: Photo, fit: Photo) -> str:
     """What would be sent: format, pixels, size, and whether it was changed for that."""
     if isinstance(fit, str) and is_url(fit):
         return ""
-    with opened(fit) as (file, size):
+    with open_photo(fit) as (file, size):
         header = read_header(file)
     changed = "" if fit is photo else "prepared as "
     shape = f"{header.width}x{header.height}"

@@ -6,7 +6,7 @@ from attrs import frozen
 
 from photoanimer_async.jobs.resources import Holdings
 from photoanimer_async.models import Photo
-from photoanimer_async.photos.check import check_photo, named_after, photo_digest
+from photoanimer_async.photos.check import check_photo, named_in_errors, photo_digest
 from photoanimer_async.photos.preparation import Preparation
 from photoanimer_async.redaction import is_url
 
@@ -37,7 +37,7 @@ class Intake:
         if isinstance(photo, str) and is_url(photo):
             await check_photo(photo)
             if self.check_url is not None:
-                with named_after(photo):
+                with named_in_errors(photo):
                     await self.check_url(photo)
             return photo
         if self.preparation is None:

@@ -21,14 +21,14 @@ from photoanimer_async.models import Photo
 from photoanimer_async.photos.formats import (
     PictureFormat,
     SourceFormat,
-    also_is,
-    described,
-    read_format,
+    describe_content,
+    detect_format,
+    second_kind,
 )
 from photoanimer_async.photos.header import (
     PictureFlawError,
     PictureHeader,
-    is_whole,
+    is_complete,
     read_header,
 )
 from photoanimer_async.redaction import is_url, shown_photo
@@ -68,7 +68,7 @@ async def photo_digest(photo: Photo, *, prepare: bool = False) -> bytes:
 
     Raises:
         InvalidPhotoError: a file or content that the service would refuse; see `inspect_photo`,
-            and `require_source` for one that will be prepared.
+            and `require_convertible` for one that will be prepared.
     """
     if isinstance(photo, str) and is_url(photo):
         return hashlib.sha256(b"url\0" + photo.encode(errors="replace")).digest()
@@ -76,9 +76,9 @@ async def photo_digest(photo: Photo, *, prepare: bool = False) -> bytes:
 
 
 def _content_digest(photo: Photo, *, prepare: bool) -> bytes:
-    with opened(photo) as (file, size):
+    with open_photo(photo) as (file, size):
         if prepare:
-            require_source(file, size)
+            require_convertible(file, size)
         else:
             inspect_content(file, size)
         file.seek(0)
@@ -100,21 +100,21 @@ def inspect_photo(photo: Photo) -> PictureHeader | None:
             URL that can not be fetched.
     """
     if isinstance(photo, str) and is_url(photo):
-        with named_after(photo):
+        with named_in_errors(photo):
             _inspect_url(photo)
         return None
-    with opened(photo) as (file, size):
+    with open_photo(photo) as (file, size):
         return inspect_content(file, size)
 
 
 @contextmanager
-def opened(photo: Photo) -> Iterator[tuple[FileIO | BytesIO, int]]:
+def open_photo(photo: Photo) -> Iterator[tuple[FileIO | BytesIO, int]]:
     """The content of a photo on this machine, and how many bytes it has. Blocking.
 
     Raises:
         InvalidPhotoError: it can not be read; also for a flaw that is found in the block.
     """
-    with named_after(photo):
+    with named_in_errors(photo):
         if isinstance(photo, bytes):
             yield BytesIO(photo), len(photo)
         else:
@@ -123,7 +123,7 @@ def opened(photo: Photo) -> Iterator[tuple[FileIO | BytesIO, int]]:
 
 
 @contextmanager
-def named_after(photo: Photo) -> Iterator[None]:
+def named_in_errors(photo: Photo) -> Iterator[None]:
     """Puts the photo's name before what is said of it in the block.
 
     Raises:
@@ -225,7 +225,7 @@ def inspect_content(file: BinaryIO, size: int) -> PictureHeader:
         )
     if min(header.width, header.height) < MIN_SIDE:
         raise PictureFlawError(f"{shape}; a face needs at least {MIN_SIDE}x{MIN_SIDE}")
-    if not is_whole(file, size, header.format):
+    if not is_complete(file, size, header.format):
         raise PictureFlawError(
             f"the {kind} is cut off or damaged: its end is not where it should be"
         )
@@ -237,12 +237,12 @@ def _read_header(file: BinaryIO) -> PictureHeader:
     try:
         return read_header(file)
     except PictureFlawError as flaw:
-        if isinstance(read_format(file), SourceFormat):
+        if isinstance(detect_format(file), SourceFormat):
             raise PictureFlawError(f"{flaw} (prepare=True makes a JPEG of it)") from None
         raise
 
 
-def require_source(file: BinaryIO, size: int) -> PictureFormat | SourceFormat:
+def require_convertible(file: BinaryIO, size: int) -> PictureFormat | SourceFormat:
     """Checks that a file is a photo that can be made fit, or at least begins as one.
 
     Args:
@@ -258,10 +258,10 @@ def require_source(file: BinaryIO, size: int) -> PictureFormat | SourceFormat:
     """
     if not size:
         raise PictureFlawError("is empty")
-    kind = read_format(file)
+    kind = detect_format(file)
     if kind is None:
         raise PictureFlawError(
-            f"is {described(file)}; allowed are PNG, JPEG, BMP, WEBP, HEIC, AVIF and TIFF"
+            f"is {describe_content(file)}; allowed are PNG, JPEG, BMP, WEBP, HEIC, AVIF and TIFF"
         )
     if size > MAX_SOURCE_BYTES:
         raise PictureFlawError(
@@ -272,6 +272,8 @@ def require_source(file: BinaryIO, size: int) -> PictureFormat | SourceFormat:
 
 
 def _require_one_nature(file: BinaryIO, size: int) -> None:
-    besides = also_is(file, size)
+    besides = second_kind(file, size)
     if besides is not None:
-        raise PictureFlawError(f"is {described(file)} and {besides} at once; allowed is a picture")
+        raise PictureFlawError(
+            f"is {describe_content(file)} and {besides} at once; allowed is a picture"
+        )

@@ -88,7 +88,7 @@ def is_upright(image: ImageFile) -> bool:
     return _orientation(image) not in _TURNS
 
 
-def as_jpeg(image: ImageFile, *, longest: int, fewer_than: int) -> bytes:
+def convert_to_jpeg(image: ImageFile, *, longest: int, fewer_than: int) -> bytes:
     """The picture as JPEG: upright, in sRGB, what is transparent over white, without metadata.
 
     Args:

@@ -1,7 +1,7 @@
 """What kind of file a picture is, by its content: its name counts for nothing.
 
 A file is what it begins as. But some readers look for their beginning further on (PDF), or
-for their end (ZIP), so that one file can be two things: `also_is` tells of the second.
+for their end (ZIP), so that one file can be two things: `second_kind` tells of the second.
 """
 
 from enum import StrEnum
@@ -54,7 +54,7 @@ class SourceFormat(StrEnum):
     AVIF = "AVIF"
 
 
-def read_format(file: BinaryIO) -> PictureFormat | SourceFormat | None:
+def detect_format(file: BinaryIO) -> PictureFormat | SourceFormat | None:
     """The format by the first bytes of the content; `None` for what is no photo."""
     head = _head(file)
     if head.startswith(_PNG_SIGNATURE):
@@ -68,16 +68,16 @@ def read_format(file: BinaryIO) -> PictureFormat | SourceFormat | None:
     return SourceFormat.TIFF if head.startswith(_TIFF_STARTS) else _iso_format(head)
 
 
-def described(file: BinaryIO) -> str:
+def describe_content(file: BinaryIO) -> str:
     """In a few words, what a file is: `a JPEG`, `an AVIF`, `text`."""
-    kind = read_format(file)
+    kind = detect_format(file)
     if kind is None:
         head = _head(file)
         return _content(head) if head else "empty"
     return f"a{'n' * (kind is SourceFormat.AVIF)} {kind.name}"
 
 
-def also_is(file: BinaryIO, size: int) -> str | None:
+def second_kind(file: BinaryIO, size: int) -> str | None:
     """What a picture file is besides: a PDF or an archive, whose readers do not mind a picture.
 
     Args:

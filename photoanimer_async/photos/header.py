@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from attrs import frozen
 
-from photoanimer_async.photos.formats import PictureFormat, described, read_format
+from photoanimer_async.photos.formats import PictureFormat, describe_content, detect_format
 
 _TAILS_BYTES = (1024, 32 * 1024)
 _MOST_SEGMENTS = 2000
@@ -59,7 +59,7 @@ def read_header(file: BinaryIO) -> PictureHeader:
     Raises:
         PictureFlawError: none of the four formats, or a header that is damaged or cut off.
     """
-    match read_format(file):
+    match detect_format(file):
         case PictureFormat.PNG:
             return _png_header(file)
         case PictureFormat.JPEG:
@@ -69,10 +69,12 @@ def read_header(file: BinaryIO) -> PictureHeader:
         case PictureFormat.BMP:
             return _bmp_header(file)
         case _:
-            raise PictureFlawError(f"is {described(file)}; allowed are PNG, JPEG, BMP and WEBP")
+            raise PictureFlawError(
+                f"is {describe_content(file)}; allowed are PNG, JPEG, BMP and WEBP"
+            )
 
 
-def is_whole(file: BinaryIO, size: int, picture_format: PictureFormat) -> bool:
+def is_complete(file: BinaryIO, size: int, picture_format: PictureFormat) -> bool:
     """Whether the picture goes on to its end.
 
     Args:

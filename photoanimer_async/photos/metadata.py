@@ -1,7 +1,7 @@
 """What a picture file tells besides the picture, taken out of it without touching a pixel.
 
 Phones write place, time and device into their photos, and sometimes a second picture or a
-video behind the first. `without_metadata` copies what a decoder needs and leaves the rest:
+video behind the first. `strip_metadata` copies what a decoder needs and leaves the rest:
 
 - JPEG (ITU-T T.81, B.1): tables, frames and scans, up to the end of the image; of the
   application segments only JFIF's own without its thumbnail, colour profiles, and Adobe's,
@@ -36,7 +36,7 @@ _WEBP_KEPT = frozenset({b"VP8X", b"ICCP", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"
 _WEBP_FLAGS = 0x08 | 0x04  # Exif and XMP
 
 
-def without_metadata(picture: bytes, picture_format: PictureFormat) -> bytes:
+def strip_metadata(picture: bytes, picture_format: PictureFormat) -> bytes:
     """The same picture in a file that tells nothing else; equal to what came if it did not.
 
     Args:

@@ -27,12 +27,12 @@ from photoanimer_async.photos.check import (
     MAX_SIDE,
     MIN_SIDE,
     inspect_content,
-    opened,
-    require_source,
+    open_photo,
+    require_convertible,
 )
-from photoanimer_async.photos.formats import PictureFormat, SourceFormat, read_format
+from photoanimer_async.photos.formats import PictureFormat, SourceFormat, detect_format
 from photoanimer_async.photos.header import PictureFlawError
-from photoanimer_async.photos.metadata import without_metadata
+from photoanimer_async.photos.metadata import strip_metadata
 from photoanimer_async.redaction import shown_photo
 
 _P = ParamSpec("_P")
@@ -95,7 +95,7 @@ class _Copy:
         self.folder: Path | None = None
 
     def make(self, photo: Photo) -> Photo:
-        content = prepared_content(photo)
+        content = prepare_content(photo)
         if content is None:
             return photo
         try:
@@ -114,22 +114,22 @@ class _Copy:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def prepared_content(photo: Photo) -> bytes | None:
+def prepare_content(photo: Photo) -> bytes | None:
     """What to send in place of a photo on this machine; `None` for the photo itself. Blocking.
 
     Raises:
         InvalidPhotoError: it is no photo, or is damaged, too small, or far too large.
         PreparationError: a library to read it with is missing.
     """
-    with opened(photo) as (file, size):
-        return _fit_content(file, size, require_source(file, size))
+    with open_photo(photo) as (file, size):
+        return _fit_content(file, size, require_convertible(file, size))
 
 
 def _fit_content(
     file: BinaryIO, size: int, picture_format: PictureFormat | SourceFormat
 ) -> bytes | None:
     from photoanimer_async.photos.conversion import (  # noqa: PLC0415 - an extra
-        as_jpeg,
+        convert_to_jpeg,
         is_upright,
         open_picture,
     )
@@ -147,7 +147,7 @@ def _fit_content(
         )
     if plain is not None and is_upright(image):
         return plain
-    jpeg = as_jpeg(image, longest=MAX_SIDE, fewer_than=MAX_BYTES)
+    jpeg = convert_to_jpeg(image, longest=MAX_SIDE, fewer_than=MAX_BYTES)
     inspect_content(BytesIO(jpeg), len(jpeg))
     return jpeg
 
@@ -163,7 +163,7 @@ def _is_fit(file: BinaryIO, size: int) -> bool:
 def _plain(content: bytes, picture_format: PictureFormat) -> bytes | None:
     """The content without metadata; `None` where its parts can not be told apart."""
     try:
-        return without_metadata(content, picture_format)
+        return strip_metadata(content, picture_format)
     except PictureFlawError:
         return None
 
@@ -174,7 +174,7 @@ def _content(file: BinaryIO) -> bytes:
 
 
 def _suffix(content: bytes) -> str:
-    kind = read_format(BytesIO(content))
+    kind = detect_format(BytesIO(content))
     return kind.suffix if isinstance(kind, PictureFormat) else ""
 
 

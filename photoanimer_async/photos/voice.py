@@ -59,7 +59,7 @@ async def check_voice(voice: Path | None) -> VoiceFormat | None:
     return None if voice is None else await asyncio.to_thread(_inspect, voice)
 
 
-def voice_format(file: Photo) -> VoiceFormat | None:
+def detect_voice_format(file: Photo) -> VoiceFormat | None:
     """The format of a file that is a sound; `None` for whatever else there may be. Blocking."""
     if isinstance(file, bytes):
         return None

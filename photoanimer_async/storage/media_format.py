@@ -6,7 +6,7 @@ from photoanimer_async.errors import InvalidPhotoError
 from photoanimer_async.models import Photo
 from photoanimer_async.photos.check import inspect_photo
 from photoanimer_async.photos.formats import PictureFormat
-from photoanimer_async.photos.voice import VoiceFormat, voice_format
+from photoanimer_async.photos.voice import VoiceFormat, detect_voice_format
 from photoanimer_async.redaction import shown_photo
 
 MediaFormat: TypeAlias = PictureFormat | VoiceFormat
@@ -21,7 +21,7 @@ def media_format(photo: Photo) -> MediaFormat:
     try:
         header = inspect_photo(photo)
     except InvalidPhotoError:
-        if (sound := voice_format(photo)) is not None:
+        if (sound := detect_voice_format(photo)) is not None:
             return sound
         raise
     if header is None:

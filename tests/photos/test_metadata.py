@@ -11,7 +11,7 @@ from PIL import Image
 
 from photoanimer_async.photos.formats import PictureFormat
 from photoanimer_async.photos.header import PictureFlawError
-from photoanimer_async.photos.metadata import without_metadata
+from photoanimer_async.photos.metadata import strip_metadata
 
 from ..support.pictures import PROFILE, SECRETS, pixels, shot
 
@@ -21,7 +21,7 @@ FORMATS = pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @FORMATS
 def test_the_picture_and_its_colours_stay(kind: str) -> None:
     before = shot(kind)
-    after = without_metadata(before, PictureFormat[kind])
+    after = strip_metadata(before, PictureFormat[kind])
     assert pixels(after) == pixels(before)
     with Image.open(io.BytesIO(after)) as image:
         assert image.info["icc_profile"] == PROFILE
@@ -31,7 +31,7 @@ def test_the_picture_and_its_colours_stay(kind: str) -> None:
 def test_nothing_else_does(kind: str) -> None:
     before = shot(kind)
     assert any(secret in before for secret in SECRETS)
-    after = without_metadata(before, PictureFormat[kind])
+    after = strip_metadata(before, PictureFormat[kind])
     assert [secret for secret in SECRETS if secret in after] == []
     with Image.open(io.BytesIO(after)) as image:
         assert dict(image.getexif()) == {}
@@ -39,34 +39,34 @@ def test_nothing_else_does(kind: str) -> None:
 
 @FORMATS
 def test_a_file_that_tells_nothing_stays_as_it_is(kind: str) -> None:
-    plain = without_metadata(shot(kind), PictureFormat[kind])
-    assert without_metadata(plain, PictureFormat[kind]) == plain
+    plain = strip_metadata(shot(kind), PictureFormat[kind])
+    assert strip_metadata(plain, PictureFormat[kind]) == plain
 
 
 def test_a_bitmap_has_nothing_to_tell() -> None:
     bitmap = shot("BMP")
-    assert without_metadata(bitmap, PictureFormat.BMP) is bitmap
+    assert strip_metadata(bitmap, PictureFormat.BMP) is bitmap
 
 
 @pytest.mark.parametrize("trailer", [b"a video", b"\xff\xd8\xff\xe1 a second picture"])
 def test_what_lies_behind_the_picture_goes_too(trailer: bytes) -> None:
-    plain = without_metadata(shot("JPEG"), PictureFormat.JPEG)
-    assert without_metadata(plain + trailer, PictureFormat.JPEG) == plain
+    plain = strip_metadata(shot("JPEG"), PictureFormat.JPEG)
+    assert strip_metadata(plain + trailer, PictureFormat.JPEG) == plain
 
 
 def test_all_scans_of_a_progressive_jpeg_stay() -> None:
     before = shot("JPEG", progressive=True)
     assert before.count(b"\xff\xda") > 2
-    assert pixels(without_metadata(before, PictureFormat.JPEG)) == pixels(before)
+    assert pixels(strip_metadata(before, PictureFormat.JPEG)) == pixels(before)
 
 
 def test_a_thumbnail_and_other_segments_of_a_jpeg_go() -> None:
-    plain = without_metadata(shot("JPEG"), PictureFormat.JPEG)
+    plain = strip_metadata(shot("JPEG"), PictureFormat.JPEG)
     thumbnail = b"JFIF\0\1\2\0\0\1\0\1\1\1" + b"\x07\x08\x09"
     jfif = b"\xff\xe0" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
     iptc = b"\xff\xed" + struct.pack(">H", 17) + b"keyword of IPTC"
     rest = plain[2 + 18 :]
-    after = without_metadata(b"\xff\xd8" + jfif + iptc + b"\xff" + rest, PictureFormat.JPEG)
+    after = strip_metadata(b"\xff\xd8" + jfif + iptc + b"\xff" + rest, PictureFormat.JPEG)
     assert pixels(after) == pixels(plain)
     assert b"\x07\x08\x09" not in after[:40]
     assert b"keyword" not in after
@@ -77,13 +77,13 @@ def test_adobes_word_on_colours_stays() -> None:
     Image.new("CMYK", (32, 32), (10, 200, 30, 0)).save(file, "JPEG")
     before = file.getvalue()
     assert b"Adobe" in before
-    assert pixels(without_metadata(before, PictureFormat.JPEG)) == pixels(before)
+    assert pixels(strip_metadata(before, PictureFormat.JPEG)) == pixels(before)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_a_file_that_is_cut_off_is_a_flaw(kind: str) -> None:
     with pytest.raises(PictureFlawError, match="damaged"):
-        without_metadata(shot(kind)[:-20], PictureFormat[kind])
+        strip_metadata(shot(kind)[:-20], PictureFormat[kind])
 
 
 PICTURES = [(PictureFormat[kind], shot(kind)) for kind in ("JPEG", "PNG", "WEBP")]
@@ -99,4 +99,4 @@ def test_any_damage_gives_a_file_or_a_flaw(
     for place, value in data.draw(st.lists(places, min_size=1, max_size=6)):
         damaged[place] = value
     with suppress(PictureFlawError):
-        assert without_metadata(bytes(damaged), kind)[:2] == content[:2]
+        assert strip_metadata(bytes(damaged), kind)[:2] == content[:2]

@@ -23,7 +23,7 @@ from photoanimer_async.errors import (
 )
 from photoanimer_async.photos.check import MAX_BYTES, MAX_SOURCE_BYTES, check_photo, inspect_photo
 from photoanimer_async.photos.formats import PictureFormat
-from photoanimer_async.photos.preparation import Preparation, prepared_content
+from photoanimer_async.photos.preparation import Preparation, prepare_content
 
 from ..support.pictures import (
     BLUE,
@@ -52,7 +52,7 @@ def large_jpeg(width: int, height: int) -> bytes:
 
 def prepared(photo: bytes | Path) -> Image.Image:
     """What became of a photo that needed something, which must be a JPEG that is taken."""
-    content = prepared_content(photo)
+    content = prepare_content(photo)
     assert content is not None
     header = inspect_photo(content)
     assert header is not None
@@ -83,12 +83,12 @@ class TestWhatFits:
         ids=["png", "bmp", "jpeg", "webp"],
     )
     def test_stays_as_it_is(self, photo: bytes) -> None:
-        assert prepared_content(photo) is None
+        assert prepare_content(photo) is None
 
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
     def test_loses_metadata_without_touching_a_pixel(self, kind: str) -> None:
         before = shot(kind)
-        after = prepared_content(before)
+        after = prepare_content(before)
         assert after is not None
         assert pixels(after) == pixels(before)
         assert [secret for secret in SECRETS if secret in after] == []
@@ -124,7 +124,7 @@ class TestUpright:
     @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
     def test_damaged_exif_counts_for_nothing(self) -> None:
         photo = saved(quarters(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")
-        after = prepared_content(photo)
+        after = prepare_content(photo)
         assert after is not None
         assert pixels(after) == pixels(photo)
 
@@ -168,7 +168,7 @@ class TestConverted:
 
     def test_measurements_are_no_picture(self) -> None:
         with pytest.raises(InvalidPhotoError, match="floating point"):
-            prepared_content(saved(Image.new("F", (32, 32)), "TIFF"))
+            prepare_content(saved(Image.new("F", (32, 32)), "TIFF"))
 
 
 class TestShrunk:
@@ -199,7 +199,7 @@ class TestShrunk:
     )
     def test_too_small_is_an_error(self, photo: bytes, said: str) -> None:
         with pytest.raises(InvalidPhotoError, match=said):
-            prepared_content(photo)
+            prepare_content(photo)
 
 
 class TestHostile:
@@ -207,17 +207,17 @@ class TestHostile:
         path = tmp_path / "bomb.png"
         path.write_bytes(png(30_000, 30_000))
         with pytest.raises(InvalidPhotoError, match=r"bomb\.png: the PNG has 30000x30000 pixels"):
-            prepared_content(path)
+            prepare_content(path)
 
     def test_a_jpeg_may_be_larger_but_not_without_end(self) -> None:
         with pytest.raises(InvalidPhotoError, match="at most 268 million can be prepared"):
-            prepared_content(large_jpeg(65_000, 65_000))
+            prepare_content(large_jpeg(65_000, 65_000))
 
     @pytest.mark.parametrize("make", [png, jpeg, webp])
     def test_pixels_that_are_not_there(self, make: object) -> None:
         content = make(5000, 20)  # type: ignore[operator] # one of three makers
         with pytest.raises(InvalidPhotoError) as caught:
-            prepared_content(content)
+            prepare_content(content)
         assert str(caught.value).isprintable()
 
     @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ class TestHostile:
         path = tmp_path / "portrait.jpg"
         path.write_bytes(content)
         with pytest.raises(InvalidPhotoError, match=rf"portrait\.jpg: .*{said}") as caught:
-            prepared_content(path)
+            prepare_content(path)
         assert str(caught.value).isprintable()
 
     def test_too_large_a_file_is_not_read(self, tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ class TestHostile:
         path.write_bytes(b"II*\0")
         os.truncate(path, MAX_SOURCE_BYTES + 1)
         with pytest.raises(InvalidPhotoError, match="at most 256 MB can be prepared"):
-            prepared_content(path)
+            prepare_content(path)
 
     @pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
@@ -253,7 +253,7 @@ class TestHostile:
         noise = Image.frombytes("RGB", (64, 64), os.urandom(64 * 64 * 3))
         photo = saved(noise, kind)
         with pytest.raises(InvalidPhotoError) as caught:
-            prepared_content(photo[: int(len(photo) * share)])
+            prepare_content(photo[: int(len(photo) * share)])
         assert str(caught.value).isprintable()
 
 
@@ -299,7 +299,7 @@ class TestPrepared:
             threading_sleep()
             working.pop()
 
-        monkeypatch.setattr("photoanimer_async.photos.preparation.prepared_content", slow)
+        monkeypatch.setattr("photoanimer_async.photos.preparation.prepare_content", slow)
         monkeypatch.setattr(os, "cpu_count", lambda: 2)
         preparation = Preparation()
 
@@ -378,10 +378,10 @@ class TestMissingLibraries:
             without("pillow_heif", monkeypatch),
             pytest.raises(PreparationError, match=r"me\.heic: is a HEIC; .*\[heic\]"),
         ):
-            prepared_content(photo)
+            prepare_content(photo)
 
     def test_without_avif_in_pillow(self, monkeypatch: pytest.MonkeyPatch) -> None:
         avif = saved(quarters(), "AVIF")
         monkeypatch.setattr("PIL.features.check", lambda _: False)
         with pytest.raises(PreparationError, match="build of Pillow"):
-            prepared_content(avif)
+            prepare_content(avif)
