@@ -74,7 +74,9 @@ if TYPE_CHECKING:
         PollPolicy,
     )
     from photoanimer_async.polling.scheduler import PollScheduler
-    from photoanimer_async.storage import ImageHost, LocalImageHost, ObjectStoreHost
+    from photoanimer_async.storage.image_host import ImageHost
+    from photoanimer_async.storage.local_host import LocalImageHost
+    from photoanimer_async.storage.object_store_host import ObjectStoreHost
 
 __version__ = "0.1.0"
 
@@ -156,19 +158,19 @@ _MODULE_OF = {
     "ExponentialBackoff": "polling.policies",
     "FixedInterval": "polling.policies",
     "HostingError": "errors",
-    "ImageHost": "storage",
+    "ImageHost": "storage.image_host",
     "InsufficientCreditsError": "errors",
     "InvalidNotificationError": "errors",
     "InvalidPhotoError": "errors",
     "InvalidRequestError": "errors",
     "JournalError": "errors",
     "JournalInUseError": "errors",
-    "LocalImageHost": "storage",
+    "LocalImageHost": "storage.local_host",
     "NoAnswerError": "errors",
     "NotSentError": "errors",
     "NotSubmittedError": "errors",
     "NotificationReceiver": "notifications",
-    "ObjectStoreHost": "storage",
+    "ObjectStoreHost": "storage.object_store_host",
     "Outcome": "models",
     "OutputFormat": "models",
     "Photo": "models",

@@ -44,8 +44,10 @@ from photoanimer_async.polling.notified import SafetyNet
 from photoanimer_async.polling.policies import AdaptivePolling, PollPolicy
 from photoanimer_async.polling.saved_durations import kept
 from photoanimer_async.polling.scheduler import PollScheduler
-from photoanimer_async.storage import DefaultImageHost, ImageHost, chosen_host
-from photoanimer_async.storage.places import Destination, FileDestination, place_of, result_store
+from photoanimer_async.storage.default_host import DefaultImageHost, chosen_host
+from photoanimer_async.storage.image_host import ImageHost
+from photoanimer_async.storage.result_folder import FileDestination
+from photoanimer_async.storage.result_store import Destination, parse_location, result_store
 
 _LocationT = TypeVar("_LocationT", bound=Location)
 
@@ -378,7 +380,7 @@ class PhotoAnimerClient:
         intake = self._intake(prepare=prepare, check_urls=check_urls)
         terms = Terms(timeout=timeout, hook=on_progress, intake=intake)
         pipeline = Pipeline(self._account, self._publisher, terms)
-        store = None if save_to is None else result_store(place_of(save_to))
+        store = None if save_to is None else result_store(parse_location(save_to))
         journey = pipeline.journey(0, AnimationRequest(photo, options))
         outcome = await self._pending.see_through(journey, pipeline.take(journey, store))
         return outcome.unwrap()
@@ -417,7 +419,7 @@ class PhotoAnimerClient:
         options = AnimationOptions(output_format=output_format)
         terms = Terms(timeout=timeout, hook=on_progress)
         pipeline = Pipeline(self._account, self._publisher, terms)
-        store = None if save_to is None else result_store(place_of(save_to))
+        store = None if save_to is None else result_store(parse_location(save_to))
         journey = pipeline.journey(0, AnimationRequest(str(task_id), options, str(task_id)))
         journey.state, journey.task_id = State.SUBMITTED, task_id
         return (await pipeline.take(journey, store)).unwrap()
@@ -561,5 +563,5 @@ class PhotoAnimerClient:
         self, in_flight: int | None, save_to: str | os.PathLike[str] | None, **how: Any
     ) -> BatchOptions:
         bound = in_flight if in_flight is not None else 4 * self._concurrency
-        place = None if save_to is None else place_of(save_to)
+        place = None if save_to is None else parse_location(save_to)
         return BatchOptions(in_flight=bound, save_to=place, **how)

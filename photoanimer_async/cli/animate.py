@@ -47,7 +47,7 @@ from photoanimer_async.cli.watched_batch import WatchedBatch
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.jobs.budget import estimate
 from photoanimer_async.models import Location, OutputFormat
-from photoanimer_async.storage.places import place_of
+from photoanimer_async.storage.result_store import parse_location
 
 _WITHOUT_KEY = "; or animate on this machine, with no account: --local"
 
@@ -109,7 +109,7 @@ def animate(
     )
     named = named_photos(photos, manifest, defaults, recursive=recursive)
     # What a service of this process has accepted ends with it: there is nothing to go on with.
-    kept = None if no_journal or local else journal or _beside(place_of(out))
+    kept = None if no_journal or local else journal or _beside(parse_location(out))
     if dry_run:
         return run_until_done(
             rehearsed(

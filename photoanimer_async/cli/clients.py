@@ -16,7 +16,7 @@ from photoanimer_async.cli.options import API_KEY_VARIABLE, BASE_URL_VARIABLE
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.polling.policies import AdaptivePolling, PollPolicy
 from photoanimer_async.service import LocalService, ServiceSettings, SetupError
-from photoanimer_async.storage import LocalImageHost
+from photoanimer_async.storage.local_host import LocalImageHost
 
 
 def _look_often() -> PollPolicy:

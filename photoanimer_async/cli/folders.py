@@ -3,7 +3,7 @@
 from photoanimer_async.cli.exits import WrongUseError
 from photoanimer_async.models import Location
 from photoanimer_async.redaction import printable
-from photoanimer_async.storage.places import place_of
+from photoanimer_async.storage.result_store import parse_location
 
 
 def made_place(place: str) -> Location:
@@ -13,7 +13,7 @@ def made_place(place: str) -> Location:
         WrongUseError: the folder can not be made, or is something else.
         InvalidRequestError: a URL that is none of an object store.
     """
-    out = place_of(place)
+    out = parse_location(place)
     if isinstance(out, str):
         return out
     try:

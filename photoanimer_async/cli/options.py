@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from photoanimer_async.redaction import shown_url
-from photoanimer_async.storage import HOST_VARIABLE
+from photoanimer_async.storage.default_host import HOST_VARIABLE
 
 API_KEY_VARIABLE = "PHOTOANIMER_API_KEY"
 BASE_URL_VARIABLE = "PHOTOANIMER_BASE_URL"

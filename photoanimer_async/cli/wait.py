@@ -31,7 +31,7 @@ from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.errors import ApiError, PhotoAnimerError
 from photoanimer_async.models import Location, OutputFormat
 from photoanimer_async.redaction import printable
-from photoanimer_async.storage.places import ResultStore, result_store
+from photoanimer_async.storage.result_store import ResultStore, result_store
 
 
 def wait(

@@ -15,7 +15,7 @@ from photoanimer_async.photos.url_check import check_url
 from photoanimer_async.polling.policies import kind_of
 from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.storage.download import download
-from photoanimer_async.storage.places import Destination
+from photoanimer_async.storage.result_store import Destination
 
 _LocationT = TypeVar("_LocationT", bound=Location)
 

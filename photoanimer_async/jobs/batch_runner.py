@@ -30,7 +30,7 @@ from photoanimer_async.jobs.publisher import Publisher
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Location, Outcome, Photo
 from photoanimer_async.polling.policies import AdaptivePolling
 from photoanimer_async.polling.saved_durations import kept
-from photoanimer_async.storage.places import ResultStore, result_store
+from photoanimer_async.storage.result_store import ResultStore, result_store
 
 Photos = Iterable[Photo | AnimationRequest] | AsyncIterable[Photo | AnimationRequest]
 

@@ -21,7 +21,7 @@ from photoanimer_async.jobs.resources import Holdings
 from photoanimer_async.jobs.submit_gate import SubmitGate
 from photoanimer_async.models import AnimationRequest, Evidence, Location, TaskId
 from photoanimer_async.redaction import shown_photo
-from photoanimer_async.storage.places import Destination
+from photoanimer_async.storage.result_store import Destination
 
 _log = logging.getLogger(__name__)
 

@@ -52,7 +52,7 @@ from photoanimer_async.models import (
 from photoanimer_async.photos.voice import check_voice
 from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.redaction import shown_photo
-from photoanimer_async.storage.places import ResultStore
+from photoanimer_async.storage.result_store import ResultStore
 
 _STOP_ALL = (AuthenticationError, BudgetExceededError, InsufficientCreditsError, JournalError)
 
@@ -197,10 +197,10 @@ class Pipeline:
             return animation
         # Before the file is begun: what is left of it must not lie about unknown.
         if journey.state is State.SUBMITTED:
-            place = destination.place
+            place = destination.location
             await journey.goes_on(Event.FINISH, Facts(seconds=seconds, destination=place))
         else:
-            await journey.notes(Facts(destination=destination.place))
+            await journey.notes(Facts(destination=destination.location))
         output_format = journey.request.options.output_format
         saved = await self._account.save(ended, destination, output_format)
         await journey.goes_on(Event.SAVE, Facts(path=saved))

@@ -6,8 +6,7 @@ from attrs import evolve
 
 from photoanimer_async.jobs.resources import Holdings
 from photoanimer_async.models import AnimationOptions, Evidence, Photo
-from photoanimer_async.storage.evidence import evidence_of
-from photoanimer_async.storage.image_host import ImageHost, published
+from photoanimer_async.storage.image_host import ImageHost, evidence_of, published
 
 
 class Publisher:

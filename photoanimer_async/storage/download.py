@@ -25,7 +25,7 @@ from photoanimer_async.api.wire import Answer, retry_after
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.models import Location
 from photoanimer_async.redaction import is_url, shown_url
-from photoanimer_async.storage.places import Destination
+from photoanimer_async.storage.result_store import Destination
 
 _LocationT = TypeVar("_LocationT", bound=Location)
 

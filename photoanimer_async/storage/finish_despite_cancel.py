@@ -7,7 +7,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-async def uninterrupted(work: Awaitable[_T]) -> _T:
+async def finish_despite_cancel(work: Awaitable[_T]) -> _T:
     """The result of some work. If cancelled, when the work is done.
 
     The work must be bounded, since a cancellation waits for it.

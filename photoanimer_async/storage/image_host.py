@@ -1,43 +1,59 @@
-"""What an image host is."""
+"""What an image host is: it gives local photos URLs that the service can fetch."""
 
+import asyncio
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from photoanimer_async.models import Photo
+from photoanimer_async.errors import HostingError
+from photoanimer_async.models import Evidence, Photo
 from photoanimer_async.redaction import is_url
+
+_CHECK_SECONDS = 0.1
 
 
 class ImageHost(Protocol):
     """Gives local photos a URL for as long as the service needs them.
 
-    A host of one's own is one method, for instance:
+    A host of your own is one method:
 
-        class ImageFolder:
+        class MyUploads:
             @asynccontextmanager
             async def publish(self, photo):
                 yield await upload(photo)
     """
 
     def publish(self, photo: Photo) -> AbstractAsyncContextManager[str]:
-        """The photo's URL, which holds inside the `async with` block and not after it.
+        """Return a context manager whose value is the photo's URL, valid until the block ends.
 
-        It is called for each attempt to submit a photo, and should give another URL each time:
-        a fetch of it then proves that the attempt which carried it arrived. Such a host tells
-        of fetches by a method `fetches(url)`, see `LocalImageHost.fetches`.
+        It is entered once per attempt to submit a photo. If each attempt gets a new URL, a
+        fetch of that URL proves that this attempt reached the service; a host that counts
+        fetches says so with a method `fetches(url)`, as `LocalImageHost.fetches` does.
 
         Args:
-            photo: a path or the content; never a URL, see `published`. A voice comes as a
-                path too.
+            photo: a path or the content, never a URL. A voice is passed as a path too.
 
         Raises:
-            InvalidPhotoError: the photo is not one that the service takes.
-            HostingError: it could not be given a URL.
+            InvalidPhotoError: not a photo that the service takes.
+            HostingError: the photo could not be given a URL.
+        """
+        ...
+
+
+@runtime_checkable
+class FetchCounter(Protocol):
+    """An image host that counts how often a published photo was requested."""
+
+    def fetches(self, url: str) -> int:
+        """Return the number of requests so far; see `LocalImageHost.fetches`.
+
+        Raises:
+            HostingError: this host has not published the URL, or has withdrawn it.
         """
         ...
 
 
 def published(host: ImageHost, photo: Photo) -> AbstractAsyncContextManager[str]:
-    """The photo's URL: its own if it is one already, else one that the host gives it.
+    """Return the photo's URL as a context: its own if it is one, else one from the host.
 
     Raises:
         InvalidPhotoError, HostingError: from the host, on entering.
@@ -45,3 +61,25 @@ def published(host: ImageHost, photo: Photo) -> AbstractAsyncContextManager[str]
     if isinstance(photo, str) and is_url(photo):
         return nullcontext(photo)
     return host.publish(photo)
+
+
+async def evidence_of(host: object, url: str, within: float) -> Evidence:
+    """Return whether the service fetched a photo: evidence that a submit without answer arrived.
+
+    Args:
+        host: any image host; one that does not count fetches gives `Evidence.NONE`.
+        url: the URL that was published for this one submit, not withdrawn yet.
+        within: seconds to wait for a fetch.
+    """
+    if not isinstance(host, FetchCounter):
+        return Evidence.NONE
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within
+    try:
+        while not host.fetches(url):
+            if loop.time() >= deadline:
+                return Evidence.NOT_FETCHED
+            await asyncio.sleep(_CHECK_SECONDS)
+    except HostingError:
+        return Evidence.NONE
+    return Evidence.FETCHED

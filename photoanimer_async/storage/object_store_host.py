@@ -21,7 +21,7 @@ from attrs import define
 from photoanimer_async.errors import HostingError, InvalidPhotoError, InvalidRequestError
 from photoanimer_async.models import Photo
 from photoanimer_async.redaction import printable, shown_photo
-from photoanimer_async.storage.finish_despite_cancel import uninterrupted
+from photoanimer_async.storage.finish_despite_cancel import finish_despite_cancel
 from photoanimer_async.storage.media_format import MediaFormat, media_format
 from photoanimer_async.storage.object_store import ObjectStoreError, object_url, open_bucket
 
@@ -105,7 +105,7 @@ class ObjectStoreHost:
             upload.users -= 1
             if not upload.users:
                 del self._uploads[digest]
-                await uninterrupted(self._withdraw(upload))
+                await finish_despite_cancel(self._withdraw(upload))
 
     def _begin(self, content: bytes, kind: MediaFormat) -> _Upload:
         name = secrets.token_urlsafe(_NAME_BYTES) + kind.suffix

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.models import Location, Photo
 from photoanimer_async.redaction import printable
-from photoanimer_async.storage.finish_despite_cancel import uninterrupted
+from photoanimer_async.storage.finish_despite_cancel import finish_despite_cancel
 from photoanimer_async.storage.object_store import ObjectStoreError, object_url, open_bucket
 from photoanimer_async.storage.result_names import number_of, numbered, result_name
 
@@ -65,7 +65,7 @@ class ObjectDestination:
         self._has_part = False
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The object's URL."""
         return self._url(self._name)
 
@@ -89,7 +89,7 @@ class ObjectDestination:
             await self._send()
 
     async def _send(self) -> None:
-        with _told(self.place), self._bucket.refusals():
+        with _told(self.location), self._bucket.refusals():
             if self._writer is None:
                 self._writer = await self._bucket.writer(self._part, self._content_type)
             await self._writer.write(self._buffer)
@@ -99,7 +99,7 @@ class ObjectDestination:
         """Makes it an object, and returns its URL."""
         if self._writer is not None:
             await self._complete(self._writer)
-        with _told(self.place):
+        with _told(self.location):
             for name in numbered(self._name):
                 if await self._became(name) or await self._is_the_same(name):
                     break
@@ -109,7 +109,7 @@ class ObjectDestination:
     async def _complete(self, writer: "AsyncWritableFile") -> None:
         await self._send()
         self._has_part = True
-        with _told(self.place), self._bucket.refusals():
+        with _told(self.location), self._bucket.refusals():
             await writer.close()
         self._writer = None
 
@@ -125,7 +125,7 @@ class ObjectDestination:
 
     async def discard(self) -> None:
         """Aborts what has not become an object, and removes what is under `.part/`."""
-        await uninterrupted(self._discard())
+        await finish_despite_cancel(self._discard())
 
     async def _discard(self) -> None:
         try:

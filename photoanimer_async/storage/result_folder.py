@@ -23,7 +23,7 @@ from typing import ParamSpec, TypeVar
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.models import Location, Photo
 from photoanimer_async.redaction import printable
-from photoanimer_async.storage.finish_despite_cancel import uninterrupted
+from photoanimer_async.storage.finish_despite_cancel import finish_despite_cancel
 from photoanimer_async.storage.result_names import number_of, numbered, result_name
 
 _P = ParamSpec("_P")
@@ -37,7 +37,7 @@ async def on_disk(path: Path, step: Callable[_P, _T], *args: _P.args, **kwargs: 
         DownloadError: the file system refused.
     """
     try:
-        return await uninterrupted(asyncio.to_thread(step, *args, **kwargs))
+        return await finish_despite_cancel(asyncio.to_thread(step, *args, **kwargs))
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         reason = "no space is left on the disk" if full else error.strerror
@@ -96,33 +96,33 @@ class FileDestination:
     """A file that a download is to become; see `Destination`.
 
     Args:
-        place: the file, in a folder that is there.
+        location: the file, in a folder that is there.
     """
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self._part = PartFile(place)
+    def __init__(self, location: Path) -> None:
+        self.location = location
+        self._part = PartFile(location)
 
     def with_suffix(self, suffix: str) -> "FileDestination":
         """The file with another suffix."""
-        return FileDestination(self.place.with_suffix(suffix))
+        return FileDestination(self.location.with_suffix(suffix))
 
     async def begin(self) -> None:
         """Makes an empty `.part`."""
-        self._part = PartFile(self.place)
-        await on_disk(self.place, self._part.create)
+        self._part = PartFile(self.location)
+        await on_disk(self.location, self._part.create)
 
     async def write(self, offset: int, data: bytes | bytearray) -> None:
         """Writes to the `.part`, and ends it there."""
-        await on_disk(self.place, self._part.write, offset, data)
+        await on_disk(self.location, self._part.write, offset, data)
 
     async def commit(self) -> Path:
         """Syncs the `.part` and gives it its name."""
-        return await on_disk(self.place, self._part.commit)
+        return await on_disk(self.location, self._part.commit)
 
     async def discard(self) -> None:
         """Removes the `.part`."""
-        await on_disk(self.place, self._part.discard)
+        await on_disk(self.location, self._part.discard)
 
 
 def _made_part(destination: Path) -> bool:

@@ -1,70 +1,112 @@
-"""What a place for results can do."""
+"""Where results go: a folder or a part of an object store, and one interface for both."""
 
+import os
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from photoanimer_async.models import Location, Photo
+from photoanimer_async.storage.object_store import object_url
+from photoanimer_async.storage.result_bucket import ResultBucket
+from photoanimer_async.storage.result_folder import ResultFolder
 
 _LocationT_co = TypeVar("_LocationT_co", bound=Location, covariant=True)
 
 
 class Destination(Protocol[_LocationT_co]):
-    """Where one download goes: at the end it is there as a whole, or it is not there."""
+    """The target of one download, which ends up there completely or not at all.
+
+    Every method but `with_suffix` raises `DownloadError` if the target cannot be written to.
+    """
 
     @property
-    def place(self) -> _LocationT_co:
-        """Where the result is to be."""
+    def location(self) -> _LocationT_co:
+        """The location that the result should get."""
         ...
 
     def with_suffix(self, suffix: str) -> "Destination[_LocationT_co]":
-        """The same place with another suffix."""
+        """Return the same target with another suffix (`.mp4`, `.gif`)."""
         ...
 
     async def begin(self) -> None:
-        """Makes room; to be called before the first `write` of a download.
-
-        Raises:
-            DownloadError: it can not be written to. So do the others.
-        """
+        """Prepare an empty target; called before the first `write` of a download."""
         ...
 
     async def write(self, offset: int, data: bytes | bytearray) -> None:
-        """Takes data that follows on what is there, or begins again with offset 0."""
+        """Append data.
+
+        Args:
+            offset: the number of bytes written so far, or 0 to discard them and start again.
+            data: the bytes.
+        """
         ...
 
     async def commit(self) -> _LocationT_co:
-        """Makes what was written the result.
+        """Publish what was written as the result.
 
         Returns:
-            Where it is: `place`, or a numbered name beside it if that was taken by something
-            else than the very same content.
+            The final location: `location`, or a numbered name beside it if another result has
+            taken that name. A result with identical content is not stored twice.
         """
         ...
 
     async def discard(self) -> None:
-        """Removes what was written and has not become the result."""
+        """Delete what was written and not committed."""
         ...
 
 
 class ResultStore(Protocol):
-    """A place in which every result gets a name of its own, after its photo."""
+    """A folder or a part of an object store that gives each result a name of its own.
+
+    async with result_store(parse_location("out/")).claim("grandma.jpg", ".mp4") as target:
+        saved = await download(session, link, target, timeout=60)  # out/grandma.mp4
+    """
 
     def claim(
         self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Location | None = None
     ) -> AbstractAsyncContextManager[Destination[Location]]:
-        """A destination for a photo's result, nobody else's until the end of the block.
+        """Reserve a name for a photo's result until the end of the block.
 
-        Claimed before the submit, it also shows that there is a place to write to before
-        money is spent.
+        Called before the submit, it also proves that the store can be written to before money
+        is spent.
 
         Args:
-            photo: what the result is named after.
+            photo: the result is named after it.
             suffix: `.mp4` or `.gif`.
-            name: another name for it, without suffix.
-            earlier: what a killed run of ours had claimed for it. If it is in this place it is
-                claimed again, and what may be left half done there is removed.
+            name: another name for the result, without suffix.
+            earlier: the location that an earlier, killed run claimed for this photo. If it is in
+                this store, it is claimed again and its unfinished download is deleted.
 
         Raises:
-            DownloadError: the place can not be written to.
+            DownloadError: the store cannot be written to.
         """
         ...
+
+
+def parse_location(save_to: str | os.PathLike[str]) -> Location:
+    """Return the folder, or the normalized URL of a part of an object store, that a user named.
+
+    Raises:
+        InvalidRequestError: a URL that does not name a part of an object store.
+    """
+    name = os.fspath(save_to)
+    return object_url(name, "save_to") if _is_url(name) else Path(save_to)
+
+
+def result_store(location: Location) -> ResultStore:
+    """Return the store at a location.
+
+    Raises:
+        InvalidRequestError: as `parse_location`, or the extra `object-store` is not installed.
+    """
+    match location:
+        case Path():
+            return ResultFolder(location)
+        case str():
+            return ResultBucket(location)
+
+
+def _is_url(name: str) -> bool:
+    # A URL that went through `Path` has lost one of its slashes; `C:/` is a drive.
+    scheme, colon, rest = name.partition(":")
+    return bool(colon) and scheme.isalnum() and rest.startswith("/") and len(scheme) > 1

@@ -22,7 +22,7 @@ from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.models import Photo
 from photoanimer_async.storage.download import download
-from photoanimer_async.storage.places import FileDestination, ResultFolder
+from photoanimer_async.storage.result_folder import FileDestination, ResultFolder
 from photoanimer_async.storage.result_names import safe_stem
 
 VIDEO = bytes(range(256)) * 2400  # several batches
@@ -487,7 +487,7 @@ class TestDisk:
 async def claims(folder: ResultFolder, *photos: Photo) -> AsyncIterator[list[str]]:
     async with AsyncExitStack() as stack:
         yield [
-            (await stack.enter_async_context(folder.claim(photo, ".mp4"))).place.name
+            (await stack.enter_async_context(folder.claim(photo, ".mp4"))).location.name
             for photo in photos
         ]
 
@@ -525,12 +525,12 @@ class TestResultFolder:
 
     async def test_takes_a_name_that_is_given(self, tmp_path: Path) -> None:
         async with ResultFolder(tmp_path).claim(b"", ".gif", name="../my/holiday") as claimed:
-            assert claimed.place == tmp_path / "_my_holiday.gif"
+            assert claimed.location == tmp_path / "_my_holiday.gif"
 
     async def test_makes_the_folder(self, tmp_path: Path) -> None:
         folder = tmp_path / "a" / "b"
         async with ResultFolder(str(folder)).claim("x.jpg", ".mp4") as claimed:
-            assert claimed.place.parent == folder
+            assert claimed.location.parent == folder
             assert files(folder) == {}
 
     async def test_gives_each_photo_another(self, tmp_path: Path) -> None:
@@ -562,7 +562,7 @@ class TestResultFolder:
             claimed = [stack.enter_async_context(folder.claim(b"", ".mp4")) for _ in range(300)]
             with blockbuster_ctx():
                 destinations = await asyncio.gather(*claimed)
-            assert len({destination.place for destination in destinations}) == 300
+            assert len({destination.location for destination in destinations}) == 300
 
     async def test_a_folder_that_can_not_be_made(self, tmp_path: Path) -> None:
         tmp_path.joinpath("out").touch()

@@ -19,7 +19,9 @@ from photoanimer_async.models import Photo
 from photoanimer_async.photos.check import inspect_photo
 from photoanimer_async.photos.formats import PictureFormat
 from photoanimer_async.photos.header import PictureHeader
-from photoanimer_async.storage import DefaultImageHost, ImageHost, LocalImageHost, published
+from photoanimer_async.storage.default_host import DefaultImageHost
+from photoanimer_async.storage.image_host import ImageHost, published
+from photoanimer_async.storage.local_host import LocalImageHost
 
 from ..support.stub_service import StubService, quick_client
 

@@ -24,7 +24,7 @@ from photoanimer_async import (
     PhotoAnimerClient,
 )
 from photoanimer_async.models import Photo
-from photoanimer_async.storage import DefaultImageHost, chosen_host
+from photoanimer_async.storage.default_host import DefaultImageHost, chosen_host
 
 from ..support.pictures import png
 from ..support.s3_server import BUCKET, KEY_ID, SECRET, Asked, S3Server

@@ -22,8 +22,9 @@ from photoanimer_async import (
 from photoanimer_async.jobs.journal import Entry, read_journal
 from photoanimer_async.models import Photo
 from photoanimer_async.storage.download import download
-from photoanimer_async.storage.places import ResultBucket, ResultFolder, place_of, result_store
-from photoanimer_async.storage.result_bucket import ObjectDestination
+from photoanimer_async.storage.result_bucket import ObjectDestination, ResultBucket
+from photoanimer_async.storage.result_folder import ResultFolder
+from photoanimer_async.storage.result_store import parse_location, result_store
 
 from ..jobs.test_pipeline import VIDEO as SMALL
 from ..jobs.test_pipeline import names_in, results
@@ -233,7 +234,7 @@ class TestClaim:
     async def claimed(self, store: ResultBucket, *photos: Photo) -> list[str]:
         async with AsyncExitStack() as stack:
             claims = [await stack.enter_async_context(store.claim(p, ".mp4")) for p in photos]
-            return [claim.place.removeprefix(f"{URL}/") for claim in claims]
+            return [claim.location.removeprefix(f"{URL}/") for claim in claims]
 
     async def test_gives_each_photo_a_name_of_its_own(
         self, store: ResultBucket, s3: S3Server
@@ -251,7 +252,7 @@ class TestClaim:
             claims = await asyncio.gather(
                 *(stack.enter_async_context(store.claim(b"", ".mp4")) for _ in range(50))
             )
-            assert len({claim.place for claim in claims}) == 50
+            assert len({claim.location for claim in claims}) == 50
 
     async def test_shows_that_the_store_can_be_written_to(
         self, store: ResultBucket, s3: S3Server
@@ -271,10 +272,10 @@ class TestClaim:
     ) -> None:
         s3.put("out/me.mp4", b"saved, but not told of")
         async with store.claim("me.jpg", ".mp4", earlier=f"{URL}/me.mp4") as claim:
-            assert claim.place == f"{URL}/me.mp4"
+            assert claim.location == f"{URL}/me.mp4"
         for elsewhere in (f"{URL}/deeper/me.mp4", "s3://other/me.mp4", Path("/out/me.mp4")):
             async with store.claim("me.jpg", ".mp4", earlier=elsewhere) as claim:
-                assert claim.place == f"{URL}/me-2.mp4"
+                assert claim.location == f"{URL}/me-2.mp4"
 
     @pytest.mark.parametrize("name", ["a%20b", "a~b#c", "grandä 👩\u200d🚀", "a+b&c=d", "a..b"])
     async def test_odd_names(self, store: ResultBucket, s3: S3Server, name: str) -> None:
@@ -289,17 +290,17 @@ class TestClaim:
 
 class TestSaveTo:
     def test_names_a_folder_or_a_part_of_a_store(self, s3: S3Server) -> None:
-        assert isinstance(result_store(place_of("out/")), ResultFolder)
-        assert isinstance(result_store(place_of(Path("s3"))), ResultFolder)
-        assert place_of("s3://b/out/") == "s3://b/out"
-        assert isinstance(result_store(place_of("s3://b/out/")), ResultBucket)
+        assert isinstance(result_store(parse_location("out/")), ResultFolder)
+        assert isinstance(result_store(parse_location(Path("s3"))), ResultFolder)
+        assert parse_location("s3://b/out/") == "s3://b/out"
+        assert isinstance(result_store(parse_location("s3://b/out/")), ResultBucket)
 
     @pytest.mark.parametrize(
         "save_to", ["https://b/out", "file:///out", Path("s3://b/out"), "s3://me:secret@b"]
     )
     def test_and_nothing_else(self, save_to: str | os.PathLike[str]) -> None:
         with pytest.raises(InvalidRequestError, match=r"save_to is .*; allowed is a string") as e:
-            place_of(save_to)
+            parse_location(save_to)
         assert "secret" not in str(e.value)
 
     async def test_one_photo(

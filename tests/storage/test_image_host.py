@@ -3,7 +3,8 @@
 from contextlib import nullcontext
 
 from photoanimer_async import Evidence, LocalImageHost
-from photoanimer_async.storage import DefaultImageHost, evidence_of
+from photoanimer_async.storage.default_host import DefaultImageHost
+from photoanimer_async.storage.image_host import evidence_of
 
 from ..support.pictures import png
 
