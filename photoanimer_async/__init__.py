@@ -3,11 +3,10 @@
     async with PhotoAnimerClient() as client:
         animation = await client.animate("grandma.jpg", template=1, save_to="out/")
 
-The client speaks the Photo Animer API; `photoanimer_async.service` is a local service that
-speaks the same API. What can be imported from here is what is kept stable.
+The client speaks the Photo Animer API; `photoanimer_async.service` is a local service with the same
+API. The names exported here are the stable public API.
 
-Names are loaded when they are first used, so that a program that needs a few of them waits for
-no more.
+Each name is imported when it is first used, so that a program loads only what it needs.
 """
 
 from importlib import import_module
@@ -201,9 +200,9 @@ _MODULE_OF = {
     "estimate": "jobs.budget",
     "parse_notification": "notifications",
 }
-"""Where each public name is defined."""
+"""The module that defines each public name."""
 
-if not TYPE_CHECKING:  # or a type checker would take any name for one that is there
+if not TYPE_CHECKING:  # a type checker would accept any name otherwise
 
     def __getattr__(name: str) -> object:
         if name in _MODULE_OF:

@@ -1,34 +1,33 @@
-"""Every error of this package, under one root.
+"""All errors of this package, under one root.
 
     PhotoAnimerError
-    ├── InvalidRequestError (ValueError)     what was asked for can not be sent; nothing was
-    │   └── InvalidPhotoError                the photo is not one that the service takes
-    ├── PreparationError                     a photo could not be got ready; it may be fine
-    ├── InvalidNotificationError (ValueError)  what was posted is no notification
-    ├── HostingError                         a local photo could not be given a URL
-    ├── TransportError                       no answer came
-    │   ├── NotSentError                     the connection was never made: nothing was sent
-    │   └── NoAnswerError                    bytes may have left, the answer was lost
-    ├── UnexpectedResponseError              an answer came that the API page does not allow
-    ├── ApiError                             the service answered with an error of its own
+    ├── InvalidRequestError (ValueError)       a value is not allowed; nothing was sent
+    │   └── InvalidPhotoError                  the service would refuse the photo
+    ├── PreparationError                       the photo could not be prepared; it may be valid
+    ├── InvalidNotificationError (ValueError)  a posted body is not a notification
+    ├── HostingError                           a local photo could not be given a URL
+    ├── TransportError                         the service sent no answer
+    │   ├── NotSentError                       no connection: nothing was sent
+    │   └── NoAnswerError                      the request may have arrived; its answer is lost
+    ├── UnexpectedResponseError                the answer does not follow the API page
+    ├── ApiError                               the service answered with an error
     │   ├── AuthenticationError
     │   ├── InsufficientCreditsError
     │   ├── RateLimitedError
     │   ├── ServiceUnavailableError
     │   └── RefusedRequestError (InvalidRequestError)
-    ├── AmbiguousSubmitError                 a submit may or may not have been accepted
-    ├── TaskFailedError                      the task ended with status 2
-    ├── WaitTimeoutError (TimeoutError)      the task had not ended by the deadline
-    ├── DownloadError                        the result is there, but could not be saved
-    ├── BudgetExceededError                  one more submit would pass the limit that was set
-    ├── NotSubmittedError                    the batch stopped before it was this photo's turn
-    ├── TooManyPendingError                  as much is under way as the client was allowed to
-    └── JournalError                         the journal can not be used
-        └── JournalInUseError                because another process is at work with it
+    ├── AmbiguousSubmitError                   a submit may have been accepted and charged
+    ├── TaskFailedError                        the task ended with status 2
+    ├── WaitTimeoutError (TimeoutError)        the task did not end before the deadline
+    ├── DownloadError                          the result exists but could not be saved
+    ├── BudgetExceededError                    one more submit would exceed the spending limit
+    ├── NotSubmittedError                      the batch stopped before it submitted the photo
+    ├── TooManyPendingError                    max_pending animations are already running
+    └── JournalError                           the journal cannot be used
+        └── JournalInUseError                  another process has locked the journal
 
-Messages are written for the person who reads them. They name the photo, the task or the
-parameter, and never hold the API key, a token, or the query of a URL. What a program needs
-is in attributes.
+A message names the photo, the task or the parameter. It never contains the API key, a token or
+the query of a URL. Programs read the attributes; messages are for people.
 """
 
 from typing import TYPE_CHECKING
@@ -40,18 +39,31 @@ if TYPE_CHECKING:
 
 
 class PhotoAnimerError(Exception):
-    """The root of all errors that this package raises."""
+    """The base class of every error that this package raises.
+
+    try:
+        animation = await client.animate("grandma.jpg", save_to="out/")
+    except PhotoAnimerError as error:
+        print(error)
+    """
 
 
 class InvalidRequestError(PhotoAnimerError, ValueError):
-    """What was asked for is not allowed. Raised before anything is sent."""
+    """An argument has a value that is not allowed.
+
+    Raised before anything is sent, so nothing was charged. Correct the value that the message
+    names.
+    """
 
 
 class InvalidPhotoError(InvalidRequestError):
-    """A photo that the service would refuse.
+    """The service would refuse the photo.
+
+    Raised when a photo is not found, is not a PNG, JPEG, BMP or WEBP, is damaged, or is too
+    large or too small. Replace the photo, or pass `prepare=True` where the message suggests it.
 
     Attributes:
-        photo: the photo's name, as far as it may be shown.
+        photo: the photo's redacted URL, its path, or its size in bytes.
     """
 
     def __init__(self, message: str, *, photo: str) -> None:
@@ -60,39 +72,61 @@ class InvalidPhotoError(InvalidRequestError):
 
 
 class PreparationError(PhotoAnimerError):
-    """A photo could not be got ready, which need not be its own fault.
+    """The photo could not be prepared or checked, for a reason outside the photo.
 
-    A library to read it with is missing, or space for what was made of it; or its host, which
-    was asked for it, does not answer.
+    Raised when the library that decodes its format is not installed, when there is no disk space
+    for the converted copy, or when the server of the photo's URL does not answer. Nothing was
+    submitted: remove the cause that the message names and run again.
     """
 
 
 class InvalidNotificationError(PhotoAnimerError, ValueError):
-    """What was posted to a receiver is no notification that the API page knows."""
+    """A body is not a notification as the API page defines it (Interface 2).
+
+    Raised by `parse_notification`; `NotificationReceiver` answers HTTP 400 in this case. Ignore
+    the body: the task's state comes from `get_task_info`.
+    """
 
 
 class HostingError(PhotoAnimerError):
-    """A local photo could not be given a URL that the service can fetch."""
+    """A local photo could not be given a URL that the service can fetch.
+
+    Raised when an image host cannot be reached or refuses the upload, or when no host is
+    configured for a service on another machine. Nothing was submitted for the photo.
+    """
 
 
 class TransportError(PhotoAnimerError):
-    """No answer came from the service."""
+    """The service sent no complete answer.
+
+    See `NotSentError` and `NoAnswerError` for whether the request may have arrived.
+    """
 
 
 class NotSentError(TransportError):
-    """The connection was never made, so that nothing was sent."""
+    """No connection was made, so nothing was sent.
+
+    Raised after the retries that `RetryPolicy` allows. Check `base_url` and the network; the
+    call can be made again without risk of paying twice.
+    """
 
 
 class NoAnswerError(TransportError):
-    """The request may have reached the service, but its answer was lost."""
+    """The request may have reached the service, but its answer was lost.
+
+    Raised for a read (task info, balance) once retries are used up; call again. For a submit it
+    is the `__cause__` of an `AmbiguousSubmitError`.
+    """
 
 
 class UnexpectedResponseError(PhotoAnimerError):
-    """An answer that the API page does not allow: HTML, half a body, a missing field.
+    """The answer does not follow the API page: HTML, a cut body, a missing field.
+
+    Often a proxy answered, or `base_url` is wrong. The message names the place as a JSON path.
 
     Attributes:
-        http_status: the status of the HTTP answer.
-        retry_after: seconds that the service asks to be left alone, if it said so.
+        http_status: the HTTP status of the answer.
+        retry_after: seconds from the `Retry-After` header, 0 to 86,400; `None` without one.
     """
 
     def __init__(self, message: str, *, http_status: int, retry_after: float | None = None) -> None:
@@ -102,15 +136,17 @@ class UnexpectedResponseError(PhotoAnimerError):
 
 
 class ApiError(PhotoAnimerError):
-    """The service answered with an error of its own.
+    """The service answered with an error.
+
+    Raised as this class where the code is unknown, otherwise as one of its subclasses.
 
     Attributes:
-        code: the envelope's `code`; `None` where the answer was no envelope.
-        message: the envelope's `msg`; empty where there was none. Word for word, but for the
-            API key and the queries of URLs, which are left out.
-        request_id: the envelope's `requestId`, which the vendor's newer APIs send.
-        http_status: the status of the HTTP answer (business errors come with 200).
-        retry_after: seconds that the service asks to be left alone, if it said so.
+        code: the envelope's `code`; `None` where the body was not an envelope.
+        message: the envelope's `msg` without the API key and without queries of URLs; empty
+            where there was none.
+        request_id: the envelope's `requestId`, which newer APIs of the vendor send.
+        http_status: the HTTP status of the answer (business errors come with 200).
+        retry_after: seconds from the `Retry-After` header, 0 to 86,400; `None` without one.
     """
 
     def __init__(
@@ -123,12 +159,12 @@ class ApiError(PhotoAnimerError):
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        said = f"code {code}" if code is not None else f"HTTP status {http_status}"
+        text = f"code {code}" if code is not None else f"HTTP status {http_status}"
         if message:
-            said += f": {printable(message)}"
+            text += f": {printable(message)}"
         if request_id:
-            said += f" (request {request_id})"
-        super().__init__(f"{operation}: the service answered with {said}")
+            text += f" (request {request_id})"
+        super().__init__(f"{operation}: the service answered with {text}")
         self.code = code
         self.message = message
         self.request_id = request_id
@@ -137,35 +173,50 @@ class ApiError(PhotoAnimerError):
 
 
 class AuthenticationError(ApiError):
-    """The API key was not accepted."""
+    """The service does not accept the API key. Check `api_key` and the account."""
 
 
 class InsufficientCreditsError(ApiError):
-    """The account has too few video seconds left."""
+    """The account has too few video seconds left.
+
+    A batch stops submitting; top up the account, then resume the batch from its journal.
+    """
 
 
 class RateLimitedError(ApiError):
-    """Too many requests; `retry_after` says how long to wait, if the service did."""
+    """The service limits the rate of requests, and retries were refused too.
+
+    Wait for `retry_after` seconds where it is set; lower `submit_rate`, `poll_rate` or
+    `concurrency`.
+    """
 
 
 class ServiceUnavailableError(ApiError):
-    """The service says, in an envelope of its own, that it can not serve now (HTTP 5xx)."""
+    """The service answered with an error envelope that it cannot serve now (HTTP 5xx).
+
+    Call again later.
+    """
 
 
 class RefusedRequestError(ApiError, InvalidRequestError):
-    """The service found the request itself wrong (HTTP 400, 404, 413, 414, 415 or 422)."""
+    """The service refuses this request or its photo.
+
+    Raised for HTTP 400, 404, 413, 414, 415 and 422 and for the codes of unusable photos. Sending
+    the same request again does not help.
+    """
 
 
 class AmbiguousSubmitError(PhotoAnimerError):
-    """A submit left, and nobody knows whether the service accepted (and charged) it.
+    """A submit was sent, and it is unknown whether the service accepted and charged it.
 
-    It is never sent again by this package: doing so could pay for the same video twice.
+    This package never sends it again by itself, since that could pay for the same video twice.
+    Check the account, then pass `resubmit_ambiguous` to submit such photos again.
 
     Attributes:
-        photo: the photo, as it was handed in.
+        photo: the photo as the caller passed it.
         image_url: the URL that was submitted for it.
-        template: the template's number.
-        evidence: what the image host saw of the service; set when it is known.
+        template: the template's number, 0 to 5.
+        evidence: whether the service fetched the photo; `None` until the image host was asked.
     """
 
     def __init__(self, message: str, *, photo: "Photo", image_url: str, template: int) -> None:
@@ -177,12 +228,14 @@ class AmbiguousSubmitError(PhotoAnimerError):
 
 
 class TaskFailedError(PhotoAnimerError):
-    """The task ended with status 2, for instance because no person was found in the photo.
+    """The task ended with status 2, for example because no person was detected (API page).
+
+    Try another photo.
 
     Attributes:
-        task_id: the task.
-        info: the service's last word on it; `info.fail_code` and `info.fail_reason` where
-            the service gives them.
+        task_id: the task's id.
+        info: the last getTaskInfo answer; `info.fail_code` and `info.fail_reason` where the
+            service gives them.
     """
 
     def __init__(self, info: "TaskInfo") -> None:
@@ -194,11 +247,14 @@ class TaskFailedError(PhotoAnimerError):
 
 
 class WaitTimeoutError(PhotoAnimerError, TimeoutError):
-    """The task had not ended by the deadline. It goes on, and can be waited for again.
+    """The task did not end before the deadline.
+
+    The task has been paid for and keeps running: call `client.wait` or `client.attach` with its
+    id again.
 
     Attributes:
-        task_id: the task.
-        timeout: seconds that were waited.
+        task_id: the task's id.
+        timeout: the timeout in seconds.
     """
 
     def __init__(self, task_id: "TaskId", timeout: float) -> None:
@@ -211,10 +267,13 @@ class WaitTimeoutError(PhotoAnimerError, TimeoutError):
 
 
 class DownloadError(PhotoAnimerError):
-    """A finished result could not be saved.
+    """A finished result could not be downloaded or saved.
+
+    The task has been paid for: attach to it again with `client.attach`, which also gets a new
+    link.
 
     Attributes:
-        expired: whether the link no longer holds, so that a new one is to be asked for.
+        expired: whether the result's link has expired, so that a new one is needed.
     """
 
     def __init__(self, message: str, *, expired: bool = False) -> None:
@@ -223,17 +282,17 @@ class DownloadError(PhotoAnimerError):
 
 
 class BudgetExceededError(PhotoAnimerError):
-    """A submit was not made, as it would have passed the limit that was set.
+    """A submit was not sent, because it would exceed the batch's spending limit.
 
     Attributes:
         limit: video seconds that may be spent.
-        used: video seconds spent, or reserved by submits under way.
-        cost: video seconds of the submit that was not made.
+        used: video seconds spent, or reserved by submits in flight.
+        cost: video seconds that the submit would cost.
     """
 
     def __init__(self, *, limit: float, used: float, cost: float) -> None:
         super().__init__(
-            f"{cost:g} more video seconds would pass the limit of {limit:g}: "
+            f"{cost:g} more video seconds would exceed the limit of {limit:g}: "
             f"{used:g} are spent or reserved"
         )
         self.limit = limit
@@ -242,19 +301,19 @@ class BudgetExceededError(PhotoAnimerError):
 
 
 class NotSubmittedError(PhotoAnimerError):
-    """The batch stopped before it was this photo's turn. Nothing is wrong with the photo.
+    """The batch stopped before it submitted this photo. Nothing is wrong with the photo.
 
-    What stopped it, if it was not the caller, is the error's `__cause__`.
+    `__cause__` is the error that stopped the batch; `None` where the caller stopped it.
     """
 
 
 class TooManyPendingError(PhotoAnimerError):
-    """So many animations are pending that no more are taken. Nothing was sent.
+    """The client already runs `max_pending` animations. Nothing was sent.
 
-    A web app answers its visitor with HTTP 503.
+    Try again later; a web app answers its visitor with HTTP 503.
 
     Attributes:
-        limit: how many may be pending.
+        limit: animations that may be pending at once.
     """
 
     def __init__(self, limit: int) -> None:
@@ -265,8 +324,11 @@ class TooManyPendingError(PhotoAnimerError):
 
 
 class JournalError(PhotoAnimerError):
-    """The journal can not be read or written, or is none of this version."""
+    """The journal cannot be read or written, or has the format of another version.
+
+    Raised before anything is submitted that could not be recorded.
+    """
 
 
 class JournalInUseError(JournalError):
-    """Another process is at work with the journal. It may be free later."""
+    """Another process has locked the journal. Wait until it ends, or choose another file."""

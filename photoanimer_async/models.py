@@ -1,4 +1,9 @@
-"""What is asked for, and what comes back: frozen values, checked when they are made."""
+"""Requests and results: frozen attrs classes that check their values when they are created.
+
+Data flows from `AnimationRequest` (a photo and its `AnimationOptions`) over `TaskInfo` (the state
+of a task) to `Animation` (a finished result) and, in a batch, `Outcome`. Every `repr` leaves out
+photo contents and the queries of URLs.
+"""
 
 import os
 from collections.abc import Mapping
@@ -16,20 +21,20 @@ Photo: TypeAlias = str | os.PathLike[str] | bytes
 """A face photo: an http(s) URL, the path of a file, or the file's content."""
 
 TaskId: TypeAlias = int | str
-"""A task's id, carried as the service gave it and never calculated with."""
+"""A task's id, exactly as the service sent it: today a number of 15 digits."""
 
 Location: TypeAlias = Path | str
-"""Where a result is, or is to be: a file, or the URL of an object in an object store. Of where
-results go: a folder, or the URL of a part of an object store."""
+"""Where results are saved: the path of a file or folder, or the URL of an object or prefix in an
+object store."""
 
 _E = TypeVar("_E", bound=Enum)
 
 
 class TaskStatus(IntEnum):
-    """How far a task is (API page, Interface 3).
+    """The state of a task (API page, Interface 3).
 
-    The vendor's sibling APIs send other numbers for tasks in a queue: whatever is neither
-    1 nor 2 is `PROCESSING` here, and stays as it came in `TaskInfo.raw`.
+    Any number other than 1 and 2 is read as `PROCESSING`, since other APIs of the vendor send
+    more numbers for queued tasks. `TaskInfo.raw` keeps the number as it was sent.
     """
 
     PROCESSING = 0
@@ -38,7 +43,10 @@ class TaskStatus(IntEnum):
 
 
 class Template(IntEnum):
-    """An expression template by its number, 0 to 5 (API page, Interface 1)."""
+    """An expression template, numbered 0 to 5 (API page, Interface 1).
+
+    Template.T1.seconds  # 7.13
+    """
 
     T0 = 0
     T1 = 1
@@ -49,7 +57,10 @@ class Template(IntEnum):
 
     @property
     def seconds(self) -> float:
-        """The video seconds that one task with this template costs (API page, Price)."""
+        """Video seconds that one task with this template costs (API page, Price).
+
+        A task with a voice may cost something else; see `AnimationOptions.voice_seconds`.
+        """
         return _SECONDS[self]
 
 
@@ -64,7 +75,7 @@ _SECONDS = {
 
 
 class OutputFormat(StrEnum):
-    """What to make of the photo: a video, or a video and a GIF (API page, Interface 1)."""
+    """The result's format: a video, or a video and a GIF (API page, Interface 1)."""
 
     MP4 = "mp4"
     GIF = "gif"
@@ -73,7 +84,7 @@ class OutputFormat(StrEnum):
 def _one_of(kind: type[_E], name: str, value: object) -> _E:
     try:
         if isinstance(value, bool):
-            raise ValueError  # noqa: TRY301, TRY004 - True is no template, though it equals 1
+            raise ValueError  # noqa: TRY301, TRY004 - True equals 1, but is not a template
         return kind(value)
     except ValueError:
         allowed = ", ".join(str(member.value) for member in kind)
@@ -96,31 +107,33 @@ def _shown_optional_url(url: str | None) -> str:
 
 
 class Evidence(StrEnum):
-    """What is known of a submit whose answer was lost, from the host of its photo.
+    """What the image host can tell about a submit whose answer was lost.
 
-    The URL of a published photo is made for one submit and told to nobody else, so that a
-    fetch of it proves that this submit arrived. That it was not fetched proves less: once the
-    photo has been withdrawn no video can come of it, but it may have been charged.
+    Each submit uses a URL of its own, so a fetch of that URL proves that the submit arrived. No
+    fetch proves less: once the photo is withdrawn no video can be made from it, but the submit
+    may still have been charged.
     """
 
     NONE = "nothing"
-    """The host does not count fetches, or the URL is not one of its own."""
+    """The host does not count fetches, or did not publish the URL."""
     FETCHED = "fetched"
-    """The service fetched the photo: the submit arrived."""
+    """The photo was fetched: the submit arrived."""
     NOT_FETCHED = "not fetched"
-    """The photo had not been fetched when it was withdrawn."""
+    """The photo was withdrawn before anybody fetched it."""
 
 
 @frozen(kw_only=True)
 class AnimationOptions:
-    """How a photo is to be animated.
+    """How to animate a photo.
+
+        AnimationOptions(template=0, output_format="gif", voice="hello.mp3")
 
     Attributes:
-        template: the expression, 0 to 5.
-        output_format: `mp4`, or `gif` for a GIF beside the video.
-        voice_url: URL of a sound for the mouth to follow; template 0 only (API page).
-        voice_seconds: how long that sound is, for reckoning what it costs; it is not sent.
-        voice: path of a sound file in place of `voice_url`; it is given a URL as a local photo is.
+        template: the expression, 0 to 5; numbers and numeric strings are converted.
+        output_format: `mp4`, or `gif` for a GIF in addition to the video.
+        voice_url: http(s) URL of a sound that the mouth follows; template 0 only (API page).
+        voice_seconds: the sound's length in seconds, to estimate the price; not sent.
+        voice: path of a sound file instead of `voice_url`; published as a local photo is.
 
     Raises:
         InvalidRequestError: a value that the API page does not allow.
@@ -147,18 +160,21 @@ class AnimationOptions:
 
     @property
     def speaks(self) -> bool:
-        """Whether the mouth follows a sound, wherever that is."""
+        """Whether the mouth follows a sound, from a file or a URL."""
         return self.voice_url is not None or self.voice is not None
 
 
 @frozen
 class AnimationRequest:
-    """One photo of a batch with options of its own.
+    """One photo of a batch, with its own options.
+
+        requests = [AnimationRequest("a.jpg", AnimationOptions(template=3), name="grandma")]
+        client.animate_many(requests, save_to="out/")
 
     Attributes:
-        photo: URL, path or content.
+        photo: http(s) URL, path or content.
         options: how to animate it.
-        name: what to call the result, without a suffix; by default it is named after the photo.
+        name: the result's file name without suffix; `None` to name it after the photo.
     """
 
     photo: Photo = field(repr=shown_photo)
@@ -168,17 +184,17 @@ class AnimationRequest:
 
 @frozen
 class TaskInfo:
-    """The service's answer to getTaskInfo (API page, Interface 3).
+    """A task's state: the service's answer to getTaskInfo (API page, Interface 3).
 
     Attributes:
-        task_id: the task.
-        status: how far it is.
-        result_url: the video, once finished. Links expire: download at once.
-        gif_url: the GIF, where one was asked for.
-        fail_code: the service's number for why the task failed, where it gives one.
-        fail_reason: the same in words.
+        task_id: the task's id.
+        status: processing, finished or failed.
+        result_url: link to the video once finished. Links expire: download at once.
+        gif_url: link to the GIF, where one was requested.
+        fail_code: the service's code for the failure, where it gives one.
+        fail_reason: the service's text for the failure, where it gives one.
         percentage: progress from 0 to 100, where the service gives it.
-        raw: the answer's `data` as it came, with whatever else was in it.
+        raw: the answer's `data` as it was sent, with all fields.
     """
 
     task_id: TaskId
@@ -192,20 +208,22 @@ class TaskInfo:
 
     @property
     def ended(self) -> bool:
-        """Whether the status is final: finished or failed."""
+        """Whether the task is finished or failed, so that its status no longer changes."""
         return self.status is not TaskStatus.PROCESSING
 
 
 @frozen
 class Balance:
-    """What is left on the account (`mySubscription`).
+    """What is left on the account: the service's answer to `mySubscription`.
+
+    Every field is `None` where the service leaves it out.
 
     Attributes:
-        video: video seconds; `None` where the service leaves it out.
+        video: video seconds.
         month: credits of the monthly subscription.
         image: credits for images.
-        month_start: when the month began, as the service writes it.
-        month_expire: when the month ends.
+        month_start: start of the month as the service writes it (`2020-01-01 00:00:00`).
+        month_expire: end of the month, in the same form.
     """
 
     video: float | None = None
@@ -217,15 +235,17 @@ class Balance:
 
 @frozen
 class Animation:
-    """A photo that came alive.
+    """A finished animation.
+
+        animation = await client.animate("grandma.jpg", save_to="out/")
+        print(animation.path)
 
     Attributes:
-        task_id: the task that made it.
-        info: the service's last word on the task, with the links.
-        path: the file that the result was saved as; `None` if it was not asked to be, or was
-            saved to an object store.
-        seconds: from the submit to the end of the task, as seen from here.
-        url: the object that the result was saved as, such as `s3://bucket/grandma.mp4`.
+        task_id: the id of the task that made it.
+        info: the last getTaskInfo answer, with the links.
+        path: the saved file; `None` without `save_to`, or with an object store.
+        seconds: seconds between the submit and the end of the task, measured by this process.
+        url: the saved object, such as `s3://bucket/grandma.mp4`; `None` with a folder.
     """
 
     task_id: TaskId
@@ -236,20 +256,23 @@ class Animation:
 
     @property
     def place(self) -> Location | None:
-        """Where the result was saved: `path`, or else `url`."""
+        """Where the result was saved: `path` or `url`; `None` if it was not saved."""
         return self.path if self.path is not None else self.url
 
 
 @frozen
 class Outcome:
-    """How one photo of a batch ended: with an animation or with an error.
+    """The result of one photo of a batch: an animation or an error.
+
+        async for outcome in client.animate_many(photos, save_to="out/"):
+            print(outcome.photo, outcome.animation or outcome.error)
 
     Attributes:
-        index: the photo's place in what was handed in, from 0.
-        request: what was asked for.
-        task_id: the task, if the submit was accepted: it has been paid for.
+        index: the photo's position in the batch's input, from 0.
+        request: the photo and its options.
+        task_id: the task's id if the submit was accepted: the photo has been paid for.
         animation: the result; `None` if there is an error.
-        error: why there is no result.
+        error: why there is no result; `None` if there is one.
     """
 
     index: int
@@ -260,16 +283,20 @@ class Outcome:
 
     @property
     def photo(self) -> Photo:
-        """The photo, as it was handed in."""
+        """The photo as the caller passed it."""
         return self.request.photo
 
     @property
     def ok(self) -> bool:
-        """Whether there is an animation."""
+        """Whether the photo was animated."""
         return self.animation is not None
 
     def unwrap(self) -> Animation:
-        """The animation, or the error raised."""
+        """Return the animation, or raise the error.
+
+        Raises:
+            PhotoAnimerError: the photo was not animated.
+        """
         if self.animation is None:
             raise self.error or PhotoAnimerError("the outcome is empty")
         return self.animation

@@ -1,4 +1,4 @@
-"""Values that are checked when they are made, and show no secret."""
+"""Models check their values and show no secret in their repr."""
 
 import pytest
 
@@ -17,11 +17,11 @@ from photoanimer_async import (
 )
 
 
-def test_the_price_of_each_template_is_the_pages() -> None:
+def test_template_prices_are_those_of_the_api_page() -> None:
     assert [template.seconds for template in Template] == [3.13, 7.13, 2.13, 6.75, 4.38, 3.75]
 
 
-def test_plain_values_are_accepted_and_become_enums() -> None:
+def test_plain_values_become_enums() -> None:
     options = AnimationOptions(template="4", output_format="gif")
     assert options.template is Template.T4
     assert options.output_format is OutputFormat.GIF
@@ -29,39 +29,39 @@ def test_plain_values_are_accepted_and_become_enums() -> None:
 
 
 @pytest.mark.parametrize("template", [-1, 6, 1.5, None, False, "", "1.0", "\u00b2"])
-def test_another_template_is_refused(template: object) -> None:
+def test_an_unknown_template_is_refused(template: object) -> None:
     with pytest.raises(InvalidRequestError, match="allowed are 0, 1, 2, 3, 4, 5"):
         AnimationOptions(template=template)
 
 
 @pytest.mark.parametrize("output_format", ["MP4", "webm", None, 1])
-def test_another_format_is_refused(output_format: object) -> None:
+def test_an_unknown_format_is_refused(output_format: object) -> None:
     with pytest.raises(InvalidRequestError, match="allowed are mp4, gif"):
         AnimationOptions(output_format=output_format)
 
 
-def test_no_repr_shows_a_query() -> None:
+def test_a_repr_omits_queries_of_urls() -> None:
     url = "https://u:pw@host/a.jpg?sig=s3cret#frag"
     request = AnimationRequest(
         url, AnimationOptions(template=0, voice_url="https://host/v.mp3?sig=s3cret")
     )
-    shown = [
+    values = [
         request,
         Outcome(0, request),
         TaskInfo(1, TaskStatus.FINISHED, url, url, raw={"resultUrl": url}),
         ProgressEvent(0, url, State.PLANNED),
     ]
-    for value in shown:
+    for value in values:
         assert "host/a.jpg" in repr(value)
         assert "s3cret" not in repr(value)
         assert "pw" not in repr(value)
         assert "frag" not in repr(value)
 
 
-def test_a_repr_does_not_show_the_content_of_a_photo() -> None:
+def test_a_repr_omits_photo_contents() -> None:
     assert repr(AnimationRequest(b"\x89PNG" * 1000)).count("PNG") == 0
 
 
-def test_an_outcome_that_is_empty_can_not_be_unwrapped() -> None:
+def test_unwrap_raises_without_an_animation() -> None:
     with pytest.raises(PhotoAnimerError):
         Outcome(0, AnimationRequest("a.jpg")).unwrap()

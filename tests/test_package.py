@@ -1,4 +1,4 @@
-"""The package's own names: there for programs, type checkers and `help`, loaded when used."""
+"""The package's public names: complete, listed, and loaded only when used."""
 
 import subprocess
 import sys
@@ -19,18 +19,18 @@ def modules_after(program: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_the_package_alone_loads_nothing() -> None:
+def test_importing_the_package_loads_no_submodule() -> None:
     loaded = modules_after("import photoanimer_async")
     assert {name for name in loaded if name.startswith("photoanimer_async.")} == set()
     assert {"aiohttp", "attrs", "cattrs", "backoff"} & loaded == set()
 
 
-def test_a_name_loads_what_it_needs() -> None:
+def test_a_name_loads_only_what_it_needs() -> None:
     assert "aiohttp" not in modules_after("from photoanimer_async import NoAnswerError, TaskInfo")
     assert "aiohttp" in modules_after("from photoanimer_async import PhotoAnimerClient")
 
 
-def test_every_name_is_there_and_listed() -> None:
+def test_every_public_name_exists_and_is_listed() -> None:
     assert len(photoanimer_async.__all__) == len(set(photoanimer_async.__all__))
     for name in photoanimer_async.__all__:
         assert getattr(photoanimer_async, name) is not None
@@ -38,7 +38,7 @@ def test_every_name_is_there_and_listed() -> None:
     assert "PhotoAnimerClient" in render_doc(photoanimer_async)
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_an_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match=r"photoanimer_async.*'PhotoAnimer'"):
         _ = photoanimer_async.PhotoAnimer  # type: ignore[attr-defined] # it is not there
     with pytest.raises(ImportError, match="PhotoAnimer"):

@@ -100,7 +100,7 @@ def test_a_limit_stops_and_a_higher_one_goes_on(connected: CommandLine) -> None:
     done = connected("animate", *photos, "--out", "out", "--max-seconds", "15")
     assert done.returncode == 1
     assert done.stdout.count("submitted  ") == 2
-    assert "would pass the limit of 15" in done.stdout
+    assert "would exceed the limit of 15" in done.stdout
     assert f"photoanimer resume {JOURNAL}" in done.stdout
     assert connected("resume", JOURNAL, "--max-seconds", "22").returncode == 0
 

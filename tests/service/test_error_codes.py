@@ -91,7 +91,7 @@ class TestSubmitParameters:
             (
                 {"imageUrl": "http://[::1/photo.jpg", "templateId": "1"},
                 40002,
-                "imageUrl ((a URL that can not be read)) is not allowed: it is not a URL",
+                "imageUrl ((an invalid URL)) is not allowed: it is not a URL",
             ),
             (
                 {"imageUrl": "http://h/p.jpg"},

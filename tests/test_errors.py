@@ -1,0 +1,94 @@
+"""The tree of errors, and what their texts contain."""
+
+import re
+
+import pytest
+
+import photoanimer_async
+from photoanimer_async import (
+    ApiError,
+    BudgetExceededError,
+    PhotoAnimerError,
+    TaskFailedError,
+    TaskInfo,
+    TaskStatus,
+    TooManyPendingError,
+    WaitTimeoutError,
+    errors,
+)
+
+
+def drawn_parents() -> dict[str, set[str]]:
+    """The parents of each error, as the module's docstring draws them."""
+    assert errors.__doc__ is not None
+    parents: dict[str, set[str]] = {}
+    above = ["PhotoAnimerError"]
+    for line in errors.__doc__.splitlines():
+        drawn = re.match(r"([ │]*)[├└]── (\w+)(?: \((\w+)\))?", line)
+        if drawn is not None:
+            depth = len(drawn[1]) // 4
+            above[depth:] = [drawn[2]]
+            parents[drawn[2]] = {above[depth - 1], drawn[3]} - {None}
+    return parents
+
+
+def defined_errors() -> dict[str, type[Exception]]:
+    return {
+        name: value
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, PhotoAnimerError)
+    }
+
+
+def test_the_docstring_draws_the_tree_as_it_is() -> None:
+    defined = defined_errors()
+    del defined["PhotoAnimerError"]
+    assert drawn_parents() == {
+        name: {base.__name__ for base in kind.__bases__} for name, kind in defined.items()
+    }
+
+
+def test_every_error_is_exported() -> None:
+    assert set(defined_errors()) <= set(photoanimer_async.__all__)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            ApiError(operation="getTaskInfo", code=77, message="a\nb", http_status=200),
+            r"getTaskInfo: the service answered with code 77: a\nb",
+        ),
+        (
+            ApiError(
+                operation="getTaskInfo", code=None, message="", http_status=404, request_id="ab12"
+            ),
+            "getTaskInfo: the service answered with HTTP status 404 (request ab12)",
+        ),
+        (
+            TaskFailedError(TaskInfo(5, TaskStatus.FAILED, fail_code=7001, fail_reason="no face")),
+            "task 5 failed: no face (code 7001)",
+        ),
+        (
+            TaskFailedError(TaskInfo(5, TaskStatus.FAILED)),
+            "task 5 failed: the service gives no reason; often no person was detected",
+        ),
+        (
+            WaitTimeoutError(5, 600),
+            (
+                "task 5 was still processing after 600 s; "
+                "it has been paid for: wait for it again by its id"
+            ),
+        ),
+        (
+            BudgetExceededError(limit=10, used=7.13, cost=7.13),
+            "7.13 more video seconds would exceed the limit of 10: 7.13 are spent or reserved",
+        ),
+        (
+            TooManyPendingError(2),
+            "2 animations are pending, and max_pending allows no more: try again later",
+        ),
+    ],
+)
+def test_texts_name_what_happened(error: PhotoAnimerError, text: str) -> None:
+    assert str(error) == text
