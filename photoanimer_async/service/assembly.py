@@ -94,12 +94,12 @@ async def running_parts(
             renderer = await enter(await asyncio.to_thread(renderer_for, settings))
         app[RENDERER] = renderer
         if faults is not None:
-            fetcher = faults.fetch_with(fetcher)
-            renderer = faults.render_with(renderer)
-            sender = faults.send_with(sender)
+            fetcher = faults.wrap_fetcher(fetcher)
+            renderer = faults.wrap_renderer(renderer)
+            sender = faults.wrap_sender(sender)
         if metrics is not None:
-            fetcher = metrics.fetch_with(fetcher)
-            renderer = metrics.render_with(renderer)
+            fetcher = metrics.wrap_fetcher(fetcher)
+            renderer = metrics.wrap_renderer(renderer)
             report = metrics.notified
         notifier = await enter(
             running_notifier(

@@ -12,52 +12,18 @@ test. What is to go wrong is said by a script; README has its words.
 """
 
 from photoanimer_async.service.faults import ScriptError, parse_script
-from photoanimer_async.service.faults.actions import (
-    Delay,
-    Drip,
-    Drop,
-    Duplicate,
-    Expired,
-    Fail,
-    Html,
-    Refuse,
-    Reset,
-    Status,
-    Takes,
-    Timeout,
-    Truncate,
-)
 from photoanimer_async.service.faults.injection import Exchange
-from photoanimer_async.service.faults.rules import Every, Rule, Span, Spans, Subject
-from photoanimer_async.service.faults.syntax import When
+from photoanimer_async.service.faults.script import Subject
 from photoanimer_async.testing.request_log import Charge, Ledger
 from photoanimer_async.testing.server import PhotoAnimerServer, UnusedRulesError
 
 __all__ = [
     "Charge",
-    "Delay",
-    "Drip",
-    "Drop",
-    "Duplicate",
-    "Every",
     "Exchange",
-    "Expired",
-    "Fail",
-    "Html",
     "Ledger",
     "PhotoAnimerServer",
-    "Refuse",
-    "Reset",
-    "Rule",
     "ScriptError",
-    "Span",
-    "Spans",
-    "Status",
     "Subject",
-    "Takes",
-    "Timeout",
-    "Truncate",
     "UnusedRulesError",
-    "When",
     "parse_script",
 ]

@@ -7,7 +7,7 @@ from attrs import define, field, frozen
 
 from photoanimer_async.redaction import shown_url
 from photoanimer_async.service.faults.injection import Exchange
-from photoanimer_async.service.faults.rules import Subject
+from photoanimer_async.service.faults.script import Subject
 from photoanimer_async.service.http.parameters import VIDEO_SECONDS
 
 _STATUS = {0: "processing", 1: "finished", 2: "failed"}

@@ -21,7 +21,7 @@ from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.polling.policies import FixedInterval
 from photoanimer_async.service.faults import parse_script
-from photoanimer_async.service.faults.rules import Rule, Subject
+from photoanimer_async.service.faults.script import Rule, Subject
 from photoanimer_async.service.local_service import LocalService
 from photoanimer_async.service.notifying.signing import new_secret
 from photoanimer_async.service.parts import DATABASE
@@ -131,22 +131,18 @@ class PhotoAnimerServer:
         }
         return PhotoAnimerClient(self.api_key, **(brief | options))
 
-    def script(self, *rules: str | Rule, must_be_used: bool = True) -> None:
+    def script(self, *scripts: str, must_be_used: bool = True) -> None:
         """Say what is to go wrong, from now on.
 
         Args:
-            rules: texts of one rule or several, or rules. They come after those that are there;
-                of several for the same thing, the first counts.
+            scripts: texts of one rule or several. They come after those that are there; of
+                several for the same thing, the first counts.
             must_be_used: whether `check` objects to a rule that nothing came of.
 
         Raises:
             ScriptError: a text is no script; it says where, what was found, what is allowed.
         """
-        parsed = [
-            each
-            for rule in rules
-            for each in (parse_script(rule) if isinstance(rule, str) else (rule,))
-        ]
+        parsed = [rule for script in scripts for rule in parse_script(script)]
         if not must_be_used:
             self._optional.update(parsed)
         self._running.injector.script.add(parsed)
@@ -184,7 +180,7 @@ class PhotoAnimerServer:
         script = self._running.injector.script
         unused = [rule for rule in script.unused if rule not in self._optional]
         if unused:
-            seen = ", ".join(f"{script.seen(subject)} of {subject}" for subject in Subject)
+            seen = ", ".join(f"{script.counted(subject)} of {subject}" for subject in Subject)
             raise UnusedRulesError(
                 f"nothing came of {_listed(unused)}: there were {seen}. "
                 "If that is as it should be: script(..., must_be_used=False)"

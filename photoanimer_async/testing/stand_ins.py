@@ -77,21 +77,21 @@ class DoubleInjector(FaultInjector):
         super().__init__()
         self._ledger = ledger
 
-    def fetch_with(self, fetcher: FileSource) -> FileSource:
+    def wrap_fetcher(self, fetcher: FileSource) -> FileSource:
         """The fetcher, kept on this machine."""
         return NearbyFiles(fetcher)
 
-    def note(self, exchange: Exchange) -> None:
+    def record(self, exchange: Exchange) -> None:
         """Enter a request in the ledger."""
-        super().note(exchange)
+        super().record(exchange)
         self._ledger.requests.append(exchange)
 
-    async def act(
+    async def call_service(
         self, request: web.Request, handler: Handler, task: ScriptedTask | None
     ) -> web.StreamResponse:
         """Let the service act. A task that is due is never found unfinished."""
-        answer = await super().act(request, handler, task)
-        while task is not None and task.is_due and _is_unfinished(answer) and not self.is_stopping:
+        answer = await super().call_service(request, handler, task)
+        while task is not None and task.may_end and _is_unfinished(answer) and not self.is_stopping:
             await self.pause(_LOOK_AGAIN)
             answer = await handler(request)
         return answer

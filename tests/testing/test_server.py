@@ -21,8 +21,6 @@ from photoanimer_async.engine.samples import ASTRONAUT
 from photoanimer_async.testing import (
     Charge,
     PhotoAnimerServer,
-    Reset,
-    Rule,
     ScriptError,
     Subject,
     UnusedRulesError,
@@ -64,7 +62,7 @@ def test_code_that_blocks_is_served_as_well(server: PhotoAnimerServer) -> None:
 
 
 async def test_the_ledger_knows_what_was_charged(server: PhotoAnimerServer) -> None:
-    server.script("submit 2: reset after", Rule("submit", Reset(), 3))
+    server.script("submit 2: reset after", "submit 3: reset")
     async with server.client() as client:
         task_id = await client.submit(PHOTO, template=1)
         for _ in range(2):

@@ -1,13 +1,15 @@
-"""Faults by script: what goes wrong, and when, for whoever tests against the service.
+"""Scripted faults: make a service fail at chosen requests, tasks and notifications, for tests.
 
-`syntax`, `actions` and `rules` are the words and the objects of the script language, `grammar`
-reads the ones into the others, `script` says which rule counts for what comes now, and
-`injection` makes a service do so, with `answers` and `tasks` for its two halves.
+    submit 3: reset after; poll every 20: status 503
+
+`parse_script` (in `grammar`) turns such a text into rules, `script` finds the rule for a request,
+and `FaultInjector` (in `injection`) makes a service act accordingly. To add an action: a class in
+`actions`, its keyword and values in `grammar`, and what it does in `injection`.
 """
 
 from photoanimer_async.service.faults.grammar import parse_script
 from photoanimer_async.service.faults.injection import FaultInjector
-from photoanimer_async.service.faults.rules import Rule
+from photoanimer_async.service.faults.script import Rule
 from photoanimer_async.service.faults.syntax import ScriptError
 
 __all__ = ["FaultInjector", "Rule", "ScriptError", "parse_script"]

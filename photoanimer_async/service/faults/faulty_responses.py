@@ -1,4 +1,4 @@
-"""Answers that no good service gives."""
+"""HTTP responses of faults: errors without envelopes, resets, slow and truncated bodies."""
 
 import asyncio
 import socket
@@ -14,8 +14,8 @@ from photoanimer_async.service.http.envelope import failure
 from photoanimer_async.service.http.result_files import ResultResponse
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-_DRIPS: Final = 10
-_LOOK_AGAIN: Final = 0.1
+_DRIP_PIECES: Final = 10
+_HANG_CHECK_SECONDS: Final = 0.1
 _PAGE: Final = "<!doctype html><title>{0}</title><h1>{0}</h1>\n"
 _ACCESS_DENIED: Final = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -23,11 +23,11 @@ _ACCESS_DENIED: Final = (
 )
 
 Pause = Callable[[float], Awaitable[None]]
-"""Waits for so many seconds, or until the service stops."""
+"""Waits for a number of seconds, or until the service stops."""
 
 
-def another(action: Status | Refuse | Html | Expired) -> web.Response:
-    """The answer that comes in place of the service's own."""
+def replacement(action: Status | Refuse | Html | Expired) -> web.Response:
+    """Return the response that is sent in place of the service's own."""
     match action:
         case Status():
             return web.Response(
@@ -55,7 +55,7 @@ def _retry_after(seconds: int | None) -> dict[str, str]:
 
 
 def reset(request: web.Request) -> web.StreamResponse:
-    """Reset the connection; what is returned can not be sent any more."""
+    """Reset the connection; the returned response is for aiohttp and is never sent."""
     if request.transport is not None:
         connection: socket.socket | None = request.transport.get_extra_info("socket")
         if connection is not None:
@@ -64,43 +64,41 @@ def reset(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-async def silence(
-    request: web.Request, pause: Pause, stopping: asyncio.Event
-) -> web.StreamResponse:
-    """Say nothing for as long as the caller stays and the service runs."""
+async def hang(request: web.Request, pause: Pause, stopping: asyncio.Event) -> web.StreamResponse:
+    """Send nothing until the caller closes the connection or the service stops."""
     while request.transport is not None and not stopping.is_set():
-        await pause(_LOOK_AGAIN)
+        await pause(_HANG_CHECK_SECONDS)
     return reset(request)
 
 
 async def drip(
-    request: web.Request, answer: web.StreamResponse, seconds: float, pause: Pause
+    request: web.Request, response: web.StreamResponse, seconds: float, pause: Pause
 ) -> web.StreamResponse:
-    """Send an answer piece by piece."""
-    body, dripping = await _announce(request, answer)
-    size = -(-len(body) // _DRIPS)
+    """Send the body of a response in pieces over a number of seconds."""
+    body, stream = await _start(request, response)
+    size = -(-len(body) // _DRIP_PIECES)
     for start in range(0, len(body), size):
-        await dripping.write(body[start : start + size])
-        await pause(seconds / _DRIPS)
-    return dripping
+        await stream.write(body[start : start + size])
+        await pause(seconds / _DRIP_PIECES)
+    return stream
 
 
 async def truncate(
-    request: web.Request, answer: web.StreamResponse, percent: int
+    request: web.Request, response: web.StreamResponse, percent: int
 ) -> web.StreamResponse:
-    """Send the beginning of an answer, and close the connection."""
-    body, cut = await _announce(request, answer)
-    await cut.write(body[: len(body) * percent // 100])
+    """Send a percentage of the body of a response, and close the connection."""
+    body, stream = await _start(request, response)
+    await stream.write(body[: len(body) * percent // 100])
     if request.transport is not None:
         request.transport.close()
-    return cut
+    return stream
 
 
-async def _announce(
-    request: web.Request, answer: web.StreamResponse
+async def _start(
+    request: web.Request, response: web.StreamResponse
 ) -> tuple[bytes, web.StreamResponse]:
-    """An answer's body, and the stream that it goes to, of which the headers are sent."""
-    whole = await answer.whole() if isinstance(answer, ResultResponse) else answer
+    """Send the headers of a response; return its body and the stream to write it to."""
+    whole = await response.whole() if isinstance(response, ResultResponse) else response
     body = whole.body if isinstance(whole, web.Response) else b""
     assert isinstance(body, bytes)  # noqa: S101 - no other answer of the service is a stream
     stream = web.StreamResponse(status=whole.status, headers=whole.headers)

@@ -1,4 +1,4 @@
-"""Reading fault scripts.
+"""The grammar of fault scripts, and the parser.
 
 ::
 
@@ -9,36 +9,121 @@
     span    = NUMBER ["-" [NUMBER]]
     action  = keyword {value}
 
-`rules.ACTIONS` says which actions a subject has, and the actions' classes what their values
-are; values may come in any order. The text of a rule is read to an equal rule.
+`ACTIONS` has the keywords of the actions that each subject can have, and `_VALUES` the class and
+the values of each keyword. Values may come in any order.
 """
 
-from typing import Any
+from math import inf
+from typing import Any, Final
 
-from attrs import Attribute
-
-from photoanimer_async.service.faults.actions import Action, is_required, keyword, parameters
-from photoanimer_async.service.faults.rules import (
-    ACTIONS,
-    ALL,
-    OF_A_TASK,
-    Every,
-    Numbers,
-    Rule,
-    Span,
-    Spans,
-    Subject,
+from photoanimer_async.service.faults.actions import (
+    Action,
+    Delay,
+    Drip,
+    Drop,
+    Duplicate,
+    Expired,
+    Fail,
+    Html,
+    Refuse,
+    Reset,
+    Status,
+    Takes,
+    Timeout,
+    Truncate,
 )
-from photoanimer_async.service.faults.syntax import NUMBER, Notation, ScriptError, Tokens
+from photoanimer_async.service.faults.script import ALL, Numbers, Rule, Subject
+from photoanimer_async.service.faults.syntax import Tokens
+from photoanimer_async.service.faults.values import (
+    NUMBER,
+    PERCENT,
+    POLLS,
+    SECONDS,
+    TEXT,
+    WHEN,
+    WHOLE_SECONDS,
+    Value,
+)
 
-_END = "a new rule after ; or the end"
+_DAY: Final = (0, 86_400)
+_CODES: Final = (1, 999_999_999)
+
+_RETRY_AFTER: Final = Value(
+    name="retry_after", notation=WHOLE_SECONDS, keyword="retry-after", limits=_DAY
+)
+_WHEN: Final = Value(name="when", notation=WHEN)
+_DURATION: Final = Value(name="seconds", notation=SECONDS, limits=_DAY, required=True)
+
+_VALUES: Final[dict[str, tuple[type[Action], tuple[Value, ...]]]] = {
+    "status": (
+        Status,
+        (
+            Value(name="status", notation=NUMBER, limits=(400, 599), required=True),
+            _RETRY_AFTER,
+            _WHEN,
+        ),
+    ),
+    "refuse": (
+        Refuse,
+        (
+            Value(name="code", notation=NUMBER, limits=_CODES, required=True),
+            Value(name="message", notation=TEXT),
+            Value(name="status", notation=NUMBER, keyword="status", limits=(200, 599)),
+            _RETRY_AFTER,
+        ),
+    ),
+    "html": (Html, (_WHEN,)),
+    "reset": (Reset, (_WHEN,)),
+    "timeout": (Timeout, (_WHEN,)),
+    "delay": (Delay, (_DURATION,)),
+    "drip": (Drip, (_DURATION,)),
+    "truncate": (
+        Truncate,
+        (Value(name="percent", notation=PERCENT, limits=(0, 99), required=True),),
+    ),
+    "expired": (Expired, ()),
+    "takes": (
+        Takes,
+        (
+            Value(name="seconds", notation=SECONDS, limits=_DAY),
+            Value(name="polls", notation=POLLS),
+        ),
+    ),
+    "fail": (
+        Fail,
+        (
+            Value(name="code", notation=NUMBER, limits=_CODES),
+            Value(name="reason", notation=TEXT),
+        ),
+    ),
+    "drop": (Drop, ()),
+    "duplicate": (Duplicate, ()),
+}
+
+_ANY_RESPONSE: Final = (
+    *("status", "refuse", "html", "reset", "timeout"),
+    *("delay", "drip", "truncate"),
+)
+ACTIONS: Final[dict[Subject, tuple[str, ...]]] = {
+    Subject.SUBMIT: _ANY_RESPONSE,
+    Subject.POLL: _ANY_RESPONSE,
+    Subject.BALANCE: _ANY_RESPONSE,
+    Subject.DOWNLOAD: (*_ANY_RESPONSE, "expired"),
+    Subject.TASK: ("takes", "fail"),
+    Subject.NOTIFICATION: ("drop", "duplicate", "delay"),
+}
+"""The keywords of the actions that each subject can have."""
+
+_WITH_TASK: Final = (Subject.POLL, Subject.DOWNLOAD, Subject.NOTIFICATION)
+_END: Final = "a new rule after ; or the end"
 
 
 def parse_script(script: str) -> tuple[Rule, ...]:
-    """The rules of a script, in their order.
+    """Return the rules of a script, in their order.
 
     Raises:
-        ScriptError: it is none; the text says where, what was found, and what is allowed.
+        ScriptError: the script cannot be parsed; the message gives the position, what was found
+            there, and what is allowed.
     """
     tokens = Tokens(script)
     rules: list[Rule] = []
@@ -50,100 +135,90 @@ def parse_script(script: str) -> tuple[Rule, ...]:
 
 def _rule(tokens: Tokens) -> Rule:
     start = tokens.current
-    word = tokens.expect("word", tuple(Subject), *Subject)
-    subject = Subject(word.text.lower())
-    numbers, of_task = _target(tokens, subject)
+    subject = Subject(tokens.expect("word", tuple(Subject), *Subject).text.lower())
+    numbers, tasks = _target(tokens, subject)
+    action_start = tokens.current
     action = _action(tokens, subject)
-    try:
-        return Rule(subject, action, numbers, of_task)
-    except ValueError as error:
-        raise tokens.error(str(error), start) from None
+    return Rule(
+        subject,
+        action,
+        numbers,
+        tasks,
+        text=tokens.text_since(start),
+        action_text=tokens.text_since(action_start),
+    )
 
 
 def _target(tokens: Tokens, subject: Subject) -> tuple[Numbers, Numbers | None]:
     found = _numbers(tokens)
-    of_task: Numbers | None = None
+    tasks: Numbers | None = None
     allowed = [":"] if found else ["a number", "every", ":"]
-    if subject in OF_A_TASK:
+    if subject in _WITH_TASK:
         allowed.append("of task")
         if tokens.accept("word", "of"):
             tokens.expect("word", ["task"], "task")
-            of_task = _numbers(tokens)
-            allowed = [":"] if of_task else ["a number", "every", ":"]
-            of_task = of_task or ALL
+            tasks = _numbers(tokens)
+            allowed = [":"] if tasks else ["a number", "every", ":"]
+            tasks = tasks or ALL
     tokens.expect("mark", allowed, ":")
-    return found or ALL, of_task
+    return found or ALL, tasks
 
 
 def _numbers(tokens: Tokens) -> Numbers | None:
-    start = tokens.current
-    try:
-        if tokens.accept("word", "every"):
-            return Every(int(tokens.expect("number", [NUMBER.description]).text))
-        if start.kind != "number":
-            return None
-        spans = [_span(tokens)]
-        while tokens.accept("mark", ","):
-            spans.append(_span(tokens))
-        return Spans(tuple(spans))
-    except ScriptError:
-        raise
-    except ValueError as error:
-        raise tokens.error(str(error), start) from None
+    if tokens.accept("word", "every"):
+        step = tokens.expect("number", [NUMBER.description])
+        if int(step.text) == 0:
+            raise tokens.error("every 0 matches nothing; every 1 matches all", step)
+        return Numbers(step=int(step.text))
+    if tokens.current.kind != "number":
+        return None
+    spans = [_span(tokens)]
+    while tokens.accept("mark", ","):
+        spans.append(_span(tokens))
+    return Numbers(tuple(spans))
 
 
-def _span(tokens: Tokens) -> Span:
-    first = int(tokens.expect("number", [NUMBER.description]).text)
+def _span(tokens: Tokens) -> tuple[int, float]:
+    start = tokens.expect("number", [NUMBER.description])
+    first = last = int(start.text)
+    if first == 0:
+        raise tokens.error("0 matches nothing: numbers are counted from 1", start)
     if tokens.accept("mark", "-") is None:
-        return Span(first, first)
-    last = tokens.accept("number")
-    return Span(first, None if last is None else int(last.text))
+        return first, last
+    end = tokens.accept("number")
+    if end is None:
+        return first, inf
+    last = int(end.text)
+    if last < first:
+        raise tokens.error(f"{first}-{last} matches nothing: the smaller number is first", start)
+    return first, last
 
 
 def _action(tokens: Tokens, subject: Subject) -> Action:
-    kinds = {keyword(kind): kind for kind in ACTIONS[subject]}
-    start = tokens.expect("word", kinds, *kinds)
-    kind = kinds[start.text.lower()]
-    values = _values(tokens, kind)
+    keywords = ACTIONS[subject]
+    start = tokens.expect("word", keywords, *keywords)
+    kind, known_values = _VALUES[start.text.lower()]
+    values = _read_values(tokens, known_values)
     try:
         return kind(**values)
     except ValueError as error:
         raise tokens.error(str(error), start) from None
 
 
-def _values(tokens: Tokens, kind: type[Action]) -> dict[str, Any]:
-    """The values that follow an action's keyword, by the names of its attributes."""
-    values: dict[str, Any] = {}
-    left = list(parameters(kind))
+def _read_values(tokens: Tokens, known: tuple[Value, ...]) -> dict[str, Any]:
+    """Read the values that follow an action's keyword; return them by their names."""
+    found: dict[str, Any] = {}
+    left = list(known)
     while tokens.current.kind != "end":
-        for parameter in left:
-            value = _value(tokens, parameter)
-            if value is not None:
-                values[parameter.name] = value
-                left.remove(parameter)
+        for value in left:
+            read = value.read(tokens)
+            if read is not None:
+                found[value.name] = read
+                left.remove(value)
                 break
         else:
             break
-    required = [_described(parameter) for parameter in left if is_required(parameter)]
+    required = [str(value) for value in left if value.required]
     if required or tokens.current.kind != "end":
-        raise tokens.unexpected(required or [*map(_described, left), _END])
-    return values
-
-
-def _value(tokens: Tokens, parameter: "Attribute[Any]") -> Any:
-    notation: Notation = parameter.metadata["notation"]
-    word: str = parameter.metadata["word"]
-    if not word:
-        return notation.read(tokens)
-    if tokens.accept("word", word) is None:
-        return None
-    value = notation.read(tokens)
-    if value is None:
-        raise tokens.unexpected([notation.description])
-    return value
-
-
-def _described(parameter: "Attribute[Any]") -> str:
-    word: str = parameter.metadata["word"]
-    notation: Notation = parameter.metadata["notation"]
-    return f"{word} and {notation.description}" if word else notation.description
+        raise tokens.unexpected(required or [*map(str, left), _END])
+    return found

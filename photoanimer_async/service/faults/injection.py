@@ -1,14 +1,13 @@
-"""Makes a service do as a script says.
+"""Makes a running service do what a fault script says.
 
-Everything that can go wrong is at one of three places, and at each the service is given
-something that stands in between:
+`FaultInjector` stands in three places:
 
-* `FaultInjector.middleware` is around all of the service's own handlers. It counts requests,
-  lets those through that the service is to act on, and answers in its own way where a rule
-  says so. A fault `before` never reaches the service; one `after` loses an answer that was
-  given, so that a submit is accepted and charged.
-* `render_with` is around the renderer: it holds tasks back, and makes them fail.
-* `send_with` is around what sends notifications.
+* `middleware` is around all handlers of the service. It counts requests, calls the service where
+  the script lets it act, and answers differently where a rule says so. A fault `before` never
+  reaches the service; one `after` loses the service's answer, so that a submit is accepted and
+  charged.
+* `wrap_renderer` is around the renderer: tasks take longer, or fail.
+* `wrap_sender` is around the sender of notifications.
 """
 
 import asyncio
@@ -25,25 +24,27 @@ from attrs import field, frozen
 from photoanimer_async.service.acceptance import FileSource
 from photoanimer_async.service.faults import faulty_responses
 from photoanimer_async.service.faults.actions import (
-    Answering,
     Delay,
-    Delivering,
     Drip,
     Drop,
     Duplicate,
     Expired,
     Html,
+    NotificationAction,
     Refuse,
     Reset,
+    ResponseAction,
     Status,
     Timeout,
     Truncate,
-    written,
+    When,
 )
-from photoanimer_async.service.faults.rules import Rule, Subject
-from photoanimer_async.service.faults.script import Script
-from photoanimer_async.service.faults.scripted_tasks import ScriptedTask, ScriptedTasks
-from photoanimer_async.service.faults.syntax import When
+from photoanimer_async.service.faults.script import Fault, Rule, Script, Subject
+from photoanimer_async.service.faults.scripted_tasks import (
+    ScriptedRenderer,
+    ScriptedTask,
+    ScriptedTasks,
+)
 from photoanimer_async.service.notifying.webhooks import Sender
 from photoanimer_async.service.rendering.renderer import Renderer
 from photoanimer_async.service.storing.outbox import Notification
@@ -60,16 +61,16 @@ _RESULTS: Final = "/results/"
 
 @frozen(kw_only=True)
 class Exchange:
-    """A request, and what became of it.
+    """A request, and how it was answered.
 
     Attributes:
-        subject: which interface.
-        number: of the requests to this interface, counted from 1.
+        subject: which interface was called.
+        number: the number of the request to this interface, counted from 1.
         task: the number of the task that it is about, where that is known.
         query: its parameters, decoded.
         status: the HTTP status of the service's own answer; `None` if it did not act.
-        envelope: the JSON of that answer, where it is JSON.
-        fault: what the script made of it, as it is written there.
+        envelope: the JSON of that answer, if it is JSON.
+        fault: the action of the script that was applied, as it is written there.
     """
 
     subject: Subject
@@ -82,10 +83,17 @@ class Exchange:
 
 
 class FaultInjector:
-    """What goes wrong in one service.
+    """The faults of one service.
+
+        injector = FaultInjector(parse_script("submit 3: reset after"))
+        async with LocalService(settings, faults=injector):
+            ...
 
     Args:
-        rules: the script.
+        rules: the rules of the script.
+
+    Attributes:
+        script: the rules, and what has been counted.
     """
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
@@ -94,19 +102,19 @@ class FaultInjector:
         self._stopping = asyncio.Event()
 
     async def stop(self, _: web.Application) -> None:
-        """Give up what is held back."""
+        """End all delays and open requests."""
         self._stopping.set()
 
-    def fetch_with(self, fetcher: FileSource) -> FileSource:
-        """The fetcher, as it is."""
+    def wrap_fetcher(self, fetcher: FileSource) -> FileSource:
+        """Return the fetcher unchanged; subclasses may replace it."""
         return fetcher
 
-    def render_with(self, renderer: Renderer) -> Renderer:
-        """The renderer with what the script says of tasks."""
-        return self._tasks.render_with(renderer)
+    def wrap_renderer(self, renderer: Renderer) -> Renderer:
+        """Return a renderer that follows the script."""
+        return ScriptedRenderer(self._tasks, renderer)
 
-    def send_with(self, sender: Sender) -> Sender:
-        """The sender with what the script says of notifications."""
+    def wrap_sender(self, sender: Sender) -> Sender:
+        """Return a sender of notifications that follows the script."""
         return _ScriptedSender(self, sender)
 
     @web.middleware
@@ -116,38 +124,38 @@ class FaultInjector:
         if subject is None:
             return await handler(request)
         task = self._task(subject, request)
-        number, number_of_task = self.script.count(subject, _number(task))
-        action = self.script.first(
-            get_args(Answering), subject, number, _number(task), number_of_task
-        )
-        answer = await self.act(request, handler, task) if _reaches_service(action) else None
-        envelope = envelope_of(answer)
+        event = self.script.count(subject, None if task is None else task.number)
+        fault: Fault[ResponseAction] | None = self.script.find(event, get_args(ResponseAction))
+        response = None
+        if fault is None or _reaches_service(fault.action):
+            response = await self.call_service(request, handler, task)
+        envelope = envelope_of(response)
         if subject is Subject.SUBMIT and isinstance(envelope.get("data"), int):
-            task = self._tasks.accepted(envelope["data"])
-        fault = None if action is None else written(action)
-        self.note(
+            task = self._tasks.accept(envelope["data"])
+        self.record(
             Exchange(
                 subject=subject,
-                number=number,
-                task=_number(task),
+                number=event.number,
+                task=None if task is None else task.number,
                 query=dict(request.query),
-                status=None if answer is None else answer.status,
+                status=None if response is None else response.status,
                 envelope=envelope,
-                fault=fault,
+                fault=None if fault is None else fault.text,
             )
         )
-        return await self._answer(action, request, answer or web.Response())
+        response = response or web.Response()
+        return response if fault is None else await self._apply(fault.action, request, response)
 
-    async def act(
+    async def call_service(
         self, request: web.Request, handler: Handler, task: ScriptedTask | None
     ) -> web.StreamResponse:
-        """Let the service act on a request; `task` is what it is about, where that is known."""
+        """Return the service's own answer; `task` is the task of a poll or a download."""
         if task is not None and _subject(request) is Subject.POLL:
-            task.look()
+            task.count_poll()
         return await handler(request)
 
-    def note(self, exchange: Exchange) -> None:
-        """Take note of a request before it is answered."""
+    def record(self, exchange: Exchange) -> None:
+        """Record a request before it is answered: here, log its fault."""
         if exchange.fault is not None:
             _logger.info(
                 "event=fault at=%s number=%d fault=%r",
@@ -158,89 +166,86 @@ class FaultInjector:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the service is about to end."""
+        """Whether the service is stopping."""
         return self._stopping.is_set()
 
     async def pause(self, seconds: float) -> None:
-        """Wait, though no longer than the service runs."""
+        """Wait for a number of seconds, or until the service stops."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
 
-    async def send(self, sender: Sender, notification: Notification) -> None:
-        """Deliver a notification in the way that the script says; only the first attempt."""
-        if notification.attempts:
-            await sender.send(notification)
-            return
-        of_task = self._tasks.accepted(notification.task_id).number
-        number, number_of_task = self.script.count(Subject.NOTIFICATION, of_task)
-        action = self.script.first(
-            get_args(Delivering), Subject.NOTIFICATION, number, of_task, number_of_task
+    def find_for_notification(self, task_id: int) -> NotificationAction | None:
+        """Count a notification, and return the action that the script has for it."""
+        task = self._tasks.accept(task_id)
+        event = self.script.count(Subject.NOTIFICATION, task.number)
+        fault: Fault[NotificationAction] | None = self.script.find(
+            event, get_args(NotificationAction)
         )
-        match action:
-            case None:
-                await sender.send(notification)
-            case Drop():
-                pass
-            case Duplicate():
-                await sender.send(notification)
-                await sender.send(notification)
-            case Delay():
-                await self.pause(action.seconds)
-                await sender.send(notification)
-            case _:
-                assert_never(action)
+        return None if fault is None else fault.action
 
     def _task(self, subject: Subject, request: web.Request) -> ScriptedTask | None:
-        """The task that a request is about."""
+        """Return the task that a request is about."""
         if subject is Subject.DOWNLOAD:
             return self._tasks.with_result(request.path.removeprefix(_RESULTS))
         with suppress(KeyError, ValueError):
-            return self._tasks.known(int(request.query["taskId"]))
+            return self._tasks.with_id(int(request.query["taskId"]))
         return None
 
-    async def _answer(
-        self, action: Answering | None, request: web.Request, answer: web.StreamResponse
+    async def _apply(
+        self, action: ResponseAction, request: web.Request, response: web.StreamResponse
     ) -> web.StreamResponse:
+        """Answer a request as an action says; `response` is the service's own answer."""
         match action:
-            case None:
-                pass
             case Status() | Refuse() | Html() | Expired():
-                answer = faulty_responses.another(action)
+                return faulty_responses.replacement(action)
             case Reset():
-                answer = faulty_responses.reset(request)
+                return faulty_responses.reset(request)
             case Timeout():
-                answer = await faulty_responses.silence(request, self.pause, self._stopping)
+                return await faulty_responses.hang(request, self.pause, self._stopping)
             case Delay():
                 await self.pause(action.seconds)
+                return response
             case Drip():
-                answer = await faulty_responses.drip(request, answer, action.seconds, self.pause)
+                return await faulty_responses.drip(request, response, action.seconds, self.pause)
             case Truncate():
-                answer = await faulty_responses.truncate(request, answer, action.percent)
+                return await faulty_responses.truncate(request, response, action.percent)
             case _:
                 assert_never(action)
-        return answer
 
 
 @frozen
 class _ScriptedSender:
+    """A sender that drops, repeats or delays first attempts; later ones it leaves alone."""
+
     injector: FaultInjector
     sender: Sender
 
     async def send(self, notification: Notification) -> None:
-        await self.injector.send(self.sender, notification)
+        action = None
+        if not notification.attempts:
+            action = self.injector.find_for_notification(notification.task_id)
+        match action:
+            case None:
+                await self.sender.send(notification)
+            case Drop():
+                pass
+            case Duplicate():
+                await self.sender.send(notification)
+                await self.sender.send(notification)
+            case Delay():
+                await self.injector.pause(action.seconds)
+                await self.sender.send(notification)
+            case _:
+                assert_never(action)
 
 
-def envelope_of(answer: web.StreamResponse | None) -> Mapping[str, Any]:
-    """The JSON of an answer; empty if there is none."""
-    if not isinstance(answer, web.Response) or answer.content_type != "application/json":
+def envelope_of(response: web.StreamResponse | None) -> Mapping[str, Any]:
+    """Return the JSON of a response; empty if there is none."""
+    if not isinstance(response, web.Response) or response.content_type != "application/json":
         return {}
-    envelope: Mapping[str, Any] = json.loads(answer.text or "{}")
+    envelope: Mapping[str, Any] = json.loads(response.text or "{}")
     return envelope
-
-
-def _number(task: ScriptedTask | None) -> int | None:
-    return None if task is None else task.number
 
 
 def _subject(request: web.Request) -> Subject | None:
@@ -249,7 +254,7 @@ def _subject(request: web.Request) -> Subject | None:
     return _SUBJECTS.get(request.path.rpartition("/")[2])
 
 
-def _reaches_service(action: Answering | None) -> bool:
+def _reaches_service(action: ResponseAction) -> bool:
     match action:
         case Refuse() | Expired():
             return False

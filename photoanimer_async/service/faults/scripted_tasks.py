@@ -1,8 +1,8 @@
-"""Tasks by script: how long each takes, and whether it fails.
+"""How long tasks take, and whether they fail, as a fault script says.
 
-Tasks are numbered in the order of their acceptance. With polls for a duration, the renderer
-waits for the looks that are counted here, so that how often a task is found unfinished does
-not depend on time.
+Tasks are numbered in the order of their acceptance. If a script gives a task's duration in polls,
+the renderer waits until that many polls have been counted here, so that the number of polls that
+find the task processing does not depend on time.
 """
 
 import asyncio
@@ -12,8 +12,7 @@ from attrs import define, field, frozen
 
 from photoanimer_async.service.error_codes import TABLE, ErrorCode, RenderFailedError
 from photoanimer_async.service.faults.actions import Fail, Takes
-from photoanimer_async.service.faults.rules import Subject
-from photoanimer_async.service.faults.script import Script
+from photoanimer_async.service.faults.script import Script, Subject
 from photoanimer_async.service.rendering.renderer import Renderer, RenderJob
 
 _CODES: Final = {code.number: code for code in TABLE}
@@ -21,100 +20,102 @@ _CODES: Final = {code.number: code for code in TABLE}
 
 @define
 class ScriptedTask:
-    """One task.
+    """A task, with what the script says about it.
 
     Attributes:
-        number: counted from 1.
-        takes: what the script says of its duration.
-        fails: what the script says of its end.
-        looks: how often it was looked at.
+        number: its number, counted from 1.
+        takes: its duration, if the script has one.
+        fails: its failure, if the script has one.
+        polls: how often it has been polled.
     """
 
     number: int
     takes: Takes | None
     fails: Fail | None
-    looks: int = 0
-    _enough: asyncio.Event = field(factory=asyncio.Event)
+    polls: int = 0
+    _polled_enough: asyncio.Event = field(factory=asyncio.Event)
 
-    def look(self) -> None:
-        """It is looked at once more."""
-        self.looks += 1
-        if self.is_due:
-            self._enough.set()
+    def count_poll(self) -> None:
+        """Count a poll of this task."""
+        self.polls += 1
+        if self.may_end:
+            self._polled_enough.set()
 
     @property
-    def is_due(self) -> bool:
-        """Whether nothing in the script keeps it from having ended by now, time left aside."""
+    def may_end(self) -> bool:
+        """Whether the script lets the task end now; `False` for durations in seconds."""
         if self.takes is None:
             return True
-        return self.takes.polls is not None and self.looks > self.takes.polls
+        return self.takes.polls is not None and self.polls > self.takes.polls
 
-    async def hold(self, spent: float) -> None:
-        """Wait until it may end, if it has been under way for so many seconds."""
+    async def wait_for_duration(self, spent: float) -> None:
+        """Wait until the task may end; it has been rendered for `spent` seconds already."""
         if self.takes is None:
             return
         if self.takes.seconds is not None:
             await asyncio.sleep(self.takes.seconds - spent)
         elif self.takes.polls:
-            await self._enough.wait()
+            await self._polled_enough.wait()
 
 
 class ScriptedTasks:
-    """All tasks of one service."""
+    """All tasks of one service, by id and by the name of their result files."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._tasks: dict[int, ScriptedTask] = {}
-        self._results: dict[str, ScriptedTask] = {}
+        self._by_id: dict[int, ScriptedTask] = {}
+        self._by_result: dict[str, ScriptedTask] = {}
 
-    def known(self, task_id: int) -> ScriptedTask | None:
-        """The task with this id, if it was accepted here."""
-        return self._tasks.get(task_id)
+    def with_id(self, task_id: int) -> ScriptedTask | None:
+        """Return the task with this id, if it was accepted here."""
+        return self._by_id.get(task_id)
 
     def with_result(self, name: str) -> ScriptedTask | None:
-        """The task that a file with a result is of."""
-        return self._results.get(name)
+        """Return the task that a result file belongs to."""
+        return self._by_result.get(name)
 
-    def accepted(self, task_id: int) -> ScriptedTask:
-        """The task with this id, which gets the next number if it is new."""
-        if task_id not in self._tasks:
-            number, _ = self._script.count(Subject.TASK)
-            self._tasks[task_id] = ScriptedTask(
-                number,
-                self._script.first((Takes,), Subject.TASK, number),
-                self._script.first((Fail,), Subject.TASK, number),
+    def accept(self, task_id: int) -> ScriptedTask:
+        """Return the task with this id; a new one gets the next number."""
+        if task_id not in self._by_id:
+            event = self._script.count(Subject.TASK)
+            takes = self._script.find(event, (Takes,))
+            fails = self._script.find(event, (Fail,))
+            self._by_id[task_id] = ScriptedTask(
+                event.number,
+                None if takes is None else takes.action,
+                None if fails is None else fails.action,
             )
-        return self._tasks[task_id]
+        return self._by_id[task_id]
 
-    def render_with(self, renderer: Renderer) -> Renderer:
-        """The renderer at the pace, and to the ends, that the script gives to tasks."""
-        return _ScriptedRenderer(self, renderer)
-
-    async def render(self, renderer: Renderer, job: RenderJob) -> None:
-        """Render one task so; see `Renderer.render`."""
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        task = self.accepted(job.task_id)
+    def accept_job(self, job: RenderJob) -> ScriptedTask:
+        """Return the task of a job, and keep the names of its result files."""
+        task = self.accept(job.task_id)
         for result in (job.mp4, job.gif):
             if result is not None:
-                self._results[result.name] = task
+                self._by_result[result.name] = task
+        return task
+
+
+@frozen
+class ScriptedRenderer:
+    """A renderer whose tasks take as long, and fail, as the script says."""
+
+    tasks: ScriptedTasks
+    renderer: Renderer
+
+    async def render(self, job: RenderJob) -> None:
+        """See `Renderer.render`."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        task = self.tasks.accept_job(job)
         if task.fails is None:
-            await renderer.render(job)
-        await task.hold(loop.time() - started)
+            await self.renderer.render(job)
+        await task.wait_for_duration(loop.time() - started)
         if task.fails is not None:
             code = error_code(task.fails.code)
             raise RenderFailedError(code, task.fails.reason or code.meaning)
 
 
-@frozen
-class _ScriptedRenderer:
-    tasks: ScriptedTasks
-    renderer: Renderer
-
-    async def render(self, job: RenderJob) -> None:
-        await self.tasks.render(self.renderer, job)
-
-
 def error_code(number: int) -> ErrorCode:
-    """The code with this number; the vendor may have some that are in no table."""
+    """Return the code with this number; one that is not in the table gets a general meaning."""
     return _CODES.get(number) or ErrorCode(number, "SCRIPTED", "This error is in the fault script.")

@@ -1,15 +1,8 @@
-"""The words of a fault script: how it is cut into tokens, and how each kind of value is written.
+"""The tokens of a fault script, and errors that point at one of them."""
 
-A `Notation` reads a kind of value from the tokens and writes it, so that what is parsed and
-what is printed come from one place. `rules` says which values an action has, and `grammar` in
-which order everything comes.
-"""
-
-import json
 import re
-from collections.abc import Callable, Collection
-from enum import Enum
-from typing import Any, Final
+from collections.abc import Collection
+from typing import Final
 
 from attrs import frozen
 
@@ -31,19 +24,15 @@ _TOKEN: Final = re.compile(
 
 
 class ScriptError(ValueError):
-    """A fault script that means nothing: where, what was found, and what is allowed there."""
+    """A fault script that cannot be parsed.
 
-
-class When(Enum):
-    """Whether a fault strikes before the service acts on a request, or after it has."""
-
-    BEFORE = "before"
-    AFTER = "after"
+    The message gives the position, what was found there, and what is allowed there.
+    """
 
 
 @frozen
 class Token:
-    """A part of a script: its kind, its text, and where it starts."""
+    """A part of a script: its kind, its text, and its position."""
 
     kind: str
     text: str
@@ -51,7 +40,7 @@ class Token:
 
 
 class Tokens:
-    """A script, read from left to right."""
+    """The tokens of a script, read from left to right."""
 
     def __init__(self, script: str) -> None:
         self._script = script
@@ -64,16 +53,20 @@ class Tokens:
 
     @property
     def current(self) -> Token:
-        """The token that is to be read next; the last one has the kind `end` and no text."""
+        """The token to read next; the last one has the kind `end` and no text."""
         return self._tokens[self._next]
 
     @property
     def at_last(self) -> bool:
-        """Whether nothing is left."""
+        """Whether all tokens but the last have been read."""
         return self._next == len(self._tokens) - 1
 
+    def text_since(self, token: Token) -> str:
+        """Return the script's text from a token up to the current one."""
+        return self._script[token.start : self.current.start].strip()
+
     def accept(self, kind: str, *texts: str) -> Token | None:
-        """The current token if it is of this kind and one of these texts, and a step on."""
+        """Read the current token if it has this kind and one of these texts, if any are given."""
         token = self.current
         if token.kind != kind or (texts and token.text.lower() not in texts):
             return None
@@ -82,14 +75,14 @@ class Tokens:
         return token
 
     def expect(self, kind: str, allowed: Collection[str], *texts: str) -> Token:
-        """Likewise, where nothing else will do."""
+        """Read the current token as `accept` does; raise a `ScriptError` if it does not fit."""
         token = self.accept(kind, *texts)
         if token is None:
             raise self.unexpected(allowed)
         return token
 
     def unexpected(self, allowed: Collection[str]) -> ScriptError:
-        """The error for a current token that does not fit."""
+        """Return the error for a current token that does not fit."""
         token = self.current
         found = "a new rule" if token.kind == "end" and token.text else "the end"
         if token.kind != "end":
@@ -98,7 +91,7 @@ class Tokens:
         return self.error(f"found {found}; allowed {are}: {', '.join(allowed)}", token)
 
     def error(self, message: str, token: Token) -> ScriptError:
-        """The error at a token, with its line and a mark below it."""
+        """Return the error for a token, with its line and a mark below it."""
         before = self._script[: token.start]
         row = before.count("\n")
         column = token.start - (before.rfind("\n") + 1)
@@ -109,88 +102,3 @@ class Tokens:
             else f"column {column + 1}"
         )
         return ScriptError(f"fault script, {place}: {message}\n  {line}\n  {' ' * column}^")
-
-
-@frozen
-class Notation:
-    """How one kind of value is written in a script.
-
-    Attributes:
-        description: for error messages.
-        read: takes the value from the tokens; `None`, and no step, if there is none.
-        write: the text of a value.
-    """
-
-    description: str
-    read: Callable[[Tokens], Any]
-    write: Callable[[Any], str]
-
-
-def _read_number(tokens: Tokens) -> int | None:
-    token = tokens.accept("number")
-    return None if token is None else int(token.text)
-
-
-def _read_seconds(tokens: Tokens) -> float | None:
-    token = tokens.accept("seconds")
-    if token is None:
-        return None
-    if token.text.endswith("ms"):
-        return float(token.text.removesuffix("ms")) / 1000
-    return float(token.text.removesuffix("s"))
-
-
-def _write_seconds(seconds: float) -> str:
-    return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
-
-
-def _read_whole_seconds(tokens: Tokens) -> int | None:
-    token = tokens.current
-    seconds = _read_seconds(tokens)
-    if seconds is not None and not seconds.is_integer():
-        raise tokens.error(f"found {token.text}; allowed are {WHOLE_SECONDS.description}", token)
-    return None if seconds is None else int(seconds)
-
-
-def _read_polls(tokens: Tokens) -> int | None:
-    token = tokens.accept("number")
-    if token is None:
-        return None
-    tokens.expect("word", ["polls"], "poll", "polls")
-    return int(token.text)
-
-
-def _write_polls(polls: int) -> str:
-    return "1 poll" if polls == 1 else f"{polls} polls"
-
-
-def _read_percent(tokens: Tokens) -> int | None:
-    token = tokens.accept("percent")
-    return None if token is None else int(token.text.removesuffix("%"))
-
-
-def _read_text(tokens: Tokens) -> str | None:
-    token = tokens.accept("text")
-    if token is None:
-        return None
-    try:
-        text: str = json.loads(token.text)
-    except ValueError as error:
-        raise tokens.error(f"this is no text as JSON writes it ({error})", token) from None
-    return text
-
-
-def _read_when(tokens: Tokens) -> When | None:
-    token = tokens.accept("word", *(when.value for when in When))
-    return None if token is None else When(token.text.lower())
-
-
-NUMBER: Final = Notation("a whole number", _read_number, str)
-SECONDS: Final = Notation("seconds such as 2s or 50ms", _read_seconds, _write_seconds)
-WHOLE_SECONDS: Final = Notation("whole seconds such as 2s", _read_whole_seconds, _write_seconds)
-POLLS: Final = Notation("polls such as 3 polls", _read_polls, _write_polls)
-PERCENT: Final = Notation("a share such as 50%", _read_percent, lambda share: f"{share}%")
-TEXT: Final = Notation(
-    'a text in "double quotes"', _read_text, lambda text: json.dumps(text, ensure_ascii=False)
-)
-WHEN: Final = Notation("before, after", _read_when, lambda when: when.value)

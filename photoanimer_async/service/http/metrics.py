@@ -1,7 +1,7 @@
 """What the service does, counted for Prometheus.
 
-Everything is counted from outside: `middleware` is around the handlers, and `fetch_with` and
-`render_with` around the fetcher and the renderer. Labels have few values (routes as patterns,
+Everything is counted from outside: `middleware` is around the handlers, and `wrap_fetcher` and
+`wrap_renderer` around the fetcher and the renderer. Labels have few values (routes as patterns,
 codes, outcomes): no key, account, task or URL is among them.
 """
 
@@ -101,11 +101,11 @@ class Metrics:
         self._requests.labels(route, answer.status, answer.get(ERROR_CODE, "")).inc()
         return answer
 
-    def fetch_with(self, fetcher: FileSource) -> FileSource:
+    def wrap_fetcher(self, fetcher: FileSource) -> FileSource:
         """The fetcher, counted."""
         return _CountedFetcher(self._fetches, fetcher)
 
-    def render_with(self, renderer: Renderer) -> Renderer:
+    def wrap_renderer(self, renderer: Renderer) -> Renderer:
         """The renderer, counted and timed."""
         return _TimedRenderer(self._renders, self._render_seconds, renderer)
 
