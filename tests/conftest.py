@@ -1,15 +1,47 @@
-"""What several rooms share: a loop that must not be blocked, a stub of the service, a store."""
+"""Fixtures of several rooms, and how a whole run is done."""
 
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import settings
 
 from photoanimer_async import PhotoAnimerClient
 
+from .support import missing
 from .support.s3_server import S3Server, running_s3
 from .support.stub_service import API, StubService, quick_client, serving
+
+MOST_WORKERS = 8
+
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run folders in one process for each core, and files that are named in this one."""
+    paths = [argument.partition("::")[0] for argument in config.args]
+    if all(os.path.isfile(path) for path in paths):  # noqa: PTH113 - they are strings
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(cores or 1, MOST_WORKERS)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Print last, after the result, which tests were left out and how to run them too."""
+    yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(session.config, "workerinput"):
+        return
+    reasons = [report.longrepr[2] for report in reporter.stats.get("skipped", [])]
+    left_out = Counter(
+        reason.partition(missing.PREFIX)[2] for reason in reasons if missing.PREFIX in reason
+    )
+    for what, tests in sorted(left_out.items()):
+        reporter.write_line(f"LEFT OUT: {tests} tests, for want of {what}", yellow=True)
 
 
 @pytest.fixture(autouse=True)
