@@ -122,13 +122,15 @@ async def tuned(origin: str, tasks: int, spread: float = 0.0) -> int:
 # --- this client ---
 
 
-async def photoanimer(origin: str, tasks: int, learned: Path | None = None) -> int:
+async def photoanimer(origin: str, tasks: int, durations: Path | None = None) -> int:
     """As many submitters as the client has room for; `wait_all` for each fifty tasks."""
     package = _photoanimer()
     ended = 0
     turns = iter(range(tasks))
     submitted: list[TaskId] = []
-    async with package.PhotoAnimerClient(KEY, base_url=origin + API, learned=learned) as client:
+    async with package.PhotoAnimerClient(
+        KEY, base_url=origin + API, durations_file=durations
+    ) as client:
 
         async def submit(waits: asyncio.TaskGroup) -> None:
             for _ in turns:
@@ -150,11 +152,11 @@ async def photoanimer(origin: str, tasks: int, learned: Path | None = None) -> i
     return ended
 
 
-async def photoanimer_many(origin: str, tasks: int, learned: Path | None = None) -> int:
+async def photoanimer_many(origin: str, tasks: int, durations: Path | None = None) -> int:
     """`animate_many` on image URLs."""
     ended = 0
     client_type = _photoanimer().PhotoAnimerClient
-    async with client_type(KEY, base_url=origin + API, learned=learned) as client:
+    async with client_type(KEY, base_url=origin + API, durations_file=durations) as client:
         photos = (IMAGE for _ in range(tasks))
         async for outcome in client.animate_many(photos, in_flight=tasks, timeout=LIMIT):
             ended += outcome.ok
@@ -330,12 +332,12 @@ class Run:
         return ordered[round(share * (len(ordered) - 1))] if ordered else float("nan")
 
 
-def run(name: str, tasks: int, seed: int, learned: Path) -> Run:
+def run(name: str, tasks: int, seed: int, durations: Path) -> Run:
     """One client against one stub, each in its own process."""
     command = [sys.executable, __file__, "--drive", name, "--tasks", str(tasks)]
     with serving(seed) as origin:
         finished = subprocess.run(  # noqa: S603 - this very file
-            [*command, "--origin", origin, "--learned", str(learned)],
+            [*command, "--origin", origin, "--durations", str(durations)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=LIMIT * 4,
@@ -353,11 +355,11 @@ def run(name: str, tasks: int, seed: int, learned: Path) -> Run:
     )
 
 
-def drive(name: str, origin: str, tasks: int, learned: Path) -> None:
+def drive(name: str, origin: str, tasks: int, durations: Path) -> None:
     """The client process: prints what it cost as JSON."""
     contender = CONTENDERS[name]
     importlib.import_module(contender.needs)
-    more = {"learned": learned} if contender.warm else {}
+    more = {"durations": durations} if contender.warm else {}
     factory = importlib.import_module("uvloop").new_event_loop if contender.fast_loop else None
     before = peak_memory()
     with asyncio.Runner(loop_factory=factory) as runner:
@@ -381,14 +383,14 @@ def compare(tasks: int, repeats: int, names: Sequence[str]) -> dict[str, list[Ru
     """All of these clients, taking turns."""
     runs: dict[str, list[Run]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
-        learned = Path(folder) / "durations.json"
+        durations = Path(folder) / "durations.json"
         if any(CONTENDERS[name].warm for name in names):
-            run("photoanimer, warm", tasks, 99, learned)
+            run("photoanimer, warm", tasks, 99, durations)
         for repeat in range(repeats):
             for name in names:
                 _say(f"{tasks} tasks, repeat {repeat + 1} of {repeats}: {name}")
                 try:
-                    runs[name].append(run(name, tasks, 1 + repeat, learned))
+                    runs[name].append(run(name, tasks, 1 + repeat, durations))
                 except subprocess.SubprocessError as error:
                     _say(f"{name}: {type(error).__name__}")
     return {name: found for name, found in runs.items() if found}
@@ -453,10 +455,10 @@ def main() -> None:
     arguments.add_argument("--quick", action="store_true", help="100 tasks, once, no peers")
     arguments.add_argument("--drive", choices=CONTENDERS, help=argparse.SUPPRESS)
     arguments.add_argument("--origin", help=argparse.SUPPRESS)
-    arguments.add_argument("--learned", type=Path, help=argparse.SUPPRESS)
+    arguments.add_argument("--durations", type=Path, help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
     if chosen.drive:
-        drive(chosen.drive, chosen.origin, chosen.tasks[0], chosen.learned)
+        drive(chosen.drive, chosen.origin, chosen.tasks[0], chosen.durations)
         return
     names = [name for name in chosen.only if _installed(CONTENDERS[name])]
     missing = sorted(set(chosen.only) - set(names))

@@ -40,9 +40,9 @@ from photoanimer_async.models import (
 )
 from photoanimer_async.notifications import NotificationDispatcher, NotificationReceiver
 from photoanimer_async.photos.preparation import Preparation
-from photoanimer_async.polling.notified import SafetyNet
+from photoanimer_async.polling.notified import NotifiedPolling
 from photoanimer_async.polling.policies import AdaptivePolling, PollPolicy
-from photoanimer_async.polling.saved_durations import kept
+from photoanimer_async.polling.saved_durations import persisted
 from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.storage.default_host import DefaultImageHost, chosen_host
 from photoanimer_async.storage.image_host import ImageHost
@@ -76,7 +76,8 @@ class PhotoAnimerClient:
             on this machine can reach.
         poll: when to look at a task next; by default it learns how long tasks take.
         poll_rate: polls a second, at most, likewise.
-        learned: a file that keeps what polling has learned for the next run; made if missing.
+        durations_file: a file in which measured task durations are saved for the next run;
+            created if missing.
             By default a batch with a journal keeps it beside that: `batch.durations.json`
             beside `batch.db`.
         receiver: where the service's notifications come in. Polling then is slow, as long as
@@ -103,7 +104,7 @@ class PhotoAnimerClient:
         host: ImageHost | str | None = None,
         poll: PollPolicy | None = None,
         poll_rate: float | RateLimiter | None = None,
-        learned: str | os.PathLike[str] | None = None,
+        durations_file: str | os.PathLike[str] | None = None,
         receiver: NotificationReceiver | None = None,
         max_pending: int = 10_000,
         retry: RetryPolicy | None = None,
@@ -135,22 +136,22 @@ class PhotoAnimerClient:
         self._preparation: Preparation | None = None
         self._poll = poll or AdaptivePolling()
         learner = self._poll if isinstance(self._poll, AdaptivePolling) else None
-        if learned is not None and learner is None:
-            raise InvalidRequestError("learned goes with a poll policy that learns")
-        self._learned = None if learned is None else Path(learned)
+        if durations_file is not None and learner is None:
+            raise InvalidRequestError("durations_file needs an AdaptivePolling policy")
+        self._durations_file = None if durations_file is None else Path(durations_file)
         self._receiver = receiver
-        safety_net = SafetyNet(self._poll)
+        notified_polling = NotifiedPolling(self._poll)
         self._scheduler = PollScheduler(
             self._api.look,
             concurrency=concurrency,
             # A rate as a number is the scheduler's own, so that it can choose whose turn it is.
             rate=poll_rate if isinstance(poll_rate, int | float) else None,
-            policy=self._poll if receiver is None else safety_net,
+            policy=self._poll if receiver is None else notified_polling,
             retry=retry,
             rng=rng,
         )
         self._dispatcher = NotificationDispatcher(
-            safety_net,
+            notified_polling,
             time.monotonic,
             lambda task_id, within: self._scheduler.notify(task_id, within=within),
         )
@@ -159,7 +160,7 @@ class PhotoAnimerClient:
             self._account,
             self._publisher,
             beginning=2 * concurrency,
-            learner=learner if learned is None else None,
+            learner=learner if durations_file is None else None,
         )
         self._pending = PendingAnimations(max_pending)
         self._plain = Terms()
@@ -169,8 +170,8 @@ class PhotoAnimerClient:
         self._plain = Terms()  # those of the last time are closed
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._transport)
-            if self._learned is not None and isinstance(self._poll, AdaptivePolling):
-                await stack.enter_async_context(kept(self._poll, self._learned))
+            if self._durations_file is not None and isinstance(self._poll, AdaptivePolling):
+                await stack.enter_async_context(persisted(self._poll, self._durations_file))
             stack.push_async_callback(self._pending.cancel)
             await stack.enter_async_context(self._scheduler)
             if self._receiver is not None:

@@ -29,7 +29,7 @@ from photoanimer_async.jobs.progress import ProgressHook
 from photoanimer_async.jobs.publisher import Publisher
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Location, Outcome, Photo
 from photoanimer_async.polling.policies import AdaptivePolling
-from photoanimer_async.polling.saved_durations import kept
+from photoanimer_async.polling.saved_durations import persisted
 from photoanimer_async.storage.result_store import ResultStore, result_store
 
 Photos = Iterable[Photo | AnimationRequest] | AsyncIterable[Photo | AnimationRequest]
@@ -187,7 +187,7 @@ class BatchRunner:
             journal = await stack.enter_async_context(Journal(path, self.account.base_url))
             if self.learner is not None:
                 beside = Path(path).with_suffix(".durations.json")
-                await stack.enter_async_context(kept(self.learner, beside))
+                await stack.enter_async_context(persisted(self.learner, beside))
             summary = await journal.summary()
             spent = summary.spent + summary.at_risk
             yield journal, _terms(how, journal, Budget(how.max_seconds, spent=spent))

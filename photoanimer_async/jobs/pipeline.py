@@ -237,9 +237,9 @@ class SubmittedPhoto:
         if self._timeout is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._timeout, self._is_late)
-        self._scheduler.watch(task_id, self)
+        self._scheduler.add_waiter(task_id, self)
 
-    def is_told(self, _: str, ended: TaskInfo | PhotoAnimerError) -> None:
+    def on_result(self, _: str, ended: TaskInfo | PhotoAnimerError) -> None:
         """See `scheduler.Waiter`."""
         self._ends(ended)
 
@@ -264,7 +264,7 @@ class SubmittedPhoto:
             self._on_end(self)
 
     def _leave(self) -> None:
-        self._scheduler.leave(_task_of(self._journey), self)
+        self._scheduler.remove_waiter(_task_of(self._journey), self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from photoanimer_async.models import TaskId
-from photoanimer_async.polling.notified import SafetyNet
+from photoanimer_async.polling.notified import NotifiedPolling
 
 _FIRST_GAP = 1.0
 _LONGEST_GAP = 600.0
@@ -30,7 +30,7 @@ class NotificationDispatcher:
 
     def __init__(
         self,
-        notified_polling: SafetyNet,
+        notified_polling: NotifiedPolling,
         clock: Callable[[], float],
         poll_within: Callable[[TaskId, float], None],
     ) -> None:

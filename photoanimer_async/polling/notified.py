@@ -30,7 +30,7 @@ _SHORTEST = 20.0
 _LONGEST = 600.0
 
 
-class SafetyNet:
+class NotifiedPolling:
     """A `LearningPolicy` for tasks whose ends are notified.
 
     Args:

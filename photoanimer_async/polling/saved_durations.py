@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def kept(policy: AdaptivePolling, path: Path) -> AsyncIterator[None]:
+async def persisted(policy: AdaptivePolling, path: Path) -> AsyncIterator[None]:
     """Loads what was learned before the block, and saves what has been learned after it.
 
     A file that is damaged, or can not be read or written, is a warning in the log and no more:
@@ -40,7 +40,7 @@ def _load(policy: AdaptivePolling, path: Path) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError, RecursionError, InvalidRequestError) as error:
-        _log.warning("%s: what was learned about durations is not used: %s", path, error)
+        _log.warning("%s: saved durations are ignored: %s", path, error)
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:
@@ -54,4 +54,4 @@ def _save(path: Path, state: dict[str, Any]) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        _log.warning("%s: what was learned about durations is not kept: %s", path, error)
+        _log.warning("%s: durations are not saved: %s", path, error)

@@ -36,7 +36,7 @@ _PATIENCE = 1.0
 class Waiter(Protocol):
     """Somebody who waits for tasks."""
 
-    def is_told(self, key: str, result: TaskInfo | PhotoAnimerError, /) -> None:
+    def on_result(self, key: str, result: TaskInfo | PhotoAnimerError, /) -> None:
         """A task has ended, or can not be asked for; `key` is its id as a text."""
         ...
 
@@ -51,11 +51,11 @@ class _Awaited:
         self.results: dict[str, TaskInfo | PhotoAnimerError] = {}
         self.all_ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def is_told(self, key: str, result: TaskInfo | PhotoAnimerError) -> None:
+    def on_result(self, key: str, result: TaskInfo | PhotoAnimerError) -> None:
         self.results[key] = result
-        self.misses_one_less()
+        self.on_counted()
 
-    def misses_one_less(self) -> None:
+    def on_counted(self) -> None:
         self.missing -= 1
         if self.missing == 0 and not self.all_ended.done():
             self.all_ended.set_result(None)
@@ -176,7 +176,7 @@ class PollScheduler:
         """
         waiter = _Awaited()
         waiter.missing = 1
-        self.watch(task_id, waiter)
+        self.add_waiter(task_id, waiter)
         try:
             async with asyncio.timeout(timeout) as scope:
                 await waiter.all_ended
@@ -184,7 +184,7 @@ class PollScheduler:
             if not scope.expired():
                 raise
         finally:
-            self.leave(task_id, waiter)
+            self.remove_waiter(task_id, waiter)
         result = waiter.results.get(str(task_id))
         if isinstance(result, TaskInfo):
             return result
@@ -211,7 +211,7 @@ class PollScheduler:
                     if task_id not in asked:
                         asked[task_id] = None
                         waiter.missing += self._join(task_id, waiter, alone)
-                waiter.misses_one_less()
+                waiter.on_counted()
                 await waiter.all_ended
         except TimeoutError:
             if not scope.expired():
@@ -224,7 +224,7 @@ class PollScheduler:
             async for task_id in _unhurried(asked)
         }
 
-    def watch(self, task_id: TaskId, waiter: Waiter) -> None:
+    def add_waiter(self, task_id: TaskId, waiter: Waiter) -> None:
         """Waits for a task on somebody's behalf, without a coroutine.
 
         Args:
@@ -234,7 +234,7 @@ class PollScheduler:
         """
         self._join(task_id, waiter, (waiter,))
 
-    def leave(self, task_id: TaskId, waiter: Waiter) -> None:
+    def remove_waiter(self, task_id: TaskId, waiter: Waiter) -> None:
         """Waits for a task no more on this one's behalf, if that is still waited for."""
         key = str(task_id)
         waiters = self._waiters.get(key, ())
@@ -270,11 +270,11 @@ class PollScheduler:
     async def _leave_all(self, task_ids: Iterator[TaskId], waiter: Waiter) -> None:
         try:
             async for task_id in _unhurried(task_ids):
-                self.leave(task_id, waiter)
+                self.remove_waiter(task_id, waiter)
         finally:
             # Those that are left if this is cancelled.
             for task_id in task_ids:
-                self.leave(task_id, waiter)
+                self.remove_waiter(task_id, waiter)
 
     def _remember(self, key: str, since: float, kind: str) -> None:
         self._submitted[key] = (since, kind)
@@ -287,7 +287,7 @@ class PollScheduler:
 
     def _settle(self, key: str, result: TaskInfo | PhotoAnimerError) -> None:
         for waiter in self._forget(key):
-            waiter.is_told(key, result)
+            waiter.on_result(key, result)
 
     # --- looking ---
 

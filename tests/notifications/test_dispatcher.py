@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from photoanimer_async import FixedInterval, TaskId
 from photoanimer_async.notifications import NotificationDispatcher
-from photoanimer_async.polling.notified import SafetyNet
+from photoanimer_async.polling.notified import NotifiedPolling
 
 
-class CountedArrivals(SafetyNet):
+class CountedArrivals(NotifiedPolling):
     """A policy that counts calls of `arrived`."""
 
     arrivals = 0

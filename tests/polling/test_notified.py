@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from photoanimer_async import AdaptivePolling, FixedInterval, PollPolicy
-from photoanimer_async.polling.notified import SafetyNet
+from photoanimer_async.polling.notified import NotifiedPolling
 
 
 def warm(seconds: float) -> AdaptivePolling:
@@ -16,8 +16,8 @@ def warm(seconds: float) -> AdaptivePolling:
     return policy
 
 
-def proven(policy: PollPolicy) -> SafetyNet:
-    net = SafetyNet(policy)
+def proven(policy: PollPolicy) -> NotifiedPolling:
+    net = NotifiedPolling(policy)
     net.arrived()
     return net
 
@@ -45,7 +45,7 @@ def test_a_policy_that_does_not_learn_is_slowed_down_tenfold() -> None:
 
 
 def test_at_first_one_task_of_each_kind_tries_whether_notifications_arrive() -> None:
-    net = SafetyNet(FixedInterval(1.0))
+    net = NotifiedPolling(FixedInterval(1.0))
     for kind in ("one", "other"):
         assert net.delay(kind, 0.0, Random(1)) <= 1.1
         assert net.delay(kind, 0.0, Random(1)) >= 9.0
@@ -57,7 +57,7 @@ def test_at_first_one_task_of_each_kind_tries_whether_notifications_arrive() -> 
 
 
 def test_if_the_first_end_is_not_notified_all_are_looked_at_as_the_policy_does() -> None:
-    net = SafetyNet(FixedInterval(1.0))
+    net = NotifiedPolling(FixedInterval(1.0))
     for kind in ("one", "other"):
         net.delay(kind, 0.0, Random(1))
         net.delay(kind, 0.0, Random(1))

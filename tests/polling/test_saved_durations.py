@@ -1,4 +1,4 @@
-"""What polling has learned, from one client to the next."""
+"""The measured durations, from one client to the next."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ PHOTO = "http://127.0.0.1:9/grandma.jpg"
 
 async def run_once(stub: StubService, path: Path) -> AdaptivePolling:
     poll = AdaptivePolling(shortest=0.001, longest=0.002)
-    async with quick_client(stub.base_url, poll=poll, learned=path) as client:
+    async with quick_client(stub.base_url, poll=poll, durations_file=path) as client:
         task_id = await client.submit(PHOTO, template=3)
         stub.poll_script[str(task_id)] = [lambda _: envelope(task(task_id, 0))] * 3
         await client.wait(task_id)
@@ -50,7 +50,7 @@ async def test_a_damaged_file_is_a_warning_and_is_replaced(
     path = tmp_path / "durations.json"
     path.write_bytes(content)
     await run_once(stub, path)
-    assert "durations.json: what was learned about durations is not used" in caplog.text
+    assert "durations.json: saved durations are ignored" in caplog.text
     assert json.loads(path.read_text())["version"] == 1
 
 
@@ -66,7 +66,7 @@ async def test_a_folder_that_is_not_there_is_a_warning(
     stub: StubService, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await run_once(stub, tmp_path / "gone" / "durations.json")
-    assert "is not kept" in caplog.text
+    assert "durations are not saved" in caplog.text
 
 
 async def test_the_file_is_its_owners_alone(stub: StubService, tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ async def test_the_file_is_its_owners_alone(stub: StubService, tmp_path: Path) -
 
 
 def test_a_policy_that_does_not_learn_has_nothing_to_keep(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequestError, match="learned"):
-        quick_client("http://127.0.0.1:9", poll=FixedInterval(), learned=tmp_path / "d.json")
+    with pytest.raises(InvalidRequestError, match="durations_file"):
+        quick_client("http://127.0.0.1:9", poll=FixedInterval(), durations_file=tmp_path / "d.json")
 
 
 async def batch(stub: StubService, folder: Path, **options: Any) -> AdaptivePolling:
@@ -103,7 +103,7 @@ async def test_a_batch_with_a_journal_keeps_it_beside_the_journal(
 async def test_a_batch_whose_client_keeps_it_elsewhere_has_nothing_beside_its_journal(
     stub: StubService, tmp_path: Path
 ) -> None:
-    await batch(stub, tmp_path, learned=tmp_path / "all.json")
+    await batch(stub, tmp_path, durations_file=tmp_path / "all.json")
     assert (tmp_path / "all.json").exists()
     assert not (tmp_path / "batch.durations.json").exists()
 
@@ -114,5 +114,5 @@ async def test_damage_beside_a_journal_is_a_warning(
     path = tmp_path / "batch.durations.json"
     path.write_text("{")
     await batch(stub, tmp_path)
-    assert "batch.durations.json: what was learned about durations is not used" in caplog.text
+    assert "batch.durations.json: saved durations are ignored" in caplog.text
     assert json.loads(path.read_text())["version"] == 1
