@@ -22,8 +22,8 @@ from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.jobs.photo_preparer import Intake
 from photoanimer_async.jobs.resources import Holdings
 from photoanimer_async.models import AnimationRequest, Photo
-from photoanimer_async.photos.check import open_photo
 from photoanimer_async.photos.header import read_header
+from photoanimer_async.photos.opening import open_photo
 from photoanimer_async.photos.preparation import Preparation
 from photoanimer_async.photos.url_check import check_url
 from photoanimer_async.redaction import is_url, printable, shown_photo, shown_url

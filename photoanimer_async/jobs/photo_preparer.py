@@ -6,7 +6,8 @@ from attrs import frozen
 
 from photoanimer_async.jobs.resources import Holdings
 from photoanimer_async.models import Photo
-from photoanimer_async.photos.check import check_photo, named_in_errors, photo_digest
+from photoanimer_async.photos.check import check_photo, photo_digest
+from photoanimer_async.photos.opening import named_in_errors
 from photoanimer_async.photos.preparation import Preparation
 from photoanimer_async.redaction import is_url
 

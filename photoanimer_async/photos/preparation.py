@@ -27,12 +27,12 @@ from photoanimer_async.photos.check import (
     MAX_SIDE,
     MIN_SIDE,
     inspect_content,
-    open_photo,
     require_convertible,
 )
 from photoanimer_async.photos.formats import PictureFormat, SourceFormat, detect_format
 from photoanimer_async.photos.header import PictureFlawError
 from photoanimer_async.photos.metadata import strip_metadata
+from photoanimer_async.photos.opening import open_photo
 from photoanimer_async.redaction import shown_photo
 
 _P = ParamSpec("_P")

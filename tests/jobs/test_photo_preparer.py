@@ -190,7 +190,7 @@ class TestHostile:
         if os.access(path, os.R_OK):
             pytest.skip("root may read everything")
         [outcome] = await ended(client, [path])
-        assert "can not be read: Permission denied" in str(outcome.error)
+        assert "cannot be read: Permission denied" in str(outcome.error)
 
 
 def counts(journal: Path) -> Mapping[State, int]:

@@ -135,8 +135,8 @@ async def test_a_link_is_fetched_to_be_seen(page: Page, site: str) -> None:
     [
         ("{site}nothing.png", "The link leads to no photo: its server answers with 404."),
         ("http://127.0.0.1:9/me.png", "The link can not be opened from here."),
-        ("ftp://example.com/me.png", "Ftp URLs are not taken; http and https are."),
-        ("http://user:word@127.0.0.1/me.png", "The URL holds a user name, and a password"),
+        ("ftp://example.com/me.png", "Ftp URLs are not supported; http and https are."),
+        ("http://user:word@127.0.0.1/me.png", "The URL contains a user name or password"),
     ],
 )
 async def test_a_link_that_leads_nowhere_is_marked(
