@@ -11,6 +11,7 @@ from hypothesis import settings
 from photoanimer_async import PhotoAnimerClient
 
 from .support import missing
+from .support.redis_server import running_redis
 from .support.s3_server import S3Server, running_s3
 from .support.stub_service import API, StubService, quick_client, serving
 
@@ -41,7 +42,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
         reason.partition(missing.PREFIX)[2] for reason in reasons if missing.PREFIX in reason
     )
     for what, tests in sorted(left_out.items()):
-        reporter.write_line(f"LEFT OUT: {tests} tests, for want of {what}", yellow=True)
+        reporter.write_line(f"Left out: {tests} tests. Missing: {what}", yellow=True)
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +67,12 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
         monkeypatch.setenv(name, value)
     s3_server.reset()
     return s3_server
+
+
+@pytest.fixture(scope="session")
+def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with running_redis(tmp_path_factory.mktemp("redis")) as port:
+        yield port
 
 
 @pytest.fixture

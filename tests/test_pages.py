@@ -56,7 +56,6 @@ from photoanimer_async.testing import PhotoAnimerServer
 from .support.pages import ROOT, Block, Page, pages
 from .support.pictures import heic
 from .support.ports import free_port
-from .support.redis_server import running_redis
 from .support.s3_server import S3Server
 
 PAGES = [page for page in pages() if str(page) != "README.md"]  # test_readme.py still runs it
@@ -271,12 +270,6 @@ def sandbox(
 
 def port_of(url: str) -> str:
     return str(URL(url).port)
-
-
-@pytest.fixture(scope="session")
-def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as port:
-        yield port
 
 
 @pytest.mark.slow

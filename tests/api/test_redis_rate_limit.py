@@ -2,11 +2,9 @@
 
 import asyncio
 import importlib
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,8 +34,8 @@ import asyncio, sys
 from redis.asyncio import Redis
 from photoanimer_async.api.redis_rate_limit import RedisRateLimiter
 
-async def main(socket, key, rate, turns):
-    async with Redis(unix_socket_path=socket) as redis:
+async def main(port, key, rate, turns):
+    async with Redis(port=port) as redis:
         limiter = RedisRateLimiter(redis, key, float(rate))
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
@@ -50,53 +48,11 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-@pytest.fixture(scope="module")
-def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The socket of a Redis of our own."""
-    program = shutil.which("redis-server")
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("redis-server is not installed: apt-get install redis-server")
-        pytest.skip("redis-server is not installed: the shared rate is not tested")
-    folder = tmp_path_factory.mktemp("redis")
-    path = folder / "redis.sock"
-    command = [
-        program,
-        "--port",
-        "0",
-        "--unixsocket",
-        str(path),
-        "--save",
-        "",
-        "--dir",
-        str(folder),
-    ]
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(command, stdout=log, stderr=log) as server,
-    ):
-        try:
-            while not path.exists():
-                assert server.poll() is None, (folder / "log").read_text()
-            yield str(path)
-        finally:
-            server.terminate()
-
-
 @pytest.fixture
-async def redis(socket: str) -> AsyncIterator["Redis"]:
-    async with Redis(unix_socket_path=socket) as redis:
-        while not await answers(redis):
-            await asyncio.sleep(0.01)
+async def redis(redis_port: int) -> AsyncIterator["Redis"]:
+    async with Redis(port=redis_port) as redis:
         await redis.flushall()
         yield redis
-
-
-async def answers(redis: "Redis") -> bool:
-    try:
-        return bool(await redis.ping())
-    except ConnectionError:
-        return False
 
 
 async def redis_time(redis: "Redis") -> int:
@@ -105,11 +61,11 @@ async def redis_time(redis: "Redis") -> int:
     return int(seconds) * 1_000_000 + int(microseconds)
 
 
-async def turns_of_two_processes(socket: str, *keys: str) -> list[int]:
+async def turns_of_two_processes(redis_port: int, *keys: str) -> list[int]:
     """When each turn had been given, by Redis' clock."""
     workers = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-c", WORKER, socket, key, str(RATE), str(TURNS),
+            sys.executable, "-c", WORKER, str(redis_port), key, str(RATE), str(TURNS),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
         for key in keys
@@ -122,19 +78,19 @@ async def turns_of_two_processes(socket: str, *keys: str) -> list[int]:
     return sorted(int(line) for out, _ in said for line in out.split())
 
 
-async def test_two_processes_on_one_key_keep_one_rate(socket: str, redis: "Redis") -> None:
+async def test_two_processes_on_one_key_keep_one_rate(redis_port: int, redis: "Redis") -> None:
     before = await redis_time(redis)
-    given = await turns_of_two_processes(socket, "account", "account")
+    given = await turns_of_two_processes(redis_port, "account", "account")
     assert len(given) == 2 * TURNS
     # By the time the n-th had been given, n gaps had passed: in no window are there more.
     assert all(at >= before + n * GAP - 1000 for n, at in enumerate(given))
 
 
-async def accounts_of(redis: Redis, socket: str, *keys: str) -> dict[str, list[int]]:
+async def accounts_of(redis: Redis, redis_port: int, *keys: str) -> dict[str, list[int]]:
     """What two processes make the limiter write down: for each key the times of next turns."""
     accounts: dict[str, list[int]] = {key: [] for key in keys}
     async with redis.monitor() as monitor:
-        turns = asyncio.create_task(turns_of_two_processes(socket, *keys))
+        turns = asyncio.create_task(turns_of_two_processes(redis_port, *keys))
         for _ in range(2 * TURNS):
             while (command := (await monitor.next_command())["command"].split())[0] != "HSET":
                 pass
@@ -143,14 +99,16 @@ async def accounts_of(redis: Redis, socket: str, *keys: str) -> dict[str, list[i
     return accounts
 
 
-async def test_each_turn_moves_the_limiters_account_on_by_a_gap(socket: str, redis: Redis) -> None:
-    accounts = await accounts_of(redis, socket, "account", "account")
+async def test_each_turn_moves_the_limiters_account_on_by_a_gap(
+    redis_port: int, redis: Redis
+) -> None:
+    accounts = await accounts_of(redis, redis_port, "account", "account")
     assert len(accounts["account"]) == 2 * TURNS
     assert all(later - earlier >= GAP for earlier, later in pairwise(accounts["account"]))
 
 
-async def test_two_keys_are_two_rates(socket: str, redis: Redis) -> None:
-    accounts = await accounts_of(redis, socket, "mine", "yours")
+async def test_two_keys_are_two_rates(redis_port: int, redis: Redis) -> None:
+    accounts = await accounts_of(redis, redis_port, "mine", "yours")
     assert {key: len(turns) for key, turns in accounts.items()} == {"mine": TURNS, "yours": TURNS}
 
 

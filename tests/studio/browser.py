@@ -1,9 +1,7 @@
 """A studio as a process of its own, and a browser to look at it with."""
 
 import os
-import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sysconfig
@@ -11,10 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from attrs import define, field
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import ConsoleMessage, Locator, Page, ViewportSize
+
+from ..support.ports import free_port
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "photoanimer"
 SCREENSHOTS = Path(__file__).parent.parent.parent / "build" / "screenshots"
@@ -24,25 +23,6 @@ SIZES: dict[str, ViewportSize] = {
 }
 _ALL_SETTLED = """() => Promise.allSettled(
   document.getAnimations().filter(a => a instanceof CSSTransition).map(a => a.finished))"""
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-def require_chromium() -> str:
-    """The browser's path. Where there is none the tests are skipped, but never by CI."""
-    found = next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is not None:
-        return found
-    why = "no Chromium on this machine (Debian: apt-get install chromium)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(why)
-    pytest.skip(why)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @define

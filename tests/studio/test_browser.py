@@ -25,7 +25,8 @@ pytest.importorskip("playwright", reason="playwright is not installed: pip insta
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from .browser import SCREENSHOTS, SIZES, StudioProcess, Visit, require_chromium
+from ..support.missing import require_program
+from .browser import SCREENSHOTS, SIZES, StudioProcess, Visit
 
 SLOW = 120_000
 """Milliseconds: photos are really animated here, and machines are busy."""
@@ -33,7 +34,7 @@ SLOW = 120_000
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = require_chromium()
+    path = require_program("chromium", "chromium-browser", "google-chrome")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
