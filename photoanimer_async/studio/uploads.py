@@ -29,7 +29,7 @@ from photoanimer_async.studio.studio_folder import StudioFolder
 _LONGEST_NAME = 80
 _ID_CHARACTERS = 24
 _CHUNK = 64 * 1024
-_VERBS = ("is ", "has ", "holds ", "can not ")
+_VERBS = ("is ", "has ", "contains ", "cannot ")
 _NOT_REACHABLE = (
     "The service can not fetch files from this machine. Add the photo by its link instead; or "
     "start the studio with --local, or with an object store in PHOTOANIMER_HOST."

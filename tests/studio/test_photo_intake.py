@@ -212,7 +212,7 @@ async def test_a_link_must_lead_to_what_the_service_takes(page: Page) -> None:
 
 async def test_a_damaged_photo_is_marked_and_leaves_nothing(page: Page, tmp_path: Path) -> None:
     photo = await page.add(heic(flag())[:-200], "me.heic")
-    assert photo["refusal"].startswith("It can not be decoded: the HEIF is damaged or cut off")
+    assert photo["refusal"].startswith("It cannot be decoded: the HEIF is damaged or cut off")
     assert list((tmp_path / "studio" / "photos").iterdir()) == []
 
 

@@ -55,7 +55,7 @@ async def test_a_photo_is_shown_as_it_came(page: Page) -> None:
         (png(side=8200), "The PNG has 8200x8200 pixels; at most 67 million can be prepared."),
         (
             png(b"half", side=64)[:2000],
-            "It can not be decoded: the PNG is damaged or cut off (image file is truncated).",
+            "It cannot be decoded: the PNG is damaged or cut off (image file is truncated).",
         ),
     ],
 )
@@ -163,7 +163,7 @@ async def test_a_voice_is_taken_in_and_dropped(page: Page) -> None:
 
 async def test_what_is_no_sound_is_no_voice(page: Page) -> None:
     answer = await page.ask("PUT", "/api/voice", 400, params={"name": "a.wav"}, data=png())
-    assert (await answer.json())["error"].startswith("It is no sound file; known are WAV, MP3")
+    assert (await answer.json())["error"].startswith("It is not a sound file; allowed are WAV, MP3")
     assert (await page.state())["voice"] is None
 
 
