@@ -14,15 +14,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from photoanimer_async.service.acceptance import Acceptance, FileSource
-from photoanimer_async.service.access import Admission, open_admission
-from photoanimer_async.service.error_codes import SetupError
-from photoanimer_async.service.faults import FaultInjector
-from photoanimer_async.service.fetching.fetch import FetchLimits, open_fetcher
-from photoanimer_async.service.notifying.notifier import AT_ONCE, Outcome, running_notifier
-from photoanimer_async.service.notifying.webhooks import Sender, open_sender
-from photoanimer_async.service.parts import (
+from photoanimer_async.service.access import AccessControl, open_access_control
+from photoanimer_async.service.app_keys import (
     ACCEPTANCE,
-    ADMISSION,
+    ACCESS,
     DATABASE,
     FOLDER,
     QUEUE,
@@ -30,6 +25,11 @@ from photoanimer_async.service.parts import (
     SETTINGS,
     STORE,
 )
+from photoanimer_async.service.error_codes import SetupError
+from photoanimer_async.service.faults import FaultInjector
+from photoanimer_async.service.fetching.fetch import FetchLimits, open_fetcher
+from photoanimer_async.service.notifying.notifier import AT_ONCE, Outcome, running_notifier
+from photoanimer_async.service.notifying.webhooks import Sender, open_sender
 from photoanimer_async.service.rendering.choice import renderer_for
 from photoanimer_async.service.rendering.render_queue import RenderQueue
 from photoanimer_async.service.rendering.renderer import Renderer
@@ -73,7 +73,7 @@ async def running_parts(
         enter = stack.enter_async_context
         await enter(_taken(folder, settings))
         database = await enter(open_database(folder.database))
-        admission = await enter(open_admission(settings.keys, database))
+        admission = await enter(open_access_control(settings.keys, database))
         _require_keys(settings, admission)
         await database.write(
             lambda connection: outbox.set_address(
@@ -126,7 +126,7 @@ async def running_parts(
         await enter(running_expiry(settings, store, folder))
         app[DATABASE] = database
         app[STORE] = store
-        app[ADMISSION] = admission
+        app[ACCESS] = admission
         app[QUEUE] = queue
         app[ACCEPTANCE] = Acceptance(settings, fetcher, store, queue)
         _logger.info(
@@ -157,7 +157,7 @@ async def _taken(folder: DataFolder, settings: ServiceSettings) -> AsyncIterator
         await asyncio.to_thread(lock.release)
 
 
-def _require_keys(settings: ServiceSettings, admission: Admission) -> None:
+def _require_keys(settings: ServiceSettings, admission: AccessControl) -> None:
     if admission.is_open and not (settings.is_on_loopback or settings.open_to_network):
         raise SetupError(
             "without keys the service is open to everybody, so that host must be a loopback "

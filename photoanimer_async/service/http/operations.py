@@ -11,9 +11,9 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from photoanimer_async.service.app_keys import DATABASE, QUEUE
 from photoanimer_async.service.http.health import add_health
 from photoanimer_async.service.http.metrics import Metrics
-from photoanimer_async.service.parts import DATABASE, QUEUE
 from photoanimer_async.service.storing import outbox
 
 METRICS_PATH: Final = "/metrics"
