@@ -25,7 +25,7 @@ def create_operations_app(service: web.Application, metrics: Metrics) -> web.App
     async def answer(_: web.Request) -> web.Response:
         queue = service[QUEUE]
         metrics.waiting.set(queue.waiting)
-        metrics.open_tasks.set(queue.places_taken)
+        metrics.open_tasks.set(queue.open_tasks)
         if not queue.is_draining:  # then the database may be closed
             metrics.pending.set(await service[DATABASE].read(outbox.pending))
         text = await asyncio.to_thread(generate_latest, metrics.registry)

@@ -30,8 +30,8 @@ from photoanimer_async.service import (
     SetupError,
 )
 from photoanimer_async.service.http.health import Health, health_of
-from photoanimer_async.service.rendering import dask_cluster
-from photoanimer_async.service.rendering.dask_cluster import differences, pauses
+from photoanimer_async.service.rendering import dask_client
+from photoanimer_async.service.rendering.dask_client import differences, pauses
 from photoanimer_async.service.rendering.dask_renderer import DaskRenderer
 from photoanimer_async.service.rendering.dask_worker import obstacle
 
@@ -169,7 +169,7 @@ def job(folder: Path, photo: bytes = b"photo", template: int = 1, **more: Any) -
 class TestSetup:
     @pytest.fixture(autouse=True)
     def no_patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(dask_cluster, "_CONNECT_SECONDS", 1.0)
+        monkeypatch.setattr(dask_client, "_CONNECT_SECONDS", 1.0)
 
     async def test_a_scheduler_that_is_not_there(self, start: Start) -> None:
         with reserved_port() as port:
@@ -430,7 +430,7 @@ class TestHealth:
         async with DaskRenderer(cluster.address) as renderer:
             service = await start(renderer)
             await self.becomes(Health.OK, service)
-            monkeypatch.setattr(dask_cluster, "_CONNECT_SECONDS", 0.1)
+            monkeypatch.setattr(dask_client, "_CONNECT_SECONDS", 0.1)
             cluster.kill_scheduler()
             await self.becomes(Health.NO_WORKERS, service)
             await until(lambda: "event=no_cluster" in caplog.text)
@@ -465,7 +465,7 @@ class TestDeaths:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         async with DaskRenderer(cluster.address, animate="renderers:hang") as renderer:
-            monkeypatch.setattr(dask_cluster, "_CONNECT_SECONDS", 0.1)
+            monkeypatch.setattr(dask_client, "_CONNECT_SECONDS", 0.1)
             rendering = asyncio.create_task(renderer.render(job(tmp_path)))
             await asyncio.sleep(0)
             cluster.kill_scheduler()
