@@ -1,8 +1,7 @@
-"""Detect what a file is from its content; file names are ignored.
+"""What kind of file a picture is, by its content: its name counts for nothing.
 
-A format is detected from the first bytes. Some readers search for their start further on (PDF) or
-from the end (ZIP), so one file can be valid as two kinds (a polyglot): `second_kind` finds the
-other one.
+A file is what it begins as. But some readers look for their beginning further on (PDF), or
+for their end (ZIP), so that one file can be two things: `second_kind` tells of the second.
 """
 
 from enum import StrEnum
@@ -29,7 +28,7 @@ _OTHER_CONTENT = (
 
 
 class PictureFormat(StrEnum):
-    """The formats that the service accepts (API page, Frequently asked questions)."""
+    """The formats that the service takes (API page, Frequently asked questions)."""
 
     PNG = "png"
     JPEG = "jpeg"
@@ -38,17 +37,17 @@ class PictureFormat(StrEnum):
 
     @property
     def content_type(self) -> str:
-        """The MIME type, such as `image/png`."""
+        """The format as HTTP names it: `image/png` and so on."""
         return f"image/{self.value}"
 
     @property
     def suffix(self) -> str:
-        """The file suffix with its dot, such as `.jpg`."""
+        """The file suffix that goes with it, dot included."""
         return ".jpg" if self is PictureFormat.JPEG else f".{self.value}"
 
 
 class SourceFormat(StrEnum):
-    """Formats of photos that the service does not accept and that preparation converts."""
+    """Formats that photos come in too, but that the service does not take."""
 
     TIFF = "TIFF"
     HEIC = "HEIC"
@@ -56,7 +55,7 @@ class SourceFormat(StrEnum):
 
 
 def detect_format(file: BinaryIO) -> PictureFormat | SourceFormat | None:
-    """Return the format of a seekable file; `None` if it is not a photo."""
+    """The format by the first bytes of the content; `None` for what is no photo."""
     head = _head(file)
     if head.startswith(_PNG_SIGNATURE):
         return PictureFormat.PNG
@@ -70,19 +69,19 @@ def detect_format(file: BinaryIO) -> PictureFormat | SourceFormat | None:
 
 
 def describe_content(file: BinaryIO) -> str:
-    """Return what a file is in a few words for an error: `a JPEG`, `an AVIF`, `text`."""
+    """In a few words, what a file is: `a JPEG`, `an AVIF`, `text`."""
     kind = detect_format(file)
     if kind is None:
         head = _head(file)
-        return _other_content(head) if head else "empty"
+        return _content(head) if head else "empty"
     return f"a{'n' * (kind is SourceFormat.AVIF)} {kind.name}"
 
 
 def second_kind(file: BinaryIO, size: int) -> str | None:
-    """Return `a PDF` or `a ZIP archive` if a picture file is valid as one too, else `None`.
+    """What a picture file is besides: a PDF or an archive, whose readers do not mind a picture.
 
     Args:
-        file: the whole file; seekable.
+        file: the whole file.
         size: its length in bytes.
     """
     if _PDF_START in _head(file):
@@ -97,7 +96,7 @@ def _head(file: BinaryIO) -> bytes:
 
 
 def _iso_format(head: bytes) -> SourceFormat | None:
-    """Detect HEIC and AVIF by the brands in the `ftyp` box (ISO/IEC 14496-12, 4.3)."""
+    """HEIC or AVIF, by the brands in an ISO media file's first box (ISO/IEC 14496-12, 4.3)."""
     if head[4:8] != b"ftyp":
         return None
     box = head[8 : int.from_bytes(head[:4], "big")]
@@ -107,8 +106,8 @@ def _iso_format(head: bytes) -> SourceFormat | None:
     return SourceFormat.HEIC if brands & _HEIF_BRANDS else None
 
 
-def _other_content(head: bytes) -> str:
-    """Return what a file is that is not a photo."""
+def _content(head: bytes) -> str:
+    """In a few words, what a file is that is no photo."""
     for start, name in _OTHER_CONTENT:
         if head.startswith(start):
             return name

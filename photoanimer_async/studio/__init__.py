@@ -1,24 +1,22 @@
-"""A web page to bring photos to life with: an async web app that embeds this SDK.
+"""The studio: a web page that animates photos, and an example of an app that embeds this SDK.
 
 ::
 
-    browser ──▶ guard ──▶ routes ──▶ intake ─────▶ album ◀──── production ──▶ PhotoAnimerClient
-       ▲                               │            │  ▲             (animate_many, a journal
-       │                               ▼            ▼  │              for each batch)
-       └──── server-sent events ◀──── feed     album_file            previews ──▶ darkroom
+    browser ──▶ request_guard ──▶ api_routes ──▶ uploads ──▶ album ◀── clip_batches ──▶ client
+       ▲                                                     │  ▲
+       └───────────── server-sent events ◀── change feed ────┘  └── face_preview ──▶ engine
 
-`album` is all that the page shows; whatever changes in it is told to `feed`, which every open
-page listens to. `intake` takes photos and voices in (`admission` makes the photos fit),
-`production` has clips made of them by the client that it is given, and `previews` shows the
-expressions on the first photo. The last needs the engine, which does its work in processes of
-its own (`darkroom`); without it the page has descriptions instead.
+* `album`: everything the page shows. Each change is published to its `ChangeFeed`, which every
+  open page receives as server-sent events.
+* `uploads`: receives photos and voices; `photo_policy` checks and prepares them.
+* `clip_batches`: runs `animate_many`, one batch with its own journal for each start.
+* `face_preview`: finds faces and renders previews with the local engine, if it is installed.
 
-The page itself is what is in `page/`: one HTML file, one stylesheet, modules of JavaScript.
+The page is in `page/`: one HTML file, one stylesheet and JavaScript modules.
 """
 
-from photoanimer_async.studio.studio import Studio
-from photoanimer_async.studio.studio_server import RunningStudio
+from photoanimer_async.studio.studio_actions import Studio
 from photoanimer_async.studio.studio_settings import StudioSettings
-from photoanimer_async.studio.web_app import create_app
+from photoanimer_async.studio.web_app import RunningStudio, create_app
 
 __all__ = ["RunningStudio", "Studio", "StudioSettings", "create_app"]

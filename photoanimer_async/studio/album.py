@@ -1,34 +1,39 @@
-"""What a studio holds: photographs, the clips made of them, and a voice.
+"""The album: photos, the clips made of them, and a voice for the next clips.
 
-A photograph is known by its content, or by its URL if it came as one; a clip by its
-photograph, its expression and its voice. So nothing can be there twice, and asking again for
-a clip that is there, or on its way, asks for nothing.
+A photo's id is derived from its content or URL, a clip's from its photo, expression and voice.
+The same thing is therefore never in the album twice, and starting a clip that is finished or in
+progress starts nothing.
 """
 
+import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
+from typing import TypeAlias
 
 from attrs import define, evolve, field, frozen
 
 from photoanimer_async import Template
-from photoanimer_async.studio.feed import Feed
-from photoanimer_async.studio.refused import MissingError
+from photoanimer_async.studio.studio_errors import MissingError
+
+Change: TypeAlias = tuple[str, str]
+"""Kind and id of an item that was added, replaced or removed."""
 
 
 @frozen(kw_only=True)
 class Photograph:
-    """A photo that was dropped.
+    """A photo that was added.
 
     Attributes:
-        id: from its content or URL.
-        name: what to call it.
-        added: when, in seconds since the epoch; photographs are shown in this order.
-        file: its file in the folder of photos; `None` if it was refused.
-        url: where it came from, if it came as a URL.
-        refusal: why the service would not take it.
-        faceless: whether the engine has looked at it and found no face.
-        waiting: whether it is among those to be animated next.
+        id: derived from its content or URL.
+        name: shown on the page.
+        added: seconds since the epoch; photos are shown in this order.
+        file: file name in the photos folder; `None` if the photo was refused.
+        url: the link it was added by, if any.
+        refusal: why it cannot be animated.
+        faceless: whether the engine found no face in it.
+        waiting: whether it is selected for the next clips.
     """
 
     id: str
@@ -43,13 +48,13 @@ class Photograph:
 
 @frozen(kw_only=True)
 class Voice:
-    """A sound for the mouths to follow.
+    """A sound file that the mouth follows in the "Talking" expression.
 
     Attributes:
-        id: from its content.
-        name: what to call it.
-        file: its file in the folder of voices.
-        seconds: how long it is, where that is known.
+        id: derived from its content.
+        name: shown on the page.
+        file: file name in the voices folder.
+        seconds: duration, if known.
     """
 
     id: str
@@ -59,7 +64,7 @@ class Voice:
 
 
 class Stage(StrEnum):
-    """How far a clip is."""
+    """Progress of a clip."""
 
     WAITING = "waiting"
     SENDING = "sending"
@@ -68,30 +73,30 @@ class Stage(StrEnum):
     DONE = "done"
     FAILED = "failed"
     UNCLEAR = "unclear"
-    """The submit left and its answer was lost: it may have been charged."""
+    """The submit was sent and its response was lost: it may have been charged."""
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more comes of it by itself."""
+        """Whether the clip stays in this stage unless it is retried."""
         return self in {Stage.DONE, Stage.FAILED, Stage.UNCLEAR}
 
 
 @frozen(kw_only=True)
 class Clip:
-    """A photograph with an expression.
+    """A video of a photo with an expression, finished or in progress.
 
     Attributes:
-        id: from what it is made of.
-        photograph: whose.
+        id: see `derive_clip_id`.
+        photograph: id of the photo.
         template: the expression.
-        voice: what is said in it.
+        voice: the voice that it speaks with, if any.
         cost: video seconds.
-        batch: the batch in whose journal it stands.
-        added: when it was asked for last, in seconds since the epoch.
-        stage: how far it is.
-        video: its file in the folder of videos, once it is done.
-        error: why it failed, or is unclear.
-        repeatable: whether it can be asked for again.
+        batch: the batch whose journal has its record.
+        added: when it was last started, in seconds since the epoch.
+        stage: its progress.
+        video: file name in the videos folder, once it is done.
+        error: why it failed, or that its result is unknown.
+        repeatable: whether it may be retried.
     """
 
     id: str
@@ -107,79 +112,160 @@ class Clip:
     repeatable: bool = True
 
 
-def clip_id(photograph: str, template: Template, voice: Voice | None) -> str:
-    """What a clip is known by."""
-    made_of = f"{photograph} {template.value} {voice.id if voice else ''}"
-    return hashlib.sha256(made_of.encode()).hexdigest()[:24]
+def derive_clip_id(photo_id: str, template: Template, voice: Voice | None) -> str:
+    """Return the id of a clip: the same input gives the same id."""
+    source = f"{photo_id} {template.value} {voice.id if voice else ''}"
+    return hashlib.sha256(source.encode()).hexdigest()[:24]
+
+
+class ChangeListener:
+    """A subscription to the changes of an album; created by `ChangeFeed.subscribe`.
+
+    It keeps the kinds and ids of changed items, not their content, each once. A slow page
+    therefore needs little memory and always receives the latest state.
+    """
+
+    def __init__(self) -> None:
+        self._changes: dict[Change, None] = {}
+        self._wake = asyncio.Event()
+        self._closed = False
+
+    def add(self, change: Change) -> None:
+        """Record a change for the next call of `next_changes`."""
+        self._changes[change] = None
+        self._wake.set()
+
+    def close(self) -> None:
+        """Let `next_changes` return `None` from now on."""
+        self._closed = True
+        self._wake.set()
+
+    async def next_changes(self, timeout: float) -> Sequence[Change] | None:
+        """Wait for changes since the last call.
+
+        Args:
+            timeout: seconds to wait.
+
+        Returns:
+            The changes; empty after the timeout, `None` when the feed is closed.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
+        except TimeoutError:
+            return ()
+        if self._closed:
+            return None
+        self._wake.clear()
+        changes, self._changes = self._changes, {}
+        return list(changes)
+
+
+class ChangeFeed:
+    """A broadcast of the album's changes to every open page."""
+
+    def __init__(self) -> None:
+        self._listeners: set[ChangeListener] = set()
+        self._closed = False
+
+    def publish(self, kind: str, item_id: str = "") -> None:
+        """Record for all listeners that an item was added, replaced or removed."""
+        for listener in self._listeners:
+            listener.add((kind, item_id))
+
+    def close(self) -> None:
+        """End all subscriptions, present and future."""
+        self._closed = True
+        for listener in self._listeners:
+            listener.close()
+
+    @contextmanager
+    def subscribe(self) -> Iterator[ChangeListener]:
+        """Subscribe until the block ends."""
+        listener = ChangeListener()
+        if self._closed:
+            listener.close()
+        self._listeners.add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
 
 
 @define
 class Album:
-    """All of it, in the order in which it came. What changes is told to the feed."""
+    """All photos, clips and the voice. Each change is published to the feed.
+
+    Attributes:
+        photographs: by id, in the order of arrival.
+        clips: by id, in the order in which they were first started.
+        voice: for the next clips.
+        feed: receives every change.
+    """
 
     photographs: dict[str, Photograph] = field(factory=dict)
     clips: dict[str, Clip] = field(factory=dict)
     voice: Voice | None = None
-    feed: Feed = field(factory=Feed, eq=False, repr=False)
+    feed: ChangeFeed = field(factory=ChangeFeed, eq=False, repr=False)
 
-    def photograph(self, number: str) -> Photograph:
-        """One photograph.
-
-        Raises:
-            MissingError: there is none.
-        """
-        try:
-            return self.photographs[number]
-        except KeyError:
-            raise MissingError("The photo is not in the album any more.") from None
-
-    def clip(self, number: str) -> Clip:
-        """One clip.
+    def photograph(self, photo_id: str) -> Photograph:
+        """Return a photo.
 
         Raises:
-            MissingError: there is none.
+            MissingError: it does not exist.
         """
         try:
-            return self.clips[number]
+            return self.photographs[photo_id]
         except KeyError:
-            raise MissingError("The clip is not in the album any more.") from None
+            raise MissingError("The photo is no longer in the album.") from None
 
-    def put(self, *things: Photograph | Clip) -> None:
-        """Adds things, or replaces those that are there."""
-        for thing in things:
-            if isinstance(thing, Clip):
-                self.clips[thing.id] = thing
-                self.feed.changed("clip", thing.id)
+    def clip(self, clip_id: str) -> Clip:
+        """Return a clip.
+
+        Raises:
+            MissingError: it does not exist.
+        """
+        try:
+            return self.clips[clip_id]
+        except KeyError:
+            raise MissingError("The clip is no longer in the album.") from None
+
+    def put(self, *items: Photograph | Clip) -> None:
+        """Add items, or replace those with the same id."""
+        for item in items:
+            if isinstance(item, Clip):
+                self.clips[item.id] = item
+                self.feed.publish("clip", item.id)
             else:
-                self.photographs[thing.id] = thing
-                self.feed.changed("photo", thing.id)
+                self.photographs[item.id] = item
+                self.feed.publish("photo", item.id)
 
-    def advance(self, number: str, stage: Stage) -> None:
-        """A clip goes on, unless it has ended or is gone."""
-        clip = self.clips.get(number)
+    def advance(self, clip_id: str, stage: Stage) -> None:
+        """Set a clip's stage, unless it has ended or was removed."""
+        clip = self.clips.get(clip_id)
         if clip is not None and not clip.stage.ended and clip.stage is not stage:
             self.put(evolve(clip, stage=stage))
 
     def set_voice(self, voice: Voice | None) -> None:
-        """The voice for the next clips."""
+        """Set or clear the voice for the next clips."""
         self.voice = voice
-        self.feed.changed("voice")
+        self.feed.publish("voice")
 
-    def remove_photograph(self, number: str) -> None:
-        """Takes a photograph out."""
-        del self.photographs[number]
-        self.feed.changed("photo", number)
+    def remove_photograph(self, photo_id: str) -> None:
+        """Remove a photo."""
+        del self.photographs[photo_id]
+        self.feed.publish("photo", photo_id)
 
-    def remove_clip(self, number: str) -> None:
-        """Takes a clip out."""
-        del self.clips[number]
-        self.feed.changed("clip", number)
+    def remove_clip(self, clip_id: str) -> None:
+        """Remove a clip."""
+        del self.clips[clip_id]
+        self.feed.publish("clip", clip_id)
 
-    def clips_of(self, photograph: str) -> Iterable[Clip]:
-        """The clips of a photograph."""
-        return [clip for clip in self.clips.values() if clip.photograph == photograph]
+    def clips_of(self, photo_id: str) -> Sequence[Clip]:
+        """Return the clips of a photo."""
+        return [clip for clip in self.clips.values() if clip.photograph == photo_id]
 
-    def first_with_a_face(self) -> Photograph | None:
-        """The first photograph to be animated next in which a face was not missed."""
+    def first_with_face(self) -> Photograph | None:
+        """Return the first photo selected for the next clips that is not known to have no face."""
         found = (p for p in self.photographs.values() if p.waiting and p.file and not p.faceless)
         return min(found, key=lambda photograph: photograph.added, default=None)

@@ -1,4 +1,4 @@
-"""Work that goes on behind the requests, and its owner."""
+"""Background work that outlives the request that started it."""
 
 import asyncio
 import logging
@@ -9,8 +9,11 @@ from typing import Self
 _log = logging.getLogger(__name__)
 
 
-class OwnedTasks:
-    """Tasks that end with the block, at the latest. The failure of one touches no other."""
+class BackgroundTasks:
+    """An owner of asyncio tasks that are cancelled when its block ends.
+
+    Unlike in an `asyncio.TaskGroup`, an exception in one task is logged and affects no other.
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -29,13 +32,13 @@ class OwnedTasks:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def begin(self, work: Coroutine[None, None, None]) -> None:
-        """Begins some work; what it raises is logged."""
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Run a coroutine in a task of its own."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._over)
+        task.add_done_callback(self._discard)
 
-    def _over(self, task: "asyncio.Task[None]") -> None:
+    def _discard(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("the studio has a fault", exc_info=error)
+            _log.error("a background task of the studio failed", exc_info=error)

@@ -1,15 +1,30 @@
-"""The folder of a studio: where everything is, and that only one studio is at work in it."""
+"""The studio's folder on disk: its layout, and the album's file.
 
+`album.json` lists what exists and what was started; what was paid for is in the journals. An
+album that is slightly out of date is therefore harmless: a clip whose end is missing in it is
+resumed from its journal.
+"""
+
+import asyncio
+import json
+import os
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
+from cattrs import BaseValidationError
+from cattrs.preconf.json import make_converter
 
 from photoanimer_async import PhotoAnimerError
+from photoanimer_async.studio.album import Album, Clip, Photograph, Voice
+
+_VERSION = 1
+_converter = make_converter(omit_if_default=True)
 
 
 @frozen
 class StudioFolder:
-    """The places in a studio's folder.
+    """The paths in a studio's folder.
 
     Args:
         root: the folder.
@@ -19,27 +34,27 @@ class StudioFolder:
 
     @property
     def album(self) -> Path:
-        """The file that lists everything."""
+        """The album's file."""
         return self.root / "album.json"
 
     @property
     def photos(self) -> Path:
-        """Photographs as they will be sent, and what has not arrived whole."""
+        """Photos as they are sent, and incomplete uploads."""
         return self.root / "photos"
 
     @property
-    def small(self) -> Path:
-        """The same, small."""
+    def thumbnails(self) -> Path:
+        """Small copies of the photos."""
         return self.root / "small"
 
     @property
     def voices(self) -> Path:
-        """Voices."""
+        """Voices, and incomplete uploads."""
         return self.root / "voices"
 
     @property
     def previews(self) -> Path:
-        """Expressions on photographs of one's own."""
+        """Previews of the expressions."""
         return self.root / "previews"
 
     @property
@@ -49,40 +64,119 @@ class StudioFolder:
 
     @property
     def videos(self) -> Path:
-        """What came of it."""
+        """Finished videos."""
         return self.root / "videos"
 
     def create(self) -> None:
-        """Makes what is not there, and removes what never arrived whole. Blocking.
+        """Create missing folders and delete incomplete uploads. Blocking.
 
         Raises:
-            PhotoAnimerError: it can not be used.
+            PhotoAnimerError: the folder cannot be used.
         """
         try:
-            for place in (
+            for folder in (
                 self.root,
                 self.photos,
-                self.small,
+                self.thumbnails,
                 self.voices,
                 self.previews,
                 self.journals,
                 self.videos,
             ):
-                place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for place in (self.photos, self.voices):
-                for part in place.glob("*.part"):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.photos, self.voices):
+                for part in folder.glob("*.part"):
                     part.unlink(missing_ok=True)
         except OSError as error:
-            raise PhotoAnimerError(f"{self.root}: can not be used: {error.strerror}") from error
+            raise PhotoAnimerError(f"{self.root}: cannot be used: {error.strerror}") from error
 
     def journal(self, batch: str) -> Path:
-        """The journal of a batch."""
+        """Return the path of a batch's journal."""
         return self.journals / f"{batch}.journal"
 
-    def preview(self, photograph: str, template: int) -> Path:
-        """An expression on a photograph."""
-        return self.previews / f"{photograph}-{template}.mp4"
+    def preview(self, photo_id: str, template: int) -> Path:
+        """Return the path of the preview of an expression on a photo."""
+        return self.previews / f"{photo_id}-{template}.mp4"
 
-    def small_photo(self, photograph: str) -> Path:
-        """A photograph, small."""
-        return self.small / f"{photograph}.jpg"
+    def thumbnail(self, photo_id: str) -> Path:
+        """Return the path of a photo's small copy."""
+        return self.thumbnails / f"{photo_id}.jpg"
+
+
+class AlbumFile:
+    """Loads and saves an album as one JSON file, which is replaced as a whole.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = asyncio.Lock()
+        self._requested = 0
+        self._written = 0
+
+    async def load(self) -> Album:
+        """Return the saved album, or an empty one if there is no file.
+
+        Raises:
+            PhotoAnimerError: the file is damaged, or from a newer version.
+        """
+        return await asyncio.to_thread(self._load)
+
+    async def save(self, album: Album) -> None:
+        """Write the album to disk, synced.
+
+        Calls made while another one is writing share one write.
+        """
+        self._requested += 1
+        request = self._requested
+        async with self._lock:
+            if self._written >= request:
+                return
+            included = self._requested
+            content = json.dumps(_to_json(album), ensure_ascii=False)
+            await asyncio.to_thread(self._replace, content)
+            self._written = included
+
+    def _load(self) -> Album:
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            if content["version"] > _VERSION:
+                raise PhotoAnimerError(
+                    f"{self._path}: was written by a newer version of photoanimer-async; update it"
+                )
+            return _from_json(content)
+        except FileNotFoundError:
+            return Album()
+        except (ValueError, KeyError, TypeError, BaseValidationError) as error:
+            raise PhotoAnimerError(
+                f"{self._path}: is not an album or is damaged; restore it, or use another folder"
+            ) from error
+
+    def _replace(self, content: str) -> None:
+        part = self._path.with_name(f"{self._path.name}.part")
+        with part.open("w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self._path)
+
+
+def _to_json(album: Album) -> dict[str, Any]:
+    return {
+        "version": _VERSION,
+        "photographs": _converter.unstructure(list(album.photographs.values())),
+        "clips": _converter.unstructure(list(album.clips.values())),
+        "voice": _converter.unstructure(album.voice),
+    }
+
+
+def _from_json(content: dict[str, Any]) -> Album:
+    photographs = _converter.structure(content["photographs"], list[Photograph])
+    clips = _converter.structure(content["clips"], list[Clip])
+    return Album(
+        photographs={photograph.id: photograph for photograph in photographs},
+        clips={clip.id: clip for clip in clips},
+        voice=_converter.structure(content["voice"], Voice | None),  # type: ignore[arg-type] # mypy accepts only classes here, not unions
+    )

@@ -1,4 +1,4 @@
-"""How a studio is set up."""
+"""The studio's settings."""
 
 from ipaddress import ip_address
 from pathlib import Path
@@ -8,7 +8,7 @@ from attrs.validators import ge, le
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host's name or address can only be reached from this machine."""
+    """Return whether a host name or address is reachable from this machine only."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -17,21 +17,25 @@ def is_loopback(host: str) -> bool:
 
 @frozen(kw_only=True)
 class StudioSettings:
-    """Everything about a studio that can be chosen.
+    """Settings of a studio.
+
+    Example:
+        `StudioSettings(data_dir="my-studio", port=0)`
 
     Attributes:
-        data_dir: folder for photos, voices, journals and videos; made if it is not there. One
-            studio at a time uses it, always with the same service.
+        data_dir: folder for photos, voices, journals and videos; created if missing. Only one
+            studio may use it at a time, and always with the same service.
         host: address to listen on.
-        port: port to listen on; 0 takes a free one.
-        token: what opens the studio, once in a browser. Needed beyond loopback.
-        names: what the studio may be called in the address bar, besides addresses.
-        service: what to call the service on the page; `None` if it is this machine.
-        most_photos: how many photos the album takes.
-        use_engine: whether the engine looks for faces and makes previews, where it is installed.
+        port: port to listen on; 0 selects a free one.
+        token: secret that a browser must open once; required unless `host` is loopback.
+        names: host names, besides addresses, under which the studio may be opened.
+        service: the service's name on the page; `None` for the local service.
+        most_photos: the album's capacity in photos.
+        use_engine: whether to find faces and render previews with the local engine, if it is
+            installed.
 
     Raises:
-        ValueError: a value out of its range, or an open studio beyond loopback.
+        ValueError: a value is out of range, or `host` is not loopback and there is no token.
     """
 
     data_dir: Path = field(converter=Path)
@@ -46,11 +50,11 @@ class StudioSettings:
     def __attrs_post_init__(self) -> None:
         if not self.token and not is_loopback(self.host):
             raise ValueError(
-                f"without a token the studio is open to everybody, so that host must be a loopback "
-                f"address such as 127.0.0.1, not {self.host!r}"
+                f"without a token anybody could open the studio: set token, or set host to a "
+                f"loopback address such as 127.0.0.1, not {self.host!r}"
             )
 
     @property
     def allowed_names(self) -> frozenset[str]:
-        """The names in the header Host that are this studio's."""
+        """The host names accepted in the Host header."""
         return self.names | {"localhost"}

@@ -1,8 +1,8 @@
-"""Photos and voices on their way in: read within bounds, made fit, looked at, put away.
+"""Uploads of photos and voices, and photos added by a link.
 
-A photo is in the album when everything is known of it that can be known here, so that one
-which would be refused is marked from the first moment on, with the reason. One that was
-refused keeps its place in the album until it is taken out, but not its file.
+A photo is added to the album after it has been checked and searched for a face, so that a photo
+that would be refused is marked with the reason from the start. A refused photo stays in the album
+until the user removes it; its file is deleted at once.
 """
 
 import asyncio
@@ -21,172 +21,175 @@ from photoanimer_async.photos.header import PictureHeader
 from photoanimer_async.photos.voice import MAX_VOICE_BYTES, check_voice
 from photoanimer_async.redaction import printable
 from photoanimer_async.studio.album import Album, Photograph, Voice
-from photoanimer_async.studio.face_preview import Darkroom, UnreadablePhotoError
-from photoanimer_async.studio.photo_intake import Admission
-from photoanimer_async.studio.refused import MalformedError, RefusedError, TooLargeError
+from photoanimer_async.studio.face_preview import FaceWorkers, UnreadablePhotoError
+from photoanimer_async.studio.photo_policy import PhotoPolicy
+from photoanimer_async.studio.studio_errors import MalformedError, RefusedError, TooLargeError
 from photoanimer_async.studio.studio_folder import StudioFolder
 
-_LONGEST_NAME = 80
-_ID_CHARACTERS = 24
+_MAX_NAME_LENGTH = 80
+_ID_LENGTH = 24
+_MAX_FACE_SEARCHES = 4
 _CHUNK = 64 * 1024
-_VERBS = ("is ", "has ", "contains ", "cannot ")
-_NOT_REACHABLE = (
-    "The service can not fetch files from this machine. Add the photo by its link instead; or "
+_VERBS = ("is ", "has ", "holds ", "cannot ", "can not ")
+_NO_FILE_ACCESS = (
+    "The service cannot fetch files from this machine. Add the photo by its link instead; or "
     "start the studio with --local, or with an object store in PHOTOANIMER_HOST."
 )
 
 
 @frozen
-class _Arrival:
-    """A file that has arrived under a name of its own, and the digest of its content."""
+class _TemporaryFile:
+    """A complete file under a temporary name, and the SHA-256 of its content."""
 
     path: Path
     digest: str
 
+    @property
+    def id(self) -> str:
+        return self.digest[:_ID_LENGTH]
+
 
 @define
-class Intake:
-    """Takes photos and voices in.
+class Uploads:
+    """Receives photos and voices, and adds them to the album.
 
     Attributes:
-        album: where they go.
-        folder: where their files go.
-        darkroom: looks at photos; `None` without the engine.
-        session: fetches photos that come as URLs.
-        most_photos: how many photos the album takes.
-        admission: what photos may be, and makes them fit.
-        takes_files: whether photos that come as files can reach the service.
+        album: where they are added.
+        folder: where their files are stored.
+        workers: find faces; `None` without the engine.
+        session: fetches photos that are added by a link.
+        most_photos: the album's capacity in photos.
+        policy: checks and prepares photos.
+        takes_files: whether the service can be given files from this machine.
     """
 
     album: Album
     folder: StudioFolder
-    darkroom: Darkroom | None
+    workers: FaceWorkers | None
     session: aiohttp.ClientSession
     most_photos: int
-    admission: Admission = field(factory=Admission)
+    policy: PhotoPolicy = field(factory=PhotoPolicy)
     takes_files: bool = True
-    _looks: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(4))
+    _face_searches: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_MAX_FACE_SEARCHES))
 
-    async def take_file(self, name: str, added: float, content: AsyncIterator[bytes]) -> Photograph:
-        """A photo that was uploaded.
+    async def receive_photo(
+        self, name: str, added: float, content: AsyncIterator[bytes]
+    ) -> Photograph:
+        """Receive a photo as a file.
 
         Args:
-            name: its file's name.
-            added: when it was dropped, in seconds since the epoch.
-            content: its bytes, as they come.
+            name: the file's name.
+            added: when the user added it, in seconds since the epoch.
+            content: its bytes.
 
         Raises:
-            TooLargeError: it has too many bytes; it was not read to its end.
+            TooLargeError: it is too large; the rest of it was not read.
             RefusedError: the album is full.
         """
-        self._require_room()
-        arrival = await self._arrived(self.folder.photos, content, self.admission.limit, "photo")
-        return await self._put_away(
-            arrival, Photograph(id=arrival.digest[:_ID_CHARACTERS], name=_shown(name), added=added)
-        )
+        self._require_capacity()
+        file = await self._receive(self.folder.photos, content, self.policy.max_bytes, "photo")
+        return await self._store(file, Photograph(id=file.id, name=_shown(name), added=added))
 
-    async def take_url(self, url: str, added: float) -> Photograph:
-        """A photo that came as a URL. The service fetches it from there; the page shows a copy.
+    async def receive_link(self, url: str, added: float) -> Photograph:
+        """Add a photo by its URL, from which the service fetches it; the page shows a copy.
 
         Args:
             url: the URL.
-            added: when it was dropped, in seconds since the epoch.
+            added: when the user added it, in seconds since the epoch.
 
         Raises:
             RefusedError: the album is full.
         """
-        self._require_room()
+        self._require_capacity()
         digest = hashlib.sha256(b"url\0" + url.encode(errors="replace")).hexdigest()
         name = _shown(PurePath(unquote(_path_of(url))).name or "photo")
-        photograph = Photograph(id=digest[:_ID_CHARACTERS], name=name, added=added, url=url)
+        photograph = Photograph(id=digest[:_ID_LENGTH], name=name, added=added, url=url)
         try:
             await check_photo(url)
-            arrival = await self._fetched(url)
+            file = await self._fetch(url)
         except InvalidPhotoError as error:
             return self._refuse(photograph, str(error).removeprefix(f"{error.photo}: "))
         except RefusedError as error:
             return self._refuse(photograph, str(error))
-        return await self._put_away(arrival, photograph)
+        return await self._store(file, photograph)
 
-    async def take_voice(
+    async def receive_voice(
         self, name: str, seconds: float | None, content: AsyncIterator[bytes]
     ) -> Voice:
-        """A voice that was uploaded: for the next clips, in place of the one before.
+        """Receive the voice for the next clips; it replaces the previous one.
 
         Args:
-            name: its file's name.
-            seconds: how long it is, if the page knows.
-            content: its bytes, as they come.
+            name: the file's name.
+            seconds: its duration, if the page could measure it.
+            content: its bytes.
 
         Raises:
-            RefusedError: it is no sound, or too large.
+            RefusedError: it is not a sound file, or too large.
         """
-        arrival = await self._arrived(self.folder.voices, content, MAX_VOICE_BYTES, "voice")
+        arrived = await self._receive(self.folder.voices, content, MAX_VOICE_BYTES, "voice")
         try:
-            kind = await check_voice(arrival.path)
+            kind = await check_voice(arrived.path)
         except InvalidRequestError as error:
-            await asyncio.to_thread(arrival.path.unlink)
+            await asyncio.to_thread(arrived.path.unlink)
             raise MalformedError(_sentence(str(error).partition(": ")[2])) from error
-        file = f"{arrival.digest[:_ID_CHARACTERS]}{kind.suffix if kind else ''}"
-        await asyncio.to_thread(arrival.path.replace, self.folder.voices / file)
-        voice = Voice(
-            id=arrival.digest[:_ID_CHARACTERS], name=_shown(name), file=file, seconds=seconds
-        )
+        file = f"{arrived.id}{kind.suffix if kind else ''}"
+        await asyncio.to_thread(arrived.path.replace, self.folder.voices / file)
+        voice = Voice(id=arrived.id, name=_shown(name), file=file, seconds=seconds)
         self.album.set_voice(voice)
         return voice
 
-    # --- from arrival to album ---
+    # --- checks ---
 
-    def _require_room(self) -> None:
+    def _require_capacity(self) -> None:
         if len(self.album.photographs) >= self.most_photos:
             raise RefusedError(
                 f"The album is full: it has {self.most_photos} photos. Remove some first."
             )
 
-    async def _admitted(self, photo: Path, photograph: Photograph) -> PictureHeader:
-        if photograph.url is not None:
-            return await self.admission.admit_copy(photo)
-        if not self.takes_files:
-            raise RefusedError(_NOT_REACHABLE)
-        return await self.admission.admit_file(photo)
-
-    async def _put_away(self, arrival: _Arrival, photograph: Photograph) -> Photograph:
+    async def _store(self, arrived: _TemporaryFile, photograph: Photograph) -> Photograph:
         known = self.album.photographs.get(photograph.id)
         if known is not None and known.file is not None:
-            await asyncio.to_thread(arrival.path.unlink)
-            return self._remember(evolve(known, waiting=True))
+            await asyncio.to_thread(arrived.path.unlink)
+            return self._add(evolve(known, waiting=True))
         try:
-            header = await self._admitted(arrival.path, photograph)
-            faceless = not await self._has_face(arrival.path, photograph.id)
+            header = await self._check(arrived.path, photograph)
+            faceless = not await self._has_face(arrived.path, photograph.id)
         except (RefusedError, UnreadablePhotoError) as error:
-            await asyncio.to_thread(arrival.path.unlink)
+            await asyncio.to_thread(arrived.path.unlink)
             return self._refuse(photograph, str(error))
         file = f"{photograph.id}{header.format.suffix}"
-        await asyncio.to_thread(arrival.path.replace, self.folder.photos / file)
-        return self._remember(evolve(photograph, file=file, faceless=faceless))
+        await asyncio.to_thread(arrived.path.replace, self.folder.photos / file)
+        return self._add(evolve(photograph, file=file, faceless=faceless))
 
-    async def _has_face(self, photo: Path, number: str) -> bool:
-        if self.darkroom is None:
+    async def _check(self, photo: Path, photograph: Photograph) -> PictureHeader:
+        if photograph.url is not None:
+            return await self.policy.check_linked(photo)
+        if not self.takes_files:
+            raise RefusedError(_NO_FILE_ACCESS)
+        return await self.policy.prepare_file(photo)
+
+    async def _has_face(self, photo: Path, photo_id: str) -> bool:
+        if self.workers is None:
             return True
-        async with self._looks:
-            return await self.darkroom.has_face(photo, self.folder.small_photo(number))
+        async with self._face_searches:
+            return await self.workers.has_face(photo, self.folder.thumbnail(photo_id))
 
-    def _refuse(self, photograph: Photograph, why: str) -> Photograph:
-        return self._remember(evolve(photograph, refusal=_sentence(why)))
+    def _refuse(self, photograph: Photograph, reason: str) -> Photograph:
+        return self._add(evolve(photograph, refusal=_sentence(reason)))
 
-    def _remember(self, photograph: Photograph) -> Photograph:
+    def _add(self, photograph: Photograph) -> Photograph:
         self.album.put(photograph)
         return photograph
 
     # --- bytes ---
 
-    async def _arrived(
+    async def _receive(
         self, folder: Path, content: AsyncIterator[bytes], limit: int, what: str
-    ) -> _Arrival:
-        """A file with the content, under a name that nobody else has.
+    ) -> _TemporaryFile:
+        """Write the content to a file with a random name.
 
         Raises:
-            TooLargeError: it has as many bytes as the limit, or more.
+            TooLargeError: it has `limit` bytes or more.
         """
         path = folder / f"{secrets.token_hex(12)}.part"
         digest = hashlib.sha256()
@@ -198,7 +201,7 @@ class Intake:
                     size += len(chunk)
                     if size >= limit:
                         raise TooLargeError(
-                            f"The {what} is too large: allowed is less than {limit // 2**20} MB."
+                            f"The {what} is too large: it must have less than {limit // 2**20} MB."
                         )
                     digest.update(chunk)
                     await asyncio.to_thread(file.write, chunk)
@@ -207,24 +210,25 @@ class Intake:
         except BaseException:
             await asyncio.to_thread(path.unlink)
             raise
-        return _Arrival(path, digest.hexdigest())
+        return _TemporaryFile(path, digest.hexdigest())
 
-    async def _fetched(self, url: str) -> _Arrival:
-        """The photo behind a URL.
+    async def _fetch(self, url: str) -> _TemporaryFile:
+        """Download a photo.
 
         Raises:
-            RefusedError: it can not be had.
+            RefusedError: the URL cannot be fetched.
         """
         try:
             async with self.session.get(url) as response:
                 if response.status != 200:  # noqa: PLR2004 - OK
                     raise RefusedError(
-                        f"The link leads to no photo: its server answers with {response.status}."
+                        f"The link does not lead to a photo: its server answered with status "
+                        f"{response.status}."
                     )
                 content = response.content.iter_chunked(_CHUNK)
-                return await self._arrived(self.folder.photos, content, MAX_BYTES, "photo")
+                return await self._receive(self.folder.photos, content, MAX_BYTES, "photo")
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise RefusedError("The link can not be opened from here.") from error
+            raise RefusedError("The link cannot be opened from this machine.") from error
 
 
 def _path_of(url: str) -> str:
@@ -235,9 +239,9 @@ def _path_of(url: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """A file's name without folder and suffix, for a person."""
+    """Return a file's name without folder and suffix."""
     stem = PurePath(name.replace("\\", "/")).stem.strip() or "photo"
-    return printable(stem[:_LONGEST_NAME])
+    return printable(stem[:_MAX_NAME_LENGTH])
 
 
 def _sentence(text: str) -> str:

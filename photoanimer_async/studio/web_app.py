@@ -1,90 +1,121 @@
-"""The studio as an `aiohttp.web` application."""
+"""The studio as an `aiohttp.web` application, and as a running server."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Final, Self
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from photoanimer_async import PhotoAnimerClient
-from photoanimer_async.studio.events import EventRoutes
-from photoanimer_async.studio.files import FileRoutes
-from photoanimer_async.studio.guard import Guard, add_headers
-from photoanimer_async.studio.page_files import INDEX, PageFile, load_page
-from photoanimer_async.studio.refused import RefusedError
-from photoanimer_async.studio.routes import ApiRoutes
-from photoanimer_async.studio.studio import Studio
+from photoanimer_async.studio.api_routes import ApiRoutes
+from photoanimer_async.studio.file_routes import MediaRoutes, PageRoutes
+from photoanimer_async.studio.request_guard import RequestGuard, add_security_headers
+from photoanimer_async.studio.studio_actions import Studio
+from photoanimer_async.studio.studio_errors import RefusedError
 from photoanimer_async.studio.studio_settings import StudioSettings
 
 _log = logging.getLogger(__name__)
 
+_SHUTDOWN_SECONDS: Final = 3.0
+_WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+
 
 def create_app(client: PhotoAnimerClient, settings: StudioSettings) -> web.Application:
-    """A studio that has its clips made by a client.
+    """Create a studio's application.
 
     Args:
-        client: an open one; it is used, and not closed.
-        settings: how the studio is set up.
+        client: an open client, which animates the photos; it is not closed.
+        settings: the studio's settings.
 
     Raises, when the application starts:
-        PhotoAnimerError: the folder can not be used, or another studio is at work in it.
+        PhotoAnimerError: the folder cannot be used, or another studio is using it.
     """
-    guard = Guard(settings)
+    guard = RequestGuard(settings)
     studio = Studio(client, settings)
-    page: dict[str, PageFile] = {}
-    app = web.Application(middlewares=[guard.middleware(), _tell_refusals])
-    app.on_response_prepare.append(add_headers)
+    page = PageRoutes()
+    app = web.Application(middlewares=[guard.middleware(), _errors_as_json])
+    app.on_response_prepare.append(add_security_headers)
 
-    async def lifetime(_: web.Application) -> AsyncIterator[None]:
-        page.update(await asyncio.to_thread(load_page))
+    async def run_studio(_: web.Application) -> AsyncIterator[None]:
+        await asyncio.to_thread(page.load)
         async with studio:
             yield
 
-    async def let_listeners_go(_: web.Application) -> None:
+    async def end_event_streams(_: web.Application) -> None:
         studio.album.feed.close()
 
-    async def index(_: web.Request) -> web.Response:
-        return _page_response(page[INDEX])
-
-    async def page_file(request: web.Request) -> web.Response:
-        file = page.get(request.match_info["name"])
-        if file is None:
-            raise web.HTTPNotFound
-        return _page_response(file)
-
-    async def enter(request: web.Request) -> web.Response:
-        return guard.enter(request.match_info["token"])
-
-    app.cleanup_ctx.append(lifetime)
-    app.on_shutdown.append(let_listeners_go)
-    app.router.add_get("/", index)
-    app.router.add_get("/page/{name}", page_file)
-    app.router.add_get("/enter/{token}", enter)
-    for routes in (ApiRoutes(studio), FileRoutes(studio), EventRoutes(studio)):
+    app.cleanup_ctx.append(run_studio)
+    app.on_shutdown.append(end_event_streams)
+    app.router.add_get("/enter/{token}", guard.enter)
+    for routes in (page, ApiRoutes(studio), MediaRoutes(studio)):
         app.router.add_routes(routes.table())
     return app
 
 
-def _page_response(file: PageFile) -> web.Response:
-    # A page from before an update must not speak to a server from after it.
-    return web.Response(
-        text=file.content, content_type=file.content_type, headers={hdrs.CACHE_CONTROL: "no-cache"}
-    )
+class RunningStudio:
+    """An async context manager that serves a studio.
+
+    Example:
+        >>> async with RunningStudio(client, settings) as studio:  # doctest: +SKIP
+        ...     print(studio.url)
+
+    Args:
+        client: an open client, which animates the photos; it is not closed.
+        settings: the studio's settings.
+
+    Raises, when entered:
+        PhotoAnimerError: the folder cannot be used, or another studio is using it.
+        OSError: cannot listen on the address.
+    """
+
+    def __init__(self, client: PhotoAnimerClient, settings: StudioSettings) -> None:
+        self._settings = settings
+        # No access log: it would contain the token and the names of photos.
+        self._runner = web.AppRunner(
+            create_app(client, settings), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
+        )
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._runner.setup()
+            await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        """The URL to open in a browser on this machine, with the token if there is one."""
+        host, port = self._runner.addresses[0][:2]
+        host = _WILDCARDS.get(host, host)
+        origin = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        return origin if self._settings.token is None else f"{origin}enter/{self._settings.token}"
 
 
 @web.middleware
-async def _tell_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answers every refusal, and every fault, as JSON."""
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except RefusedError as error:
         return web.json_response({"error": str(error)}, status=error.status)
-    except (web.HTTPException, ConnectionError):  # the latter: the browser has gone
+    except (web.HTTPException, ConnectionError):  # ConnectionError: the browser disconnected
         raise
-    except Exception:  # noqa: BLE001 - logged in full; the other requests may be fine
+    except Exception:  # noqa: BLE001 - logged with traceback; other requests must still be served
         resource = request.match_info.route.resource
-        _log.exception("a fault at %s", resource.canonical if resource else "no route")
+        path = resource.canonical if resource else "an unknown path"
+        _log.exception("%s %s failed unexpectedly", request.method, path)
         return web.json_response(
-            {"error": "The studio has a fault; its log says more."}, status=500
+            {"error": "The studio had an internal error; see its log."}, status=500
         )

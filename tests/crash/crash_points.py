@@ -21,7 +21,6 @@ from photoanimer_async.jobs.journal.entries import Entry, NewEntry, Record
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import Event
 from photoanimer_async.storage import result_folder
-from photoanimer_async.storage.result_folder import FileDestination
 
 _RARE = 0.3
 _WHEN = ("before", "after")
@@ -118,21 +117,21 @@ def _arm_transport(fuse: Fuse) -> None:
 
 
 def _arm_files(fuse: Fuse) -> None:
-    target = FileDestination
-    create, write = target._create, target._write
-    link, sync = result_folder._link, os.fsync
+    part = result_folder.PartFile
+    create, write = part.create, part.write
+    named, sync = result_folder._named, os.fsync
 
-    def created(file: FileDestination) -> None:
+    def created(file: result_folder.PartFile) -> None:
         create(file)
         fuse.passes("result: empty .part made")
 
-    def written(file: FileDestination, offset: int, data: bytearray) -> None:
+    def written(file: result_folder.PartFile, offset: int, data: bytearray) -> None:
         write(file, offset, data[: len(data) // 2])
         fuse.passes("result: part of it written")
         write(file, offset, data)
 
-    def linked(part: Path, name: Path) -> bool:
-        done = link(part, name)
+    def named_or_killed(file: Path, name: Path) -> bool:
+        done = named(file, name)
         fuse.passes("result: with its name")
         return done
 
@@ -140,9 +139,9 @@ def _arm_files(fuse: Fuse) -> None:
         sync(descriptor)
         fuse.passes("result: complete, without its name")
 
-    _set(target, "_create", created)
-    _set(target, "_write", written)
-    _set(result_folder, "_link", linked)
+    _set(part, "create", created)
+    _set(part, "write", written)
+    _set(result_folder, "_named", named_or_killed)
     _set(os, "fsync", synced)
 
 

@@ -292,7 +292,7 @@ class TestFetches:
         host = LocalImageHost()
         async with host.publish(PHOTO) as url:
             pass
-        with pytest.raises(HostingError, match="no longer"):
+        with pytest.raises(HostingError, match="not any more"):
             host.fetches(url)
 
 

@@ -1,5 +1,7 @@
-"""A studio as a process of its own, and a browser to look at it with."""
+"""A studio in a process of its own, and a page opened in a browser."""
 
+import itertools
+import json
 import os
 import signal
 import sqlite3
@@ -8,7 +10,9 @@ import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
+import requests
 from attrs import define, field
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import ConsoleMessage, Locator, Page, ViewportSize
@@ -21,13 +25,13 @@ SIZES: dict[str, ViewportSize] = {
     "desktop": {"width": 1280, "height": 860},
     "phone": {"width": 390, "height": 844},
 }
-_ALL_SETTLED = """() => Promise.allSettled(
+_TRANSITIONS_FINISHED = """() => Promise.allSettled(
   document.getAnimations().filter(a => a instanceof CSSTransition).map(a => a.finished))"""
 
 
 @define
 class StudioProcess:
-    """`photoanimer studio --local`, which can be killed and started again."""
+    """`photoanimer studio --local`, which can be killed and restarted."""
 
     data: Path
     port: int = field(factory=free_port)
@@ -38,7 +42,7 @@ class StudioProcess:
         return f"http://127.0.0.1:{self.port}/"
 
     def start(self) -> None:
-        """Starts it, and waits until it is open."""
+        """Start the process, and wait until it listens."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PHOTOANIMER_")}
         self._process = subprocess.Popen(
             [COMMAND, "studio", "--local", "--data", self.data, "--port", str(self.port)],
@@ -50,23 +54,37 @@ class StudioProcess:
         assert self.url in self._process.stdout.readline()
 
     def kill(self) -> None:
-        """Ends it as a power cut would."""
+        """End the process with SIGKILL."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """Ends it as Ctrl-C would."""
+        """End the process with SIGTERM."""
         if self._process is not None:
             self._end(signal.SIGTERM)
 
-    def _end(self, how: signal.Signals) -> None:
+    def _end(self, number: signal.Signals) -> None:
         assert self._process is not None
-        self._process.send_signal(how)
+        self._process.send_signal(number)
         self._process.communicate()
         self._process = None
 
+    def clear(self) -> None:
+        """Remove all photos, clips and the voice."""
+        with requests.get(f"{self.url}api/events", stream=True, timeout=60) as events:
+            lines = events.iter_lines(decode_unicode=True)
+            state = json.loads(next(line for line in lines if line.startswith("data: "))[6:])
+        paths = [f"clips/{clip['id']}" for clip in state["clips"]]
+        paths += [f"photos/{photo['id']}/waiting" for photo in state["photos"]]
+        for path in [*paths, "voice"]:
+            response = requests.delete(
+                f"{self.url}api/{path}", headers={"Origin": self.url.rstrip("/")}, timeout=60
+            )
+            # Removing a photo's last clip has removed the photo.
+            assert response.status_code in {204, 404}, response.text
+
     @property
     def submits(self) -> int:
-        """How many tasks its service was ever asked for; to be looked up when it is closed."""
+        """The number of tasks submitted to its service; read it after the process has ended."""
         database = self.data / "this-machine" / "service" / "tasks.db"
         with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
             (count,) = connection.execute("SELECT count(*) FROM task").fetchone()
@@ -75,37 +93,41 @@ class StudioProcess:
 
 
 @define
-class Visit:
-    """Somebody's visit to the page: every state that matters is looked at and checked."""
+class OpenPage:
+    """One open page, and what its console reported."""
 
     page: Page
-    size: str
-    said: list[str] = field(factory=list)
+    console: list[str] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
-        def hear(message: ConsoleMessage) -> None:
-            # That the studio was away, or has refused something, is what a test may want.
-            wanted = message.text.startswith("Failed to load resource")
-            if message.type in {"error", "warning"} and not wanted:
-                self.said.append(message.text)
+        def collect(message: ConsoleMessage) -> None:
+            # Tests stop the studio and send refused requests on purpose.
+            expected = message.text.startswith("Failed to load resource")
+            if message.type in {"error", "warning"} and not expected:
+                self.console.append(message.text)
 
-        self.page.on("console", hear)
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("console", collect)
+        self.page.on("pageerror", lambda error: self.console.append(str(error)))
 
-    def look(self, state: str) -> None:
-        """Keeps how it looks by day and by night, and finds what keeps people out."""
-        for scheme in ("light", "dark"):
-            self.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-            self.page.evaluate(_ALL_SETTLED)
-            self.page.screenshot(path=SCREENSHOTS / f"{state}-{self.size}-{scheme}.png")
-            self._require_accessible(f"{state}, {self.size}, {scheme}")
+    def capture(self, state: str) -> None:
+        """Take screenshots and check accessibility with axe, in all sizes and colour schemes."""
+        size_before = self.page.viewport_size
+        schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+        for (size, viewport), scheme in itertools.product(SIZES.items(), schemes):
+            self.page.set_viewport_size(viewport)
+            self.page.emulate_media(color_scheme=scheme)
+            self.page.evaluate(_TRANSITIONS_FINISHED)
+            self.page.screenshot(path=SCREENSHOTS / f"{state}-{size}-{scheme}.png")
+            self._require_accessible(f"{state}, {size}, {scheme}")
+        assert size_before is not None
+        self.page.set_viewport_size(size_before)
 
-    def _require_accessible(self, where: str) -> None:
+    def _require_accessible(self, state: str) -> None:
         self.page.evaluate(AXE_SCRIPT)
         found = self.page.evaluate("() => axe.run()")
-        assert found["passes"], "axe has looked at nothing"
+        assert found["passes"], "axe checked nothing"
         serious = [
-            f"{where}: {violation['id']}: {violation['nodes'][0]['html']}"
+            f"{state}: {violation['id']}: {violation['nodes'][0]['html']}"
             f" ({violation['nodes'][0]['failureSummary']})"
             for violation in found["violations"]
             if violation["impact"] in {"serious", "critical"}
@@ -113,7 +135,7 @@ class Visit:
         assert not serious, "\n".join(serious)
 
     def drop(self, *photos: Path) -> None:
-        """Drops files on the page."""
+        """Drop files on the page."""
         transfer = self.page.evaluate_handle("() => new DataTransfer()")
         for photo in photos:
             content = list(photo.read_bytes())
@@ -124,17 +146,17 @@ class Visit:
             )
         self.page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
 
-    def until(self, condition: Callable[[], object]) -> None:
-        """Waits for what no locator can tell."""
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        """Wait for a condition that no locator can express."""
         deadline = time.monotonic() + 60
         while not condition():
-            assert time.monotonic() < deadline, "it did not happen"
+            assert time.monotonic() < deadline, "the condition was not met within 60 seconds"
             self.page.wait_for_timeout(50)
 
     def require_playing(self, video: Locator) -> None:
-        """The video has pictures, and goes on."""
+        """Assert that the video shows frames and advances."""
         video.scroll_into_view_if_needed()
-        self.until(lambda: video.evaluate("video => video.readyState >= 3 && !video.paused"))
+        self.wait_until(lambda: video.evaluate("video => video.readyState >= 3 && !video.paused"))
         before = video.evaluate("video => video.currentTime")
-        self.until(lambda: video.evaluate("video => video.currentTime") != before)
+        self.wait_until(lambda: video.evaluate("video => video.currentTime") != before)
         assert video.evaluate("video => video.videoWidth") > 0

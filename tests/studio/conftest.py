@@ -1,4 +1,4 @@
-"""A studio on loopback with a real service, whose renderer does what a photo's comment says."""
+"""A studio and a local service on loopback; the renderer obeys a comment in the photo."""
 
 import asyncio
 import io
@@ -31,12 +31,13 @@ from photoanimer_async.studio import RunningStudio, StudioSettings
 KEY = "key-31c5ab99"
 SLOW = b"slow"
 FACELESS = b"faceless"
+WAV = b"RIFF\x24\0\0\0WAVEfmt " + bytes(64)
 
 
-def png(comment: bytes = b"", side: int = 16, told: bytes = b"") -> bytes:
-    """A whole, grey picture. Its first pixels are a comment, which the renderer below goes by.
+def png(comment: bytes = b"", side: int = 16, metadata: bytes = b"") -> bytes:
+    """Return a valid grey PNG whose first pixels are a comment for `CommentRenderer`.
 
-    It is in the picture itself, uncompressed, since what is `told` beside it is taken out.
+    The comment is stored in the pixels, uncompressed, since preparation removes metadata.
     """
     pixels = (b"\0" + b"\x80" * side) * side
     pixels = b"\0" + comment + pixels[1 + len(comment) :]
@@ -49,7 +50,7 @@ def png(comment: bytes = b"", side: int = 16, told: bytes = b"") -> bytes:
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
-        + (chunk(b"tEXt", b"Comment\0" + told) if told else b"")
+        + (chunk(b"tEXt", b"Comment\0" + metadata) if metadata else b"")
         + chunk(b"IDAT", zlib.compress(pixels, level=0 if comment else 9))
         + chunk(b"IEND", b"")
     )
@@ -57,7 +58,10 @@ def png(comment: bytes = b"", side: int = 16, told: bytes = b"") -> bytes:
 
 @define
 class CommentRenderer:
-    """Is quick, unless the photo says that it is to fail, or to wait until it is released."""
+    """A renderer that succeeds at once, unless the photo's comment is FACELESS or SLOW.
+
+    FACELESS fails unless `faces` is set; SLOW waits for `released`.
+    """
 
     jobs: list[RenderJob] = field(factory=list)
     photos: list[bytes] = field(factory=list)
@@ -77,7 +81,7 @@ class CommentRenderer:
 
 @define
 class Page:
-    """What the page in a browser does, without the browser."""
+    """An HTTP client that sends the requests of the page."""
 
     url: str
     session: aiohttp.ClientSession
@@ -86,7 +90,7 @@ class Page:
     def origin(self) -> str:
         return self.url.rstrip("/")
 
-    async def ask(
+    async def request(
         self, method: str, path: str, expect: int | None = None, **options: Any
     ) -> aiohttp.ClientResponse:
         options.setdefault("headers", {})
@@ -97,17 +101,17 @@ class Page:
         assert expect is None or response.status == expect, await response.text()
         return response
 
-    async def add(self, content: bytes, name: str = "grandma.png") -> Any:
-        """The photo, as the studio tells of it."""
-        params = {"name": name}
-        answer = await self.ask("POST", "/api/photos", 201, params=params, data=io.BytesIO(content))
-        return await answer.json()
+    async def add_photo(self, content: bytes, name: str = "grandma.png") -> Any:
+        """Upload a photo, and return its JSON."""
+        params, data = {"name": name}, io.BytesIO(content)
+        response = await self.request("POST", "/api/photos", 201, params=params, data=data)
+        return await response.json()
 
     @asynccontextmanager
-    async def uploading(
+    async def partial_upload(
         self, length: int
     ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        """An upload of which the head has been sent; it breaks off with the block."""
+        """Send the head of an upload; the connection is closed at the end of the block."""
         host = self.origin.removeprefix("http://")
         reader, writer = await asyncio.open_connection(*host.split(":"))
         head = f"POST /api/photos HTTP/1.1\r\nHost: {host}\r\nOrigin: {self.origin}\r\n"
@@ -117,16 +121,16 @@ class Page:
         await writer.wait_closed()
 
     async def start(self, *photos: Any, template: int = 2, voice: bool = False) -> Any:
-        """The new clips."""
+        """Start clips, and return the new ones."""
         order = {"photos": [p["id"] for p in photos], "template": template, "voice": voice}
-        return await (await self.ask("POST", "/api/clips", 202, json=order)).json()
+        return await (await self.request("POST", "/api/clips", 202, json=order)).json()
 
     async def state(self) -> Any:
-        """All that a page is told when it opens."""
-        return await self.when(lambda state: True)
+        """Return the state that a newly opened page receives."""
+        return await self.wait_until(lambda state: True)
 
-    async def when(self, condition: Callable[[Any], object]) -> Any:
-        """The state, kept by the stream of events, once the condition holds for it."""
+    async def wait_until(self, condition: Callable[[Any], object]) -> Any:
+        """Follow the event stream, and return the first state that meets the condition."""
         state: Any = None
         async with (
             asyncio.timeout(60),
@@ -139,20 +143,20 @@ class Page:
                     kind = value
                 elif name == "data":
                     found = json.loads(value)
-                    state = found if kind == "all" else _changed(state, found)
+                    state = found if kind == "all" else _merged(state, found)
                     if condition(state):
                         return state
         raise AssertionError(f"the stream ended: {state}")
 
-    async def settled(self) -> Any:
-        """The clips by their photos' names, once all have ended."""
+    async def wait_for_clips(self) -> Any:
+        """Wait until all clips have ended, and return them by their photos' names."""
         ends = {"done", "failed", "unclear"}
-        state = await self.when(lambda s: all(clip["stage"] in ends for clip in s["clips"]))
+        state = await self.wait_until(lambda s: all(clip["stage"] in ends for clip in s["clips"]))
         names = {photo["id"]: photo["name"] for photo in state["photos"]}
         return {names[clip["photo"]]: clip for clip in state["clips"]}
 
 
-def _changed(state: Any, parts: Any) -> Any:
+def _merged(state: Any, parts: Any) -> Any:
     for part in parts:
         kind = {"photo": "photos", "clip": "clips"}.get(part["kind"])
         if kind is None:
@@ -175,18 +179,18 @@ async def service(tmp_path: Path, renderer: CommentRenderer) -> AsyncIterator[Lo
         port=0,
         keys=frozenset({KEY}),
         video_balance=123.5,
-        workers=4,  # so that slow photos hold up no other
+        workers=4,  # so that a SLOW photo does not block others
     )
     async with LocalService(settings, renderer=renderer) as service:
         yield service
 
 
-Open = Callable[..., Awaitable[Page]]
+OpenStudio = Callable[..., Awaitable[Page]]
 
 
 @pytest.fixture
-async def open_studio(tmp_path: Path, service: LocalService) -> AsyncIterator[Open]:
-    """Opens studios on one folder, one after the other; the one before is closed."""
+async def open_studio(tmp_path: Path, service: LocalService) -> AsyncIterator[OpenStudio]:
+    """Open a studio on one folder; the previous one is closed first."""
     settings = StudioSettings(data_dir=tmp_path / "studio", port=0, use_engine=False)
     stack = AsyncExitStack()
 
@@ -205,25 +209,25 @@ async def open_studio(tmp_path: Path, service: LocalService) -> AsyncIterator[Op
 
 
 @pytest.fixture
-def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Makes a library look as if it were not installed."""
+def hide_library(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Make a library appear not to be installed."""
 
-    def without_(library: str) -> None:
+    def hide(library: str) -> None:
         monkeypatch.setitem(sys.modules, library, None)
         monkeypatch.delitem(sys.modules, "photoanimer_async.photos.conversion", raising=False)
         monkeypatch.delattr(photoanimer_async.photos, "conversion", raising=False)
 
-    return without_
+    return hide
 
 
 @pytest.fixture
-async def page(open_studio: Open) -> Page:
+async def page(open_studio: OpenStudio) -> Page:
     return await open_studio()
 
 
 @pytest.fixture(autouse=True)
-def faults() -> Iterator[None]:
-    """What the studio reports as its own fault fails the test."""
+def no_logged_errors() -> Iterator[None]:
+    """Fail a test in which the studio logs an error."""
     records: list[logging.LogRecord] = []
 
     class Collector(logging.Handler):

@@ -1,25 +1,25 @@
-// The clips: on their way, done beside their photos, or failed with the reason.
+// The album: clips in progress, finished videos beside their photos, and failures with the reason.
 
-import { announce, ask, byId, element, KeyedList, setText, shownSeconds } from "./dom.js";
+import { announce, byId, confirm, element, KeyedList, setText, shownSeconds } from "./dom.js";
 import { Viewer } from "./viewer.js";
 
 const STAGES = {
-  waiting: [1, "Waiting for its turn"],
-  sending: [2, "Being sent"],
-  moving: [3, "Coming to life"],
-  saving: [4, "Nearly there"],
+  waiting: [1, "Waiting in the queue"],
+  sending: [2, "Sending the photo"],
+  moving: [3, "Animating"],
+  saving: [4, "Saving the video"],
 };
 const PLAY = "M6 4v16l14-8z";
 const PAUSE = "M6 4h4v16H6zM14 4h4v16h-4z";
 const SVG = "http://www.w3.org/2000/svg";
-const prefersStill = matchMedia("(prefers-reduced-motion: reduce)");
+const prefersReducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Album {
   #studio;
   #list = new KeyedList(byId("clips"), (clip) => this.#card(clip));
   #viewer;
-  /** Videos play while they are seen, unless somebody has stopped them. */
-  #seen = new IntersectionObserver((entries) => {
+  /** Videos play while they are visible, unless the user has paused them. */
+  #visibility = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
       if (target.dataset.stopped) continue;
       if (isIntersecting) target.play().catch(() => {});
@@ -30,7 +30,7 @@ export class Album {
   constructor(studio) {
     this.#studio = studio;
     this.#viewer = new Viewer(studio);
-    studio.addEventListener("stage", (event) => this.#tell(event.detail));
+    studio.addEventListener("stage", (event) => this.#announceStage(event.detail));
   }
 
   show() {
@@ -43,9 +43,9 @@ export class Album {
     this.#viewer.show(done);
   }
 
-  #tell(clip) {
+  #announceStage(clip) {
     const name = this.#name(clip);
-    if (clip.stage === "done") announce(`${name} has come to life.`);
+    if (clip.stage === "done") announce(`The video of ${name} is ready.`);
     if (clip.error) announce(`${name}: ${clip.error}`);
   }
 
@@ -63,10 +63,10 @@ export class Album {
     const moving = element("div", { class: "moving" });
     const still = element("div", {}, element("img", { src: small, alt: `${name}, the photo` }));
     const stage = element("p", { class: "stage" });
-    const progress = element("progress", { max: 5, "aria-label": `How far ${name} is` });
-    const trouble = element("p", { class: "trouble" });
+    const progress = element("progress", { max: 5, "aria-label": `Progress of ${name}` });
+    const errorText = element("p", { class: "trouble" });
     const actions = element("div", { class: "actions" });
-    const voice = clip.voice ? `, saying ${clip.voice}` : "";
+    const voice = clip.voice ? `, with the voice ${clip.voice}` : "";
     const node = element(
       "li",
       { class: "clip" },
@@ -74,7 +74,7 @@ export class Album {
       element("div", { class: "words" }, element("h3", {}, name), element("p", { class: "how" }, `${this.#title(clip)}${voice}`)),
       stage,
       progress,
-      trouble,
+      errorText,
       actions,
     );
     let shown = null;
@@ -87,8 +87,8 @@ export class Album {
       stage.hidden = progress.hidden = !step;
       setText(stage, words);
       progress.value = step;
-      trouble.hidden = !now.error;
-      setText(trouble, now.error ?? "");
+      errorText.hidden = !now.error;
+      setText(errorText, now.error ?? "");
       moving.replaceChildren(...(now.stage === "done" ? this.#video(now, name) : [element("img", { src: small, alt: "" }), element("div", { class: "veil" })]));
       actions.replaceChildren(...this.#actions(now, name));
     };
@@ -96,12 +96,12 @@ export class Album {
   }
 
   #video(clip, name) {
-    const path = (shape) => {
+    const icon = (shape) => {
       const svg = document.createElementNS(SVG, "svg");
       svg.setAttribute("viewBox", "0 0 24 24");
-      const drawn = document.createElementNS(SVG, "path");
-      drawn.setAttribute("d", shape);
-      svg.append(drawn);
+      const path = document.createElementNS(SVG, "path");
+      path.setAttribute("d", shape);
+      svg.append(path);
       return svg;
     };
     const video = element("video", {
@@ -113,7 +113,7 @@ export class Album {
       "aria-label": `${name}: ${this.#title(clip)}`,
     });
     video.muted = !clip.voice;
-    if (clip.voice || prefersStill.matches) video.dataset.stopped = "yes";
+    if (clip.voice || prefersReducedMotion.matches) video.dataset.stopped = "yes";
     const button = element("button", {
       class: "play",
       type: "button",
@@ -129,12 +129,12 @@ export class Album {
     });
     const showButton = () => {
       button.setAttribute("aria-label", `${video.paused ? "Play" : "Pause"} ${name}`);
-      button.replaceChildren(path(video.paused ? PLAY : PAUSE));
+      button.replaceChildren(icon(video.paused ? PLAY : PAUSE));
     };
     video.addEventListener("play", showButton);
     video.addEventListener("pause", showButton);
     showButton();
-    this.#seen.observe(video);
+    this.#visibility.observe(video);
     const enlarge = element("button", {
       class: "enlarge",
       type: "button",
@@ -145,13 +145,13 @@ export class Album {
   }
 
   #actions(clip, name) {
-    const button = (text, label, act) =>
-      element("button", { class: "button quiet small", type: "button", "aria-label": label, click: () => this.#try(act, name) }, text);
+    const button = (text, label, action) =>
+      element("button", { class: "button quiet small", type: "button", "aria-label": label, click: () => this.#run(action, name) }, text);
     const remove = button("Remove", `Remove ${name}`, () => this.#remove(clip, name));
     if (clip.stage === "done") {
       return [
         element("a", { class: "button small", href: `/clips/${clip.id}/download`, download: "", "aria-label": `Download ${name}` }, "Download"),
-        button("Another expression", `Another expression for ${name}`, () => this.#again(clip)),
+        button("Another expression", `Another expression for ${name}`, () => this.#chooseAgain(clip)),
         remove,
       ];
     }
@@ -161,32 +161,32 @@ export class Album {
     return clip.repeatable ? [retry, remove] : [remove];
   }
 
-  async #try(act, name) {
+  async #run(action, name) {
     try {
-      await act();
+      await action();
     } catch (error) {
       announce(`${name}: ${error.message}`);
     }
   }
 
-  async #again(clip) {
+  async #chooseAgain(clip) {
     await this.#studio.setWaiting(clip.photo, true);
     byId("photos").focus();
     byId("photos").scrollIntoView({ block: "start" });
-    announce(`${this.#name(clip)} can be brought to life once more.`);
+    announce(`${this.#name(clip)} is selected: choose another expression.`);
   }
 
   async #retry(clip, name, price) {
-    const may = clip.stage === "unclear" ? " It may be charged twice." : "";
-    if (this.#studio.account.service || may) {
-      if (!(await ask(`Try ${name} again, for ${price}?${may}`, "Try again"))) return;
+    const warning = clip.stage === "unclear" ? " It may be charged twice." : "";
+    if (this.#studio.account.service || warning) {
+      if (!(await confirm(`Try ${name} again, for ${price}?${warning}`, "Try again"))) return;
     }
     await this.#studio.retry(clip.id);
   }
 
   async #remove(clip, name) {
-    const text = clip.stage === "done" ? `Remove this video of ${name}? It can not be brought back.` : null;
-    if (text && !(await ask(text, "Remove"))) return;
+    const text = clip.stage === "done" ? `Remove this video of ${name}? This cannot be undone.` : null;
+    if (text && !(await confirm(text, "Remove"))) return;
     await this.#studio.remove(clip.id);
   }
 }

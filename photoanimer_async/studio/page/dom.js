@@ -1,6 +1,6 @@
-// Making elements and keeping lists of them. Text is only ever text: nothing is parsed as HTML.
+// DOM helpers: elements, keyed lists, dialogs and announcements. Text is never parsed as HTML.
 
-/** An element with attributes; those that are functions listen, `true` and `false` switch. */
+/** Create an element. Functions among the attributes become listeners, booleans properties. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -12,17 +12,17 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** The element of an id. */
+/** Return the element with an id. */
 export const byId = (id) => document.getElementById(id);
 
-/** Sets a text, if it is another, so that a live region speaks only of what is new. */
+/** Set a text if it differs, so that a live region announces changes only. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
 /**
- * Keeps a list's elements in step with things that have ids: an element stays the same for
- * as long as its thing is there, so that a video goes on playing and the focus stays.
+ * Keeps a list's elements in sync with items that have ids. An item's element is never
+ * replaced, so that its video keeps playing and its button keeps the focus.
  */
 export class KeyedList {
   constructor(list, make) {
@@ -31,32 +31,32 @@ export class KeyedList {
     this.shown = new Map();
   }
 
-  show(things) {
-    const ids = new Set(things.map((thing) => thing.id));
-    for (const [id, item] of this.shown) if (!ids.has(id)) this.#remove(id, item);
+  show(items) {
+    const ids = new Set(items.map((item) => item.id));
+    for (const [id, card] of this.shown) if (!ids.has(id)) this.#remove(id, card);
     let before = null;
-    for (const thing of things) {
-      if (!this.shown.has(thing.id)) this.shown.set(thing.id, this.make(thing));
-      const item = this.shown.get(thing.id);
-      item.update(thing);
+    for (const item of items) {
+      if (!this.shown.has(item.id)) this.shown.set(item.id, this.make(item));
+      const card = this.shown.get(item.id);
+      card.update(item);
       const next = before ? before.nextSibling : this.list.firstChild;
-      if (item.node !== next) this.list.insertBefore(item.node, next);
-      before = item.node;
+      if (card.node !== next) this.list.insertBefore(card.node, next);
+      before = card.node;
     }
   }
 
-  /** Who has the focus in an item that goes hands it to its neighbour. */
-  #remove(id, item) {
-    const held = item.node.contains(document.activeElement);
-    const neighbour = item.node.nextElementSibling ?? item.node.previousElementSibling;
-    item.node.remove();
+  /** Remove an element; if it has the focus, move the focus to its neighbour. */
+  #remove(id, card) {
+    const hasFocus = card.node.contains(document.activeElement);
+    const neighbour = card.node.nextElementSibling ?? card.node.previousElementSibling;
+    card.node.remove();
     this.shown.delete(id);
-    if (held) (neighbour?.querySelector("button, a, input") ?? byId("photos")).focus();
+    if (hasFocus) (neighbour?.querySelector("button, a, input") ?? byId("photos")).focus();
   }
 }
 
-/** Asks something that can be answered with no; gives whether it was yes. */
-export function ask(text, yes) {
+/** Ask for confirmation; resolves to whether the user confirmed. */
+export function confirm(text, yes) {
   const dialog = byId("question");
   byId("question-text").textContent = text;
   byId("question-yes").textContent = yes;
@@ -64,29 +64,29 @@ export function ask(text, yes) {
   byId("question-no").onclick = () => dialog.close("no");
   dialog.returnValue = "no";
   dialog.showModal();
-  return new Promise((answer) => {
-    dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true });
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
   });
 }
 
-let speech = 0;
+let announcement = 0;
 
-/** Tells it to a screen reader. What is told in one moment is told together. */
+/** Announce a text to screen readers. Announcements in quick succession are joined. */
 export function announce(text) {
   const announcer = byId("announcer");
-  clearTimeout(speech);
+  clearTimeout(announcement);
   const waiting = announcer.dataset.waiting ? `${announcer.dataset.waiting} ${text}` : text;
   announcer.dataset.waiting = waiting;
-  speech = setTimeout(() => {
+  announcement = setTimeout(() => {
     announcer.textContent = waiting;
     delete announcer.dataset.waiting;
   }, 250);
 }
 
-/** A number of video seconds as people write it. */
+/** Format a number of seconds. */
 export function shownSeconds(seconds) {
   return seconds.toLocaleString("en", { maximumFractionDigits: 2 });
 }
 
-/** `1 photo`, `2 photos`. */
+/** Format a count: `1 photo`, `2 photos`. */
 export const counted = (count, thing) => `${count} ${thing}${count === 1 ? "" : "s"}`;

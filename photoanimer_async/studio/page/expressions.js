@@ -1,33 +1,33 @@
-// The six expressions, moving where the studio can show them, and a voice for the first.
+// The six expressions with their previews, and the voice for the talking one.
 
 import { announce, byId, element, setText, shownSeconds } from "./dom.js";
 
-const KEPT = "photoanimer-expression";
+const STORAGE_KEY = "photoanimer-expression";
 const TALKING = 0;
-const FIRST = 1;
-const prefersStill = matchMedia("(prefers-reduced-motion: reduce)");
+const DEFAULT = 1;
+const prefersReducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Expressions {
   #studio;
   #changed;
   #choices = new Map();
-  #isPaused = prefersStill.matches;
+  #isPaused = prefersReducedMotion.matches;
 
   constructor(studio, changed) {
     this.#studio = studio;
     this.#changed = changed;
-    byId("pause").addEventListener("click", () => this.#pause(!this.#isPaused));
-    byId("voice-file").addEventListener("change", (event) => this.#takeVoice(event.target));
-    byId("voice-drop").addEventListener("click", () => this.#ask(studio.dropVoice()));
+    byId("pause").addEventListener("click", () => this.#setPaused(!this.#isPaused));
+    byId("voice-file").addEventListener("change", (event) => this.#uploadVoice(event.target));
+    byId("voice-drop").addEventListener("click", () => this.#showErrorOf(studio.removeVoice()));
   }
 
   /** The chosen expression. */
   get template() {
     const checked = document.querySelector('input[name="expression"]:checked');
-    return checked ? Number(checked.value) : FIRST;
+    return checked ? Number(checked.value) : DEFAULT;
   }
 
-  /** The voice that goes with it, if there is one. */
+  /** The voice for the chosen expression, or null. */
   get voice() {
     return this.template === TALKING ? this.#studio.voice : null;
   }
@@ -37,30 +37,30 @@ export class Expressions {
     if (!this.#choices.size) for (const each of expressions) this.#addChoice(each);
     byId("expressions").classList.toggle("no-previews", !previews.possible);
     byId("pause").hidden = !previews.ready.length;
-    this.#showPause();
+    this.#showPauseButton();
     for (const [template, choice] of this.#choices) {
       const isReady = previews.ready.includes(template);
       const source = isReady ? `/previews/${previews.of}/${template}` : "";
-      if (choice.source !== source) this.#play(choice, source);
+      if (choice.source !== source) this.#showPreview(choice, source);
     }
-    const own = photos.get(previews.of);
-    const whose = own ? `A first look, with ${own.name}.` : "A first look, on a portrait that comes along.";
-    const look = previews.possible ? `${whose} ${account.service ? "It is made on this machine and costs nothing. " : ""}` : "";
-    const elsewhere = account.service ? `${account.service} may play them in a way of its own.` : "";
-    setText(byId("previews-hint"), `${look}${elsewhere}`.trim());
+    const photo = photos.get(previews.of);
+    const subject = photo ? `The previews show ${photo.name}.` : "The previews show a sample portrait.";
+    const hint = previews.possible ? `${subject} ${account.service ? "They are made on this machine and cost nothing. " : ""}` : "";
+    const warning = account.service ? `Videos from ${account.service} may look different.` : "";
+    setText(byId("previews-hint"), `${hint}${warning}`.trim());
     this.#showVoice();
   }
 
   #addChoice({ template, title, description, seconds }) {
-    const kept = Number(localStorage.getItem(KEPT) ?? FIRST);
+    const stored = Number(localStorage.getItem(STORAGE_KEY) ?? DEFAULT);
     const radio = element("input", {
       type: "radio",
       name: "expression",
       value: template,
-      checked: template === kept,
+      checked: template === stored,
       "aria-describedby": `words-${template}`,
       change: () => {
-        localStorage.setItem(KEPT, template);
+        localStorage.setItem(STORAGE_KEY, template);
         this.#changed();
       },
     });
@@ -80,7 +80,7 @@ export class Expressions {
     byId("choices").append(element("label", { class: "choice" }, screen, words, radio));
   }
 
-  #play(choice, source) {
+  #showPreview(choice, source) {
     choice.source = source;
     if (!source) {
       choice.screen.replaceChildren(element("span", { class: "dots" }));
@@ -92,16 +92,16 @@ export class Expressions {
     choice.screen.replaceChildren(video);
   }
 
-  #pause(isPaused) {
+  #setPaused(isPaused) {
     this.#isPaused = isPaused;
     for (const video of byId("choices").querySelectorAll("video")) {
       if (isPaused) video.pause();
       else video.play().catch(() => {});
     }
-    this.#showPause();
+    this.#showPauseButton();
   }
 
-  #showPause() {
+  #showPauseButton() {
     setText(byId("pause"), this.#isPaused ? "Play the previews" : "Pause the previews");
   }
 
@@ -115,38 +115,38 @@ export class Expressions {
     setText(byId("voice-name"), voice ? `${voice.name}${length}` : "");
   }
 
-  async #takeVoice(input) {
+  async #uploadVoice(input) {
     const [file] = input.files;
     input.value = "";
     if (!file) return;
     if (file.size >= this.#studio.limits.voice) {
-      this.#complain("The sound is too large: allowed is less than 15 MB.");
+      this.#showError("The sound file is too large: it must have less than 15 MB.");
       return;
     }
-    await this.#ask(this.#studio.setVoice(file, (await lengthOf(file)) ?? ""));
+    await this.#showErrorOf(this.#studio.setVoice(file, (await durationOf(file)) ?? ""));
   }
 
-  async #ask(asked) {
+  async #showErrorOf(request) {
     try {
-      await asked;
+      await request;
     } catch (error) {
-      this.#complain(error.message);
+      this.#showError(error.message);
     }
   }
 
-  #complain(text) {
+  #showError(text) {
     setText(byId("voice-name"), text);
     announce(text);
   }
 }
 
-/** How long a sound is, in seconds; `null` if the browser can not tell. */
-function lengthOf(file) {
+/** Resolve to a sound file's duration in seconds, or null if the browser cannot read it. */
+function durationOf(file) {
   const sound = new Audio();
   const url = URL.createObjectURL(file);
-  return new Promise((tell) => {
-    sound.onloadedmetadata = () => tell(Number.isFinite(sound.duration) ? sound.duration : null);
-    sound.onerror = () => tell(null);
+  return new Promise((resolve) => {
+    sound.onloadedmetadata = () => resolve(Number.isFinite(sound.duration) ? sound.duration : null);
+    sound.onerror = () => resolve(null);
     sound.src = url;
   }).finally(() => URL.revokeObjectURL(url));
 }

@@ -1,13 +1,13 @@
-// The page: what each part shows follows from what the studio tells.
+// Creates the parts of the page, and renders all of them after each change.
 
 import { Album } from "./album.js";
 import { byId, setText, shownSeconds } from "./dom.js";
 import { Expressions } from "./expressions.js";
 import { Order } from "./order.js";
-import { Studio } from "./studio.js";
+import { StudioClient } from "./studio_client.js";
 import { Tray } from "./tray.js";
 
-const studio = new Studio();
+const studio = new StudioClient();
 const tray = new Tray(studio, show);
 const expressions = new Expressions(studio, show);
 const order = new Order(studio, tray, expressions);
@@ -23,25 +23,25 @@ function show() {
   document.body.classList.toggle("busy", !tray.isEmpty || studio.clips.size > 0);
   setText(byId("photos-title"), isIdle ? "Bring another photo to life" : tray.isEmpty ? "Bring a photo to life" : "Your photos");
   setText(byId("drop-words"), tray.isEmpty && !studio.clips.size ? "Drop photos here" : "or drop them anywhere");
-  setText(byId("account"), shownAccount(studio.account));
-  setText(byId("foot"), shownPlace(studio.account));
+  setText(byId("account"), accountText(studio.account));
+  setText(byId("foot"), storageText(studio.account));
 }
 
-function shownAccount({ service, seconds, error }) {
+function accountText({ service, seconds, error }) {
   const where = service ?? "On this machine";
-  if (error) return `${where}: the balance is not known`;
+  if (error) return `${where}: the balance is unknown`;
   return seconds === null ? where : `${where}: ${shownSeconds(seconds)} video seconds left`;
 }
 
-function shownPlace({ service }) {
+function storageText({ service }) {
   return service
-    ? `Photos are sent to ${service}, and the videos are kept on this machine.`
+    ? `Photos are sent to ${service}. The videos are stored on this machine.`
     : "Photos and videos stay on this machine.";
 }
 
 studio.addEventListener("change", show);
 studio.addEventListener("connection", (event) => {
   byId("connection").hidden = event.detail;
-  setText(byId("connection"), event.detail ? "" : "The studio can not be reached just now. This page keeps trying, and nothing that is on its way is lost.");
+  setText(byId("connection"), event.detail ? "" : "The studio cannot be reached. This page reconnects by itself, and videos in progress are not lost.");
 });
 studio.connect();

@@ -1,4 +1,4 @@
-// What it will cost, what is left, and the button that begins.
+// The cost, the remaining balance, and the start button.
 
 import { announce, byId, counted, element, shownSeconds } from "./dom.js";
 
@@ -17,44 +17,44 @@ export class Order {
 
   show() {
     const { chosen } = this.#tray;
-    const fresh = chosen.filter((photo) => !this.#isThere(photo));
+    const fresh = chosen.filter((photo) => !this.#isInAlbum(photo));
     const { account } = this.#studio;
-    const cost = fresh.length * this.#each;
+    const cost = fresh.length * this.#costOfOne;
     const isShort = account.seconds !== null && cost > account.seconds;
     byId("order").hidden = !this.#tray.isUsable;
     byId("start").disabled = !fresh.length || isShort || this.#isSending;
     byId("start").textContent = fresh.length > 1 ? `Bring ${fresh.length} photos to life` : "Bring it to life";
-    byId("cost").replaceChildren(...this.#words(chosen, fresh, cost, isShort));
+    byId("cost").replaceChildren(...this.#costText(chosen, fresh, cost, isShort));
   }
 
-  #words(chosen, fresh, cost, isShort) {
+  #costText(chosen, fresh, cost, isShort) {
     const { account } = this.#studio;
-    if (!chosen.length) return ["There is no photo yet that can be brought to life."];
-    if (!fresh.length) return ["This is in your album already: choose another expression."];
+    if (!chosen.length) return ["None of the photos can be animated. Add another one."];
+    if (!fresh.length) return ["This video is in your album already: choose another expression."];
     const least = this.#expressions.voice && !this.#expressions.voice.seconds ? "at least " : "";
-    const there = chosen.length - fresh.length;
-    const known = there ? ` (${there} ${there === 1 ? "is" : "are"} in your album already)` : "";
+    const existing = chosen.length - fresh.length;
+    const known = existing ? ` (${existing} ${existing === 1 ? "is" : "are"} in your album already)` : "";
     const price = element("strong", {}, `${least}${shownSeconds(cost)} video seconds`);
-    const words = [`${counted(fresh.length, "photo")}${known}: `, price];
+    const text = [`${counted(fresh.length, "photo")}${known}: `, price];
     if (account.seconds === null) {
-      words.push(element("span", { class: "left" }, "What is left on the account is not known."));
+      text.push(element("span", { class: "left" }, "The account balance is unknown."));
     } else if (isShort) {
-      words.push(element("span", { class: "short" }, `Only ${shownSeconds(account.seconds)} are left.`));
+      text.push(element("span", { class: "short" }, `Only ${shownSeconds(account.seconds)} are left.`));
     } else {
       const left = `${shownSeconds(account.seconds)} are left`;
-      words.push(element("span", { class: "left" }, account.service ? `${left}.` : `Free on this machine; ${left}.`));
+      text.push(element("span", { class: "left" }, account.service ? `${left}.` : `Free on this machine; ${left}.`));
     }
-    return words;
+    return text;
   }
 
-  /** Video seconds that one photo costs; a voice is taken to cost its length. */
-  get #each() {
+  /** Video seconds for one photo; with a voice, the voice's duration. */
+  get #costOfOne() {
     const { template, voice } = this.#expressions;
     const chosen = this.#studio.expressions.find((each) => each.template === template);
     return voice?.seconds ?? chosen?.seconds ?? 0;
   }
 
-  #isThere(photo) {
+  #isInAlbum(photo) {
     const { template, voice } = this.#expressions;
     return [...this.#studio.clips.values()].some(
       (clip) =>
@@ -72,7 +72,7 @@ export class Order {
     this.show();
     try {
       const clips = await this.#studio.start(photos, template, voice !== null);
-      announce(`${counted(clips.length, "photo")} on the way.`);
+      announce(`${counted(clips.length, "video")} started.`);
       byId("album").hidden = false;
       byId("album-title").focus();
       byId("album").scrollIntoView({ block: "start" });

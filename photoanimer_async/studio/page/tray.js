@@ -1,9 +1,9 @@
-// Photos on their way in, and those that are to be animated next.
+// The tray: photos being uploaded, and photos selected for the next clips.
 
 import { announce, byId, element, KeyedList, setText } from "./dom.js";
 
-const AT_ONCE = 3;
-/** What file choosers know the formats by. Phones convert photos in formats that are not named. */
+const MAX_UPLOADS = 3;
+/** Types for the file chooser. Phones convert photos to one of the named formats. */
 const ACCEPTED = {
   PNG: "image/png,.png",
   JPEG: "image/jpeg,.jpg,.jpeg",
@@ -15,25 +15,25 @@ const ACCEPTED = {
 };
 
 export class Tray {
-  /** Photos without a face that are to be tried all the same. */
+  /** Ids of photos without a detected face that the user wants to try. */
   anyway = new Set();
   #studio;
   #changed;
   #pending = new Map();
   #queue = [];
-  #underWay = 0;
+  #uploading = 0;
   #count = 0;
-  #list = new KeyedList(byId("tray"), (photo) => this.#print(photo));
+  #list = new KeyedList(byId("tray"), (photo) => this.#card(photo));
 
   constructor(studio, changed) {
     this.#studio = studio;
     this.#changed = changed;
-    this.#takeFiles();
-    this.#takeDrops();
-    this.#takeLinks();
+    this.#listenForFiles();
+    this.#listenForDrops();
+    this.#listenForLinks();
   }
 
-  /** The photos that would be animated now. */
+  /** The photos that the start button would animate. */
   get chosen() {
     return this.#waiting.filter(
       (photo) => !photo.refusal && (!photo.faceless || this.anyway.has(photo.id)),
@@ -44,7 +44,7 @@ export class Tray {
     return this.#waiting.length + this.#pending.size === 0;
   }
 
-  /** Whether there is a photo for which an expression can be chosen. */
+  /** Whether at least one photo was accepted. */
   get isUsable() {
     return this.#waiting.some((photo) => !photo.refusal);
   }
@@ -57,17 +57,17 @@ export class Tray {
 
   show() {
     const waiting = this.#waiting;
-    // The studio may tell of a photo before it has answered whoever brought it.
-    const isThere = ({ name, before }) =>
+    // The event for a new photo may arrive before the response to its upload.
+    const hasArrived = ({ name, before }) =>
       waiting.some((photo) => photo.name === name && !before.has(photo.id));
-    const pending = [...this.#pending.values()].filter((each) => each.refusal || !isThere(each));
+    const pending = [...this.#pending.values()].filter((each) => each.refusal || !hasArrived(each));
     this.#list.show([...waiting, ...pending].sort((a, b) => a.added - b.added));
     this.#showFormats();
   }
 
-  // --- what comes in ---
+  // --- adding photos ---
 
-  #takeFiles() {
+  #listenForFiles() {
     byId("files").addEventListener("change", (event) => {
       this.#addFiles([...event.target.files]);
       event.target.value = "";
@@ -79,7 +79,7 @@ export class Tray {
     });
   }
 
-  #takeDrops() {
+  #listenForDrops() {
     const drop = byId("drop");
     addEventListener("dragover", (event) => {
       event.preventDefault();
@@ -97,7 +97,7 @@ export class Tray {
     });
   }
 
-  #takeLinks() {
+  #listenForLinks() {
     byId("link").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#addLinks(byId("url").value);
@@ -113,7 +113,7 @@ export class Tray {
         name,
         isTooLarge
           ? () => Promise.reject(new Error(
-              `The file has ${mega(file.size)} MB; allowed is less than ${mega(this.#studio.limits.photo)} MB.`,
+              `The file has ${megabytes(file.size)} MB; it must have less than ${megabytes(this.#studio.limits.photo)} MB.`,
             ))
           : (at) => this.#studio.addFile(file, at),
       );
@@ -123,7 +123,7 @@ export class Tray {
   #addLinks(text) {
     for (const line of text.split(/\s+/)) {
       if (/^https?:\/\//i.test(line)) {
-        this.#add(nameIn(line), (at) => this.#studio.addLink(line, at));
+        this.#add(nameOf(line), (at) => this.#studio.addLink(line, at));
       }
     }
   }
@@ -136,17 +136,17 @@ export class Tray {
     this.#pending.set(pending.id, pending);
     this.#queue.push([pending, send]);
     this.#changed();
-    this.#goOn();
+    this.#startUploads();
   }
 
-  #goOn() {
-    while (this.#underWay < AT_ONCE && this.#queue.length) {
+  #startUploads() {
+    while (this.#uploading < MAX_UPLOADS && this.#queue.length) {
       const [pending, send] = this.#queue.shift();
-      this.#underWay += 1;
+      this.#uploading += 1;
       this.#send(pending, send).finally(() => {
-        this.#underWay -= 1;
+        this.#uploading -= 1;
         this.#changed();
-        this.#goOn();
+        this.#startUploads();
       });
     }
   }
@@ -163,22 +163,22 @@ export class Tray {
     }
   }
 
-  // --- what is shown ---
+  // --- rendering ---
 
   #showFormats() {
     const { formats, limits } = this.#studio;
     if (!formats.length) return;
     byId("files").accept = formats.map((format) => ACCEPTED[format]).join();
-    const kinds = `${formats.slice(0, -1).join(", ")} or ${formats.at(-1)}, under ${mega(limits.photo)} MB`;
+    const kinds = `${formats.slice(0, -1).join(", ")} or ${formats.at(-1)}, under ${megabytes(limits.photo)} MB`;
     const more = limits.side
       ? `, up to ${limits.side} pixels wide and high`
-      : "; place and time are taken out of files";
+      : "; location and time are removed from files";
     setText(byId("formats"), kinds + more);
   }
 
-  #print(photo) {
+  #card(photo) {
     const name = element("p", { class: "name", title: photo.name }, photo.name);
-    const why = element("p", { class: "why" });
+    const reason = element("p", { class: "why" });
     const picture = element("div", { class: "picture" });
     const anyway = element("input", {
       type: "checkbox",
@@ -194,17 +194,17 @@ export class Tray {
       { class: "button remove", type: "button", "aria-label": `Remove ${photo.name}`, click: () => this.#remove(photo.id) },
       "×",
     );
-    const node = element("li", { class: "print" }, picture, name, why, anywayRow, remove);
+    const node = element("li", { class: "print" }, picture, name, reason, anywayRow, remove);
     const update = ({ id, pending, refusal, faceless }) => {
       node.classList.toggle("refused", Boolean(refusal));
       node.classList.toggle("faceless", Boolean(faceless));
       node.classList.toggle("anyway", this.anyway.has(id));
       remove.hidden = Boolean(pending);
-      why.hidden = !refusal && !faceless;
-      setText(why, refusal ?? (faceless ? "No face was found in it." : ""));
+      reason.hidden = !refusal && !faceless;
+      setText(reason, refusal ?? (faceless ? "No face was found in this photo." : ""));
       anywayRow.hidden = !faceless;
-      const words = pending ? "Looking at it" : "Can not be used";
-      if (pending || refusal) picture.replaceChildren(element("span", { class: pending ? "dots" : "" }, words));
+      const text = pending ? "Checking" : "Cannot be used";
+      if (pending || refusal) picture.replaceChildren(element("span", { class: pending ? "dots" : "" }, text));
       else if (!picture.querySelector("img")) {
         picture.replaceChildren(element("img", { src: `/photos/${id}/small`, alt: "" }));
       }
@@ -218,12 +218,12 @@ export class Tray {
   }
 }
 
-const mega = (bytes) => (bytes / 2 ** 20).toFixed(bytes % 2 ** 20 ? 1 : 0);
+const megabytes = (bytes) => (bytes / 2 ** 20).toFixed(bytes % 2 ** 20 ? 1 : 0);
 
 const withoutSuffix = (name) => name.replace(/\.[^.]*$/, "").trim() || "photo";
 
-/** What a photo behind a link is called: the end of the path. */
-function nameIn(link) {
+/** Return the name for a photo added by a link: the last part of its path. */
+function nameOf(link) {
   const end = link.split(/[?#]/)[0].split("/").pop();
   try {
     return withoutSuffix(decodeURIComponent(end));

@@ -1,4 +1,4 @@
-// One clip, large, beside its photo; the arrow keys go on to the next.
+// The dialog with one large video beside its photo; the arrow keys show the next one.
 
 import { byId } from "./dom.js";
 
@@ -24,7 +24,7 @@ export class Viewer {
     });
   }
 
-  /** The clips that can be gone through. */
+  /** Set the clips to step through. */
   show(clips) {
     this.#clips = clips;
     if (byId("viewer").open && !clips.some((clip) => clip.id === this.#id)) byId("viewer").close();
@@ -53,6 +53,6 @@ export class Viewer {
     byId("viewer-video").setAttribute("aria-label", `${name}: ${title}`);
     byId("viewer-video").play().catch(() => {});
     byId("viewer-download").href = `/clips/${id}/download`;
-    for (const way of ["viewer-back", "viewer-next"]) byId(way).disabled = this.#clips.length < 2;
+    for (const button of ["viewer-back", "viewer-next"]) byId(button).disabled = this.#clips.length < 2;
   }
 }

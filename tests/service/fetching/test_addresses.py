@@ -22,8 +22,7 @@ from photoanimer_async.service.fetching.addresses import (
     parse_networks,
 )
 
-from ...support.stub_service import serving
-from ..conftest import PhotoHost
+from ..conftest import PhotoHost, serving
 
 GLOBAL = [
     "1.1.1.1",

@@ -1,16 +1,16 @@
-"""Who may talk to a studio: one middleware before all else, and headers behind all else.
+"""Access control: a middleware that checks every request, and the security headers.
 
-A studio spends money and shows photos of people, and any page that the browser has open can
-send requests to a server on loopback. So:
+A studio spends money and shows photos of people, and any page open in the browser can send
+requests to a server on loopback. Therefore:
 
-* The header Host must hold an address or a name of the studio's. A page of another site that
-  has its own name point here (DNS rebinding) comes with that name.
-* What changes something must come with an Origin that is the studio's own, and nothing may
-  come from another site, by what the browser says (Sec-Fetch-Site), but the opening of the page.
-* Where the studio can be reached from other machines, a browser must have opened it once with
-  the token, and brings it back in a cookie that scripts can not read.
+* The Host header must be an address, or a host name of the studio. This stops DNS rebinding,
+  where a foreign site resolves its own name to this address.
+* A request that changes something must have the studio's own Origin. The browser's
+  Sec-Fetch-Site header must not name another site, except for opening the page.
+* If the studio can be reached from other machines, a browser must first open the link with the
+  token, and then sends it in a cookie that scripts cannot read.
 
-The policy for content allows the studio's own files, and nothing in line.
+The content security policy allows the studio's own files only, and nothing inline.
 """
 
 import hmac
@@ -32,7 +32,7 @@ CONTENT_SECURITY_POLICY = (
     "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
-HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -42,35 +42,36 @@ HEADERS = {
 }
 
 _LOCKED = (
-    "This studio is locked. Open it with the whole link that it has shown in its terminal "
-    "when it was started: it ends in /enter/ and the token.\n"
+    "This studio is locked. Open it with the complete link that it printed in its terminal at "
+    "the start: the link ends with /enter/ and the token.\n"
 )
 
 
 @frozen
-class Guard:
-    """Lets through what may come.
+class RequestGuard:
+    """Checks the host, the origin and the token of requests.
 
     Args:
-        settings: the studio's.
+        settings: the studio's settings.
     """
 
     settings: StudioSettings
 
     def middleware(self) -> Middleware:
-        """The guard as a middleware of `aiohttp.web`."""
+        """Return the `aiohttp.web` middleware that rejects forbidden requests."""
 
         @web.middleware
-        async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-            self._require_own_name(request)
+        async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+            self._require_own_host(request)
             self._require_own_page(request)
             self._require_token(request)
             return await handler(request)
 
-        return guarded
+        return check
 
-    def enter(self, token: str) -> web.Response:
-        """Opens the studio in this browser, if the token is the right one."""
+    async def enter(self, request: web.Request) -> web.Response:
+        """Check the token of the link `/enter/{token}`, and store it in a cookie."""
+        token = request.match_info["token"]
         if not self._is_token(token):
             raise web.HTTPForbidden(text=_LOCKED)
         response = web.Response(status=303, headers={hdrs.LOCATION: "/"})
@@ -79,15 +80,15 @@ class Guard:
         )
         return response
 
-    def _require_own_name(self, request: web.Request) -> None:
+    def _require_own_host(self, request: web.Request) -> None:
         name = _host_name(request.headers.get(hdrs.HOST, ""))
         if name is None or not (self._is_own_address(name) or name in self.settings.allowed_names):
             raise web.HTTPMisdirectedRequest(
-                text="The studio is not known under this name: open it by its address.\n"
+                text="This host name is not allowed: open the studio by its address.\n"
             )
 
     def _is_own_address(self, name: str) -> bool:
-        """An address can not be pointed elsewhere, as a name can."""
+        """Return whether the host is an address: unlike a name, it cannot be rebound."""
         return is_loopback(name) if is_loopback(self.settings.host) else _is_address(name)
 
     def _require_own_page(self, request: web.Request) -> None:
@@ -98,11 +99,11 @@ class Guard:
             and request.headers.get("Sec-Fetch-Dest") == "document"
         )
         if site not in {"none", "same-origin"} and not opens_page:
-            raise web.HTTPForbidden(text="Other sites may not use the studio.\n")
+            raise web.HTTPForbidden(text="Requests from other sites are not allowed.\n")
         if request.method not in _SAFE_METHODS:
             origin = urlsplit(request.headers.get(hdrs.ORIGIN, ""))
             if origin.scheme not in {"http", "https"} or origin.netloc != request.host:
-                raise web.HTTPForbidden(text="Only the studio's own page may do this.\n")
+                raise web.HTTPForbidden(text="Only the studio's own page may send this request.\n")
 
     def _require_token(self, request: web.Request) -> None:
         if self.settings.token is None or request.path.startswith("/enter/"):
@@ -115,9 +116,9 @@ class Guard:
         return bool(token) and hmac.compare_digest(given.encode(), token.encode())
 
 
-async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """Adds what every answer has; a signal of `aiohttp.web`, so that no answer goes without."""
-    for name, value in HEADERS.items():
+async def add_security_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers; an `on_response_prepare` signal, so that no response is left out."""
+    for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
     response.headers.popall(hdrs.SERVER, None)

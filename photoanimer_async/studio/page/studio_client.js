@@ -1,6 +1,6 @@
-// The studio's side: what it tells by server-sent events, and what can be asked of it.
+// The client of the studio's API: its state, received as server-sent events, and requests.
 
-export class Studio extends EventTarget {
+export class StudioClient extends EventTarget {
   photos = new Map();
   clips = new Map();
   voice = null;
@@ -11,45 +11,45 @@ export class Studio extends EventTarget {
   limits = { photo: Infinity, side: null, voice: Infinity };
   #events = null;
 
-  /** Listens for as long as the page is open; comes back by itself when the studio does. */
+  /** Receive events while the page is open, and reconnect when the studio is back. */
   connect() {
     this.#events?.close();
     const events = new EventSource("/api/events");
     this.#events = events;
     events.addEventListener("all", (event) => {
-      this.#takeAll(JSON.parse(event.data));
-      this.#tell("connection", true);
-      this.#tell("change");
+      this.#setState(JSON.parse(event.data));
+      this.#dispatch("connection", true);
+      this.#dispatch("change");
     });
     events.addEventListener("some", (event) => {
-      for (const part of JSON.parse(event.data)) this.#take(part);
-      this.#tell("change");
+      for (const item of JSON.parse(event.data)) this.#setItem(item);
+      this.#dispatch("change");
     });
     events.onerror = () => {
-      this.#tell("connection", false);
+      this.#dispatch("connection", false);
       if (events.readyState === EventSource.CLOSED) setTimeout(() => this.connect(), 2000);
     };
   }
 
-  #takeAll({ photos, clips, ...rest }) {
+  #setState({ photos, clips, ...rest }) {
     Object.assign(this, rest);
     this.photos = new Map(photos.map((photo) => [photo.id, photo]));
     this.clips = new Map(clips.map((clip) => [clip.id, clip]));
   }
 
-  #take({ kind, id, value }) {
-    const things = { photo: this.photos, clip: this.clips }[kind];
-    if (!things) {
+  #setItem({ kind, id, value }) {
+    const items = { photo: this.photos, clip: this.clips }[kind];
+    if (!items) {
       this[kind] = value;
       return;
     }
-    const before = things.get(id);
-    if (value) things.set(id, value);
-    else things.delete(id);
-    if (kind === "clip" && value && before?.stage !== value.stage) this.#tell("stage", value);
+    const before = items.get(id);
+    if (value) items.set(id, value);
+    else items.delete(id);
+    if (kind === "clip" && value && before?.stage !== value.stage) this.#dispatch("stage", value);
   }
 
-  #tell(kind, detail) {
+  #dispatch(kind, detail) {
     this.dispatchEvent(new CustomEvent(kind, { detail }));
   }
 
@@ -60,26 +60,26 @@ export class Studio extends EventTarget {
   start = (photos, template, voice) => request("POST", "/api/clips", { photos, template, voice });
   retry = (id) => request("POST", `/api/clips/${id}/retry`);
   remove = (id) => request("DELETE", `/api/clips/${id}`);
-  dropVoice = () => request("DELETE", "/api/voice");
+  removeVoice = () => request("DELETE", "/api/voice");
   setVoice = (file, seconds) =>
     request("PUT", `/api/voice?${new URLSearchParams({ name: file.name, seconds })}`, file);
 }
 
-/** Asks the studio; what it refuses is an error with its own words. */
+/** Send a request; a refusal throws an error with the text to show. */
 async function request(method, path, body) {
   const isFile = body instanceof Blob;
-  let answer;
+  let response;
   try {
-    answer = await fetch(path, {
+    response = await fetch(path, {
       method,
       body: body && !isFile ? JSON.stringify(body) : body,
       headers: { "Content-Type": isFile ? "application/octet-stream" : "application/json" },
     });
   } catch {
-    throw new Error("The studio can not be reached. Is it still running?");
+    throw new Error("The studio cannot be reached. Check that it is still running, then try again.");
   }
-  const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
-  const said = isJson ? await answer.json() : null;
-  if (!answer.ok) throw new Error(said?.error ?? "The studio did not take that.");
-  return said;
+  const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
+  const result = isJson ? await response.json() : null;
+  if (!response.ok) throw new Error(result?.error ?? `The request failed with status ${response.status}.`);
+  return result;
 }

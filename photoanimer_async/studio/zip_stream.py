@@ -1,8 +1,7 @@
-"""A zip of many files, made while it is sent: it is never whole in memory or on the disk.
+"""A zip file that is created while it is sent, never whole in memory or on disk.
 
-What is in it are videos, which zip makes no smaller, so they are stored as they are. The
-pieces come from an ordinary iterator that reads files; whoever sends them asks for each in a
-thread, and the next one is read when the one before has been sent.
+Its content is stored uncompressed, since videos do not compress. The pieces come from a plain
+iterator that reads files; the sender requests each piece in a thread.
 """
 
 import io
@@ -18,14 +17,14 @@ _CHUNK = 256 * 1024
 
 @frozen
 class ArchivedFile:
-    """A file, and what it is called in the archive."""
+    """A file on disk and its name in the zip."""
 
     path: Path
     name: str
 
 
-class _Pieces(io.RawIOBase):
-    """Where the archive is written to, and taken from."""
+class _Buffer(io.RawIOBase):
+    """A write-only stream whose content is collected between writes."""
 
     def __init__(self) -> None:
         self._written = bytearray()
@@ -33,20 +32,20 @@ class _Pieces(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override] # any buffer will do
+    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override] # zipfile writes these types only
         self._written += data
         return len(data)
 
     def take(self) -> bytes:
-        """What has been written since the last call."""
+        """Return what was written since the last call."""
         piece, self._written = bytes(self._written), bytearray()
         return piece
 
 
 def zip_pieces(files: Iterable[ArchivedFile]) -> Iterator[bytes]:
-    """The archive, piece by piece. Blocking. A file that is gone by then is left out."""
-    pieces = _Pieces()
-    with zipfile.ZipFile(pieces, "w", zipfile.ZIP_STORED) as archive:
+    """Yield the zip in pieces. Blocking. A file that no longer exists is left out."""
+    buffer = _Buffer()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for file in files:
             try:
                 source = file.path.open("rb")
@@ -56,12 +55,12 @@ def zip_pieces(files: Iterable[ArchivedFile]) -> Iterator[bytes]:
             with source, archive.open(info, "w") as entry:
                 while chunk := source.read(_CHUNK):
                     entry.write(chunk)
-                    yield pieces.take()
-    yield pieces.take()
+                    yield buffer.take()
+    yield buffer.take()
 
 
 def with_distinct_names(files: Iterable[ArchivedFile]) -> Iterator[ArchivedFile]:
-    """The files, with a number in each name that was there before, whatever its case."""
+    """Yield the files, with a number added to each name that occurred before in any case."""
     taken: set[str] = set()
     for file in files:
         path = PurePath(file.name)

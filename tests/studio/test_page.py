@@ -1,4 +1,4 @@
-"""The studio in a real browser, as somebody uses it who sees it for the first time."""
+"""The page in a real browser, with a real studio and engine behind it."""
 
 import functools
 import io
@@ -26,10 +26,11 @@ pytest.importorskip("playwright", reason="playwright is not installed: pip insta
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ..support.missing import require_program
-from .browser import SCREENSHOTS, SIZES, StudioProcess, Visit
+from .browser import SCREENSHOTS, SIZES, OpenPage, StudioProcess
 
-SLOW = 120_000
-"""Milliseconds: photos are really animated here, and machines are busy."""
+pytestmark = pytest.mark.slow
+TIMEOUT = 120_000
+"""Milliseconds to wait for animated photos, also on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -42,33 +43,51 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def shared_studio(
+    tmp_path_factory: pytest.TempPathFactory, browser: Browser
+) -> Iterator[StudioProcess]:
+    process = StudioProcess(tmp_path_factory.mktemp("shared") / "studio")
+    process.start()
+    yield process
+    process.stop()
+
+
 @pytest.fixture
-def studio(tmp_path: Path, browser: Browser) -> Iterator[StudioProcess]:
+def studio(shared_studio: StudioProcess) -> StudioProcess:
+    """A running studio with an empty album."""
+    shared_studio.clear()
+    return shared_studio
+
+
+@pytest.fixture
+def new_studio(tmp_path: Path, browser: Browser) -> Iterator[StudioProcess]:
+    """A studio of the test's own, which it may kill."""
     process = StudioProcess(tmp_path / "studio")
     process.start()
     yield process
     process.stop()
 
 
-Open = Callable[..., Visit]
+OpenInBrowser = Callable[..., OpenPage]
 
 
 @pytest.fixture
-def visit(browser: Browser, studio: StudioProcess) -> Iterator[Open]:
-    """Opens the page; in the end, the browser must have had nothing to complain of."""
-    visits: list[Visit] = []
+def open_in_browser(browser: Browser) -> Iterator[OpenInBrowser]:
+    """Open a studio's page; the console must be empty at the end of the test."""
+    opened: list[OpenPage] = []
 
-    def open_(size: str = "desktop", **options: object) -> Visit:
-        context = browser.new_context(viewport=SIZES[size], accept_downloads=True, **options)  # type: ignore[arg-type] # of many kinds
+    def open_(studio: StudioProcess, size: str = "desktop", **options: object) -> OpenPage:
+        context = browser.new_context(viewport=SIZES[size], accept_downloads=True, **options)  # type: ignore[arg-type] # options of many types
         page = context.new_page()
-        visits.append(Visit(page, size))
+        opened.append(OpenPage(page))
         page.goto(studio.url)
-        return visits[-1]
+        return opened[-1]
 
     yield open_
-    for visit in visits:
+    for visit in opened:
         visit.page.context.close()
-        assert visit.said == []
+        assert visit.console == []
 
 
 @pytest.fixture
@@ -87,11 +106,11 @@ def photos(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def site(photos: list[Path]) -> Iterator[str]:
-    """A web site with the photos."""
+    """A web site that serves the photos."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *arguments: object) -> None:
-            """Keeps quiet."""
+            """Log nothing."""
 
     handler = functools.partial(Quiet, directory=str(photos[0].parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -102,7 +121,7 @@ def site(photos: list[Path]) -> Iterator[str]:
         thread.join()
 
 
-def a_voice(path: Path, seconds: float) -> Path:
+def write_voice(path: Path, seconds: float) -> Path:
     rate = 16_000
     samples = (int(9000 * sin(tau * 180 * at / rate)) for at in range(int(seconds * rate)))
     with wave.open(str(path), "wb") as sound:
@@ -114,76 +133,67 @@ def a_voice(path: Path, seconds: float) -> Path:
 
 
 def focus_with_tab(page: Page, selector: str) -> None:
-    """Goes on with the Tab key until the element has the focus."""
+    """Press Tab until the element has the focus."""
     for _ in range(60):
         if page.evaluate("selector => document.activeElement.matches(selector)", selector):
             return
         page.keyboard.press("Tab")
-    pytest.fail(f"{selector} can not be reached with the Tab key")
+    pytest.fail(f"{selector} cannot be reached with the Tab key")
 
 
-@pytest.mark.parametrize(
-    ("size", "expression", "cost"),
-    [("desktop", "Surprise into laughter", "20.25"), ("phone", "A wink", "6.39")],
-)
-def test_a_whole_round(
-    visit: Open,
-    studio: StudioProcess,
-    photos: list[Path],
-    *,
-    size: str,
-    expression: str,
-    cost: str,
+def test_photos_are_animated_across_a_crash_of_the_studio(
+    open_in_browser: OpenInBrowser, new_studio: StudioProcess, photos: list[Path]
 ) -> None:
-    somebody = visit(size)
-    page = somebody.page
-    expect(page.locator(".choice video")).to_have_count(6, timeout=SLOW)
-    somebody.require_playing(page.locator(".choice video").first)
-    somebody.look("1-open")
+    studio = new_studio
+    visit = open_in_browser(studio)
+    page = visit.page
+    expect(page.locator(".choice video")).to_have_count(6, timeout=TIMEOUT)
+    visit.require_playing(page.locator(".choice video").first)
+    visit.capture("1-open")
 
-    somebody.drop(*photos)
-    expect(page.locator(".print img")).to_have_count(3, timeout=SLOW)
+    visit.drop(*photos)
+    expect(page.locator(".print img")).to_have_count(3, timeout=TIMEOUT)
     grey = page.locator(".print", has_text="A grey day")
-    expect(grey).to_contain_text("No face was found in it.")
+    expect(grey).to_contain_text("No face was found in this photo.")
     expect(page.locator("#cost")).to_contain_text("2 photos: 14.26 video seconds")
     expect(page.locator("#cost")).to_contain_text("36,000 are left")
     expect(page.locator("#previews-hint")).to_contain_text("Aunt Eileen")
-    expect(page.locator(".choice video")).to_have_count(6, timeout=SLOW)
+    expect(page.locator(".choice video")).to_have_count(6, timeout=TIMEOUT)
     grey.get_by_label("Try it anyway").check()
-    page.get_by_role("radio", name=expression).check()
-    expect(page.locator("#cost")).to_contain_text(f"3 photos: {cost} video seconds")
-    somebody.look("2-chosen")
+    page.get_by_role("radio", name="Surprise into laughter").check()
+    expect(page.locator("#cost")).to_contain_text("3 photos: 20.25 video seconds")
+    visit.capture("2-chosen")
 
     page.get_by_role("button", name="Bring 3 photos to life").click()
     expect(page.locator(".clip")).to_have_count(3)
     expect(page.locator("#album-title")).to_be_focused()
-    expect(page.locator(".clip .stage", has_text="Coming to life").first).to_be_visible()
-    somebody.look("3-on-the-way")
+    expect(page.locator(".clip .stage", has_text="Animating").first).to_be_visible()
+    visit.capture("3-in-progress")
     page.reload()
     expect(page.locator(".clip")).to_have_count(3)
 
     studio.kill()
-    expect(page.locator("#connection")).to_contain_text("can not be reached")
-    somebody.look("4-away")
+    expect(page.locator("#connection")).to_contain_text("cannot be reached")
+    visit.capture("4-disconnected")
     studio.start()
-    expect(page.locator("#connection")).to_be_hidden(timeout=SLOW)
+    expect(page.locator("#connection")).to_be_hidden(timeout=TIMEOUT)
 
-    expect(page.locator(".clip[data-stage=done]")).to_have_count(2, timeout=SLOW)
+    expect(page.locator(".clip[data-stage=done]")).to_have_count(2, timeout=TIMEOUT)
     failed = page.locator(".clip[data-stage=failed]")
     expect(failed.locator("h3")).to_have_text("A grey day")
     expect(failed.locator(".trouble")).to_have_text("No person's face was found in the photo.")
     for video in page.locator(".clip video").all():
-        somebody.require_playing(video)
-    somebody.look("5-done")
+        visit.require_playing(video)
+    visit.capture("5-done")
 
-    download_all(page, expression)
-    look_at_each(somebody)
+    download_all(page, "Surprise into laughter")
+    view_videos(visit)
     studio.stop()
     assert studio.submits == 3
 
 
 def download_all(page: Page, expression: str) -> None:
-    """The zip opens, and holds the two videos."""
+    """Download the zip, and check that it has the two videos."""
     with page.expect_download() as download:
         page.get_by_role("link", name="Download all 2").click()
     with zipfile.ZipFile(download.value.path()) as archive:
@@ -195,35 +205,39 @@ def download_all(page: Page, expression: str) -> None:
         assert all(archive.read(name)[4:8] == b"ftyp" for name in archive.namelist())
 
 
-def look_at_each(somebody: Visit) -> None:
-    """One video large beside its photo, and the next by an arrow key."""
-    page = somebody.page
+def view_videos(visit: OpenPage) -> None:
+    """Open a video in the viewer, and step to the next with an arrow key."""
+    page = visit.page
     page.get_by_role("button", name="Show Aunt Eileen large").click()
     expect(page.get_by_role("dialog")).to_be_visible()
-    somebody.require_playing(page.locator("#viewer-video"))
-    somebody.look("6-large")
+    visit.require_playing(page.locator("#viewer-video"))
+    visit.capture("6-viewer")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#viewer-title")).to_have_text("Grandma Grace")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
-def test_with_the_keyboard_alone(visit: Open, site: str) -> None:
-    somebody = visit()
-    page = somebody.page
+def test_the_page_can_be_used_with_the_keyboard_only(
+    open_in_browser: OpenInBrowser, studio: StudioProcess, site: str
+) -> None:
+    visit = open_in_browser(studio)
+    page = visit.page
     focus_with_tab(page, ".skip")
     focus_with_tab(page, "#files")
     focus_with_tab(page, "#url")
     page.keyboard.type(f"{site}/Aunt%20Eileen.jpg")
     page.keyboard.press("Enter")
-    expect(page.locator(".print img")).to_have_count(1, timeout=SLOW)
+    expect(page.locator(".print img")).to_have_count(1, timeout=TIMEOUT)
     expect(page.locator(".print .name")).to_have_text("Aunt Eileen")
     focus_with_tab(page, "input[name=expression]:checked")
     page.keyboard.press("ArrowDown")
     expect(page.get_by_role("radio", name="A wink")).to_be_checked()
     focus_with_tab(page, "#start")
     page.keyboard.press("Enter")
-    expect(page.locator("#announcer")).to_contain_text("Aunt Eileen has come to life", timeout=SLOW)
+    expect(page.locator("#announcer")).to_contain_text(
+        "The video of Aunt Eileen is ready", timeout=TIMEOUT
+    )
     focus_with_tab(page, ".enlarge")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -241,70 +255,76 @@ def test_with_the_keyboard_alone(visit: Open, site: str) -> None:
     expect(page.locator("#photos")).to_be_focused()
 
 
-def test_a_voice_of_ones_own(visit: Open, photos: list[Path], tmp_path: Path) -> None:
-    somebody = visit("phone")
-    page = somebody.page
+def test_a_voice_is_uploaded_and_heard_in_the_video(
+    open_in_browser: OpenInBrowser, studio: StudioProcess, photos: list[Path], tmp_path: Path
+) -> None:
+    visit = open_in_browser(studio, "phone")
+    page = visit.page
     page.set_input_files("#files", photos[0])
-    expect(page.locator(".print img")).to_have_count(1, timeout=SLOW)
+    expect(page.locator(".print img")).to_have_count(1, timeout=TIMEOUT)
     page.get_by_role("radio", name="Talking").check()
     expect(page.locator("#cost")).to_contain_text("3.13 video seconds")
     page.set_input_files("#voice-file", photos[1])
-    expect(page.locator("#voice-name")).to_contain_text("It is not a sound file")
-    page.set_input_files("#voice-file", a_voice(tmp_path / "Good morning.wav", 1.5))
+    expect(page.locator("#voice-name")).to_contain_text("It is no sound file")
+    page.set_input_files("#voice-file", write_voice(tmp_path / "Good morning.wav", 1.5))
     expect(page.locator("#voice-name")).to_have_text("Good morning, 1.5 seconds")
     expect(page.locator("#cost")).to_contain_text("1.5 video seconds")
-    somebody.look("7-voice")
+    visit.capture("7-voice")
     page.get_by_role("button", name="Bring it to life").click()
-    expect(page.locator(".clip[data-stage=done]")).to_have_count(1, timeout=SLOW)
+    expect(page.locator(".clip[data-stage=done]")).to_have_count(1, timeout=TIMEOUT)
     page.get_by_role("button", name="Play Aunt Eileen").click()
     video = page.locator(".clip video")
-    somebody.require_playing(video)
+    visit.require_playing(video)
     assert not video.evaluate("video => video.muted")
 
 
-def test_what_can_not_be_used_is_told_at_once(visit: Open, tmp_path: Path) -> None:
-    somebody = visit()
-    page = somebody.page
+def test_refused_files_are_shown_with_the_reason(
+    open_in_browser: OpenInBrowser, studio: StudioProcess, tmp_path: Path
+) -> None:
+    visit = open_in_browser(studio)
+    page = visit.page
     expect(page.locator("#formats")).to_contain_text("HEIC or AVIF, under 256 MB")
     contents = {"letter.pdf": b"%PDF-1.7", "icon.png": png(side=8), "huge.jpg": b""}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     os.truncate(tmp_path / "huge.jpg", MAX_SOURCE_BYTES + 2**19)
     page.set_input_files("#files", [tmp_path / name for name in contents])
-    for name, why in (
+    for name, reason in (
         ("letter", "It is a PDF; allowed are PNG, JPEG, BMP, WEBP, HEIC, AVIF and TIFF."),
         ("icon", "It has 8x8 pixels; a face needs at least 16x16."),
-        ("huge", "The file has 256.5 MB; allowed is less than 256 MB."),
+        ("huge", "The file has 256.5 MB; it must have less than 256 MB."),
     ):
-        expect(page.locator(".print", has_text=name)).to_contain_text(why, timeout=SLOW)
+        expect(page.locator(".print", has_text=name)).to_contain_text(reason, timeout=TIMEOUT)
     expect(page.locator("#order")).to_be_hidden()
-    somebody.look("8-refused")
+    visit.capture("8-refused")
     page.get_by_role("button", name="Remove huge").click()
     expect(page.locator(".print")).to_have_count(2)
 
 
-def test_a_photo_from_a_phone(visit: Open, tmp_path: Path) -> None:
-    somebody = visit("phone")
-    page = somebody.page
+def test_a_rotated_heic_is_shown_upright(
+    open_in_browser: OpenInBrowser, studio: StudioProcess, tmp_path: Path
+) -> None:
+    visit = open_in_browser(studio, "phone")
+    page = visit.page
     with Image.open(io.BytesIO(ASTRONAUT.read_bytes())) as image:
-        on_its_side = image.transpose(Image.Transpose.ROTATE_90)
+        rotated = image.transpose(Image.Transpose.ROTATE_90)
         upright = image.size
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     photo = tmp_path / "IMG_0042.HEIC"
-    photo.write_bytes(heic(on_its_side, exif=exif.tobytes()))
-    somebody.drop(photo)
+    photo.write_bytes(heic(rotated, exif=exif.tobytes()))
+    visit.drop(photo)
     small = page.locator(".print img")
-    somebody.until(lambda: small.evaluate("image => image.naturalWidth") > 0)
+    visit.wait_until(lambda: small.evaluate("image => image.naturalWidth") > 0)
     page.get_by_role("radio", name="A wink").check()
-    somebody.look("9-from-a-phone")
+    visit.capture("9-heic")
     page.get_by_role("button", name="Bring it to life").click()
-    expect(page.locator(".clip[data-stage=done]")).to_have_count(1, timeout=SLOW)
+    expect(page.locator(".clip[data-stage=done]")).to_have_count(1, timeout=TIMEOUT)
     video = page.locator(".clip video")
-    somebody.require_playing(video)
+    visit.require_playing(video)
     page.get_by_role("button", name="Show IMG_0042 large").click()
     large = page.locator("#viewer-photo")
-    somebody.until(lambda: large.evaluate("image => image.naturalWidth") > 0)
+    visit.wait_until(lambda: large.evaluate("image => image.naturalWidth") > 0)
     size = "image => [image.naturalWidth, image.naturalHeight]"
     assert large.evaluate(size) == list(upright)
     with page.expect_download() as download:
@@ -312,9 +332,11 @@ def test_a_photo_from_a_phone(visit: Open, tmp_path: Path) -> None:
     assert download.value.suggested_filename == "IMG_0042 - A wink.mp4"
 
 
-def test_nothing_moves_by_itself_for_who_wants_it_still(visit: Open) -> None:
-    page = visit(reduced_motion="reduce").page
-    expect(page.locator(".choice video")).to_have_count(6, timeout=SLOW)
+def test_previews_do_not_play_with_reduced_motion(
+    open_in_browser: OpenInBrowser, studio: StudioProcess
+) -> None:
+    page = open_in_browser(studio, reduced_motion="reduce").page
+    expect(page.locator(".choice video")).to_have_count(6, timeout=TIMEOUT)
     paused = "videos => videos.every(video => video.paused)"
     assert page.locator(".choice video").evaluate_all(paused)
     page.get_by_role("button", name="Play the previews").click()
