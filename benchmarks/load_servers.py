@@ -31,6 +31,7 @@ import aiohttp
 from aiohttp import web
 from attrs import evolve
 
+from photoanimer_async.cli.malloc_tuning import return_large_blocks_to_system
 from photoanimer_async.engine.samples import ASTRONAUT
 from photoanimer_async.service import (
     LocalService,
@@ -39,7 +40,6 @@ from photoanimer_async.service import (
     ServiceSettings,
     assembly,
 )
-from photoanimer_async.service.rendering.allocator import give_large_blocks_back
 
 _MANY = 1_000_000
 _SHORT = 20.0
@@ -188,7 +188,7 @@ async def main() -> None:
     """Run one until it is terminated."""
     kind, folder = sys.argv[1:]
     if kind.startswith("service"):
-        give_large_blocks_back()  # as `photoanimer serve` does
+        return_large_blocks_to_system()  # as `photoanimer serve` does
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
     async with KINDS[kind](Path(folder)) as origin:

@@ -14,13 +14,13 @@ from photoanimer_async.cli.exits import ExitStatus, WrongUseError
 from photoanimer_async.cli.interrupts import run_until_done
 from photoanimer_async.cli.logs import LogFormat, show_everything
 from photoanimer_async.cli.loopback import is_loopback
+from photoanimer_async.cli.malloc_tuning import return_large_blocks_to_system
 from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.serve_options import DATA, Data, Limits
 from photoanimer_async.service import LocalService, ServiceSettings, SetupError
 from photoanimer_async.service import serve as serve_until_stopped
 from photoanimer_async.service.faults import FaultInjector, Rule, ScriptError, parse_script
 from photoanimer_async.service.fetching.addresses import LOOPBACK, Network, parse_networks
-from photoanimer_async.service.rendering.allocator import give_large_blocks_back
 
 app = App(name="serve", usage="Usage: photoanimer serve [COMMAND] [OPTIONS]")
 app.command(
@@ -185,7 +185,7 @@ async def _serve(
         for rule in rules:
             console.print(Text(f"Fault: {rule}", "yellow"), soft_wrap=True)
 
-    give_large_blocks_back()
+    return_large_blocks_to_system()
     try:
         await serve_until_stopped(
             settings, faults=FaultInjector(rules) if rules else None, on_start=announce

@@ -1,9 +1,8 @@
-"""Pictures of many formats as upright JPEG in sRGB. Needs Pillow (the extra `prepare`).
+"""Convert pictures to upright JPEG in sRGB. Requires Pillow (the extra `prepare`).
 
-What a file says of itself is looked at before a pixel is decoded, since a small file can
-unpack into gigabytes. Decoders are named one by one: Pillow has many more, of formats that
-no camera writes. JPEG, which is what large photos come in, is decoded at a fraction of its
-size where that is enough.
+The header is checked before any pixel is decoded, since a small file can expand to gigabytes. The
+decoders are listed one by one: Pillow supports many more formats, which no camera writes and which
+only add attack surface. A JPEG is decoded at a fraction of its size where that is enough.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,8 +24,9 @@ from photoanimer_async.photos.formats import PictureFormat, SourceFormat
 from photoanimer_async.photos.header import PictureFlawError
 from photoanimer_async.redaction import printable
 
-MOST_PIXELS = 64 * 1024 * 1024
-"""Pixels that are decoded at once, at most; a JPEG may have four times as many."""
+MAX_PIXELS = 64 * 1024 * 1024
+"""Maximum number of pixels of a picture; four times as many for a JPEG, which is scaled down while
+it is decoded."""
 
 _DECODERS: dict[PictureFormat | SourceFormat, Callable[[BinaryIO], ImageFile]] = {
     PictureFormat.PNG: PngImageFile,
@@ -37,7 +37,7 @@ _DECODERS: dict[PictureFormat | SourceFormat, Callable[[BinaryIO], ImageFile]] =
     SourceFormat.AVIF: AvifImageFile,
 }
 _UPRIGHT = 1
-_TURNS = {
+_TRANSPOSITIONS = {  # by the Exif orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -51,69 +51,72 @@ _SRGB = ImageCms.createProfile("sRGB")
 
 
 def readable_formats() -> Sequence[PictureFormat | SourceFormat]:
-    """The formats that can be read with what is installed."""
+    """Return the formats that the installed libraries can decode."""
     return [kind for kind in (*PictureFormat, *SourceFormat) if _is_readable(kind)]
 
 
 def open_picture(file: BinaryIO, picture_format: PictureFormat | SourceFormat) -> ImageFile:
-    """The picture with its head read and no pixel decoded.
+    """Read a picture's header; no pixel is decoded yet.
 
     Args:
-        file: the whole file.
-        picture_format: by its first bytes.
+        file: the whole file; seekable.
+        picture_format: its format, from `detect_format`.
 
     Raises:
-        PictureFlawError: its head is damaged, or announces far too many pixels.
-        PreparationError: what it takes to read it is not installed.
+        PictureFlawError: the header is damaged, or states more pixels than `MAX_PIXELS` allows.
+        PreparationError: the library that decodes the format is not installed.
     """
     decoder = _decoder(picture_format)
     file.seek(0)
     try:
         image = decoder(file)
-    except Exception as error:  # decoders raise whatever they like on damaged files
+    except Exception as error:  # decoders raise exceptions of any type on damaged files
         raise PictureFlawError(
             f"is a damaged {picture_format.name} ({printable(str(error))})"
         ) from error
-    most = 4 * MOST_PIXELS if picture_format is PictureFormat.JPEG else MOST_PIXELS
-    if image.width * image.height > most:
+    limit = 4 * MAX_PIXELS if picture_format is PictureFormat.JPEG else MAX_PIXELS
+    if image.width * image.height > limit:
         raise PictureFlawError(
             f"the {picture_format.name} has {image.width}x{image.height} pixels; "
-            f"at most {most / 1e6:.0f} million can be prepared"
+            f"at most {limit / 1e6:.0f} million can be prepared"
         )
     return image
 
 
 def is_upright(image: ImageFile) -> bool:
-    """Whether the picture is stored as it is to be seen."""
-    return _orientation(image) not in _TURNS
+    """Return whether the pixels are stored in the orientation in which they are shown."""
+    return _orientation(image) not in _TRANSPOSITIONS
 
 
-def convert_to_jpeg(image: ImageFile, *, longest: int, fewer_than: int) -> bytes:
-    """The picture as JPEG: upright, in sRGB, what is transparent over white, without metadata.
+def convert_to_jpeg(image: ImageFile, *, max_side: int, max_bytes: int) -> bytes:
+    """Convert a picture to JPEG: upright, in sRGB, transparency over white, without metadata.
 
     Args:
-        image: from `open_picture`.
-        longest: pixels of its longer side, at most.
-        fewer_than: the file's bytes.
+        image: the picture, from `open_picture`.
+        max_side: maximum width and height in pixels; larger pictures are scaled down.
+        max_bytes: the JPEG has fewer bytes than this.
 
     Raises:
-        PictureFlawError: it is damaged or cut off, or can not be made that small.
+        PictureFlawError: the picture is damaged or cut off, or does not fit into `max_bytes`.
     """
     kind = image.format
     try:
         if isinstance(image, JpegImageFile):
-            image.draft(None, _fit(image.size, longest))
+            image.draft(None, _scaled(image.size, max_side))
         image.load()
-        # Some decoders turn the picture themselves, and say afterwards that it is upright.
-        turn = _TURNS.get(_orientation(image))
-        picture = _rgb(_shrunk(_with_true_colours(image), _fit(image.size, longest)))
+        # Only now: some decoders rotate the picture themselves while they load it.
+        transposition = _TRANSPOSITIONS.get(_orientation(image))
+        resized = _resized(_with_true_colours(image), _scaled(image.size, max_side))
+        picture = _in_srgb(resized)
     except PictureFlawError:
         raise
-    except Exception as error:  # likewise
+    except Exception as error:  # as above
         raise PictureFlawError(
-            f"can not be decoded: the {kind} is damaged or cut off ({printable(str(error))})"
+            f"cannot be decoded: the {kind} is damaged or cut off ({printable(str(error))})"
         ) from error
-    return _encoded(picture if turn is None else picture.transpose(turn), fewer_than)
+    if transposition is not None:
+        picture = picture.transpose(transposition)
+    return _encoded(picture, max_bytes)
 
 
 def _is_readable(picture_format: PictureFormat | SourceFormat) -> bool:
@@ -126,7 +129,7 @@ def _is_readable(picture_format: PictureFormat | SourceFormat) -> bool:
 
 def _decoder(picture_format: PictureFormat | SourceFormat) -> Callable[[BinaryIO], ImageFile]:
     if picture_format is SourceFormat.AVIF and not features.check("avif"):
-        raise PreparationError("is an AVIF, which this build of Pillow can not read")
+        raise PreparationError("is an AVIF, which this build of Pillow cannot read")
     if picture_format is not SourceFormat.HEIC:
         return _DECODERS[picture_format]
     try:
@@ -141,63 +144,63 @@ def _decoder(picture_format: PictureFormat | SourceFormat) -> Callable[[BinaryIO
 def _orientation(image: ImageFile) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT))
-    except Exception:  # noqa: BLE001 - damaged Exif, or no number: as if there were none
+    except Exception:  # noqa: BLE001 - damaged Exif is treated as no Exif
         return _UPRIGHT
 
 
-def _fit(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    scale = min(1.0, longest / max(size))
+def _scaled(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    scale = min(1.0, max_side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _with_true_colours(image: Image.Image) -> Image.Image:
-    """The image in a mode whose values can be averaged: no palette, no more than 8 bits."""
+    """Return the image without a palette and with 8 bits per channel, so that it can be resized."""
     if image.mode in {"P", "PA", "1"}:
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.mode.startswith("I"):
-        # A conversion alone would clip 16 bits to 8.
+        # `convert` alone would clip 16 bits to 8.
         return image.convert("I").point(lambda value: value / 257 + 0).convert("L")
     if image.mode == "F":
-        raise PictureFlawError("holds measurements rather than a picture (floating point)")
+        raise PictureFlawError("contains measurements rather than a picture (floating point)")
     return image
 
 
-def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     if image.size == size:
         return image
     return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """The image in sRGB, over white."""
-    embedded = image.info.get("icc_profile")
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """Return the image in sRGB, with transparent pixels over white."""
+    profile = image.info.get("icc_profile")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, _in_mode("RGBA", image))
     if image.mode != "CMYK":
         image = _in_mode("RGB", image)
-    return _in_mode("RGB", _in_srgb(image, embedded) if embedded else image)
+    return _in_mode("RGB", _without_profile(image, profile) if profile else image)
 
 
 def _in_mode(mode: str, image: Image.Image) -> Image.Image:
-    """The image in a mode; `convert` alone would copy one that is in it already."""
+    """Return the image in a mode; `convert` alone copies even if the mode is the same."""
     return image if image.mode == mode else image.convert(mode)
 
 
-def _in_srgb(image: Image.Image, embedded: bytes) -> Image.Image:
-    """The image from its own colour profile (of phones, often a wide one) to sRGB."""
+def _without_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    """Return the image converted from its embedded colour profile to sRGB."""
     try:
-        profile = ImageCms.ImageCmsProfile(BytesIO(embedded))
-        return ImageCms.profileToProfile(image, profile, _SRGB, outputMode="RGB") or image
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        return ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB") or image
     except (ImageCms.PyCMSError, OSError):
-        return image  # a broken profile, or one for another mode, is worth no failure
+        return image  # a broken profile, or one for another mode, is ignored
 
 
-def _encoded(picture: Image.Image, fewer_than: int) -> bytes:
+def _encoded(picture: Image.Image, max_bytes: int) -> bytes:
     for quality in _QUALITIES:
         content = BytesIO()
-        # Pillow would carry a comment over.
+        # Pillow copies the source's comment otherwise.
         picture.save(content, "JPEG", quality=quality, comment=b"")
-        if len(content.getbuffer()) < fewer_than:
+        if len(content.getbuffer()) < max_bytes:
             return content.getvalue()
-    raise PictureFlawError(f"can not be made smaller than {fewer_than / 2**20:.0f} MB")
+    raise PictureFlawError(f"cannot be made smaller than {max_bytes / 2**20:.0f} MB")

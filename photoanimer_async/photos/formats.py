@@ -1,7 +1,8 @@
-"""What kind of file a picture is, by its content: its name counts for nothing.
+"""Detect what a file is from its content; file names are ignored.
 
-A file is what it begins as. But some readers look for their beginning further on (PDF), or
-for their end (ZIP), so that one file can be two things: `second_kind` tells of the second.
+A format is detected from the first bytes. Some readers search for their start further on (PDF) or
+from the end (ZIP), so one file can be valid as two kinds (a polyglot): `second_kind` finds the
+other one.
 """
 
 from enum import StrEnum
@@ -28,7 +29,7 @@ _OTHER_CONTENT = (
 
 
 class PictureFormat(StrEnum):
-    """The formats that the service takes (API page, Frequently asked questions)."""
+    """The formats that the service accepts (API page, Frequently asked questions)."""
 
     PNG = "png"
     JPEG = "jpeg"
@@ -37,17 +38,17 @@ class PictureFormat(StrEnum):
 
     @property
     def content_type(self) -> str:
-        """The format as HTTP names it: `image/png` and so on."""
+        """The MIME type, such as `image/png`."""
         return f"image/{self.value}"
 
     @property
     def suffix(self) -> str:
-        """The file suffix that goes with it, dot included."""
+        """The file suffix with its dot, such as `.jpg`."""
         return ".jpg" if self is PictureFormat.JPEG else f".{self.value}"
 
 
 class SourceFormat(StrEnum):
-    """Formats that photos come in too, but that the service does not take."""
+    """Formats of photos that the service does not accept and that preparation converts."""
 
     TIFF = "TIFF"
     HEIC = "HEIC"
@@ -55,7 +56,7 @@ class SourceFormat(StrEnum):
 
 
 def detect_format(file: BinaryIO) -> PictureFormat | SourceFormat | None:
-    """The format by the first bytes of the content; `None` for what is no photo."""
+    """Return the format of a seekable file; `None` if it is not a photo."""
     head = _head(file)
     if head.startswith(_PNG_SIGNATURE):
         return PictureFormat.PNG
@@ -69,19 +70,19 @@ def detect_format(file: BinaryIO) -> PictureFormat | SourceFormat | None:
 
 
 def describe_content(file: BinaryIO) -> str:
-    """In a few words, what a file is: `a JPEG`, `an AVIF`, `text`."""
+    """Return what a file is in a few words for an error: `a JPEG`, `an AVIF`, `text`."""
     kind = detect_format(file)
     if kind is None:
         head = _head(file)
-        return _content(head) if head else "empty"
+        return _other_content(head) if head else "empty"
     return f"a{'n' * (kind is SourceFormat.AVIF)} {kind.name}"
 
 
 def second_kind(file: BinaryIO, size: int) -> str | None:
-    """What a picture file is besides: a PDF or an archive, whose readers do not mind a picture.
+    """Return `a PDF` or `a ZIP archive` if a picture file is valid as one too, else `None`.
 
     Args:
-        file: the whole file.
+        file: the whole file; seekable.
         size: its length in bytes.
     """
     if _PDF_START in _head(file):
@@ -96,7 +97,7 @@ def _head(file: BinaryIO) -> bytes:
 
 
 def _iso_format(head: bytes) -> SourceFormat | None:
-    """HEIC or AVIF, by the brands in an ISO media file's first box (ISO/IEC 14496-12, 4.3)."""
+    """Detect HEIC and AVIF by the brands in the `ftyp` box (ISO/IEC 14496-12, 4.3)."""
     if head[4:8] != b"ftyp":
         return None
     box = head[8 : int.from_bytes(head[:4], "big")]
@@ -106,8 +107,8 @@ def _iso_format(head: bytes) -> SourceFormat | None:
     return SourceFormat.HEIC if brands & _HEIF_BRANDS else None
 
 
-def _content(head: bytes) -> str:
-    """In a few words, what a file is that is no photo."""
+def _other_content(head: bytes) -> str:
+    """Return what a file is that is not a photo."""
     for start, name in _OTHER_CONTENT:
         if head.startswith(start):
             return name

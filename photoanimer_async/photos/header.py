@@ -1,16 +1,15 @@
-"""What a picture file's header says, read from a few KiB of the file and no pixel.
+"""Read format, width and height of a picture, and whether it is complete, without decoding it.
 
-How it works. What a file is and how large stands in its header, and whether it is whole can
-be told from its end or from lengths that it states, wherever in the file they are:
+A few KiB of the file are enough:
 
 - PNG: the first chunk is IHDR, the last is IEND (PNG specification, 11.2.2 and 11.2.5).
-- JPEG: the segments are walked over, since kilobytes of Exif and colour profile may stand
-  before the frame header (ITU-T T.81, B.1 and B.2.2). The end marker is looked for behind
-  the last segment only, as a thumbnail in the Exif has one too. Phones append videos and
-  notes to their photos: where the end of the file can not be picture data, it is taken for
-  such a trailer, and the photo for whole.
+- JPEG: the segments are skipped one by one, since kilobytes of Exif and colour profile may precede
+  the frame header (ITU-T T.81, B.1 and B.2.2). The end marker is searched behind the last segment
+  only, since a thumbnail in the Exif has an end marker too. Phones append videos and notes to their
+  photos: if the end of the file cannot be picture data, it is such a trailer and the photo is
+  complete.
 - WEBP: the RIFF header states the file's length (RFC 9649; RFC 6386, 9.1 for VP8).
-- BMP: the length follows from the header, whose own length field writers get wrong.
+- BMP: the length is computed from the header, since writers get its own length field wrong.
 """
 
 import re
@@ -22,16 +21,16 @@ from attrs import frozen
 
 from photoanimer_async.photos.formats import PictureFormat, describe_content, detect_format
 
-_TAILS_BYTES = (1024, 32 * 1024)
-_MOST_SEGMENTS = 2000
+_TAIL_SIZES = (1024, 32 * 1024)
+_MAX_SEGMENTS = 2000
 
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"
-# All start-of-frame markers; the three that lie between them are tables and an extension.
+# The start-of-frame markers; the three excluded ones are tables and an extension.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_WITHOUT_LENGTH = frozenset(range(0xD0, 0xD8)) | {0x01}
 _JPEG_FILL, _JPEG_IMAGE_START, _JPEG_IMAGE_END, _JPEG_SCAN = 0xFF, 0xD8, 0xD9, 0xDA
-# An FF followed by what neither a scan nor the tables between two scans can hold.
+# FF and a byte that occurs neither in a scan nor in the tables between two scans.
 _NO_PICTURE_DATA = re.compile(rb"\xff[\x01-\xc3\xc5-\xcb\xcd-\xcf\xd8\xde\xdf\xf0-\xfd]")
 _BMP_CORE_HEADER = 12
 _BMP_RUN_LENGTHS = frozenset({1, 2})
@@ -39,7 +38,7 @@ _BMP_RUN_LENGTHS = frozenset({1, 2})
 
 @frozen
 class PictureHeader:
-    """What a picture's header says: its format, and width and height in pixels as stored."""
+    """A picture's format, and its width and height in pixels as stored (before any rotation)."""
 
     format: PictureFormat
     width: int
@@ -47,17 +46,20 @@ class PictureHeader:
 
 
 class PictureFlawError(Exception):
-    """What is wrong with a picture file, in words that go on from its name."""
+    """A picture file is not acceptable; the text continues a sentence that begins with its name.
+
+    Internal: callers of the package get an `InvalidPhotoError` instead.
+    """
 
 
 def read_header(file: BinaryIO) -> PictureHeader:
-    """Format, width and height.
+    """Read a picture's format, width and height.
 
     Args:
         file: the picture, or at least its beginning; seekable.
 
     Raises:
-        PictureFlawError: none of the four formats, or a header that is damaged or cut off.
+        PictureFlawError: the file is not PNG, JPEG, WEBP or BMP, or its header is damaged.
     """
     match detect_format(file):
         case PictureFormat.PNG:
@@ -75,15 +77,15 @@ def read_header(file: BinaryIO) -> PictureHeader:
 
 
 def is_complete(file: BinaryIO, size: int, picture_format: PictureFormat) -> bool:
-    """Whether the picture goes on to its end.
+    """Return whether the picture has its end, so that it was not cut off.
 
     Args:
-        file: the whole file.
+        file: the whole file; seekable.
         size: its length in bytes.
-        picture_format: as its header says.
+        picture_format: its format, from `read_header`.
 
     Raises:
-        PictureFlawError: a header that is damaged or cut off.
+        PictureFlawError: the header is damaged or cut off.
     """
     match picture_format:
         case PictureFormat.PNG:
@@ -105,7 +107,7 @@ def _bytes_at(file: BinaryIO, offset: int, size: int) -> bytes:
     return data
 
 
-# What comes back is as the layout says, which a type can not.
+# Any: the layout, not a type, determines what is returned.
 def _fields(file: BinaryIO, offset: int, layout: str) -> tuple[Any, ...]:
     return struct.unpack(layout, _bytes_at(file, offset, struct.calcsize(layout)))
 
@@ -118,9 +120,9 @@ def _png_header(file: BinaryIO) -> PictureHeader:
 
 
 def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Each segment's marker and where its content begins, up to and with the first scan."""
+    """Yield each segment's marker and the offset of its content, up to the first scan."""
     offset = 2
-    for _ in range(_MOST_SEGMENTS):
+    for _ in range(_MAX_SEGMENTS):
         prefix, marker = _bytes_at(file, offset, 2)
         if prefix != _JPEG_FILL or marker in {0, _JPEG_IMAGE_START, _JPEG_IMAGE_END}:
             break
@@ -148,8 +150,8 @@ def _jpeg_header(file: BinaryIO) -> PictureHeader:
 def _jpeg_is_whole(file: BinaryIO, size: int) -> bool:
     scan = next(content for marker, content in _jpeg_segments(file) if marker == _JPEG_SCAN)
     tail = b""
-    for reach in _TAILS_BYTES:
-        start = max(scan, size - reach)
+    for tail_size in _TAIL_SIZES:
+        start = max(scan, size - tail_size)
         tail = _bytes_at(file, start, max(0, size - start))
         if _JPEG_END in tail:
             return True
@@ -171,7 +173,7 @@ def _webp_header(file: BinaryIO) -> PictureHeader:
             width = int.from_bytes(sides[:3], "little") + 1
             return PictureHeader(PictureFormat.WEBP, width, int.from_bytes(sides[3:], "little") + 1)
         case _:
-            raise PictureFlawError("is a damaged WEBP: its first chunk is no picture")
+            raise PictureFlawError("is a damaged WEBP: its first chunk is not a picture")
 
 
 def _bmp_header(file: BinaryIO) -> PictureHeader:

@@ -1,16 +1,17 @@
-"""What a picture file tells besides the picture, taken out of it without touching a pixel.
+"""Remove metadata from a picture file without decoding or changing its pixels.
 
-Phones write place, time and device into their photos, and sometimes a second picture or a
-video behind the first. `strip_metadata` copies what a decoder needs and leaves the rest:
+Phones write location, time and device into their photos, and sometimes append a second picture or
+a video. `strip_metadata` copies only what a decoder needs:
 
-- JPEG (ITU-T T.81, B.1): tables, frames and scans, up to the end of the image; of the
-  application segments only JFIF's own without its thumbnail, colour profiles, and Adobe's,
-  which says how colours are coded.
-- PNG (PNG specification, 5.3): critical chunks, and those that are about colour; so the first
-  picture of an animation.
-- WEBP (RFC 9649): what is shown, and the colour profile; not the flags that announce more.
+- JPEG (ITU-T T.81, B.1): tables, frames and scans up to the end marker; of the application segments
+  only JFIF without its thumbnail, colour profiles, and Adobe's segment, which names the colour
+  coding.
+- PNG (PNG specification, 5.3): critical chunks and chunks about colour; of an animation therefore
+  the first picture only.
+- WEBP (RFC 9649): picture data and the colour profile; the flags that announce Exif and XMP are
+  cleared.
 
-BMP has no place for such things.
+BMP files contain no metadata.
 """
 
 import re
@@ -29,7 +30,7 @@ _JPEG_START, _JPEG_END, _JPEG_SCAN, _JPEG_COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
 _JPEG_APPLICATIONS = range(0xE0, 0xF0)
 _JPEG_KEPT = {0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}
 _JFIF, _JFIF_BYTES = b"JFIF\0", 14
-# Within a scan FF stands before 00 or a restart; any other byte behind it is a marker's.
+# Within a scan, FF precedes 00 or a restart marker; any other byte after it starts a segment.
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 
 _WEBP_KEPT = frozenset({b"VP8X", b"ICCP", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L"})
@@ -37,14 +38,14 @@ _WEBP_FLAGS = 0x08 | 0x04  # Exif and XMP
 
 
 def strip_metadata(picture: bytes, picture_format: PictureFormat) -> bytes:
-    """The same picture in a file that tells nothing else; equal to what came if it did not.
+    """Return the picture file without metadata; equal to the input if there was none.
 
     Args:
-        picture: a whole file.
-        picture_format: as its header says.
+        picture: the whole file.
+        picture_format: its format, from `read_header`.
 
     Raises:
-        PictureFlawError: the file is damaged, so that its parts can not be told apart.
+        PictureFlawError: the file is damaged, so its parts cannot be separated.
     """
     match picture_format:
         case PictureFormat.JPEG:
@@ -59,7 +60,7 @@ def strip_metadata(picture: bytes, picture_format: PictureFormat) -> bytes:
 
 
 def _jpeg_parts(picture: bytes) -> Iterator[bytes]:
-    """Each segment to be kept, and behind a scan's header the scan, up to the end marker."""
+    """Yield each segment to keep, a scan together with its data, up to the end marker."""
     offset = 2
     while True:
         found = _JPEG_MARKER.match(picture, offset)
@@ -91,13 +92,13 @@ def _length(picture: bytes, offset: int) -> int:
 
 
 def _jpeg_content(marker: int, content: bytes) -> bytes | None:
-    """What is kept of a segment; `None` for nothing."""
+    """Return the part of a segment to keep; `None` to drop the segment."""
     if marker == _JPEG_COMMENT:
         return None
     if marker not in _JPEG_APPLICATIONS:
         return content
     if marker == _JPEG_APPLICATIONS[0] and content.startswith(_JFIF):
-        # Its last two bytes are the sides of a thumbnail, which follows.
+        # The last two bytes are the width and height of the thumbnail that follows.
         return content[: _JFIF_BYTES - 2] + b"\0\0" if len(content) >= _JFIF_BYTES else None
     kept = _JPEG_KEPT.get(marker)
     return content if kept is not None and content.startswith(kept) else None

@@ -1,13 +1,12 @@
-"""Photos made fit for the service, where that was asked for.
+"""Prepare photos for the service: upright, in an accepted format and size, without metadata.
 
-How it works. A photo that fits, stands upright and tells nothing but the picture is left as
-it is. One that fits and stands upright, but tells where, when or by what it was taken, loses
-that without touching a pixel (`picture_metadata`). All others are decoded and become JPEG
-(`conversion`). What is made lies in a file that only this user can read, until the
-photo has ended, so that memory does not grow with the photos under way.
+A photo that the service accepts and that is upright keeps its pixels: only its metadata is removed,
+where it has any (`metadata`). Every other photo is decoded and saved as JPEG (`conversion`). A
+prepared photo is a temporary file that only this user can read, so memory does not grow with the
+number of photos in flight.
 
-A decoded photo takes up to some hundred megabytes. So few are worked on at a time, in
-threads, and one whose caller was cancelled keeps its place until its thread has ended.
+Decoding takes up to some hundred megabytes per photo, so at most four photos are prepared at once,
+in threads. If the caller is cancelled, its slot stays taken until its thread has ended.
 """
 
 import asyncio
@@ -15,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
@@ -38,11 +37,14 @@ from photoanimer_async.redaction import shown_photo
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-_MOST_AT_ONCE = 4
+_MAX_AT_ONCE = 4
 
 
 class Preparation:
-    """Makes photos fit, a few at a time.
+    """Prepares photos for the service, a few at a time.
+
+        async with Preparation().prepared("holiday.heic") as photo:
+            ...  # the path of a JPEG, deleted at the end of the block
 
     Raises:
         InvalidRequestError: Pillow is not installed.
@@ -55,41 +57,42 @@ class Preparation:
             if error.name is None or error.name.partition(".")[0] != "PIL":
                 raise
             raise InvalidRequestError(
-                "photos are prepared with Pillow: pip install 'photoanimer-async[prepare]', "
-                "or do without (prepare=False, --no-prepare)"
+                "preparing photos needs Pillow: pip install 'photoanimer-async[prepare]', "
+                "or turn it off (prepare=False, --no-prepare)"
             ) from None
-        self._slots = asyncio.Semaphore(min(_MOST_AT_ONCE, os.cpu_count() or 1))
+        self._slots = asyncio.Semaphore(min(_MAX_AT_ONCE, os.cpu_count() or 1))
 
     @asynccontextmanager
     async def prepared(self, photo: Photo) -> AsyncIterator[Photo]:
-        """The photo as the service takes it, until the end of the block.
+        """Prepare a photo; a copy that was made is deleted at the end of the block.
 
         Args:
             photo: a path, or the content.
 
-        Returns:
-            The photo itself if it needs nothing, else the path of a file of its own.
+        Yields:
+            The photo itself if it needs no change, else the path of the prepared copy.
 
         Raises:
-            InvalidPhotoError: it is no photo, or is damaged, too small, or far too large.
-            PreparationError: a library to read it with, or space for it, is missing.
+            InvalidPhotoError: it is not a photo, or is damaged, too small, or far too large.
+            PreparationError: the library that decodes it is not installed, or the copy cannot be
+                saved.
+            HostingError: as the block raises it, with the photo's name in place of the copy's.
         """
-        copy = _Copy()
+        copy = _TemporaryCopy()
         try:
             async with self._slots:
-                fit = await _to_its_end(copy.make, photo)
-            yield fit
+                prepared = await _finish_despite_cancel(copy.make, photo)
+            yield prepared
         except HostingError as error:
-            # The name of a copy says nothing to anybody.
-            told = str(error).replace(shown_photo(fit), shown_photo(photo))
-            raise HostingError(told) from error
+            text = str(error).replace(shown_photo(prepared), shown_photo(photo))
+            raise HostingError(text) from error
         finally:
             if copy.folder is not None:
-                await _to_its_end(copy.remove)
+                await _finish_despite_cancel(copy.remove)
 
 
-class _Copy:
-    """The file of a photo that had to be changed. Blocking: to be used from threads."""
+class _TemporaryCopy:
+    """The temporary file of a prepared photo. Its methods block: call them in a thread."""
 
     def __init__(self) -> None:
         self.folder: Path | None = None
@@ -104,7 +107,7 @@ class _Copy:
             path.write_bytes(content)
         except OSError as error:
             raise PreparationError(
-                f"{shown_photo(photo)}: what was made of it can not be kept in "
+                f"{shown_photo(photo)}: the prepared copy cannot be saved in "
                 f"{tempfile.gettempdir()}: {error.strerror}"
             ) from error
         return path
@@ -115,17 +118,20 @@ class _Copy:
 
 
 def prepare_content(photo: Photo) -> bytes | None:
-    """What to send in place of a photo on this machine; `None` for the photo itself. Blocking.
+    """Return what to send in place of a photo; `None` to send the photo itself. Blocking.
+
+    Args:
+        photo: a path, or the content.
 
     Raises:
-        InvalidPhotoError: it is no photo, or is damaged, too small, or far too large.
-        PreparationError: a library to read it with is missing.
+        InvalidPhotoError: it is not a photo, or is damaged, too small, or far too large.
+        PreparationError: the library that decodes it is not installed.
     """
     with open_photo(photo) as (file, size):
-        return _fit_content(file, size, require_convertible(file, size))
+        return _prepare(file, size, require_convertible(file, size))
 
 
-def _fit_content(
+def _prepare(
     file: BinaryIO, size: int, picture_format: PictureFormat | SourceFormat
 ) -> bytes | None:
     from photoanimer_async.photos.conversion import (  # noqa: PLC0415 - an extra
@@ -134,25 +140,28 @@ def _fit_content(
         open_picture,
     )
 
-    plain = None
-    if isinstance(picture_format, PictureFormat) and _is_fit(file, size):
-        content = _content(file)
-        plain = _plain(content, picture_format)
-        if plain == content:
+    stripped = None
+    if isinstance(picture_format, PictureFormat) and _is_acceptable(file, size):
+        file.seek(0)
+        content = file.read()
+        # A file whose parts cannot be separated is decoded instead.
+        with suppress(PictureFlawError):
+            stripped = strip_metadata(content, picture_format)
+        if stripped == content:
             return None
     image = open_picture(file, picture_format)
     if min(image.size) < MIN_SIDE:
         raise PictureFlawError(
             f"has {image.width}x{image.height} pixels; a face needs at least {MIN_SIDE}x{MIN_SIDE}"
         )
-    if plain is not None and is_upright(image):
-        return plain
-    jpeg = convert_to_jpeg(image, longest=MAX_SIDE, fewer_than=MAX_BYTES)
+    if stripped is not None and is_upright(image):
+        return stripped
+    jpeg = convert_to_jpeg(image, max_side=MAX_SIDE, max_bytes=MAX_BYTES)
     inspect_content(BytesIO(jpeg), len(jpeg))
     return jpeg
 
 
-def _is_fit(file: BinaryIO, size: int) -> bool:
+def _is_acceptable(file: BinaryIO, size: int) -> bool:
     try:
         inspect_content(file, size)
     except PictureFlawError:
@@ -160,31 +169,18 @@ def _is_fit(file: BinaryIO, size: int) -> bool:
     return True
 
 
-def _plain(content: bytes, picture_format: PictureFormat) -> bytes | None:
-    """The content without metadata; `None` where its parts can not be told apart."""
-    try:
-        return strip_metadata(content, picture_format)
-    except PictureFlawError:
-        return None
-
-
-def _content(file: BinaryIO) -> bytes:
-    file.seek(0)
-    return file.read()
-
-
 def _suffix(content: bytes) -> str:
     kind = detect_format(BytesIO(content))
     return kind.suffix if isinstance(kind, PictureFormat) else ""
 
 
-async def _to_its_end(step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Does a step in a thread; if cancelled, when it is done."""
+async def _finish_despite_cancel(step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Run a step in a thread; if cancelled, end only after the thread has ended."""
     work = asyncio.ensure_future(asyncio.to_thread(step, *args, **kwargs))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         await asyncio.wait([work])
         if not work.cancelled():
-            work.exception()  # looked at, so that asyncio does not report it as forgotten
+            work.exception()  # retrieved, so that asyncio does not report it
         raise

@@ -1,7 +1,7 @@
-"""A look at a photo's URL before it is submitted: one HEAD, to the photo's own host.
+"""Check a photo's URL before it is submitted, with one HEAD request to the photo's server.
 
-Only what a host says for certain is held against a photo. Many refuse HEAD, above all to URLs
-that are signed for GET: from that nothing follows. The API key is not sent along.
+A photo is refused only for a definite answer. Many servers refuse HEAD, above all for URLs that are
+signed for GET, so such an answer is ignored. The API key is not sent.
 """
 
 import re
@@ -16,51 +16,50 @@ from photoanimer_async.photos.check import MAX_BYTES
 from photoanimer_async.photos.header import PictureFlawError
 from photoanimer_async.redaction import printable
 
-_SECONDS = 15.0
-_CONNECT_SECONDS = 10.0
-_REDIRECTS = 5
+_TIMEOUT = aiohttp.ClientTimeout(total=15.0, sock_connect=10.0)
+_MAX_REDIRECTS = 5
 _HTTP_OK = 200
-_GONE = frozenset({404, 410})
-_SERVER_FAULTS = range(500, 600)
+_NOT_FOUND = frozenset({404, 410})
+_SERVER_ERRORS = range(500, 600)
 _NOT_IMPLEMENTED = 501
-_TAKEN = re.compile(
+_ACCEPTED_TYPE = re.compile(
     r"image/(png|p?jpe?g|jpg|(x-)?(ms-)?bmp|webp)|(application|binary)/octet-stream"
 )
-# What a URL may hold as it is (RFC 3986); with "%", so that nothing is escaped twice.
+# Characters that a URL may contain (RFC 3986), and "%", so that nothing is escaped twice.
 _URL_CHARACTERS = "!#$%&'()*+,-./:;=?@[]_~"
 
 
 async def check_url(session: aiohttp.ClientSession, url: str) -> None:
-    """Asks a photo's host whether it is there, and is what the service takes.
+    """Ask a photo's server whether the photo exists and is acceptable.
 
     Args:
-        session: is used for one HEAD, and for those that redirects lead to.
-        url: http or https.
+        session: sends one HEAD request, and one for each of at most five redirects.
+        url: an http(s) URL.
 
     Raises:
-        PictureFlawError: the host has no such photo, or says that it is of another kind or too
-            large.
-        PreparationError: the host does not answer, or can not now.
+        PictureFlawError: the server has no such photo (404, 410), or states another content
+            type, an empty body or 15 MB and more.
+        PreparationError: the server does not answer, or answers with HTTP 5xx.
     """
     try:
         async with session.head(
             _encoded(url),
             allow_redirects=True,
-            max_redirects=_REDIRECTS + 1,
+            max_redirects=_MAX_REDIRECTS + 1,
             raise_for_status=False,
             headers={hdrs.ACCEPT_ENCODING: "identity"},
-            timeout=aiohttp.ClientTimeout(total=_SECONDS, sock_connect=_CONNECT_SECONDS),
+            timeout=_TIMEOUT,
             middlewares=(),
         ) as response:
             _require_photo(response)
     except ValueError:
         raise PictureFlawError("the URL is malformed") from None
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise PreparationError(f"its host was asked for it, but {_reason(error)}") from error
+        raise PreparationError(f"its server does not answer: {_reason(error)}") from error
 
 
 def _encoded(url: str) -> URL:
-    """The URL as it is, so that signed ones hold; only what no URL may hold is escaped."""
+    """Escape only what no URL may contain, so that signed URLs stay valid."""
     parts = urlsplit(url)
     origin = URL(f"{parts.scheme}://{parts.netloc}").origin()
     target = quote(urlunsplit(("", "", parts.path or "/", parts.query, "")), safe=_URL_CHARACTERS)
@@ -69,37 +68,37 @@ def _encoded(url: str) -> URL:
 
 def _require_photo(response: aiohttp.ClientResponse) -> None:
     status = response.status
-    if status in _GONE:
-        raise PictureFlawError(f"its host has no such photo (HTTP status {status})")
-    if status in _SERVER_FAULTS and status != _NOT_IMPLEMENTED:
-        raise PreparationError(f"its host can not give it now (HTTP status {status})")
+    if status in _NOT_FOUND:
+        raise PictureFlawError(f"its server has no such photo (HTTP status {status})")
+    if status in _SERVER_ERRORS and status != _NOT_IMPLEMENTED:
+        raise PreparationError(f"its server cannot send it now (HTTP status {status})")
     if status != _HTTP_OK:
         return
     kind = response.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
-    if kind and not _TAKEN.fullmatch(kind):
+    if kind and not _ACCEPTED_TYPE.fullmatch(kind):
         raise PictureFlawError(
-            f"its host says that it is {printable(kind)}; allowed are PNG, JPEG, BMP and WEBP"
+            f"its server says that it is {printable(kind)}; allowed are PNG, JPEG, BMP and WEBP"
         )
     size = response.content_length
     if size == 0:
-        raise PictureFlawError("its host says that it is empty")
+        raise PictureFlawError("its server says that it is empty")
     if size is not None and size >= MAX_BYTES:
         raise PictureFlawError(
-            f"its host says that it has {size / 2**20:.1f} MB; allowed is less than "
+            f"its server says that it has {size / 2**20:.1f} MB; allowed is less than "
             f"{MAX_BYTES // 2**20} MB"
         )
 
 
 def _reason(error: Exception) -> str:
-    """Why there is no answer. aiohttp's own texts can hold the URL with its query."""
+    """Return why there is no answer; aiohttp's own texts can contain the URL with its query."""
     match error:
         case TimeoutError():
-            return "it took too long"
+            return "timed out"
         case aiohttp.TooManyRedirects():
-            return f"it redirects more than {_REDIRECTS} times"
+            return f"more than {_MAX_REDIRECTS} redirects"
         case aiohttp.ClientConnectorDNSError():
-            return "its name is not known"
+            return "unknown host name"
         case aiohttp.ClientConnectorError():
-            return "there is no connection to it"
+            return "connection failed"
         case _:
-            return "it broke off the answer"
+            return "connection lost"

@@ -1,7 +1,7 @@
-"""What a voice must be, checked before money is spent.
+"""Check that a sound file can be used as a voice, before money is spent.
 
-The API page names no formats of sounds. These are the ones that people have; a file is told
-by its first bytes, and its name counts for nothing.
+The API page names no sound formats; these are the common ones. A file is judged by its first bytes,
+never by its name.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from photoanimer_async.models import Photo
 from photoanimer_async.redaction import shown_photo
 
 MAX_VOICE_BYTES = 15 * 1024 * 1024
-"""A file has fewer bytes than this: the limit for photos, as the API page has none for sounds."""
+"""A file must be smaller than this. The API page has no limit for sounds; this is the photos'."""
 
 _HEAD_BYTES = 12
 
 
 class VoiceFormat(StrEnum):
-    """The formats of sounds that are told apart."""
+    """The sound formats that are detected."""
 
     WAV = "wav"
     MP3 = "mp3"
@@ -32,7 +32,7 @@ class VoiceFormat(StrEnum):
 
     @property
     def content_type(self) -> str:
-        """The format as HTTP names it: `audio/wav` and so on."""
+        """The MIME type, such as `audio/wav`."""
         match self:
             case VoiceFormat.MP3:
                 return "audio/mpeg"
@@ -43,24 +43,28 @@ class VoiceFormat(StrEnum):
 
     @property
     def suffix(self) -> str:
-        """The file suffix that goes with it, dot included."""
+        """The file suffix with its dot, such as `.wav`."""
         return f".{self.value}"
 
 
 async def check_voice(voice: Path | None) -> VoiceFormat | None:
-    """Checks that a sound file can be a voice, as far as can be seen from here.
+    """Check that a sound file can be used as a voice; the file is read in a thread.
 
     Args:
-        voice: the file; nothing is checked where there is none.
+        voice: the file's path; `None` to check nothing.
+
+    Returns:
+        The file's format; `None` without a file.
 
     Raises:
-        InvalidRequestError: it can not be read, is no sound, is empty or too large.
+        InvalidRequestError: the file cannot be read, is empty, is not a sound file, or has
+            `MAX_VOICE_BYTES` or more.
     """
     return None if voice is None else await asyncio.to_thread(_inspect, voice)
 
 
 def detect_voice_format(file: Photo) -> VoiceFormat | None:
-    """The format of a file that is a sound; `None` for whatever else there may be. Blocking."""
+    """Return a sound file's format; `None` for any other file and for bytes. Blocking."""
     if isinstance(file, bytes):
         return None
     try:
@@ -76,7 +80,7 @@ def _inspect(voice: Path) -> VoiceFormat:
         kind = _format(_head(voice)) if size else None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "no file can have such a name"
-        raise InvalidRequestError(f"{name}: the voice can not be read: {why}") from None
+        raise InvalidRequestError(f"{name}: the voice cannot be read: {why}") from None
     if not size:
         raise InvalidRequestError(f"{name}: the voice is empty")
     if size >= MAX_VOICE_BYTES:
@@ -86,12 +90,12 @@ def _inspect(voice: Path) -> VoiceFormat:
         )
     if kind is None:
         allowed_formats = ", ".join(kind.name for kind in VoiceFormat)
-        raise InvalidRequestError(f"{name}: is no sound file; known are {allowed_formats}")
+        raise InvalidRequestError(f"{name}: is not a sound file; allowed are {allowed_formats}")
     return kind
 
 
 def _head(path: Path) -> bytes:
-    if not path.is_file():  # a pipe is never opened
+    if not path.is_file():  # opening a pipe would block
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     with path.open("rb") as file:
         return file.read(_HEAD_BYTES)
@@ -105,7 +109,7 @@ def _format(head: bytes) -> VoiceFormat | None:
     for signature, kind in _SIGNATURES:
         if head.startswith(signature):
             return kind
-    # An MPEG audio frame of layer III begins with eleven bits that are set, and 01 for the layer.
+    # A frame of MPEG layer III begins with eleven set bits; its layer bits are 01.
     is_layer_3 = len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2  # noqa: PLR2004
     return VoiceFormat.MP3 if is_layer_3 else None
 

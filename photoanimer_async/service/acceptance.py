@@ -22,7 +22,7 @@ from photoanimer_async.service.error_codes import (
     ErrorCode,
     RequestRefusedError,
 )
-from photoanimer_async.service.fetching.fetch import (
+from photoanimer_async.service.fetching.fetcher import (
     FetchError,
     FileTooLargeError,
     UnsuitableUrlError,
@@ -75,7 +75,7 @@ class Acceptance:
         Raises:
             RequestRefusedError: what is wrong; nothing was kept or charged.
         """
-        self._queue.take_place()
+        self._queue.reserve()
         try:
             await self._check_balance(submission, account)
             photo = await self._fetch_image(submission.image_url)
@@ -85,7 +85,7 @@ class Acceptance:
             task = await self._write_down(submission, account, origin, Inputs(photo, voice))
             self._queue.put(task)
         except BaseException:
-            self._queue.give_back_place()
+            self._queue.release()
             raise
         _logger.info(
             "task=%d event=accepted template=%d gif=%s voice=%s bytes=%d",

@@ -32,7 +32,7 @@ REFRESH_SECONDS: Final = 1.0
 _OWN: Final = Account(number=OWN_ACCOUNT, name="", digest=None, balance=None, rate=None)
 
 
-class Admission:
+class AccessControl:
     """Lets requests in by their keys.
 
     Args:
@@ -105,11 +105,11 @@ class Admission:
 
 
 @asynccontextmanager
-async def open_admission(
+async def open_access_control(
     keys: frozenset[str] | None, database: Database
-) -> AsyncIterator[Admission]:
-    """Admission by the settings' keys and the database's accounts, as they change."""
-    admission = Admission(keys)
+) -> AsyncIterator[AccessControl]:
+    """AccessControl by the settings' keys and the database's accounts, as they change."""
+    admission = AccessControl(keys)
     admission.update(await database.read(named_accounts))
     refreshing = asyncio.create_task(_keep_fresh(admission, database))
     try:
@@ -119,7 +119,7 @@ async def open_admission(
         await asyncio.wait([refreshing])
 
 
-async def _keep_fresh(admission: Admission, database: Database) -> None:
+async def _keep_fresh(admission: AccessControl, database: Database) -> None:
     while True:
         await asyncio.sleep(REFRESH_SECONDS)
         try:

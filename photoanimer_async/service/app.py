@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from photoanimer_async.service.app_keys import ACCEPTANCE, ACCESS, FOLDER, SETTINGS, STORE
 from photoanimer_async.service.assembly import running_parts, stop_rendering
 from photoanimer_async.service.error_codes import (
     IMAGE_UNREACHABLE,
@@ -32,7 +33,6 @@ from photoanimer_async.service.http.parameters import (
 )
 from photoanimer_async.service.http.responses import answer, envelope_errors
 from photoanimer_async.service.http.result_files import ResultResponse
-from photoanimer_async.service.parts import ACCEPTANCE, ADMISSION, FOLDER, SETTINGS, STORE
 from photoanimer_async.service.rendering.renderer import Renderer
 from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.storing.accounts import Account
@@ -150,7 +150,7 @@ async def _result(request: web.Request) -> web.StreamResponse:
 
 def _admit(request: web.Request) -> Account:
     now = asyncio.get_running_loop().time()
-    return request.app[ADMISSION].admit(request.headers.get("APIKEY"), now)
+    return request.app[ACCESS].admit(request.headers.get("APIKEY"), now)
 
 
 def _origin(request: web.Request) -> str:

@@ -8,21 +8,16 @@ parts that meet the world outside: the fetcher, the renderer, and the sender of 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from photoanimer_async.service.acceptance import Acceptance, FileSource
-from photoanimer_async.service.access import Admission, open_admission
-from photoanimer_async.service.error_codes import SetupError
-from photoanimer_async.service.faults import FaultInjector
-from photoanimer_async.service.fetching.fetch import FetchLimits, open_fetcher
-from photoanimer_async.service.notifying.notifier import AT_ONCE, Outcome, running_notifier
-from photoanimer_async.service.notifying.webhooks import Sender, open_sender
-from photoanimer_async.service.parts import (
+from photoanimer_async.service.access import AccessControl, open_access_control
+from photoanimer_async.service.app_keys import (
     ACCEPTANCE,
-    ADMISSION,
+    ACCESS,
     DATABASE,
     FOLDER,
     QUEUE,
@@ -30,14 +25,18 @@ from photoanimer_async.service.parts import (
     SETTINGS,
     STORE,
 )
-from photoanimer_async.service.rendering.choice import renderer_for
+from photoanimer_async.service.error_codes import SetupError
+from photoanimer_async.service.faults import FaultInjector
+from photoanimer_async.service.fetching.fetcher import FetchLimits, open_fetcher
+from photoanimer_async.service.notifying.notifier import AT_ONCE, Outcome, running_notifier
+from photoanimer_async.service.notifying.webhooks import Sender, open_sender
+from photoanimer_async.service.rendering.process_renderer import ProcessRenderer
 from photoanimer_async.service.rendering.render_queue import RenderQueue
 from photoanimer_async.service.rendering.renderer import Renderer
 from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.storing import outbox
 from photoanimer_async.service.storing.accounts import OWN_ACCOUNT
-from photoanimer_async.service.storing.data_folder import DataFolder
-from photoanimer_async.service.storing.data_lock import FolderLock
+from photoanimer_async.service.storing.data_folder import DataFolder, FolderLock
 from photoanimer_async.service.storing.database import open_database
 from photoanimer_async.service.storing.expiry import running_expiry
 from photoanimer_async.service.storing.task_store import TaskStore
@@ -73,7 +72,7 @@ async def running_parts(
         enter = stack.enter_async_context
         await enter(_taken(folder, settings))
         database = await enter(open_database(folder.database))
-        admission = await enter(open_admission(settings.keys, database))
+        admission = await enter(open_access_control(settings.keys, database))
         _require_keys(settings, admission)
         await database.write(
             lambda connection: outbox.set_address(
@@ -91,7 +90,7 @@ async def running_parts(
         sender: Sender = await enter(open_sender(settings.fetch_rules, at_once=AT_ONCE))
         report: Callable[[Outcome], object] = _ignore
         if renderer is None:
-            renderer = await enter(await asyncio.to_thread(renderer_for, settings))
+            renderer = await enter(await asyncio.to_thread(_configured_renderer, settings))
         app[RENDERER] = renderer
         if faults is not None:
             fetcher = faults.wrap_fetcher(fetcher)
@@ -122,11 +121,11 @@ async def running_parts(
             )
         )
         open_tasks = await store.open_tasks()
-        queue.put_again(open_tasks)
+        queue.requeue(open_tasks)
         await enter(running_expiry(settings, store, folder))
         app[DATABASE] = database
         app[STORE] = store
-        app[ADMISSION] = admission
+        app[ACCESS] = admission
         app[QUEUE] = queue
         app[ACCEPTANCE] = Acceptance(settings, fetcher, store, queue)
         _logger.info(
@@ -157,7 +156,38 @@ async def _taken(folder: DataFolder, settings: ServiceSettings) -> AsyncIterator
         await asyncio.to_thread(lock.release)
 
 
-def _require_keys(settings: ServiceSettings, admission: Admission) -> None:
+def _configured_renderer(settings: ServiceSettings) -> AbstractAsyncContextManager[Renderer]:
+    """Return the renderer that the settings name, to be entered; importing Dask takes a second.
+
+    Raises:
+        SetupError: Dask is not installed.
+    """
+    if settings.dask is None:
+        return ProcessRenderer(
+            settings.workers,
+            render_seconds=settings.render_seconds,
+            options=settings.render_options,
+            memory=settings.render_memory,
+        )
+    try:
+        from photoanimer_async.service.rendering.dask_renderer import (  # noqa: PLC0415 - an extra
+            DaskRenderer,
+        )
+    except ModuleNotFoundError as error:
+        raise SetupError(
+            f"rendering on a Dask cluster needs {error.name}, which is not installed: "
+            "pip install 'photoanimer-async[dask,local]'"
+        ) from error
+    return DaskRenderer(
+        settings.dask,
+        shared=settings.dask_shared,
+        render_seconds=settings.render_seconds,
+        options=settings.render_options,
+        memory=settings.render_memory,
+    )
+
+
+def _require_keys(settings: ServiceSettings, admission: AccessControl) -> None:
     if admission.is_open and not (settings.is_on_loopback or settings.open_to_network):
         raise SetupError(
             "without keys the service is open to everybody, so that host must be a loopback "

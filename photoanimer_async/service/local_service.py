@@ -12,9 +12,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from photoanimer_async.service.app import API_PREFIX, create_app
+from photoanimer_async.service.app_keys import ACCESS
 from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.faults import FaultInjector
-from photoanimer_async.service.parts import ADMISSION
 from photoanimer_async.service.rendering.renderer import Renderer
 from photoanimer_async.service.settings import ServiceSettings
 
@@ -138,7 +138,7 @@ class LocalService:
     @property
     def is_open(self) -> bool:
         """Whether every key is accepted, as neither the settings nor an account has one."""
-        return self.app[ADMISSION].is_open
+        return self.app[ACCESS].is_open
 
 
 def _new_metrics() -> "Metrics":

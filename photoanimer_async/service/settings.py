@@ -19,7 +19,7 @@ from photoanimer_async.service.fetching.addresses import (
     Network,
     parse_networks,
 )
-from photoanimer_async.service.fetching.fetch import UnsuitableUrlError, parse_url
+from photoanimer_async.service.fetching.fetcher import UnsuitableUrlError, parse_url
 from photoanimer_async.service.notifying.signing import key_of
 from photoanimer_async.service.storing.ledger import Charging
 

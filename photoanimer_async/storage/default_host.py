@@ -1,4 +1,4 @@
-"""Which image host a client has."""
+"""The image host of a client, where the user has chosen one and where not."""
 
 import os
 from collections.abc import AsyncIterator
@@ -17,11 +17,11 @@ HOST_VARIABLE = "PHOTOANIMER_HOST"
 
 
 def chosen_host(host: ImageHost | str | None, base_url: str) -> ImageHost:
-    """The image host that the user has chosen.
+    """Return the image host that the user has chosen, or the default one.
 
     Args:
-        host: a host, or the URL of a part of an object store; by default from the environment,
-            `PHOTOANIMER_HOST`.
+        host: a host, or the URL of a part of an object store; by default that of the
+            environment variable `PHOTOANIMER_HOST`.
         base_url: the service; without a choice, photos are served to it from this process.
 
     Raises:
@@ -37,47 +37,39 @@ def chosen_host(host: ImageHost | str | None, base_url: str) -> ImageHost:
             return choice
 
 
-class DefaultImageHost:
-    """Serves photos from this process to a service on this machine, and to no other.
+class DefaultImageHost(LocalImageHost):
+    """A `LocalImageHost` for a service on this machine; any other service cannot reach it.
 
     Args:
         base_url: the service.
 
     Attributes:
-        reaches_service: whether it is on this machine, so that it can fetch what is served here.
+        reaches_service: whether the service runs on this machine and can fetch photos from here.
     """
 
     def __init__(self, base_url: str) -> None:
-        self._base_url = base_url
+        super().__init__()
+        self._service_url = base_url
         self.reaches_service = _is_this_machine(base_url)
-        self._local = LocalImageHost()
 
     @asynccontextmanager
     async def publish(self, photo: Photo) -> AsyncIterator[str]:
-        """As `LocalImageHost.publish`.
+        """Serve a photo as `LocalImageHost.publish` does.
 
         Raises:
-            HostingError: the service is on another machine, and could not fetch the photo.
+            HostingError: the service is on another machine and could not fetch the photo.
         """
         if not self.reaches_service:
             raise HostingError(
-                f"{shown_photo(photo)}: {shown_url(self._base_url)} can not fetch photos from "
+                f"{shown_photo(photo)}: {shown_url(self._service_url)} cannot fetch photos from "
                 "this machine. There are three ways out: name the photo's public URL in place "
-                f"of the file; have it put into an object store for the while, with {HOST_VARIABLE}"
+                f"of the file; have it uploaded to an object store, with {HOST_VARIABLE}"
                 "=s3://bucket/prefix, --host or host=, which also takes a host of your own or a "
                 "LocalImageHost(public_url=...) behind a tunnel; or use the local service "
                 "(--local, or photoanimer serve)."
             )
-        async with self._local.publish(photo) as url:
+        async with super().publish(photo) as url:
             yield url
-
-    def fetches(self, url: str) -> int:
-        """As `LocalImageHost.fetches`.
-
-        Raises:
-            HostingError: the URL is not published here, or not any more.
-        """
-        return self._local.fetches(url)
 
 
 def _is_this_machine(url: str) -> bool:

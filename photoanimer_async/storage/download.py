@@ -1,11 +1,10 @@
-"""From the link of a finished task to a result that is whole or absent.
+"""The download of a result, which ends up complete or not at all.
 
-How it works. The bytes are streamed to a `Destination`. When the connection drops, the
-download goes on where it ended, if the server gave a validator to hold the two halves together
-(`Range` with `If-Range`), and from the start otherwise. What is complete gets its final name;
-what fails leaves nothing behind.
+How it works. The bytes are streamed to a `Destination`. After a dropped connection, the download
+continues where it stopped if the server gave a validator (`Range` with `If-Range`), and starts
+again otherwise. A complete result gets its final name; a failed download leaves nothing behind.
 
-What has come is kept within one call only: a result is a few MB and its link short-lived.
+A partial download is kept within one call only: a result has a few MB and a short-lived link.
 """
 
 import asyncio
@@ -30,13 +29,13 @@ from photoanimer_async.storage.result_store import Destination
 _LocationT = TypeVar("_LocationT", bound=Location)
 
 MAX_RESULT_BYTES = 2**30
-"""No result of a few seconds is larger; what is, is something else."""
+"""More than any video of a few seconds has."""
 
 _BATCH_BYTES = 256 * 1024
 _SOCKET_TIMEOUT = ClientTimeout(total=None, sock_connect=10.0, sock_read=30.0)
 _MAX_REDIRECTS = 5
 _EXPIRED = frozenset({403, 404, 410})
-_PASSING = frozenset({408, 416, 425, 429})
+_TRANSIENT = frozenset({408, 416, 425, 429})
 _ERROR_PAGES = frozenset({"text/html", "text/xml", "application/json", "application/xml"})
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _PERMANENT_ERRORS = (
@@ -45,11 +44,11 @@ _PERMANENT_ERRORS = (
     aiohttp.TooManyRedirects,
     aiohttp.ClientConnectorCertificateError,
 )
-_PASSING_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
+_TRANSIENT_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 
 
-class _PassingError(Exception):
-    """One attempt failed, and the next one may not."""
+class _TransientError(Exception):
+    """An attempt failed for a reason that may have passed by the next one."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -65,32 +64,31 @@ async def download(
     retry: RetryPolicy | None = None,
     max_bytes: int = MAX_RESULT_BYTES,
 ) -> _LocationT:
-    """Saves what is behind a link.
+    """Download a result to a destination, with retries.
 
     No API key is sent, and no middleware of the session is applied.
 
     Args:
         session: used, and not closed.
-        url: the link, as the service gave it.
-        destination: where to. Nothing is ever overwritten.
-        timeout: seconds for the whole download, with its retries; `None` for no limit.
-        retry: how often, and how patiently.
-        max_bytes: the most that is taken.
+        url: the link, exactly as the service gave it.
+        destination: the target; an existing result is never overwritten.
+        timeout: seconds for the whole download with its retries; `None` for no limit.
+        retry: the number of attempts and the waits between them.
+        max_bytes: larger results are refused.
 
     Returns:
-        Where the result is: in its place, or under a numbered name beside it if that was
-        taken.
+        The final location: the destination's, or a numbered name beside it if that was taken.
 
     Raises:
-        DownloadError: the result is not there, or can not be written; `expired` if a new
-            link may help. Nothing is left under the destination's name then.
+        DownloadError: the result cannot be downloaded or written; `expired` if a new link may
+            help. Nothing is left at the destination.
     """
     transfer = _Transfer(session, _link(url), shown_url(url), destination, max_bytes)
     try:
         await destination.begin()
         try:
             async with asyncio.timeout(timeout):
-                await _attempts(transfer, retry or RetryPolicy())
+                await _transfer_with_retries(transfer, retry or RetryPolicy())
         except TimeoutError:
             raise DownloadError(f"{transfer.name}: not complete after {timeout:g} s") from None
         return await destination.commit()
@@ -100,13 +98,13 @@ async def download(
         raise
 
 
-async def _attempts(transfer: "_Transfer", retry: RetryPolicy) -> None:
+async def _transfer_with_retries(transfer: "_Transfer", retry: RetryPolicy) -> None:
     rng = Random()  # noqa: S311 - jitter, no secret
     failures = 0
     while True:
         try:
             return await transfer.attempt()
-        except _PassingError as error:
+        except _TransientError as error:
             failures += 1
             if failures >= retry.tries:
                 raise DownloadError(f"{transfer.name}: {error} (tried {failures} times)") from error
@@ -115,7 +113,7 @@ async def _attempts(transfer: "_Transfer", retry: RetryPolicy) -> None:
 
 @define
 class _Transfer:
-    """One download over any number of attempts."""
+    """The state of one download over all its attempts."""
 
     session: aiohttp.ClientSession
     url: URL
@@ -127,10 +125,10 @@ class _Transfer:
     validator: str | None = None
 
     async def attempt(self) -> None:
-        """Makes one request, for what is still missing.
+        """Send one request for the bytes that are still missing.
 
         Raises:
-            _PassingError: the next attempt may do better.
+            _TransientError: the next attempt may succeed.
             DownloadError: it would not.
         """
         headers = {hdrs.ACCEPT_ENCODING: "identity"}
@@ -145,25 +143,25 @@ class _Transfer:
                 timeout=_SOCKET_TIMEOUT,
                 middlewares=(),
             ) as response:
-                self._begin(response)
+                self._start(response)
                 await self._receive(response)
         except _PERMANENT_ERRORS as error:
             raise DownloadError(f"{self.name}: {_reason(error)}") from None
-        except _PASSING_ERRORS as error:
-            # Not chained, as aiohttp's texts hold the whole URL.
-            raise _PassingError(_reason(error)) from None
+        except _TRANSIENT_ERRORS as error:
+            # Not chained: aiohttp's texts contain the whole URL.
+            raise _TransientError(_reason(error)) from None
         if self.total is not None and self.received != self.total:
-            raise _PassingError(f"it ended after {self.received} of {self.total} bytes")
+            raise _TransientError(f"it ended after {self.received} of {self.total} bytes")
         if not self.received:
-            raise _PassingError("it is empty")
+            raise _TransientError("it is empty")
 
-    def _begin(self, response: ClientResponse) -> None:
+    def _start(self, response: ClientResponse) -> None:
         self._require_content(response)
         if response.status == 206:  # noqa: PLR2004 - Partial Content
             content_range = _CONTENT_RANGE.fullmatch(response.headers.get(hdrs.CONTENT_RANGE, ""))
             if content_range is None or int(content_range[1]) != self.received:
                 self.validator = None
-                raise _PassingError("the server sent another part than was asked for")
+                raise _TransientError("the server sent another range than requested")
             self.total = None if content_range[2] == "*" else int(content_range[2])
         else:
             self.received = 0
@@ -176,12 +174,12 @@ class _Transfer:
         status = response.status
         if status in _EXPIRED:
             raise DownloadError(
-                f"{self.name}: the link does not hold any more (HTTP status {status})", expired=True
+                f"{self.name}: the link has expired (HTTP status {status})", expired=True
             )
-        if status in _PASSING or status >= 500:  # noqa: PLR2004 - server errors
+        if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - server errors
             self.validator = None if status == 416 else self.validator  # noqa: PLR2004 - its range
             answer = Answer(status, response.headers, b"", time.time())
-            raise _PassingError(f"HTTP status {status}", retry_after=retry_after(answer))
+            raise _TransientError(f"HTTP status {status}", retry_after=retry_after(answer))
         if status not in {200, 206}:
             raise DownloadError(f"{self.name}: HTTP status {status}")
         if response.content_type in _ERROR_PAGES:
@@ -203,7 +201,7 @@ class _Transfer:
                 if len(batch) >= _BATCH_BYTES:
                     await self._write(batch)
                     batch = bytearray()
-        except _PASSING_ERRORS:
+        except _TRANSIENT_ERRORS:
             await self._write(batch)
             raise
         await self._write(batch)
@@ -214,18 +212,18 @@ class _Transfer:
 
 
 def _link(url: str) -> URL:
-    """The URL with nothing in it changed, unless it can not be sent as it is."""
+    """Return the URL unchanged, or quoted if it cannot be sent as it is."""
     try:
         link = URL(url, encoded=url.isascii() and url.isprintable() and " " not in url)
         if is_url(url) and link.host:
             return link
     except ValueError:
         pass
-    raise DownloadError(f"the result's link is no http or https URL: {shown_url(url)}")
+    raise DownloadError(f"the result's link is not an http or https URL: {shown_url(url)}")
 
 
 def _validator(response: ClientResponse) -> str | None:
-    """What `If-Range` may hold: a strong ETag, else the date of the last change."""
+    """Return the value for `If-Range`: a strong ETag, else the date of the last change."""
     etag = response.headers.get(hdrs.ETAG, "")
     return etag if etag.startswith('"') else response.headers.get(hdrs.LAST_MODIFIED)
 
@@ -235,12 +233,12 @@ def _reason(error: BaseException) -> str:
         case aiohttp.TooManyRedirects():
             return f"more than {_MAX_REDIRECTS} redirects"
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return "it is redirected to what is no http or https URL"
+            return "it redirects to something that is not an http or https URL"
         case aiohttp.ClientConnectorCertificateError():
             return "the server's certificate is not valid"
         case aiohttp.ClientConnectorError():
-            return f"no connection: {error.os_error.strerror or 'the host is not known'}"
+            return f"no connection: {error.os_error.strerror or 'unknown host'}"
         case TimeoutError():
-            return "the server fell silent"
+            return "the server stopped sending"
         case _:
             return f"the connection was lost ({type(error).__name__})"

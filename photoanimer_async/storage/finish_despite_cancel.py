@@ -1,4 +1,4 @@
-"""Work that is not to be left half done."""
+"""Cancellation that waits until a step is complete."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -8,9 +8,9 @@ _T = TypeVar("_T")
 
 
 async def finish_despite_cancel(work: Awaitable[_T]) -> _T:
-    """The result of some work. If cancelled, when the work is done.
+    """Return the result of some work; if cancelled, raise `CancelledError` once it is done.
 
-    The work must be bounded, since a cancellation waits for it.
+    The work must be bounded in time, since a cancellation waits for it.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -18,5 +18,5 @@ async def finish_despite_cancel(work: Awaitable[_T]) -> _T:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not report it as forgotten
+            task.exception()  # retrieved, so that asyncio does not log it
         raise

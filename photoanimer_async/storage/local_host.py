@@ -1,12 +1,12 @@
-"""Photos served from this process.
+"""An image host that serves photos from this process.
 
-How it works. The server runs while the host is entered, and every publication enters it: so
-it starts with the first photo and is gone after the last, whether or not the host itself was
-ever put into an `async with`. Who holds the host open saves the restarts in between.
+How it works. The HTTP server runs while the host is entered, and every publication enters it:
+so it starts with the first photo and stops after the last. Entering the host around all of them
+saves the restarts in between.
 
-A photo's path is a random name of 32 bytes, and whoever knows it may fetch the photo. All
-other paths and methods get the same 404. Only the last part of a path counts, so that it does
-not matter whether a proxy in front strips the path of `public_url`.
+A photo's path is a random token of 32 bytes that works like a password: it gives access to the
+photo. All other paths and methods get the same 404. Only the last part of a path counts, so that
+a proxy in front may keep or strip the path of `public_url`.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from attrs import define
 from photoanimer_async.errors import HostingError, InvalidRequestError
 from photoanimer_async.models import Photo
 from photoanimer_async.redaction import is_url, shown_url
-from photoanimer_async.storage.media_format import MediaFormat, media_format
+from photoanimer_async.storage.image_host import MediaFormat, detect_media_format
 
 _TOKEN_BYTES = 32
 _SHUTDOWN_SECONDS = 1.0
@@ -41,20 +41,24 @@ class _Publication:
 
 
 class LocalImageHost:
-    """Serves photos from this process: to this machine, or through a tunnel to the world.
+    """Serves photos from this process: on this machine, or to the internet through a tunnel.
 
-    It belongs to one event loop. Entering it is not needed, but keeps one server, and so one
+        host = LocalImageHost(public_url="https://abc.tunnel.example", port=8765)
+        async with host, PhotoAnimerClient(host=host) as client:
+            await client.animate("grandma.jpg", save_to="out/")
+
+    It belongs to one event loop. Entering it is optional, but keeps one server, and so one
     port, from the first photo to the last.
 
     Args:
-        public_url: where a tunnel or a reverse proxy makes this server reachable; by default
-            URLs name the server itself, which only reaches this machine.
+        public_url: the URL at which a tunnel or a reverse proxy makes this server reachable;
+            without it, photos' URLs name the server itself and work on this machine only.
         host: the address to listen on.
         port: the port; 0 for any free one.
 
     Raises:
-        InvalidRequestError: a `public_url` that is not one, or none for an address that can
-            not stand in a URL (0.0.0.0).
+        InvalidRequestError: `public_url` is no plain http(s) URL, or is missing where `host`
+            means all addresses (0.0.0.0).
     """
 
     def __init__(
@@ -63,7 +67,7 @@ class LocalImageHost:
         if public_url is not None:
             _require_plain_url(public_url)
         elif _is_unspecified(host):
-            raise InvalidRequestError(f"with host {host}, public_url must say where that is")
+            raise InvalidRequestError(f"with host {host}, public_url must be given too")
         self._public_url = public_url.rstrip("/") if public_url is not None else None
         self._host = host
         self._port = port
@@ -94,18 +98,18 @@ class LocalImageHost:
 
     @asynccontextmanager
     async def publish(self, photo: Photo) -> AsyncIterator[str]:
-        """Serves a photo under a new URL, until the end of the block.
+        """Serve a photo under a new URL until the end of the block.
 
-        A file is served as it is when it is fetched; content is kept in memory.
+        A file is read each time it is fetched; content is kept in memory.
 
         Args:
-            photo: a path or the content; or the path of a voice.
+            photo: the path or the content of a photo, or the path of a voice.
 
         Raises:
-            InvalidPhotoError: not a photo that the service takes, or a URL.
-            HostingError: the server can not be started.
+            InvalidPhotoError: a URL, or not a photo that the service takes.
+            HostingError: the server cannot be started.
         """
-        content, kind = await asyncio.to_thread(_inspected, photo)
+        content, kind = await asyncio.to_thread(_inspect, photo)
         token = secrets.token_urlsafe(_TOKEN_BYTES) + kind.suffix
         async with self:
             self._publications[token] = _Publication(content, kind.content_type)
@@ -115,15 +119,15 @@ class LocalImageHost:
                 del self._publications[token]
 
     def fetches(self, url: str) -> int:
-        """How often the photo behind a URL was asked for so far (GET or HEAD).
+        """Return how often a published photo was requested so far (GET or HEAD).
 
         Raises:
-            HostingError: the URL is none of this host's, or was withdrawn: its number is
-                unknown then, which is not the same as 0.
+            HostingError: the URL was not published here or was withdrawn: the number is then
+                unknown, not 0.
         """
         publication = self._publications.get(_token(urlsplit(url).path))
         if publication is None:
-            raise HostingError("the URL is not published here, or not any more")
+            raise HostingError("the URL is not published here, or no longer")
         return publication.fetches
 
     async def _start(self) -> web.AppRunner:
@@ -139,7 +143,7 @@ class LocalImageHost:
                 raise
             reason = os.strerror(error.errno) if error.errno else "no such address"
             raise HostingError(
-                f"photos can not be served on {self._host} port {self._port}: {reason}"
+                f"photos cannot be served on {self._host} port {self._port}: {reason}"
             ) from error
         address, port = runner.addresses[0][:2]
         host = f"[{address}]" if ":" in address else address
@@ -151,7 +155,7 @@ class LocalImageHost:
         if publication is None or request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
             raise web.HTTPNotFound
         publication.fetches += 1
-        # A cache in front would keep the photo after it has been withdrawn.
+        # A cache in front could serve the photo after it has been withdrawn.
         headers: dict[str, str] = {
             hdrs.CONTENT_TYPE: publication.content_type,
             hdrs.CACHE_CONTROL: "no-store",
@@ -162,7 +166,7 @@ class LocalImageHost:
 
 
 class _ExactFileResponse(web.FileResponse):
-    """The file itself: `FileResponse` alone prefers a `photo.jpg.gz` that lies beside it."""
+    """The file itself, where `FileResponse` would prefer a `photo.jpg.gz` beside it."""
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         headers = request.headers.copy()
@@ -191,9 +195,9 @@ def _token(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _inspected(photo: Photo) -> tuple[bytes | Path, MediaFormat]:
-    """A photo's content, or the absolute path of its file, and what it is."""
-    kind = media_format(photo)
+def _inspect(photo: Photo) -> tuple[bytes | Path, MediaFormat]:
+    """Return the content of a photo, or the absolute path of its file, and its format."""
+    kind = detect_media_format(photo)
     return photo if isinstance(photo, bytes) else Path(photo).absolute(), kind
 
 

@@ -1,13 +1,13 @@
-"""Results as objects of an object store: each has a name of its own, and is whole or absent.
+"""Results as objects of an object store: each has a name of its own, and is complete or absent.
 
-How it works. What is downloaded is held in memory, up to 8 MiB; most results are smaller, and
-become an object by one request that fails if the name is taken. What is larger goes to the
-store in parts while it comes in. When all parts are there they become an object with a random
-name under `.part/`, which is copied to the final name on the same terms and removed. Nothing
-touches the disk.
+How it works. Up to 8 MiB of a download are held in memory; most results are smaller and become
+an object by one request that fails if the name is taken. Larger ones are uploaded in parts
+while they are downloaded. The complete upload is an object with a random name under `.part/`,
+which is copied to the final name, again only if that is free, and then deleted. Nothing is
+written to the disk.
 
-An upload in parts that does not end is aborted. What a process leaves behind that is killed is
-an unfinished upload, or for a moment an object under `.part/`: never a result.
+A failed upload in parts is aborted. A killed process can leave an unfinished upload behind, or
+for a moment an object under `.part/`, but never half a result.
 """
 
 import asyncio
@@ -17,51 +17,41 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.models import Location, Photo
 from photoanimer_async.redaction import printable
 from photoanimer_async.storage.finish_despite_cancel import finish_despite_cancel
-from photoanimer_async.storage.object_store import ObjectStoreError, object_url, open_bucket
+from photoanimer_async.storage.object_store import Bucket, MultipartUpload, ObjectStoreError
 from photoanimer_async.storage.result_names import number_of, numbered, result_name
-
-if TYPE_CHECKING:
-    from obstore import AsyncWritableFile
-
-    from photoanimer_async.storage.bucket import Bucket
 
 _log = logging.getLogger(__name__)
 
-_WHOLE_BYTES = 8 * 1024 * 1024
+_MAX_BUFFERED_BYTES = 8 * 1024 * 1024
 _DISCARD_SECONDS = 10.0
 _CONTENT_TYPES = {".mp4": "video/mp4", ".gif": "image/gif"}
 
 
-class _AbandonedError(Exception):
-    """Ends an upload that is not to become an object."""
-
-
 class ObjectDestination:
-    """An object that a download is to become; see `Destination`.
+    """An object as the target of a download; see `Destination`.
 
     Args:
-        bucket: where.
-        name: the object's name in it.
+        bucket: where to store it.
+        name: the object's name in the bucket.
     """
 
-    def __init__(self, bucket: "Bucket", name: str) -> None:
+    def __init__(self, bucket: Bucket, name: str) -> None:
         self._bucket = bucket
         self._name = name
         self._content_type = _CONTENT_TYPES.get(PurePosixPath(name).suffix, "video/mp4")
-        self._start()
+        self._reset()
 
-    def _start(self) -> None:
+    def _reset(self) -> None:
         self._size = 0
         self._digest = hashlib.sha256()
         self._buffer = bytearray()
-        self._part = f".part/{secrets.token_hex(16)}"
-        self._writer: AsyncWritableFile | None = None
+        self._part_name = f".part/{secrets.token_hex(16)}"
+        self._upload: MultipartUpload | None = None
         self._has_part = False
 
     @property
@@ -70,78 +60,70 @@ class ObjectDestination:
         return self._url(self._name)
 
     def with_suffix(self, suffix: str) -> "ObjectDestination":
-        """The object with another suffix."""
+        """Return the same object with another suffix."""
         return ObjectDestination(self._bucket, str(PurePosixPath(self._name).with_suffix(suffix)))
 
     async def begin(self) -> None:
-        """Forgets what was written before."""
-        self._start()
+        """Forget what was written before."""
+        self._reset()
 
     async def write(self, offset: int, data: bytes | bytearray) -> None:
-        """Holds the data, or sends what has gathered."""
+        """Buffer the data; upload the buffer if it has grown beyond 8 MiB."""
         if offset != self._size:
-            assert not offset  # noqa: S101 - a download goes on where it is, or begins again
+            assert not offset  # noqa: S101 - a download continues where it is, or begins again
             await self.discard()
         self._size += len(data)
         self._digest.update(data)
         self._buffer += data
-        if len(self._buffer) > _WHOLE_BYTES:
-            await self._send()
-
-    async def _send(self) -> None:
-        with _told(self.location), self._bucket.refusals():
-            if self._writer is None:
-                self._writer = await self._bucket.writer(self._part, self._content_type)
-            await self._writer.write(self._buffer)
-        self._buffer = bytearray()
+        if len(self._buffer) > _MAX_BUFFERED_BYTES:
+            with _download_errors(self.location):
+                await self._send_buffer()
 
     async def commit(self) -> str:
-        """Makes it an object, and returns its URL."""
-        if self._writer is not None:
-            await self._complete(self._writer)
-        with _told(self.location):
+        """Create the object under its final name, and return its URL."""
+        with _download_errors(self.location):
+            if self._upload is not None:
+                await self._send_buffer()
+                self._has_part = True
+                await self._upload.complete()
+                self._upload = None
             for name in numbered(self._name):
-                if await self._became(name) or await self._is_the_same(name):
+                if await self._create(name) or await self._is_stored(name):
                     break
         await self.discard()
         return self._url(name)
 
-    async def _complete(self, writer: "AsyncWritableFile") -> None:
-        await self._send()
-        self._has_part = True
-        with _told(self.location), self._bucket.refusals():
-            await writer.close()
-        self._writer = None
+    async def discard(self) -> None:
+        """Abort the upload that has not become an object; delete what is under `.part/`."""
+        await finish_despite_cancel(self._discard())
 
-    async def _became(self, name: str) -> bool:
+    async def _send_buffer(self) -> None:
+        if self._upload is None:
+            self._upload = await self._bucket.open_upload(self._part_name, self._content_type)
+        await self._upload.write(self._buffer)
+        self._buffer = bytearray()
+
+    async def _create(self, name: str) -> bool:
         if self._has_part:
-            return await self._bucket.copy(self._part, name, self._content_type)
+            return await self._bucket.copy(self._part_name, name, self._content_type)
         return await self._bucket.create(name, bytes(self._buffer), self._content_type)
 
-    async def _is_the_same(self, name: str) -> bool:
-        """Whether this very content is there, as a killed run leaves it, or a lost answer."""
-        is_as_long = name == self._name and await self._bucket.size(name) == self._size
-        return is_as_long and await self._bucket.sha256(name) == self._digest.digest()
-
-    async def discard(self) -> None:
-        """Aborts what has not become an object, and removes what is under `.part/`."""
-        await finish_despite_cancel(self._discard())
+    async def _is_stored(self, name: str) -> bool:
+        """Whether a killed run, or a request whose answer was lost, stored this content."""
+        has_same_size = name == self._name and await self._bucket.size(name) == self._size
+        return has_same_size and await self._bucket.sha256(name) == self._digest.digest()
 
     async def _discard(self) -> None:
         try:
             async with asyncio.timeout(_DISCARD_SECONDS):
-                if self._writer is not None:
-                    await self._abort(self._writer)
+                if self._upload is not None:
+                    await self._upload.abort()
                 if self._has_part:
-                    await self._bucket.delete(self._part)
+                    await self._bucket.delete(self._part_name)
         except (ObjectStoreError, TimeoutError) as error:
-            _log.warning("%s/%s: may be left there: %s", self._bucket.url, self._part, error)
-        self._start()
-
-    async def _abort(self, writer: "AsyncWritableFile") -> None:
-        with suppress(_AbandonedError), self._bucket.refusals():
-            async with writer:
-                raise _AbandonedError
+            reason = str(error) or "the store did not answer in time"
+            _log.warning("%s could not be deleted: %s", self._url(self._part_name), reason)
+        self._reset()
 
     def _url(self, name: str) -> str:
         return f"{self._bucket.url}/{name}"
@@ -150,41 +132,40 @@ class ObjectDestination:
 class ResultBucket:
     """A part of an object store for results; see `ResultStore`.
 
-    The store must be able to create an object only if there is none of its name, as S3,
-    Google Cloud Storage, Azure, R2 and MinIO are: so nothing is ever overwritten. Whether it
-    can be written to is tried once, with an empty object that is removed at once; if not, that
-    holds for all photos.
+    The store must be able to create an object only if its name is free, as S3, Google Cloud
+    Storage, Azure, R2 and MinIO are, so that nothing is ever overwritten. Before the first
+    claim, an empty object is created and deleted; if that fails, so does every claim.
 
     Args:
-        url: `s3://bucket/prefix`, or `gs://` or `az://` likewise.
+        url: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
 
     Raises:
-        InvalidRequestError: another URL; or the extra `object-store` is not installed.
+        InvalidRequestError: another URL, or the extra `object-store` is not installed.
     """
 
     def __init__(self, url: str) -> None:
-        self._bucket = open_bucket(object_url(url, "save_to"))
+        self._bucket = Bucket(url, "save_to")
         self._claimed: set[str] = set()
-        self._numbers: dict[str, int] = {}
+        self._next_numbers: dict[str, int] = {}
         self._lock = asyncio.Lock()
-        self._is_tried = False
+        self._is_checked = False
         self._refusal: DownloadError | None = None
 
     @asynccontextmanager
     async def claim(
         self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Location | None = None
     ) -> AsyncIterator[ObjectDestination]:
-        """As `ResultStore.claim`.
+        """Reserve an object name for a photo's result; see `ResultStore.claim`.
 
         Raises:
-            DownloadError: the store can not be written to.
+            DownloadError: the store cannot be written to.
         """
         await self._require_writable()
-        claimed = self._name_of_ours(earlier)
+        claimed = self._reclaimable_name(earlier)
         if claimed is not None:
             self._claimed.add(claimed)
         else:
-            claimed = await self._next_free(result_name(photo, suffix, name))
+            claimed = await self._claim_free_name(result_name(photo, suffix, name))
         try:
             yield ObjectDestination(self._bucket, claimed)
         finally:
@@ -192,17 +173,16 @@ class ResultBucket:
 
     async def _require_writable(self) -> None:
         async with self._lock:
-            if not self._is_tried:
-                self._refusal = await self._try()
-                self._is_tried = True
+            if not self._is_checked:
+                self._refusal = await self._check_writable()
+                self._is_checked = True
         if self._refusal is not None:
             raise DownloadError(str(self._refusal))
 
-    async def _try(self) -> DownloadError | None:
-        """Why it can not be written to."""
+    async def _check_writable(self) -> DownloadError | None:
         probe = f"photoanimer-{secrets.token_hex(8)}"
         try:
-            with _told(self._bucket.url):
+            with _download_errors(self._bucket.url):
                 await self._bucket.create(probe, b"", "text/plain")
         except DownloadError as error:
             return error
@@ -210,30 +190,30 @@ class ResultBucket:
             await self._bucket.delete(probe)
         return None
 
-    def _name_of_ours(self, earlier: Location | None) -> str | None:
-        """The name that an earlier run had claimed, if it is one of this place."""
+    def _reclaimable_name(self, earlier: Location | None) -> str | None:
+        """Return the name that an earlier run claimed, if it is in this store and free."""
         if not isinstance(earlier, str):
             return None
-        place, _, name = earlier.rpartition("/")
-        return name if place == self._bucket.url and name not in self._claimed else None
+        store, _, name = earlier.rpartition("/")
+        return name if store == self._bucket.url and name not in self._claimed else None
 
-    async def _next_free(self, wanted: str) -> str:
-        for name in numbered(wanted, self._numbers.get(wanted, 1)):
+    async def _claim_free_name(self, wanted: str) -> str:
+        for name in numbered(wanted, self._next_numbers.get(wanted, 1)):
             if name in self._claimed:
                 continue
             self._claimed.add(name)
             if await self._is_free(name):
                 break
         if name != wanted:
-            # Where to look on: else a thousand photos of one name would look at a thousand
-            # names each.
-            self._numbers[wanted] = max(number_of(name), self._numbers.get(wanted, 1))
+            # The next search starts here: a thousand photos of one name would otherwise
+            # check a thousand names each.
+            self._next_numbers[wanted] = max(number_of(name), self._next_numbers.get(wanted, 1))
         return name
 
     async def _is_free(self, name: str) -> bool:
         is_free = False
         try:
-            with _told(self._bucket.url):
+            with _download_errors(self._bucket.url):
                 is_free = await self._bucket.size(name) is None
         finally:
             if not is_free:
@@ -242,13 +222,9 @@ class ResultBucket:
 
 
 @contextmanager
-def _told(place: str) -> Iterator[None]:
-    """The store's refusals with the name of the place.
-
-    Raises:
-        DownloadError: in their place.
-    """
+def _download_errors(location: str) -> Iterator[None]:
+    """Raise `DownloadError` with the location in place of `ObjectStoreError`."""
     try:
         yield
     except ObjectStoreError as error:
-        raise DownloadError(f"{printable(place)}: can not be written: {error}") from None
+        raise DownloadError(f"{printable(location)}: cannot be written: {error}") from None

@@ -1,13 +1,13 @@
-"""Results as files: each has a name of its own, and is whole or absent.
+"""Results as files of a folder: each has a name of its own, and is complete or absent.
 
-How it works. A result is written to `<name>.part`, synced to the disk when it is complete, and
-then linked to its final name, which can not overwrite anything: if another program has taken
-the name meanwhile, the next free one is used. A `.part` is left behind only by a process that
-was killed. It might be another process's, so that its name counts as taken, and it is removed
-only where a journal shows that it was one's own.
+How it works. A result is written to `<name>.part`, synced to the disk once it is complete, and
+then hard-linked to its final name. A link cannot overwrite a file: if another program has taken
+the name in the meantime, the next free number is used. Only a killed process leaves a `.part`
+behind. Another process may still write to it, so its name counts as taken; it is deleted only
+where a journal shows that an earlier run of this batch claimed it.
 
-All file work is done in threads, and a step that has begun is finished before a cancellation
-goes on, so that nothing happens behind the back of what follows.
+All file work is done in threads. A step that has begun is finished before a cancellation is
+raised, so that no thread touches the files afterwards.
 """
 
 import asyncio
@@ -30,8 +30,136 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-async def on_disk(path: Path, step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Does a step of file work in a thread; if cancelled, when it is done.
+class FileDestination:
+    """A file as the target of a download; see `Destination`.
+
+    Args:
+        location: the file, in an existing folder.
+    """
+
+    def __init__(self, location: Path) -> None:
+        self.location = location
+        self._name = location
+        self._has_part = False
+
+    def with_suffix(self, suffix: str) -> "FileDestination":
+        """Return the same file with another suffix."""
+        return FileDestination(self.location.with_suffix(suffix))
+
+    async def begin(self) -> None:
+        """Create an empty `.part`, under the next number if another process uses this one."""
+        await _in_thread(self.location, self._create)
+
+    async def write(self, offset: int, data: bytes | bytearray) -> None:
+        """Write to the `.part` and truncate it behind the data."""
+        await _in_thread(self.location, self._write, offset, data)
+
+    async def commit(self) -> Path:
+        """Sync the `.part` and give it its final name, which is returned."""
+        return await _in_thread(self.location, self._commit)
+
+    async def discard(self) -> None:
+        """Delete the `.part` if it was created here."""
+        await _in_thread(self.location, self._discard)
+
+    def _create(self) -> None:
+        self._has_part = False
+        self._name = next(filter(_create_part, _numbered(self.location)))
+        self._has_part = True
+
+    def _write(self, offset: int, data: bytes | bytearray) -> None:
+        with _part_of(self._name).open("r+b") as file:
+            file.seek(offset)
+            file.write(data)
+            file.truncate()
+
+    def _commit(self) -> Path:
+        part = _part_of(self._name)
+        with part.open("r+b") as file:
+            os.fsync(file.fileno())
+        # A run that is killed between naming a file and recording it leaves the same content.
+        if self._name.is_file() and filecmp.cmp(part, self._name, shallow=False):
+            saved = self._name
+        else:
+            names = filter(self._is_ours_or_idle, _numbered(self._name))
+            saved = next(name for name in names if _link(part, name))
+        self._discard()
+        # Not every file system can sync a folder; the file is there either way.
+        with suppress(OSError):
+            _sync_folder(saved.parent)
+        return saved
+
+    def _is_ours_or_idle(self, name: Path) -> bool:
+        return name == self._name or not os.path.lexists(_part_of(name))
+
+    def _discard(self) -> None:
+        if self._has_part:
+            _part_of(self._name).unlink(missing_ok=True)
+
+
+class ResultFolder:
+    """A folder of results; see `ResultStore`.
+
+    A name is taken if a file in the folder has it, in upper or lower case, or if another photo
+    has claimed it.
+
+    Args:
+        path: the folder; created when the first name is claimed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._claimed: set[str] = set()
+        self._next_numbers: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    @asynccontextmanager
+    async def claim(
+        self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Location | None = None
+    ) -> AsyncIterator[FileDestination]:
+        """Reserve a file name for a photo's result; see `ResultStore.claim`.
+
+        Raises:
+            DownloadError: the folder cannot be created or written to.
+        """
+        wanted = result_name(photo, suffix, name)
+        path = await _in_thread(self.path, self._claim, wanted, earlier)
+        try:
+            yield FileDestination(path)
+        finally:
+            self._claimed.discard(_key(path))
+
+    def _claim(self, name: str, earlier: Location | None) -> Path:
+        wanted = self.path / name
+        with self._lock:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.path, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            if isinstance(earlier, Path) and self._is_reclaimable(earlier):
+                for suffix in (".mp4", ".gif"):
+                    _part_of(earlier.with_suffix(suffix)).unlink(missing_ok=True)
+                self._claimed.add(_key(earlier))
+                return earlier
+            first = self._next_numbers.get(_key(wanted), 1)
+            path = next(filter(self._is_free, _numbered(wanted, first)))
+            self._claimed.add(_key(path))
+            if path != wanted:
+                # The next search starts here: a thousand photos of one name would otherwise
+                # check a thousand names each.
+                self._next_numbers[_key(wanted)] = number_of(path.name)
+            return path
+
+    def _is_reclaimable(self, earlier: Path) -> bool:
+        is_here = earlier.parent == self.path.absolute()
+        return is_here and _key(earlier) not in self._claimed
+
+    def _is_free(self, path: Path) -> bool:
+        is_taken = os.path.lexists(path) or os.path.lexists(_part_of(path))
+        return not is_taken and _key(path) not in self._claimed
+
+
+async def _in_thread(path: Path, step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Do a step of file work in a thread; a cancellation waits until it is done.
 
     Raises:
         DownloadError: the file system refused.
@@ -41,105 +169,20 @@ async def on_disk(path: Path, step: Callable[_P, _T], *args: _P.args, **kwargs: 
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         reason = "no space is left on the disk" if full else error.strerror
-        raise DownloadError(f"{printable(str(path))}: can not be written: {reason}") from error
+        raise DownloadError(f"{printable(str(path))}: cannot be written: {reason}") from error
 
 
-class PartFile:
-    """A file that gets its name when it is complete. Blocking: to be used from threads."""
-
-    def __init__(self, destination: Path) -> None:
-        self.destination = destination
-        self._created = False
-
-    def create(self) -> None:
-        """Makes the empty file, under another number if somebody else is at this one."""
-        self.destination = next(filter(_made_part, _numbered(self.destination)))
-        self._created = True
-
-    def write(self, offset: int, data: bytes | bytearray) -> None:
-        """Puts data at an offset and ends the file behind it."""
-        with part_of(self.destination).open("r+b") as file:
-            file.seek(offset)
-            file.write(data)
-            file.truncate()
-
-    def commit(self) -> Path:
-        """Gives the file its name, and returns it.
-
-        A number is added if the name is taken; unless it is by the very same content, as a
-        run leaves it that is killed between naming a file and telling of it.
-        """
-        part = part_of(self.destination)
-        with part.open("r+b") as file:
-            os.fsync(file.fileno())
-        if _same_content(part, self.destination):
-            saved = self.destination
-        else:
-            names = filter(self._is_not_underway, _numbered(self.destination))
-            saved = next(name for name in names if _named(part, name))
-        self.discard()
-        # Not every file system can sync a folder; the file is there either way.
-        with suppress(OSError):
-            _sync_folder(saved.parent)
-        return saved
-
-    def _is_not_underway(self, name: Path) -> bool:
-        return name == self.destination or not os.path.lexists(part_of(name))
-
-    def discard(self) -> None:
-        """Removes the file, if it was made here."""
-        if self._created:
-            part_of(self.destination).unlink(missing_ok=True)
-
-
-class FileDestination:
-    """A file that a download is to become; see `Destination`.
-
-    Args:
-        location: the file, in a folder that is there.
-    """
-
-    def __init__(self, location: Path) -> None:
-        self.location = location
-        self._part = PartFile(location)
-
-    def with_suffix(self, suffix: str) -> "FileDestination":
-        """The file with another suffix."""
-        return FileDestination(self.location.with_suffix(suffix))
-
-    async def begin(self) -> None:
-        """Makes an empty `.part`."""
-        self._part = PartFile(self.location)
-        await on_disk(self.location, self._part.create)
-
-    async def write(self, offset: int, data: bytes | bytearray) -> None:
-        """Writes to the `.part`, and ends it there."""
-        await on_disk(self.location, self._part.write, offset, data)
-
-    async def commit(self) -> Path:
-        """Syncs the `.part` and gives it its name."""
-        return await on_disk(self.location, self._part.commit)
-
-    async def discard(self) -> None:
-        """Removes the `.part`."""
-        await on_disk(self.location, self._part.discard)
-
-
-def _made_part(destination: Path) -> bool:
-    """Makes the `.part` of a destination, unless it is there."""
+def _create_part(name: Path) -> bool:
+    """Create the `.part` of a file; return false if there is one."""
     try:
-        os.close(os.open(part_of(destination), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        os.close(os.open(_part_of(name), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except FileExistsError:
         return False
     return True
 
 
-def _same_content(part: Path, name: Path) -> bool:
-    return name.is_file() and filecmp.cmp(part, name, shallow=False)
-
-
-def _named(part: Path, name: Path) -> bool:
-    """Gives a file a name, unless that is taken."""
+def _link(part: Path, name: Path) -> bool:
+    """Give a file its final name; return false if that is taken."""
     try:
         os.link(part, name)
     except FileExistsError:
@@ -162,73 +205,11 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-class ResultFolder:
-    """A folder for results; see `ResultStore`.
-
-    No name is given that is already in the folder, whatever the case of its letters, or that
-    another photo holds.
-
-    Args:
-        path: the folder; made when the first name is claimed.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self._claimed: set[str] = set()
-        self._numbers: dict[str, int] = {}
-        self._lock = threading.Lock()
-
-    @asynccontextmanager
-    async def claim(
-        self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Location | None = None
-    ) -> AsyncIterator[FileDestination]:
-        """As `ResultStore.claim`.
-
-        Raises:
-            DownloadError: the folder can not be made or written to.
-        """
-        wanted = result_name(photo, suffix, name)
-        path = await on_disk(self.path, self._claim, wanted, earlier)
-        try:
-            yield FileDestination(path)
-        finally:
-            self._claimed.discard(_key(path))
-
-    def _claim(self, name: str, earlier: Location | None) -> Path:
-        wanted = self.path / name
-        with self._lock:
-            self.path.mkdir(parents=True, exist_ok=True)
-            if not os.access(self.path, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            if isinstance(earlier, Path) and self._is_ours(earlier):
-                for kind in (".mp4", ".gif"):
-                    part_of(earlier.with_suffix(kind)).unlink(missing_ok=True)
-                self._claimed.add(_key(earlier))
-                return earlier
-            first = self._numbers.get(_key(wanted), 1)
-            path = next(filter(self._is_free, _numbered(wanted, first)))
-            self._claimed.add(_key(path))
-            if path != wanted:
-                # Where to look on: else a thousand photos of one name would look at a
-                # thousand names each.
-                self._numbers[_key(wanted)] = number_of(path.name)
-            return path
-
-    def _is_ours(self, earlier: Path) -> bool:
-        here = earlier.parent == self.path.absolute()
-        return here and _key(earlier) not in self._claimed
-
-    def _is_free(self, path: Path) -> bool:
-        taken = os.path.lexists(path) or os.path.lexists(part_of(path))
-        return not taken and _key(path) not in self._claimed
-
-
 def _numbered(path: Path, first: int = 1) -> Iterator[Path]:
     return (path.with_name(name) for name in numbered(path.name, first))
 
 
-def part_of(path: Path) -> Path:
-    """Where a result is until it is complete."""
+def _part_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 

@@ -1,4 +1,4 @@
-"""What a result is called.
+"""How results are named.
 
 `grandma.jpg` gives `grandma.mp4`, a second one `grandma-2.mp4`. A URL gives the last part of
 its path, content in memory `photo`.
@@ -22,18 +22,21 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def result_name(photo: Photo, suffix: str, name: str | None = None) -> str:
-    """What the result of a photo is called, if nothing else is called so.
+    """Return the file name of a photo's result, before any number is added.
 
     Args:
         photo: the photo.
         suffix: `.mp4` or `.gif`.
         name: another name than the photo's, without suffix.
     """
-    return f"{safe_stem(name if name is not None else _name_of(photo))}{suffix}"
+    return f"{safe_stem(name if name is not None else _stem_of(photo))}{suffix}"
 
 
 def safe_stem(name: str) -> str:
-    """The name as one that every file system takes; `photo` if nothing is left of it."""
+    """Return the name with everything replaced that a file system may refuse.
+
+    At most 180 bytes of UTF-8; `photo` if nothing is left of it.
+    """
     normal = unicodedata.normalize("NFC", name)
     visible = "".join(c if c.isprintable() or c in _JOINERS else "_" for c in normal)
     stem = _cut(_UNSAFE.sub("_", visible).strip(" .-")).rstrip(" .-") or "photo"
@@ -41,18 +44,18 @@ def safe_stem(name: str) -> str:
 
 
 def numbered(name: str, first: int = 1) -> Iterator[str]:
-    """The name with the numbers from `first` on; 1 is the name itself."""
+    """Yield the name with the numbers from `first` on; number 1 is the name itself."""
     path = PurePath(name)
     for number in itertools.count(first):
         yield name if number == 1 else f"{_cut(path.stem)}-{number}{path.suffix}"
 
 
 def number_of(name: str) -> int:
-    """The number that `numbered` has given a name."""
+    """Return the number that `numbered` added to a name."""
     return int(PurePath(name).stem.rpartition("-")[2])
 
 
-def _name_of(photo: Photo) -> str:
+def _stem_of(photo: Photo) -> str:
     if isinstance(photo, bytes):
         return "photo"
     path = os.fspath(photo)

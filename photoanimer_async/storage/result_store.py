@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from photoanimer_async.models import Location, Photo
-from photoanimer_async.storage.object_store import object_url
+from photoanimer_async.storage.object_store import parse_object_url
 from photoanimer_async.storage.result_bucket import ResultBucket
 from photoanimer_async.storage.result_folder import ResultFolder
 
@@ -90,7 +90,7 @@ def parse_location(save_to: str | os.PathLike[str]) -> Location:
         InvalidRequestError: a URL that does not name a part of an object store.
     """
     name = os.fspath(save_to)
-    return object_url(name, "save_to") if _is_url(name) else Path(save_to)
+    return parse_object_url(name, "save_to") if _is_url(name) else Path(save_to)
 
 
 def result_store(location: Location) -> ResultStore:

@@ -20,11 +20,11 @@ from attrs import field, frozen
 from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.polling.policies import FixedInterval
+from photoanimer_async.service.app_keys import DATABASE
 from photoanimer_async.service.faults import parse_script
 from photoanimer_async.service.faults.script import Rule, Subject
 from photoanimer_async.service.local_service import LocalService
 from photoanimer_async.service.notifying.signing import new_secret
-from photoanimer_async.service.parts import DATABASE
 from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.storing import outbox
 from photoanimer_async.service.storing.account_book import AccountBook

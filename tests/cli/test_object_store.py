@@ -67,7 +67,7 @@ def test_a_service_far_away_and_no_host_are_three_ways_out(photoanimer: CommandL
     done = photoanimer("animate", "anna.png", "--api-key", KEY, "--base-url", "http://10.0.0.1/v1")
     assert done.returncode == 1
     said = " ".join(done.stdout.split())
-    assert "http://10.0.0.1/v1 can not fetch photos from this machine" in said
+    assert "http://10.0.0.1/v1 cannot fetch photos from this machine" in said
     for way in ("public URL", "PHOTOANIMER_HOST=s3://bucket/prefix", "--host", "--local"):
         assert way in said
 

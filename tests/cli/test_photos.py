@@ -130,7 +130,7 @@ class TestDryRun:
         assert done.returncode == 0  # the stub takes no HEAD, from which nothing follows
         down = photoanimer("animate", "http://127.0.0.1:9/a.jpg", "--dry-run", "--check-urls")
         assert down.returncode == 1
-        assert "its host was asked for it, but there is no connection to it" in down.stdout
+        assert "its server does not answer: connection failed" in down.stdout
         assert KEY not in down.stdout
 
 

@@ -21,6 +21,7 @@ from photoanimer_async.jobs.journal.entries import Entry, NewEntry, Record
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import Event
 from photoanimer_async.storage import result_folder
+from photoanimer_async.storage.result_folder import FileDestination
 
 _RARE = 0.3
 _WHEN = ("before", "after")
@@ -117,21 +118,21 @@ def _arm_transport(fuse: Fuse) -> None:
 
 
 def _arm_files(fuse: Fuse) -> None:
-    part = result_folder.PartFile
-    create, write = part.create, part.write
-    named, sync = result_folder._named, os.fsync
+    target = FileDestination
+    create, write = target._create, target._write
+    link, sync = result_folder._link, os.fsync
 
-    def created(file: result_folder.PartFile) -> None:
+    def created(file: FileDestination) -> None:
         create(file)
         fuse.passes("result: empty .part made")
 
-    def written(file: result_folder.PartFile, offset: int, data: bytearray) -> None:
+    def written(file: FileDestination, offset: int, data: bytearray) -> None:
         write(file, offset, data[: len(data) // 2])
         fuse.passes("result: part of it written")
         write(file, offset, data)
 
-    def named_or_killed(file: Path, name: Path) -> bool:
-        done = named(file, name)
+    def linked(part: Path, name: Path) -> bool:
+        done = link(part, name)
         fuse.passes("result: with its name")
         return done
 
@@ -139,9 +140,9 @@ def _arm_files(fuse: Fuse) -> None:
         sync(descriptor)
         fuse.passes("result: complete, without its name")
 
-    _set(part, "create", created)
-    _set(part, "write", written)
-    _set(result_folder, "_named", named_or_killed)
+    _set(target, "_create", created)
+    _set(target, "_write", written)
+    _set(result_folder, "_link", linked)
     _set(os, "fsync", synced)
 
 

@@ -277,14 +277,14 @@ class TestCheckUrls:
         assert isinstance(outcome.error, PreparationError)
         assert "HTTP status 503" in str(outcome.error)
         [outcome] = await ended(client, [f"{origin}/a.jpg"], check_urls=True, journal=journal)
-        assert "there is no connection to it" in str(outcome.error)
+        assert "connection failed" in str(outcome.error)
         assert await asyncio.to_thread(counts, journal) == {State.PLANNED: 1}
 
     async def test_redirects_end_somewhere(self, client: PhotoAnimerClient) -> None:
         server = PhotoServer(302, {hdrs.LOCATION: "/again.jpg"})
         async with serving(server.answer) as origin:
             [outcome] = await ended(client, [f"{origin}/a.jpg"], check_urls=True)
-        assert "redirects more than 5 times" in str(outcome.error)
+        assert "more than 5 redirects" in str(outcome.error)
         assert len(server.requests) == 6
 
     async def test_a_host_that_breaks_off(self, client: PhotoAnimerClient) -> None:
@@ -296,7 +296,7 @@ class TestCheckUrls:
         async with serving(hang_up) as origin:
             [outcome] = await ended(client, [f"{origin}/a.jpg"], check_urls=True)
         assert isinstance(outcome.error, PreparationError)
-        assert "it broke off the answer" in str(outcome.error)
+        assert "connection lost" in str(outcome.error)
 
     @pytest.mark.parametrize("url", ["http://ex ample/a.jpg", "http://exämple..com/a.jpg"])
     async def test_a_host_that_is_none(self, client: PhotoAnimerClient, url: str) -> None:

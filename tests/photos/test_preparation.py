@@ -341,7 +341,7 @@ class TestPrepared:
 
     async def test_no_space_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-        with pytest.raises(PreparationError, match=r"photo of .* can not be kept in .*gone"):
+        with pytest.raises(PreparationError, match=r"photo of .* cannot be saved in .*gone"):
             async with Preparation().prepared(saved(quarters(), "TIFF")):
                 pass
 

@@ -80,7 +80,7 @@ async def test_what_is_no_voice_is_told_before_money_is_spent(
     request = AnimationRequest(photo, AnimationOptions(template=0, voice=photo))
     outcome = await animate(stub, request, tmp_path / "batch.db")
     assert isinstance(outcome.error, InvalidRequestError)
-    assert "is no sound file; known are WAV, MP3" in str(outcome.error)
+    assert "is not a sound file; allowed are WAV, MP3" in str(outcome.error)
     assert stub.submits == []
 
 
@@ -108,9 +108,9 @@ async def test_sounds_are_told_by_their_content(
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (None, "can not be read: No such file or directory"),
+        (None, "cannot be read: No such file or directory"),
         (b"", "is empty"),
-        (b"\xff\xd8\xff\xe0 a JPEG", "is no sound file"),
+        (b"\xff\xd8\xff\xe0 a JPEG", "is not a sound file"),
         (WAV + bytes(MAX_VOICE_BYTES), "has 15.0 MB; allowed is less than 15 MB"),
     ],
 )

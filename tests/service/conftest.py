@@ -16,6 +16,8 @@ from attrs import define, field
 
 from photoanimer_async.service import LocalService, Renderer, RenderJob, ServiceSettings
 
+from ..support.stub_service import serving
+
 KEY = "key-5e1f9a"
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -38,12 +40,12 @@ class InstantRenderer:
 
     jobs: list[RenderJob] = field(factory=list)
     error: Exception | None = None
-    go_on: asyncio.Event | None = None
+    gate: asyncio.Event | None = None
 
     async def render(self, job: RenderJob) -> None:
         self.jobs.append(job)
-        if self.go_on is not None:
-            await self.go_on.wait()
+        if self.gate is not None:
+            await self.gate.wait()
         if self.error is not None:
             raise self.error
         await asyncio.to_thread(job.mp4.write_bytes, b"video of template %d" % job.template)
@@ -130,20 +132,6 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[str]:
-    """A server on loopback; gives its origin."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
-@asynccontextmanager
 async def running(settings: ServiceSettings, renderer: Renderer | None) -> AsyncIterator[Running]:
     async with (
         LocalService(settings, renderer=renderer) as service,
@@ -188,7 +176,7 @@ async def service(start: Start) -> Running:
 
 
 @pytest.fixture(autouse=True)
-def faults() -> Iterator[list[logging.LogRecord]]:
+def logged_errors() -> Iterator[list[logging.LogRecord]]:
     """What the service reports as its own fault fails the test, unless the test clears it."""
     records: list[logging.LogRecord] = []
 

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from photoanimer_async.service import RenderFailedError, ServiceSettings
+from photoanimer_async.service.app_keys import FOLDER, STORE
 from photoanimer_async.service.error_codes import NO_FACE
-from photoanimer_async.service.parts import FOLDER, STORE
 from photoanimer_async.service.storing.expiry import Expiry
 
 from .conftest import InstantRenderer, PhotoHost, Running, Start, running, until
@@ -37,7 +37,7 @@ class TestQueue:
         self, start: Start, host: PhotoHost, renderer: InstantRenderer
     ) -> None:
         service = await start(queue_limit=3, workers=1)
-        renderer.go_on = asyncio.Event()
+        renderer.gate = asyncio.Event()
         ids = [await service.submit(host.url("photo.png")) for _ in range(3)]
         fetched = len(host.requests)
 
@@ -47,7 +47,7 @@ class TestQueue:
         assert retry_after is not None
         assert int(retry_after) >= 1
         assert len(host.requests) == fetched
-        renderer.go_on.set()
+        renderer.gate.set()
         for task_id in ids:
             await service.end_of(task_id)
         assert await service.submit(host.url("photo.png"))
@@ -56,7 +56,7 @@ class TestQueue:
         self, start: Start, host: PhotoHost, renderer: InstantRenderer
     ) -> None:
         service = await start(queue_limit=2)
-        renderer.go_on = asyncio.Event()
+        renderer.gate = asyncio.Event()
         for _ in range(5):
             code, _ = await service.refusal(imageUrl=host.url("nothing.png"), templateId="1")
             assert code == 40011
@@ -67,7 +67,7 @@ class TestQueue:
 
     async def test_tasks_of_an_earlier_start_count(self, tmp_path: Path, host: PhotoHost) -> None:
         settings = ServiceSettings(data_dir=tmp_path, port=0, queue_limit=1, drain_seconds=0)
-        stuck = InstantRenderer(go_on=asyncio.Event())
+        stuck = InstantRenderer(gate=asyncio.Event())
         async with running(settings, stuck) as service:
             await service.submit(host.url("photo.png"))
         async with running(settings, stuck) as service:
@@ -79,12 +79,12 @@ class TestDrain:
         self, tmp_path: Path, host: PhotoHost
     ) -> None:
         settings = ServiceSettings(data_dir=tmp_path, port=0, workers=1, drain_seconds=30)
-        go_on = asyncio.Event()
-        slow = InstantRenderer(go_on=go_on)
+        gate = asyncio.Event()
+        slow = InstantRenderer(gate=gate)
         async with running(settings, slow) as service:
             ids = [await service.submit(host.url("photo.png")) for _ in range(3)]
             await until(lambda: slow.jobs)
-            asyncio.get_running_loop().call_later(0.05, go_on.set)
+            asyncio.get_running_loop().call_later(0.05, gate.set)
         assert [job.task_id for job in slow.jobs] == ids[:1]
 
         renderer = InstantRenderer()
@@ -95,11 +95,11 @@ class TestDrain:
 
     async def test_a_submit_under_way_is_answered(self, tmp_path: Path, host: PhotoHost) -> None:
         settings = ServiceSettings(data_dir=tmp_path, port=0, drain_seconds=30)
-        go_on, asked = asyncio.Event(), asyncio.Event()
+        gate, asked = asyncio.Event(), asyncio.Event()
 
         async def slow(request: web.Request) -> web.StreamResponse:
             asked.set()
-            await go_on.wait()
+            await gate.wait()
             return web.Response(body=host.files["photo.png"])
 
         host.answers["slow.png"] = slow
@@ -108,14 +108,14 @@ class TestDrain:
                 client = Running(service.service, settings, session)
                 submit = asyncio.create_task(client.submit(host.url("slow.png")))
                 await asked.wait()
-                asyncio.get_running_loop().call_later(0.05, go_on.set)
+                asyncio.get_running_loop().call_later(0.05, gate.set)
             task_id = await submit
         async with running(settings, InstantRenderer()) as service:
             assert (await service.end_of(task_id))["status"] == 1
 
     async def test_it_is_bounded(self, tmp_path: Path, host: PhotoHost) -> None:
         settings = ServiceSettings(data_dir=tmp_path, port=0, drain_seconds=0.05)
-        stuck = InstantRenderer(go_on=asyncio.Event())
+        stuck = InstantRenderer(gate=asyncio.Event())
         async with asyncio.timeout(20):
             async with running(settings, stuck) as service:
                 await service.submit(host.url("photo.png"))
@@ -132,7 +132,7 @@ class TestExpiry:
         renderer.error = RenderFailedError(NO_FACE, "no face")
         failed = await service.submit(host.url("photo.png"))
         await service.end_of(failed)
-        renderer.error, renderer.go_on = None, asyncio.Event()
+        renderer.error, renderer.gate = None, asyncio.Event()
         pending = await service.submit(host.url("photo.png"))
         results = service.settings.data_dir / "results"
         sweep = sweeper(service)

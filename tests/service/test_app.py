@@ -93,7 +93,7 @@ async def test_only_a_gif_task_has_a_gif(
 async def test_a_pending_task_has_status_0_and_no_links_yet(
     service: Running, host: PhotoHost, renderer: InstantRenderer
 ) -> None:
-    renderer.go_on = asyncio.Event()
+    renderer.gate = asyncio.Event()
 
     task_id = await service.submit(host.url("photo.png"), outputFormat="gif")
 
@@ -103,7 +103,7 @@ async def test_a_pending_task_has_status_0_and_no_links_yet(
         "resultUrl": None,
         "gifUrl": None,
     }
-    renderer.go_on.set()
+    renderer.gate.set()
     assert (await service.end_of(task_id))["status"] == 1
 
 
@@ -131,20 +131,20 @@ async def test_as_many_photos_are_rendered_at_once_as_there_are_workers(
     start: Start, host: PhotoHost, renderer: InstantRenderer
 ) -> None:
     service = await start(workers=3)
-    renderer.go_on = asyncio.Event()
+    renderer.gate = asyncio.Event()
 
     ids = [await service.submit(host.url("photo.png")) for _ in range(5)]
 
     await until(lambda: len(renderer.jobs) == 3)
     assert {job.task_id for job in renderer.jobs} == set(ids[:3])
-    renderer.go_on.set()
+    renderer.gate.set()
     assert [(await service.end_of(task_id))["status"] for task_id in ids] == [1] * 5
 
 
 async def test_the_renderer_gets_the_photo_and_the_voice_as_they_were_fetched(
     service: Running, host: PhotoHost, renderer: InstantRenderer
 ) -> None:
-    renderer.go_on = asyncio.Event()
+    renderer.gate = asyncio.Event()
     voice_url = host.url("voice.mp3", b"a sound")
 
     task_id = await service.submit(host.url("photo.png"), template=0, voiceUrl=voice_url)
@@ -155,7 +155,7 @@ async def test_the_renderer_gets_the_photo_and_the_voice_as_they_were_fetched(
     assert job.template == 0
     assert job.photo.read_bytes() == host.files["photo.png"]
     assert job.voice.read_bytes() == b"a sound"
-    renderer.go_on.set()
+    renderer.gate.set()
     await service.end_of(task_id)
 
 

@@ -211,14 +211,14 @@ async def test_a_photo_that_fails_to_render_ends_with_its_code_and_reason(
 
 
 async def test_a_fault_of_the_renderer_fails_the_task_and_no_other(
-    service: Running, host: PhotoHost, renderer: InstantRenderer, faults: list[object]
+    service: Running, host: PhotoHost, renderer: InstantRenderer, logged_errors: list[object]
 ) -> None:
     renderer.error = ZeroDivisionError("secret detail")
     info = await service.end_of(await service.submit(host.url("photo.png")))
     assert (info["status"], info["failCode"]) == (2, 50001)
     assert "secret detail" not in info["failReason"]
-    assert len(faults) == 1
-    faults.clear()
+    assert len(logged_errors) == 1
+    logged_errors.clear()
 
     renderer.error = None
     assert (await service.end_of(await service.submit(host.url("photo.png"))))["status"] == 1
@@ -251,7 +251,7 @@ class TestPathsAndMethods:
         self,
         service: Running,
         host: PhotoHost,
-        faults: list[object],
+        logged_errors: list[object],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         async def full(self: object, *args: object) -> None:
@@ -264,8 +264,8 @@ class TestPathsAndMethods:
         ) as answer:
             assert answer.status == 500
             assert (await answer.json())["code"] == 50000
-        assert len(faults) == 1
-        faults.clear()
+        assert len(logged_errors) == 1
+        logged_errors.clear()
 
     async def test_a_host_that_is_none(self, service: Running, host: PhotoHost) -> None:
         async with service.session.get(

@@ -353,7 +353,7 @@ class TestFailures:
     async def test_what_is_no_link(
         self, session: aiohttp.ClientSession, tmp_path: Path, url: str
     ) -> None:
-        with pytest.raises(DownloadError, match="no http or https URL"):
+        with pytest.raises(DownloadError, match="not an http or https URL"):
             await download(session, url, FileDestination(tmp_path / "a.mp4"), timeout=60)
 
     async def test_no_error_shows_the_query(self, saving: Saving, origin: Origin) -> None:
@@ -385,7 +385,7 @@ class TestRedirects:
     @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://a/b", "http://[::"])
     async def test_to_http_only(self, saving: Saving, origin: Origin, target: str) -> None:
         origin.script = [says(302, Location=target)]
-        with pytest.raises(DownloadError, match="redirected to what is no http or https URL"):
+        with pytest.raises(DownloadError, match="redirects to something that is not"):
             await saving()
         assert len(origin.requests) == 1
 
@@ -414,7 +414,7 @@ class TestDisk:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
         try:
             with pytest.raises(
-                DownloadError, match=r"video\.mp4: can not be written: File too large"
+                DownloadError, match=r"video\.mp4: cannot be written: File too large"
             ):
                 await saving()
         finally:
@@ -425,7 +425,7 @@ class TestDisk:
     async def test_a_folder_that_is_not_there(
         self, session: aiohttp.ClientSession, origin: Origin, tmp_path: Path
     ) -> None:
-        with pytest.raises(DownloadError, match=r"a\.mp4: can not be written: No such file"):
+        with pytest.raises(DownloadError, match=r"a\.mp4: cannot be written: No such file"):
             await download(
                 session, origin.base, FileDestination(tmp_path / "gone" / "a.mp4"), timeout=60
             )
@@ -566,7 +566,7 @@ class TestResultFolder:
 
     async def test_a_folder_that_can_not_be_made(self, tmp_path: Path) -> None:
         tmp_path.joinpath("out").touch()
-        with pytest.raises(DownloadError, match="out: can not be written: File exists"):
+        with pytest.raises(DownloadError, match="out: cannot be written: File exists"):
             async with ResultFolder(tmp_path / "out").claim("x.jpg", ".mp4"):
                 pytest.fail("there is no folder")
 

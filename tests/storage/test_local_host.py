@@ -292,7 +292,7 @@ class TestFetches:
         host = LocalImageHost()
         async with host.publish(PHOTO) as url:
             pass
-        with pytest.raises(HostingError, match="not any more"):
+        with pytest.raises(HostingError, match="no longer"):
             host.fetches(url)
 
 

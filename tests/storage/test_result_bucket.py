@@ -190,7 +190,7 @@ class TestDownload:
         s3.fault = refuses
         origin.script = [serves(LARGE)]
         with pytest.raises(
-            DownloadError, match=r"s3://photos/out/video\.mp4: can not be written: .* 403"
+            DownloadError, match=r"s3://photos/out/video\.mp4: cannot be written: .* 403"
         ) as caught:
             await saving()
         s3.fault = None
@@ -259,7 +259,7 @@ class TestClaim:
     ) -> None:
         s3.fault = lambda asked: 403 if asked.is_upload else None
         for photo in ("me.jpg", "you.jpg"):
-            with pytest.raises(DownloadError, match=rf"{URL}: can not be written: .* 403"):
+            with pytest.raises(DownloadError, match=rf"{URL}: cannot be written: .* 403"):
                 await self.claimed(store, photo)
         assert len(s3.uploads()) == 1
         s3.fault = None

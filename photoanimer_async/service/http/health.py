@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from photoanimer_async.service.parts import DATABASE, QUEUE, RENDERER
+from photoanimer_async.service.app_keys import DATABASE, QUEUE, RENDERER
 from photoanimer_async.service.rendering.renderer import Checkable
 
 HEALTH_PATH: Final = "/healthz"

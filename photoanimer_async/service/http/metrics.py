@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from photoanimer_async.service.acceptance import FileSource
 from photoanimer_async.service.error_codes import RENDERING_FAILED, RenderFailedError
-from photoanimer_async.service.fetching.fetch import (
+from photoanimer_async.service.fetching.fetcher import (
     FetchError,
     FileTooLargeError,
     UnsuitableUrlError,

@@ -27,7 +27,7 @@ from enum import Enum
 from typing import Final
 
 from photoanimer_async.redaction import shown_origin
-from photoanimer_async.service.notifying.webhooks import NotTakenError, Sender
+from photoanimer_async.service.notifying.webhooks import DeliveryError, Sender
 from photoanimer_async.service.storing import outbox
 from photoanimer_async.service.storing.database import Database
 from photoanimer_async.service.storing.outbox import Notification
@@ -156,11 +156,11 @@ class Notifier:
         try:
             try:
                 await self._sender.send(notification)
-            except NotTakenError as error:
+            except DeliveryError as error:
                 await self._try_again_later(notification, error)
             except Exception:
                 _logger.exception("task=%d event=sender_fault", notification.task_id)
-                await self._try_again_later(notification, NotTakenError("fault"))
+                await self._try_again_later(notification, DeliveryError("fault"))
             else:
                 await self._delivered(notification)
         except sqlite3.Error:
@@ -179,7 +179,7 @@ class Notifier:
             "task=%d event=notified attempt=%d", notification.task_id, notification.attempts + 1
         )
 
-    async def _try_again_later(self, notification: Notification, error: NotTakenError) -> None:
+    async def _try_again_later(self, notification: Notification, error: DeliveryError) -> None:
         made, number = notification.attempts + 1, notification.number
         pause = pause_before(made, self._schedule, error.retry_after, self._rng)
         if pause is None or error.is_final:

@@ -20,7 +20,7 @@ from photoanimer_async.service.fetching.addresses import (
     ForbiddenAddressError,
     guarded_connector,
 )
-from photoanimer_async.service.fetching.fetch import UnsuitableUrlError, parse_url
+from photoanimer_async.service.fetching.fetcher import UnsuitableUrlError, parse_url
 from photoanimer_async.service.fetching.resolver import ThreadedResolver
 from photoanimer_async.service.notifying.signing import signature_headers
 from photoanimer_async.service.storing.outbox import Notification
@@ -37,7 +37,7 @@ _GONE: Final = 410
 _SUCCESS: Final = range(200, 300)
 
 
-class NotTakenError(Exception):
+class DeliveryError(Exception):
     """An attempt was in vain.
 
     Attributes:
@@ -60,7 +60,7 @@ class Sender(Protocol):
         """Deliver it.
 
         Raises:
-            NotTakenError: it was not taken, as far as is known.
+            DeliveryError: it was not taken, as far as is known.
         """
         ...
 
@@ -86,9 +86,9 @@ class WebhookSender:
             ) as response:
                 await _read_a_little(response)
         except (aiohttp.ClientError, TimeoutError, UnsuitableUrlError) as error:
-            raise NotTakenError(_why(error)) from error
+            raise DeliveryError(_why(error)) from error
         if response.status not in _SUCCESS:
-            raise NotTakenError(
+            raise DeliveryError(
                 f"http_{response.status}",
                 retry_after=_retry_after(response.headers.get("Retry-After", "")),
                 is_final=response.status == _GONE,

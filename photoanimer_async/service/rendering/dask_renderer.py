@@ -3,7 +3,7 @@
 The service stays what it is: the database is here, a task is open until its results are in the
 data folder, and a render that is interrupted is done again. All that leaves is a photo, with
 the task's id as its key, and all that comes back are the results, as bytes or by a folder that
-workers and service share. See `dask_cluster` for what happens when machines go away, and
+workers and service share. See `dask_client` for what happens when machines go away, and
 `dask_worker` for what runs there.
 """
 
@@ -19,7 +19,7 @@ from typing import Final, Self
 from distributed import KilledWorker
 
 from photoanimer_async.service.error_codes import RENDERING_FAILED, RenderFailedError, SetupError
-from photoanimer_async.service.rendering.dask_cluster import DaskCluster
+from photoanimer_async.service.rendering.dask_client import DaskCluster
 from photoanimer_async.service.rendering.dask_worker import (
     ClusterJob,
     Reply,

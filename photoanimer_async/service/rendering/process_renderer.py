@@ -31,8 +31,8 @@ from photoanimer_async.service.error_codes import (
     RenderFailedError,
     SetupError,
 )
-from photoanimer_async.service.rendering.containment import OUT_OF_MEMORY_STATUS, Limits
 from photoanimer_async.service.rendering.renderer import RenderJob
+from photoanimer_async.service.rendering.resource_limits import OUT_OF_MEMORY_STATUS, Limits
 
 _logger = logging.getLogger(__name__)
 ANIMATE: Final = "photoanimer_async.service.rendering.worker:animate"

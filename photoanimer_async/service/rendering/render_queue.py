@@ -67,7 +67,7 @@ class RenderQueue:
         self._limit = limit
         self._drain_seconds = drain_seconds
         self._waiting: asyncio.Queue[Task | None] = asyncio.Queue()
-        self._places_taken = 0
+        self._open_tasks = 0
         self._under_way = 0
         self._render_seconds = _USUAL_SECONDS
         self._running: asyncio.Task[None] | None = None
@@ -95,33 +95,33 @@ class RenderQueue:
         return 0 if self.is_draining else self._waiting.qsize()
 
     @property
-    def places_taken(self) -> int:
+    def open_tasks(self) -> int:
         """How many tasks are open, with those that are being accepted."""
-        return self._places_taken
+        return self._open_tasks
 
     @property
     def is_draining(self) -> bool:
         """Whether it was stopped."""
         return self._drained_by is not None
 
-    def take_place(self) -> None:
+    def reserve(self) -> None:
         """Take a place for a task that is to be put.
 
         Raises:
             RequestRefusedError: all places are taken.
         """
-        if self._places_taken >= self._limit:
+        if self._open_tasks >= self._limit:
             raise RequestRefusedError(
                 QUEUE_FULL,
-                f"{self._places_taken} tasks are waiting, which is all that there is room for; "
+                f"{self._open_tasks} tasks are waiting, which is all that there is room for; "
                 "try again later",
                 retry_after=self._render_seconds / self._workers,
             )
-        self._places_taken += 1
+        self._open_tasks += 1
 
-    def give_back_place(self) -> None:
+    def release(self) -> None:
         """Give back a place, as no task comes of it."""
-        self._places_taken -= 1
+        self._open_tasks -= 1
 
     def put(self, task: Task) -> None:
         """Queue a task that is in the database and has a place."""
@@ -129,9 +129,9 @@ class RenderQueue:
         if self._drained_by is None:
             self._waiting.put_nowait(task)
 
-    def put_again(self, tasks: Sequence[Task]) -> None:
+    def requeue(self, tasks: Sequence[Task]) -> None:
         """Queue tasks of an earlier start."""
-        self._places_taken += len(tasks)
+        self._open_tasks += len(tasks)
         for task in tasks:
             self.put(task)
 
@@ -166,7 +166,7 @@ class RenderQueue:
                 _logger.exception("task=%d event=stuck", task.task_id)
             finally:
                 self._under_way -= 1
-                self._places_taken -= 1
+                self._open_tasks -= 1
 
     async def _bring_to_end(self, task: Task) -> None:
         _logger.debug("task=%d event=rendering", task.task_id)

@@ -33,7 +33,7 @@ from photoanimer_async.service.error_codes import (
     VOICE_UNPROCESSABLE,
     ErrorCode,
 )
-from photoanimer_async.service.rendering.containment import OUT_OF_MEMORY_STATUS, Limits
+from photoanimer_async.service.rendering.resource_limits import OUT_OF_MEMORY_STATUS, Limits
 
 _LONGEST_TRACE = 8_000
 _LONGEST_REASON = 1_000

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from photoanimer_async.service.error_codes import SetupError
-from photoanimer_async.service.fetching.fetch import UnsuitableUrlError, parse_url
+from photoanimer_async.service.fetching.fetcher import UnsuitableUrlError, parse_url
 from photoanimer_async.service.notifying.signing import new_secret
 from photoanimer_async.service.storing import ledger, outbox
 from photoanimer_async.service.storing.accounts import (

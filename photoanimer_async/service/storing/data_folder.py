@@ -17,6 +17,7 @@ removes it.
 Everything here blocks: it is called in threads.
 """
 
+import fcntl
 import os
 import re
 import secrets
@@ -26,6 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.tasks import Task
 
 RESULT_NAME: Final = r"[A-Za-z0-9_-]{32}\.(?:mp4|gif)"
@@ -102,6 +104,30 @@ class DataFolder:
 
     def _results_of(self, task: Task) -> tuple[Path, ...]:
         return (self.mp4(task), self.gif(task)) if task.gif else (self.mp4(task),)
+
+
+class FolderLock:
+    """Holds a lock file from its making to `release`.
+
+    The kernel gives the lock back when the process ends, however it does. The file itself
+    stays, and means nothing.
+
+    Raises:
+        SetupError: another service holds it.
+        OSError: the file can not be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise SetupError(f"{path.parent} is in use by another service") from None
+
+    def release(self) -> None:
+        """Let others in."""
+        os.close(self._descriptor)
 
 
 def write_whole(path: Path, content: bytes) -> None:

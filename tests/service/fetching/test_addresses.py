@@ -22,7 +22,8 @@ from photoanimer_async.service.fetching.addresses import (
     parse_networks,
 )
 
-from ..conftest import PhotoHost, serving
+from ...support.stub_service import serving
+from ..conftest import PhotoHost
 
 GLOBAL = [
     "1.1.1.1",

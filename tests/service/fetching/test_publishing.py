@@ -31,7 +31,8 @@ from photoanimer_async.jobs.publisher import Publisher
 
 from ...support.pictures import png
 from ...support.s3_server import BUCKET, S3Server
-from ..conftest import KEY, InstantRenderer, Running, serving
+from ...support.stub_service import serving
+from ..conftest import KEY, InstantRenderer, Running
 
 PHOTO = png(64, 64)
 QUICK = RetryPolicy(tries=3, first_wait=0.001, longest_wait=0.002)
@@ -69,7 +70,7 @@ async def test_from_one_object_store_to_another(
 async def test_the_same_photo_twice_is_uploaded_once_and_paid_for_twice(
     service: Running, s3: S3Server, renderer: InstantRenderer
 ) -> None:
-    renderer.go_on = asyncio.Event()
+    renderer.gate = asyncio.Event()
     async with client_of(service.service.base_url, f"s3://{BUCKET}/in") as client:
         batch = asyncio.create_task(animated(client, *[PHOTO] * 5))
         while len(renderer.jobs) < 1:
@@ -77,7 +78,7 @@ async def test_the_same_photo_twice_is_uploaded_once_and_paid_for_twice(
         async with asyncio.timeout(60):
             while len([a for a in s3.asked if "X-Amz-Signature" in a.query]) < 5:
                 await asyncio.sleep(0.005)
-        renderer.go_on.set()
+        renderer.gate.set()
         outcomes = await batch
     assert len({outcome.unwrap().task_id for outcome in outcomes}) == 5
     assert len([asked for asked in s3.uploads() if "/in/" in asked.path]) == 1
@@ -88,14 +89,14 @@ async def test_a_photo_whose_task_fails_is_withdrawn(
     service: Running,
     s3: S3Server,
     renderer: InstantRenderer,
-    faults: list[logging.LogRecord],
+    logged_errors: list[logging.LogRecord],
 ) -> None:
     renderer.error = RuntimeError("a fault")
     async with client_of(service.service.base_url, f"s3://{BUCKET}/in") as client:
         [outcome] = await animated(client, PHOTO)
     assert isinstance(outcome.error, TaskFailedError)
     assert s3.objects() == {}
-    faults.clear()
+    logged_errors.clear()
 
 
 # --- what a fetch proves ---

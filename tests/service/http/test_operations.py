@@ -17,12 +17,13 @@ from photoanimer_async.service import (
     ServiceSettings,
     SetupError,
 )
+from photoanimer_async.service.app_keys import QUEUE
 from photoanimer_async.service.error_codes import NO_FACE
 from photoanimer_async.service.http.health import Health, health_of
-from photoanimer_async.service.parts import QUEUE
 from photoanimer_async.service.rendering.process_renderer import ProcessRenderer
 
-from ..conftest import KEY, InstantRenderer, PhotoHost, Running, Start, serving, until
+from ...support.stub_service import serving
+from ..conftest import KEY, InstantRenderer, PhotoHost, Running, Start, until
 
 Metrics = dict[tuple[str, str], float]
 
@@ -73,24 +74,24 @@ class TestMetrics:
         measured: Running,
         host: PhotoHost,
         renderer: InstantRenderer,
-        faults: list[object],
+        logged_errors: list[object],
     ) -> None:
         renderer.error = ZeroDivisionError()
         await measured.end_of(await measured.submit(host.url("photo.png")))
-        faults.clear()
+        logged_errors.clear()
         found = await metrics(measured)
         assert found["photoanimer_renders_total", "outcome=RENDERING_FAILED"] == 1
 
     async def test_how_long_the_queue_is(
         self, measured: Running, host: PhotoHost, renderer: InstantRenderer
     ) -> None:
-        renderer.go_on = asyncio.Event()
+        renderer.gate = asyncio.Event()
         tasks = [await measured.submit(host.url("photo.png")) for _ in range(3)]
         await until(lambda: renderer.jobs)
         found = await metrics(measured)
         assert found["photoanimer_tasks_open", ""] == 3
         assert found["photoanimer_tasks_waiting", ""] == 2
-        renderer.go_on.set()
+        renderer.gate.set()
         for task in tasks:
             await measured.end_of(task)
         assert (await metrics(measured))["photoanimer_tasks_waiting", ""] == 0
@@ -214,7 +215,7 @@ class TestHealth:
     async def test_one_that_drains_says_so_until_it_has_stopped(
         self, tmp_path: Path, host: PhotoHost
     ) -> None:
-        stuck = InstantRenderer(go_on=asyncio.Event())
+        stuck = InstantRenderer(gate=asyncio.Event())
         settings = ServiceSettings(
             data_dir=tmp_path, port=0, metrics_address="0", workers=1, drain_seconds=30
         )
@@ -230,14 +231,14 @@ class TestHealth:
             assert await health(service) == (503, "draining")
             found = await metrics(service)
             assert found["photoanimer_tasks_waiting", ""] == 0
-            assert stuck.go_on is not None
-            stuck.go_on.set()
+            assert stuck.gate is not None
+            stuck.gate.set()
             await stopping
             with pytest.raises(aiohttp.ClientConnectorError):
                 await session.get(f"{address}/healthz")
 
     async def test_a_database_that_takes_no_change(
-        self, measured: Running, monkeypatch: pytest.MonkeyPatch, faults: list[object]
+        self, measured: Running, monkeypatch: pytest.MonkeyPatch, logged_errors: list[object]
     ) -> None:
         async def full(self: object, change: object) -> None:
             raise sqlite3.OperationalError("database or disk is full")
@@ -245,17 +246,17 @@ class TestHealth:
         with monkeypatch.context() as broken:
             broken.setattr("photoanimer_async.service.storing.database.Database.write", full)
             assert await health(measured) == (503, "no database")
-        faults.clear()
+        logged_errors.clear()
         assert await health(measured) == (200, "ok")
 
     async def test_workers_that_can_not_be_started(
-        self, start: Start, monkeypatch: pytest.MonkeyPatch, faults: list[object]
+        self, start: Start, monkeypatch: pytest.MonkeyPatch, logged_errors: list[object]
     ) -> None:
         async with ProcessRenderer(1, animate="renderers:copy") as renderer:
             service = await start(renderer=renderer, metrics_address="0")
             with monkeypatch.context() as broken:
                 broken.setattr("sys.executable", "/nowhere/python")
                 assert await health(service) == (503, "no workers")
-            faults.clear()
+            logged_errors.clear()
             assert await health(service) == (200, "ok")
             assert await health_of(service.service.app) is Health.OK

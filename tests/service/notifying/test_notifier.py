@@ -19,13 +19,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photoanimer_async.service import AccountBook, AccountError, RenderFailedError, ServiceSettings
+from photoanimer_async.service.app_keys import DATABASE
 from photoanimer_async.service.error_codes import NO_FACE
 from photoanimer_async.service.notifying.notifier import pause_before
 from photoanimer_async.service.notifying.signing import key_of, new_secret, signature_headers
-from photoanimer_async.service.parts import DATABASE
 from photoanimer_async.service.settings import RETRY_SCHEDULE
 from photoanimer_async.service.storing import outbox as outbox_table
 
+from ...support.stub_service import serving
 from ..conftest import (
     KEY,
     InstantRenderer,
@@ -33,7 +34,6 @@ from ..conftest import (
     Running,
     Start,
     golden,
-    serving,
     until,
 )
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 from distributed import LocalCluster
+from distributed.core import rpc
 from distributed.versions import get_package_info
 
 from photoanimer_async.engine.samples import ASTRONAUT
@@ -29,8 +30,8 @@ from photoanimer_async.service import (
     SetupError,
 )
 from photoanimer_async.service.http.health import Health, health_of
-from photoanimer_async.service.rendering import dask_cluster
-from photoanimer_async.service.rendering.dask_cluster import differences, pauses
+from photoanimer_async.service.rendering import dask_client
+from photoanimer_async.service.rendering.dask_client import differences, pauses
 from photoanimer_async.service.rendering.dask_renderer import DaskRenderer
 from photoanimer_async.service.rendering.dask_worker import obstacle
 
@@ -48,41 +49,81 @@ HTTP = "127.0.0.1:0"
 SECONDS = 2.13  # of template 2
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port that nothing listens on, and that the system gives to nobody else.
+
+    A process that sets SO_REUSEADDR, as Dask's do, can listen on it.
+    """
+    with socket.socket() as reservation:
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reservation.bind(("127.0.0.1", 0))
+        port: int = reservation.getsockname()[1]
+        yield port
 
 
 @define
 class Cluster:
-    """Processes of Dask's own commands."""
+    """A scheduler and two workers, started by Dask's own commands."""
 
     folder: Path
-    port: int = field(factory=free_port)
+    port: int
     scheduler: subprocess.Popen[bytes] | None = None
-    workers: list[subprocess.Popen[bytes]] = field(factory=list)
+    workers: dict[str, subprocess.Popen[bytes]] = field(factory=dict)
+    _names: Iterator[str] = field(factory=lambda: map("worker-{}".format, itertools.count()))
 
     @property
     def address(self) -> str:
         return f"tcp://127.0.0.1:{self.port}"
 
-    def complete(self) -> None:
-        """Start what is not running, as a supervisor would."""
+    async def complete(self) -> None:
+        """Start what has died, and wait until two workers are registered at this scheduler."""
+        while True:
+            self._start_missing()
+            if await self._registered() == set(self.workers):
+                return
+            await asyncio.sleep(0.05)
+
+    def kill_scheduler(self) -> None:
+        assert self.scheduler is not None
+        self.scheduler.kill()
+        self.scheduler.wait()
+
+    def kill_worker(self) -> None:
+        _, worker = self.workers.popitem()
+        worker.kill()
+        worker.wait()
+
+    def stop(self) -> None:
+        while self.workers:
+            self.kill_worker()
+        if self.scheduler is not None:
+            self.kill_scheduler()
+
+    def _start_missing(self) -> None:
         if self.scheduler is None or self.scheduler.poll() is not None:
+            # Workers of the previous scheduler still run for a moment after its death.
+            while self.workers:
+                self.kill_worker()
             self.scheduler = self._start(
                 "scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-show"
             )
-        self.workers = [worker for worker in self.workers if worker.poll() is None]
+        for name in [name for name, worker in self.workers.items() if worker.poll() is not None]:
+            del self.workers[name]
         while len(self.workers) < 2:
-            self.workers.append(
-                self._start("worker", self.address, "--nthreads", "1", "--no-nanny")
+            name = next(self._names)
+            self.workers[name] = self._start(
+                "worker", self.address, "--name", name, "--nthreads", "1", "--no-nanny"
             )
 
-    def stop(self) -> None:
-        for process in filter(None, [*self.workers, self.scheduler]):
-            process.kill()
-            process.wait()
+    async def _registered(self) -> set[str]:
+        """The names of the workers that the scheduler lists; empty while it does not answer."""
+        try:
+            async with rpc(self.address, timeout=5) as scheduler:
+                identity = await scheduler.identity()
+        except OSError:
+            return set()
+        return {worker["id"] for worker in identity["workers"].values()}
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{arguments[0]}.log").open("a") as log:
@@ -97,16 +138,17 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path_factory.mktemp("dask"))
-    try:
-        yield cluster
-    finally:
-        cluster.stop()
+    with reserved_port() as port:
+        cluster = Cluster(tmp_path_factory.mktemp("dask"), port)
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
 
 
 @pytest.fixture
-def cluster(processes: Cluster) -> Cluster:
-    processes.complete()
+async def cluster(processes: Cluster) -> Cluster:
+    await processes.complete()
     return processes
 
 
@@ -127,12 +169,13 @@ def job(folder: Path, photo: bytes = b"photo", template: int = 1, **more: Any) -
 class TestSetup:
     @pytest.fixture(autouse=True)
     def no_patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(dask_cluster, "_CONNECT_SECONDS", 1.0)
+        monkeypatch.setattr(dask_client, "_CONNECT_SECONDS", 1.0)
 
     async def test_a_scheduler_that_is_not_there(self, start: Start) -> None:
-        address = f"tcp://127.0.0.1:{free_port()}"
-        with pytest.raises(SetupError, match=f"no Dask scheduler can be reached at {address}: "):
-            await start(None, dask=address)
+        with reserved_port() as port:
+            address = f"tcp://127.0.0.1:{port}"
+            with pytest.raises(SetupError, match=f"no Dask scheduler .* reached at {address}: "):
+                await start(None, dask=address)
 
     async def test_tls_that_is_not_set_up(self) -> None:
         with pytest.raises(SetupError, match=r"reached at tls://127\.0\.0\.1:8786: .*TLS"):
@@ -299,7 +342,7 @@ class TestRender:
         ) as renderer:
             with pytest.raises(RenderFailedError, match=reason):
                 await renderer.render(job(tmp_path, photo=b"2"))
-        assert [worker.poll() for worker in cluster.workers] == [None, None]
+        assert [worker.poll() for worker in cluster.workers.values()] == [None, None]
 
 
 class TestBatch:
@@ -347,18 +390,15 @@ class TestBatch:
         self, cluster: Cluster, gate: Path, host: PhotoHost
     ) -> None:
         async with self.batch(cluster, gate, host):
-            assert cluster.scheduler is not None
-            cluster.scheduler.kill()
-            # Without a scheduler, workers leave.
-            await until(lambda: all(worker.poll() is not None for worker in cluster.workers))
-            cluster.complete()
+            cluster.kill_scheduler()
+            await cluster.complete()
             await asyncio.to_thread(gate.touch)
 
     async def test_a_worker_that_is_killed(
         self, cluster: Cluster, gate: Path, host: PhotoHost
     ) -> None:
         async with self.batch(cluster, gate, host):
-            cluster.workers[0].kill()
+            cluster.kill_worker()
             await asyncio.to_thread(gate.touch)
 
 
@@ -366,7 +406,7 @@ class TestHealth:
     """Of a service that has nothing to do, so that nobody needs the cluster."""
 
     async def becomes(self, health: Health, service: Running) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(200):
             while await health_of(service.service.app) is not health:
                 await asyncio.sleep(0.05)
 
@@ -374,10 +414,10 @@ class TestHealth:
         async with DaskRenderer(cluster.address) as renderer:
             service = await start(renderer)
             await self.becomes(Health.OK, service)
-            for worker in cluster.workers:
-                worker.kill()
+            while cluster.workers:
+                cluster.kill_worker()
             await self.becomes(Health.NO_WORKERS, service)
-            await asyncio.to_thread(cluster.complete)
+            await cluster.complete()
             await self.becomes(Health.OK, service)
 
     async def test_needs_a_scheduler_and_finds_it_again(
@@ -390,21 +430,18 @@ class TestHealth:
         async with DaskRenderer(cluster.address) as renderer:
             service = await start(renderer)
             await self.becomes(Health.OK, service)
-            monkeypatch.setattr(dask_cluster, "_CONNECT_SECONDS", 0.1)
-            assert cluster.scheduler is not None
-            cluster.scheduler.kill()
+            monkeypatch.setattr(dask_client, "_CONNECT_SECONDS", 0.1)
+            cluster.kill_scheduler()
             await self.becomes(Health.NO_WORKERS, service)
             await until(lambda: "event=no_cluster" in caplog.text)
-            await until(lambda: all(worker.poll() is not None for worker in cluster.workers))
-            await asyncio.to_thread(cluster.complete)
+            await cluster.complete()
             await self.becomes(Health.OK, service)
 
     async def test_a_search_for_a_scheduler_ends_with_the_service(
         self, cluster: Cluster, caplog: pytest.LogCaptureFixture
     ) -> None:
-        async with asyncio.timeout(30), DaskRenderer(cluster.address) as renderer:
-            assert cluster.scheduler is not None
-            cluster.scheduler.kill()
+        async with asyncio.timeout(200), DaskRenderer(cluster.address) as renderer:
+            cluster.kill_scheduler()
             while await renderer.is_ready():
                 await asyncio.sleep(0.005)
             await until(lambda: "event=connecting" in caplog.text)
@@ -428,11 +465,10 @@ class TestDeaths:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         async with DaskRenderer(cluster.address, animate="renderers:hang") as renderer:
-            monkeypatch.setattr(dask_cluster, "_CONNECT_SECONDS", 0.1)
+            monkeypatch.setattr(dask_client, "_CONNECT_SECONDS", 0.1)
             rendering = asyncio.create_task(renderer.render(job(tmp_path)))
             await asyncio.sleep(0)
-            assert cluster.scheduler is not None
-            cluster.scheduler.kill()
+            cluster.kill_scheduler()
             await until(lambda: "event=no_cluster" in caplog.text)
             rendering.cancel()
             with pytest.raises(asyncio.CancelledError):

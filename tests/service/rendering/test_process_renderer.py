@@ -18,13 +18,13 @@ import pytest
 
 from photoanimer_async.engine import engines
 from photoanimer_async.service import RenderFailedError, RenderJob, ServiceSettings, SetupError
-from photoanimer_async.service.rendering.containment import Limits
 from photoanimer_async.service.rendering.process_renderer import (
     _ENGINES,
     _WARP,
     ProcessRenderer,
     check_reply,
 )
+from photoanimer_async.service.rendering.resource_limits import Limits
 
 from ..conftest import KEY, InstantRenderer, PhotoHost, Running, Start, png, running
 

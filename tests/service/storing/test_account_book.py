@@ -81,7 +81,7 @@ class TestMoney:
     ) -> None:
         key = await added(book, "anna", seconds=20)
         anna = Customer(await start(), key)
-        renderer.go_on = asyncio.Event()
+        renderer.gate = asyncio.Event()
 
         await anna.submit(host.url("photo.png"), 1)
 
@@ -141,10 +141,10 @@ class TestMoney:
             (keys[1], RenderFailedError(NO_FACE, "no face"), failed),
         ):
             customer = Customer(service, key)
-            renderer.error, renderer.go_on = error, asyncio.Event()
+            renderer.error, renderer.gate = error, asyncio.Event()
             task_id = (await customer.submit(host.url("photo.png"), 5))["data"]
             assert await customer.balance() == pending
-            renderer.go_on.set()
+            renderer.gate.set()
             await customer.end_of(task_id)
             assert await customer.balance() == expected
 
@@ -152,11 +152,11 @@ class TestMoney:
         self, start: Start, host: PhotoHost, book: AccountBook
     ) -> None:
         key = await added(book, "anna", seconds=3)
-        renderer = InstantRenderer(go_on=asyncio.Event())
+        renderer = InstantRenderer(gate=asyncio.Event())
         anna = Customer(await start(renderer, charging="on-success"), key)
         ids = [(await anna.submit(host.url("photo.png"), 2))["data"] for _ in range(2)]
-        assert renderer.go_on is not None
-        renderer.go_on.set()
+        assert renderer.gate is not None
+        renderer.gate.set()
         for task_id in ids:
             assert (await anna.end_of(task_id))["status"] == 1
         assert await anna.balance() == -1.26

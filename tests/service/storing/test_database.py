@@ -77,19 +77,19 @@ async def test_what_is_asked_for_at_once_is_committed_together(database: Databas
 
 
 async def test_what_waits_for_the_disk_is_committed_together(database: Database) -> None:
-    begun, go_on = threading.Event(), threading.Event()
+    begun, gate = threading.Event(), threading.Event()
     commits = await database.write(watch_commits)
     commits.clear()
 
     def slow(_: sqlite3.Connection) -> None:
         begun.set()
-        go_on.wait(30)
+        gate.wait(30)
 
     first = asyncio.create_task(database.write(slow))
     await until(begun.is_set)
     others = [asyncio.create_task(database.write(add(f"{number}"))) for number in range(50)]
     await asyncio.sleep(0)
-    go_on.set()
+    gate.set()
     await asyncio.gather(first, *others)
     assert len(commits) == 2
     assert len(await notes(database)) == 50

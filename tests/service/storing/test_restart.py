@@ -22,7 +22,7 @@ def settings(tmp_path: Path) -> ServiceSettings:
 async def test_open_tasks_are_rendered_after_a_restart_in_their_order(
     settings: ServiceSettings, host: PhotoHost
 ) -> None:
-    stuck = InstantRenderer(go_on=asyncio.Event())
+    stuck = InstantRenderer(gate=asyncio.Event())
     async with running(settings, stuck) as service:
         ids = [
             await service.submit(host.url("photo.png"), template, outputFormat="gif")
@@ -64,7 +64,7 @@ async def test_tasks_that_have_ended_stay_as_they_are(
 async def test_a_task_is_on_disk_before_it_is_answered(
     settings: ServiceSettings, host: PhotoHost
 ) -> None:
-    renderer = InstantRenderer(go_on=asyncio.Event())
+    renderer = InstantRenderer(gate=asyncio.Event())
     async with running(settings, renderer) as service:
         task_id = await service.submit(host.url("photo.png"))
         # What a process that dies now leaves behind is what the files say now.
@@ -89,7 +89,7 @@ async def test_a_task_is_on_disk_before_it_is_answered(
 async def test_what_interrupted_work_left_is_removed_at_the_start(
     settings: ServiceSettings, host: PhotoHost
 ) -> None:
-    stuck = InstantRenderer(go_on=asyncio.Event())
+    stuck = InstantRenderer(gate=asyncio.Event())
     async with running(settings, stuck) as service:
         open_task = await service.submit(host.url("photo.png"))
         await until(lambda: stuck.jobs)
@@ -158,7 +158,7 @@ async def test_a_port_that_is_taken(
 
 
 async def test_a_database_that_fails_stops_no_other_task(
-    start: Start, host: PhotoHost, faults: list[object], monkeypatch: pytest.MonkeyPatch
+    start: Start, host: PhotoHost, logged_errors: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = await start(workers=1)
 
@@ -168,14 +168,14 @@ async def test_a_database_that_fails_stops_no_other_task(
     with monkeypatch.context() as broken:
         broken.setattr("photoanimer_async.service.storing.task_store.TaskStore.finish", full)
         stuck = await service.submit(host.url("photo.png"))
-        await until(lambda: faults)
-    faults.clear()
+        await until(lambda: logged_errors)
+    logged_errors.clear()
     assert (await service.end_of(await service.submit(host.url("photo.png"))))["status"] == 1
     assert (await service.info(stuck))["status"] == 0
 
 
 async def test_a_renderer_that_blocks_the_loop_is_found_out(
-    start: Start, host: PhotoHost, faults: list[object]
+    start: Start, host: PhotoHost, logged_errors: list[object]
 ) -> None:
     class Blocking(InstantRenderer):
         async def render(self, job: RenderJob) -> None:
@@ -183,8 +183,8 @@ async def test_a_renderer_that_blocks_the_loop_is_found_out(
 
     service = await start(renderer=Blocking())
     assert (await service.end_of(await service.submit(host.url("photo.png"))))["status"] == 2
-    assert "Blocking call to time.sleep" in str(faults[0].exc_info)  # type: ignore[attr-defined]
-    faults.clear()
+    assert "Blocking call to time.sleep" in str(logged_errors[0].exc_info)  # type: ignore[attr-defined]
+    logged_errors.clear()
 
 
 @pytest.mark.parametrize("end", ["cancel", "SIGTERM"])

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from photoanimer_async.service.acceptance import Acceptance
-from photoanimer_async.service.access import Admission
+from photoanimer_async.service.access import AccessControl
 from photoanimer_async.service.rendering.render_queue import RenderQueue
 from photoanimer_async.service.rendering.renderer import Renderer
 from photoanimer_async.service.settings import ServiceSettings
@@ -19,7 +19,7 @@ from photoanimer_async.service.storing.task_store import TaskStore
 SETTINGS: Final = web.AppKey("settings", ServiceSettings)
 FOLDER: Final = web.AppKey("folder", DataFolder)
 STORE: Final = web.AppKey("store", TaskStore)
-ADMISSION: Final = web.AppKey("admission", Admission)
+ACCESS: Final = web.AppKey("access", AccessControl)
 ACCEPTANCE: Final = web.AppKey("acceptance", Acceptance)
 DATABASE: Final = web.AppKey("database", Database)
 RENDERER: Final[web.AppKey[Renderer]] = web.AppKey("renderer")

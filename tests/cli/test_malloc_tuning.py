@@ -10,7 +10,7 @@ PROGRAM = """
 import ctypes
 import sys
 
-from photoanimer_async.service.rendering.allocator import give_large_blocks_back
+from photoanimer_async.cli.malloc_tuning import return_large_blocks_to_system
 
 library = ctypes.CDLL(None)
 library.malloc.restype = ctypes.c_void_p
@@ -36,7 +36,7 @@ def is_cut_from_the_heap(size):
 
 
 if sys.argv[1] == "asked":
-    assert give_large_blocks_back()
+    assert return_large_blocks_to_system()
 library.free(library.malloc(8_000_000))
 print(is_cut_from_the_heap(2_000_000))
 """
