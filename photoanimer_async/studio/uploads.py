@@ -30,7 +30,7 @@ _MAX_NAME_LENGTH = 80
 _ID_LENGTH = 24
 _MAX_FACE_SEARCHES = 4
 _CHUNK = 64 * 1024
-_VERBS = ("is ", "has ", "holds ", "cannot ", "can not ")
+_VERBS = ("is ", "has ", "contains ", "cannot ")
 _NO_FILE_ACCESS = (
     "The service cannot fetch files from this machine. Add the photo by its link instead; or "
     "start the studio with --local, or with an object store in PHOTOANIMER_HOST."

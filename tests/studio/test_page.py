@@ -265,7 +265,7 @@ def test_a_voice_is_uploaded_and_heard_in_the_video(
     page.get_by_role("radio", name="Talking").check()
     expect(page.locator("#cost")).to_contain_text("3.13 video seconds")
     page.set_input_files("#voice-file", photos[1])
-    expect(page.locator("#voice-name")).to_contain_text("It is no sound file")
+    expect(page.locator("#voice-name")).to_contain_text("It is not a sound file")
     page.set_input_files("#voice-file", write_voice(tmp_path / "Good morning.wav", 1.5))
     expect(page.locator("#voice-name")).to_have_text("Good morning, 1.5 seconds")
     expect(page.locator("#cost")).to_contain_text("1.5 video seconds")

@@ -200,5 +200,5 @@ async def test_linked_photos_are_not_converted(page: Page) -> None:
 
 async def test_a_damaged_photo_is_refused_and_its_file_deleted(page: Page, tmp_path: Path) -> None:
     photo = await page.add_photo(heic(flag())[:-200], "me.heic")
-    assert photo["refusal"].startswith("It can not be decoded: the HEIF is damaged or cut off")
+    assert photo["refusal"].startswith("It cannot be decoded: the HEIF is damaged or cut off")
     assert list((tmp_path / "studio" / "photos").iterdir()) == []

@@ -40,7 +40,7 @@ async def site() -> AsyncIterator[str]:
         (png(side=8200), "The PNG has 8200x8200 pixels; at most 67 million can be prepared."),
         (
             png(b"half", side=64)[:2000],
-            "It can not be decoded: the PNG is damaged or cut off (image file is truncated).",
+            "It cannot be decoded: the PNG is damaged or cut off (image file is truncated).",
         ),
     ],
 )
@@ -172,5 +172,6 @@ async def test_a_voice_is_set_and_removed(page: Page) -> None:
 
 async def test_a_voice_must_be_a_sound_file(page: Page) -> None:
     response = await page.request("PUT", "/api/voice", 400, params={"name": "a.wav"}, data=png())
-    assert (await response.json())["error"].startswith("It is no sound file; known are WAV, MP3")
+    error = (await response.json())["error"]
+    assert error.startswith("It is not a sound file; allowed are WAV, MP3")
     assert (await page.state())["voice"] is None
