@@ -1,5 +1,6 @@
-"""The benchmarks run, in their short form; what they find out is checked by themselves."""
+"""The benchmarks run in their short forms; they check their own premises."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +8,16 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+PARTS = {"load_client", "load_servers", "machine", "stub"}  # imported or started by the others
 
 
+def test_the_page_lists_every_benchmark() -> None:
+    page = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `python benchmarks/(\w+)\.py` \|", page, flags=re.MULTILINE))
+    assert listed == {path.stem for path in BENCHMARKS.glob("*.py")} - PARTS
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "column"),
     [

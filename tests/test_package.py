@@ -1,12 +1,16 @@
 """The package's public names: complete, listed, and loaded only when used."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 from pydoc import render_doc
 
 import pytest
 
 import photoanimer_async
+
+PACKAGE = Path(photoanimer_async.__file__).parent
 
 
 def modules_after(program: str) -> set[str]:
@@ -40,6 +44,26 @@ def test_every_public_name_exists_and_is_listed() -> None:
 
 def test_an_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match=r"photoanimer_async.*'PhotoAnimer'"):
-        _ = photoanimer_async.PhotoAnimer  # type: ignore[attr-defined] # it is not there
+        _ = photoanimer_async.PhotoAnimer  # type: ignore[attr-defined] # it does not exist
     with pytest.raises(ImportError, match="PhotoAnimer"):
         from photoanimer_async import PhotoAnimer  # type: ignore[attr-defined] # noqa: F401, PLC0415
+
+
+def test_the_root_of_the_package_stays_small() -> None:
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert len(rooms | modules) <= 16
+
+
+def test_the_page_for_contributors_draws_every_room_and_module_of_the_root() -> None:
+    page = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    tree = page.split("## The tree")[1].split("```")[1]
+    drawn = set(re.findall(r"^  (\w+(?:/|\.py)) ", tree, flags=re.MULTILINE))
+    modules = {path.name for path in PACKAGE.glob("*.py")}
+    assert drawn == modules | {f"{path.parent.name}/" for path in PACKAGE.glob("*/__init__.py")}
+
+
+def test_modules_on_the_page_for_contributors_exist() -> None:
+    page = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    for name in re.findall(r"(?<![\w/])((?!tests/)\w+/[\w/]+\.py)\b", page):
+        assert (PACKAGE / name).is_file(), name

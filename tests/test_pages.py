@@ -53,13 +53,13 @@ from yarl import URL
 from photoanimer_async.engine.samples import ASTRONAUT, GRACE_HOPPER
 from photoanimer_async.testing import PhotoAnimerServer
 
-from .support.pages import ROOT, Block, Page, pages
+from .support.pages import ROOT, Block, Page, page, pages
 from .support.pictures import heic
 from .support.ports import free_port
 from .support.s3_server import S3Server
 
-PAGES = [page for page in pages() if str(page) != "README.md"]  # test_readme.py still runs it
-BLOCKS = [block for page in PAGES for block in page.blocks()]
+PAGES = pages()
+BLOCKS = [block for each in PAGES for block in each.blocks()]
 PROGRAMS = [block for block in BLOCKS if block.language == "python" and not block.not_run]
 SHELL_BLOCKS = [each for each in BLOCKS if each.language in {"sh", "console"} and not each.not_run]
 SERVERS = re.compile(
@@ -112,13 +112,11 @@ def anchors(path: Path) -> set[str]:
 
 @pytest.mark.slow
 def test_programs_pass_mypy_strict(tmp_path: Path) -> None:
-    if not PROGRAMS:
-        pytest.skip("no page has a program yet")
     names = {re.sub(r"\W", "_", str(block)) + ".py": block for block in PROGRAMS}
     for name, block in names.items():
         (tmp_path / name).write_text(block.program, encoding="utf-8")
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file="]
-    command += ["--cache-dir", str(tmp_path / "cache"), *names]
+    command += ["--cache-dir", str(ROOT / ".mypy_cache" / "pages"), *names]
     environment = {**os.environ, "MYPYPATH": str(ROOT)}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
@@ -256,6 +254,7 @@ def sandbox(
         environment |= s3.environment
     replacements = {
         "APIKEY: any": f"APIKEY: {servers.double.api_key}",
+        "PHOTOANIMER_API_KEY=...": f"PHOTOANIMER_API_KEY={servers.double.api_key}",
         "//scheduler:": "//127.0.0.1:",
         "https://example.com": servers.photos_url,
         **dict.fromkeys(EXAMPLE_TASKS, servers.task_id),
@@ -320,3 +319,20 @@ def in_background(line: str) -> str:
     command = re.sub(r"\s+#.*", "", line).removesuffix(" &")
     port = re.search(r"--port (\d+)", command)
     return f"{command} & until_listening {port[1]} $!" if port else f"{command} &"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "block", [page("README.md").block("python", containing="FastAPI")], ids=str, indirect=True
+)
+def test_the_web_app_animates_an_uploaded_photo(block: Block, sandbox: Sandbox) -> None:
+    port = str(free_port())
+    photo = (sandbox.folder / "me.jpg").read_bytes()
+    with sandbox.started("uvicorn", "app:app", "--port", port) as process:
+        assert process.stdout is not None
+        while "Uvicorn running" not in process.stdout.readline():
+            assert process.poll() is None
+        url = f"http://127.0.0.1:{port}/animations"
+        answer = requests.post(url, data=photo, timeout=60)
+        assert answer.json()["video"].endswith(".mp4")
+        assert requests.post(url, data=b"no photo", timeout=60).status_code == 422
