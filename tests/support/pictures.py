@@ -6,9 +6,12 @@ import zlib
 from collections.abc import Callable
 
 import pillow_heif
+import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from photoanimer_async.engine.samples import ASTRONAUT
+from photoanimer_async.errors import InvalidPhotoError
+from photoanimer_async.photos.check import inspect_photo
 from photoanimer_async.photos.formats import PictureFormat
 
 # --- built byte by byte: a valid header of any size, with few pixels behind it ---
@@ -95,6 +98,19 @@ MAKERS: dict[str, tuple[PictureFormat, Maker]] = {
     "extended webp": (PictureFormat.WEBP, extended_webp),
 }
 """Each kind of file that the service takes, by name, with a function of width and height."""
+
+
+EVERY_FORMAT = pytest.mark.parametrize(("kind", "make"), MAKERS.values(), ids=MAKERS)
+
+
+def refusal(photo: object) -> str:
+    """The text with which `inspect_photo` refuses a photo."""
+    with pytest.raises(InvalidPhotoError) as caught:
+        inspect_photo(photo)  # type: ignore[arg-type] # also values that are not photos at all
+    text = str(caught.value)
+    assert text.isprintable()
+    assert caught.value.photo in text
+    return text
 
 
 # --- saved by Pillow ---
