@@ -1,4 +1,4 @@
-"""What is taken out of a picture file, and that the picture stays as it is."""
+"""Metadata is removed from picture files; the pixels stay as they are."""
 
 import io
 import struct
@@ -19,7 +19,7 @@ FORMATS = pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 
 
 @FORMATS
-def test_the_picture_and_its_colours_stay(kind: str) -> None:
+def test_pixels_and_colour_profile_stay(kind: str) -> None:
     before = shot(kind)
     after = strip_metadata(before, PictureFormat[kind])
     assert pixels(after) == pixels(before)
@@ -28,7 +28,7 @@ def test_the_picture_and_its_colours_stay(kind: str) -> None:
 
 
 @FORMATS
-def test_nothing_else_does(kind: str) -> None:
+def test_metadata_is_removed(kind: str) -> None:
     before = shot(kind)
     assert any(secret in before for secret in SECRETS)
     after = strip_metadata(before, PictureFormat[kind])
@@ -38,18 +38,18 @@ def test_nothing_else_does(kind: str) -> None:
 
 
 @FORMATS
-def test_a_file_that_tells_nothing_stays_as_it_is(kind: str) -> None:
+def test_a_file_without_metadata_is_unchanged(kind: str) -> None:
     plain = strip_metadata(shot(kind), PictureFormat[kind])
     assert strip_metadata(plain, PictureFormat[kind]) == plain
 
 
-def test_a_bitmap_has_nothing_to_tell() -> None:
+def test_a_bmp_is_unchanged() -> None:
     bitmap = shot("BMP")
     assert strip_metadata(bitmap, PictureFormat.BMP) is bitmap
 
 
 @pytest.mark.parametrize("trailer", [b"a video", b"\xff\xd8\xff\xe1 a second picture"])
-def test_what_lies_behind_the_picture_goes_too(trailer: bytes) -> None:
+def test_data_after_the_picture_is_removed(trailer: bytes) -> None:
     plain = strip_metadata(shot("JPEG"), PictureFormat.JPEG)
     assert strip_metadata(plain + trailer, PictureFormat.JPEG) == plain
 
@@ -60,7 +60,7 @@ def test_all_scans_of_a_progressive_jpeg_stay() -> None:
     assert pixels(strip_metadata(before, PictureFormat.JPEG)) == pixels(before)
 
 
-def test_a_thumbnail_and_other_segments_of_a_jpeg_go() -> None:
+def test_thumbnail_and_other_segments_of_a_jpeg_are_removed() -> None:
     plain = strip_metadata(shot("JPEG"), PictureFormat.JPEG)
     thumbnail = b"JFIF\0\1\2\0\0\1\0\1\1\1" + b"\x07\x08\x09"
     jfif = b"\xff\xe0" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
@@ -72,7 +72,7 @@ def test_a_thumbnail_and_other_segments_of_a_jpeg_go() -> None:
     assert b"keyword" not in after
 
 
-def test_adobes_word_on_colours_stays() -> None:
+def test_the_adobe_segment_stays() -> None:
     file = io.BytesIO()
     Image.new("CMYK", (32, 32), (10, 200, 30, 0)).save(file, "JPEG")
     before = file.getvalue()
@@ -81,7 +81,7 @@ def test_adobes_word_on_colours_stays() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_a_file_that_is_cut_off_is_a_flaw(kind: str) -> None:
+def test_a_cut_off_file_is_refused(kind: str) -> None:
     with pytest.raises(PictureFlawError, match="damaged"):
         strip_metadata(shot(kind)[:-20], PictureFormat[kind])
 
@@ -90,7 +90,7 @@ PICTURES = [(PictureFormat[kind], shot(kind)) for kind in ("JPEG", "PNG", "WEBP"
 
 
 @given(st.sampled_from(PICTURES), st.data())
-def test_any_damage_gives_a_file_or_a_flaw(
+def test_any_damage_gives_a_file_or_an_error(
     picture: tuple[PictureFormat, bytes], data: st.DataObject
 ) -> None:
     kind, content = picture

@@ -1,4 +1,4 @@
-"""A voice that is a file: told by its content, published beside the photo, known again."""
+"""A voice file is checked by its content and published like a photo."""
 
 from pathlib import Path
 
@@ -36,8 +36,8 @@ def photo(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def heard(stub: StubService) -> list[tuple[str, bytes]]:
-    """Type and content of each sound that the service has fetched, when it accepted a submit."""
+def fetched_voices(stub: StubService) -> list[tuple[str, bytes]]:
+    """The type and content of each sound that the service fetches when it accepts a submit."""
     fetched: list[tuple[str, bytes]] = []
 
     async def accept(request: web.Request) -> web.Response:
@@ -58,9 +58,9 @@ async def animate(stub: StubService, request: AnimationRequest, journal: Path) -
         return outcome
 
 
-async def test_it_is_served_to_the_service_and_paid_for_once(
+async def test_a_voice_file_is_published_and_the_photo_submitted_once(
     stub: StubService,
-    heard: list[tuple[str, bytes]],
+    fetched_voices: list[tuple[str, bytes]],
     photo: Path,
     voice: Path,
     tmp_path: Path,
@@ -68,13 +68,13 @@ async def test_it_is_served_to_the_service_and_paid_for_once(
     request = AnimationRequest(photo, AnimationOptions(template=0, voice=voice, voice_seconds=2))
     first = await animate(stub, request, tmp_path / "batch.db")
     assert first.ok, first.error
-    assert heard == [("audio/wav", WAV)]
+    assert fetched_voices == [("audio/wav", WAV)]
     again = await animate(stub, request, tmp_path / "batch.db")
     assert again.task_id == first.task_id
     assert len(stub.submits) == 1
 
 
-async def test_what_is_no_voice_is_told_before_money_is_spent(
+async def test_a_file_that_is_not_a_sound_is_refused_before_the_submit(
     stub: StubService, photo: Path, tmp_path: Path
 ) -> None:
     request = AnimationRequest(photo, AnimationOptions(template=0, voice=photo))
@@ -96,7 +96,7 @@ async def test_what_is_no_voice_is_told_before_money_is_spent(
         (b"\x1aE\xdf\xa3\x9fB", VoiceFormat.WEBM),
     ],
 )
-async def test_sounds_are_told_by_their_content(
+async def test_formats_are_detected_from_the_content(
     tmp_path: Path, head: bytes, format_: VoiceFormat
 ) -> None:
     path = tmp_path / "voice.anything"
@@ -114,9 +114,7 @@ async def test_sounds_are_told_by_their_content(
         (WAV + bytes(MAX_VOICE_BYTES), "has 15.0 MB; allowed is less than 15 MB"),
     ],
 )
-async def test_a_voice_that_would_be_refused(
-    tmp_path: Path, content: bytes | None, why: str
-) -> None:
+async def test_unusable_files_are_refused(tmp_path: Path, content: bytes | None, why: str) -> None:
     path = tmp_path / "voice.wav"
     if content is not None:
         path.write_bytes(content)
@@ -124,14 +122,14 @@ async def test_a_voice_that_would_be_refused(
         await check_voice(path)
 
 
-def test_a_voice_is_a_file_or_a_url_and_goes_with_template_0(voice: Path) -> None:
+def test_options_take_one_voice_with_template_0_only(voice: Path) -> None:
     with pytest.raises(InvalidRequestError, match="exclude each other"):
         AnimationOptions(template=0, voice=voice, voice_url="http://host/v.wav")
     with pytest.raises(InvalidRequestError, match="voice goes with template 0 only, not with"):
         AnimationOptions(template=1, voice=voice)
 
 
-def test_it_is_reckoned_by_its_length(photo: Path, voice: Path) -> None:
+def test_the_estimate_uses_the_voice_length(photo: Path, voice: Path) -> None:
     options = AnimationOptions(template=0, voice=voice, voice_seconds=9.5)
     assert estimate([AnimationRequest(photo, options)]).seconds == 9.5
     assert estimate([AnimationRequest(photo, options)]).assumed == 1
