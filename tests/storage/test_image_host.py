@@ -1,37 +1,68 @@
-"""What an image host can tell about a submit whose answer was lost."""
+"""A host of the user's own, and what the fetches that a host counts prove."""
 
-from contextlib import nullcontext
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
-from photoanimer_async import Evidence, LocalImageHost
-from photoanimer_async.storage.default_host import DefaultImageHost
-from photoanimer_async.storage.image_host import evidence_of
+import aiohttp
+import pytest
+
+from photoanimer_async import Evidence, ImageHost, InvalidPhotoError, LocalImageHost
+from photoanimer_async.models import Photo
+from photoanimer_async.storage.image_host import detect_media_format, evidence_of, published
 
 from ..support.pictures import png
 
 
-class Mute:
-    """A host of the user's own that counts nothing."""
-
-    def publish(self, photo: object) -> nullcontext[str]:
-        return nullcontext("http://h/a.jpg")
-
-
-async def test_a_fetch_proves_that_the_submit_arrived() -> None:
-    host = LocalImageHost()
-    async with host.publish(png(64, 64)) as url:
-        assert await evidence_of(host, url, within=0) is Evidence.NOT_FETCHED
-        host._publications[url.rpartition("/")[2]].fetches += 1
-        assert await evidence_of(host, url, within=60) is Evidence.FETCHED
-    # Withdrawn: its number is not known any more, which is not the same as none.
-    assert await evidence_of(host, url, within=0) is Evidence.NONE
+class MinimalHost:
+    @asynccontextmanager
+    async def publish(self, photo: Photo) -> AsyncIterator[str]:
+        yield f"https://cdn.example/{photo!s}"
 
 
-async def test_the_default_host_tells_what_its_server_has_seen() -> None:
-    host = DefaultImageHost("http://127.0.0.1:1/api/v1")
-    async with host.publish(png(64, 64)) as url:
-        assert await evidence_of(host, url, within=0) is Evidence.NOT_FETCHED
+class TestPublished:
+    async def test_a_file_gets_its_url_from_the_host(self) -> None:
+        host: ImageHost = MinimalHost()
+        async with published(host, "me.jpg") as url:
+            assert url == "https://cdn.example/me.jpg"
+
+    async def test_a_url_is_its_own(self) -> None:
+        async with published(MinimalHost(), "HTTPS://example.com/a.jpg?b=%2F") as url:
+            assert url == "HTTPS://example.com/a.jpg?b=%2F"
 
 
-async def test_nothing_is_made_up_about_urls_and_hosts_that_tell_nothing() -> None:
-    assert await evidence_of(LocalImageHost(), "http://h/a.jpg", within=0) is Evidence.NONE
-    assert await evidence_of(Mute(), "http://h/a.jpg", within=0) is Evidence.NONE
+class TestEvidence:
+    async def test_a_fetch_proves_that_the_submit_arrived(
+        self, session: aiohttp.ClientSession
+    ) -> None:
+        host = LocalImageHost()
+        async with host.publish(png(64, 64)) as url:
+            assert await evidence_of(host, url, within=0) is Evidence.NOT_FETCHED
+            waiting = asyncio.create_task(evidence_of(host, url, within=60))
+            async with session.get(url):
+                assert await waiting is Evidence.FETCHED
+        # Withdrawn: the number of fetches is unknown, not 0.
+        assert await evidence_of(host, url, within=0) is Evidence.NONE
+
+    async def test_a_host_that_does_not_count_fetches_proves_nothing(self) -> None:
+        assert await evidence_of(MinimalHost(), "http://h/a.jpg", within=0) is Evidence.NONE
+
+    async def test_a_url_of_another_host_proves_nothing(self) -> None:
+        assert await evidence_of(LocalImageHost(), "http://h/a.jpg", within=0) is Evidence.NONE
+
+
+class TestMediaFormat:
+    def test_photos_and_voices_are_recognized(self, tmp_path: Path) -> None:
+        voice = tmp_path / "voice.mp3"
+        voice.write_bytes(b"ID3" + bytes(100))
+        assert detect_media_format(png(64, 64)).suffix == ".png"
+        assert detect_media_format(voice).suffix == ".mp3"
+
+    @pytest.mark.parametrize(
+        ("photo", "reason"),
+        [(b"text", "is text"), ("https://example.com/a.jpg", "has a URL already")],
+    )
+    def test_anything_else_is_refused(self, photo: Photo, reason: str) -> None:
+        with pytest.raises(InvalidPhotoError, match=reason):
+            detect_media_format(photo)
