@@ -21,8 +21,8 @@ from ..support.s3_server import BUCKET, KEY_ID, SECRET, Asked, S3Server
 from ..support.stub_service import QUICK_RETRY
 
 SMALL = VIDEO
-LARGE = bytes(range(256)) * 47_000
-"""12 MB: more than the 8 MiB that are held in memory."""
+LARGE = bytes(range(256)) * 80_000
+"""20 MB: more than the 8 MiB that are held in memory, in three parts."""
 URL = f"s3://{BUCKET}/out"
 
 Save = Callable[..., Awaitable[str]]
@@ -70,7 +70,7 @@ class TestDownload:
         assert await save() == f"{URL}/video.mp4"
         assert s3.objects() == {"out/video.mp4": LARGE}
         assert s3.object("out/video.mp4").headers["Content-Type"] == "video/mp4"
-        assert len([asked for asked in s3.uploads() if "partNumber" in asked.query]) == 2
+        assert len([asked for asked in s3.uploads() if "partNumber" in asked.query]) > 2
         assert s3.unfinished() == []
 
     async def test_nothing_is_written_to_the_disk(
