@@ -1,20 +1,19 @@
-"""A local Photo Animer: the API page's interfaces on one's own machine, really animating.
+"""A local Photo Animer: the API page's interfaces on your own machine, with real rendering.
 
 ::
 
-    request → admission (whose key, how often)
+    request → access (account, rate limit)
                  │
-    submit → parameters → acceptance ─ fetch; store (tasks, photos, charges) ─ ledger, database
+    submit → parameters → acceptance ─ fetching; storing (tasks, photos, charges)
                               │
-                        render_queue ─ rendering (the seam), workers → worker process → engine
-                              │                  └ dask_renderer → a cluster → the same there
+                    rendering: queue → renderer → worker process → engine
+                              │            └ Dask cluster → worker process → engine
                               │
-                     outbox → notify → webhooks → an account's address
+                    notifying: outbox → webhooks → the account's address
 
-`app` is the HTTP side of it, `assembly` opens and joins the parts, and `local` is the socket;
-`health`, `metrics` and `operations` are for those who run it. What is sent is pinned to the API
-page by golden JSON; nothing here is shared with the client, so that neither hides the other's
-mistakes.
+`app` has the HTTP interfaces, `assembly` creates and connects the parts, and `local_service` runs
+the application on a socket. Golden files pin the JSON to the API page. The service shares no
+code with the client, because an error in shared code would hide itself. See README.md.
 """
 
 from photoanimer_async.service.app import create_app

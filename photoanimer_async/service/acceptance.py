@@ -1,8 +1,8 @@
-"""From a submit to an accepted task: fetch, check, write down, queue.
+"""Accepts submits: fetches the files, checks them, stores the task with its charge, queues it.
 
-The order is the promise: a task is in the database, with what it works on and what it costs,
-before its id is answered. Whatever is wrong before that is answered at once and costs nothing; what
-shows only when the photo is decoded ends the task with status 2.
+A task, its files and its charge are in the database before the submit is answered. An error before
+that is answered at once, and nothing is kept or charged. An error that appears only when the photo
+is decoded ends the task with status 2.
 """
 
 import logging
@@ -41,15 +41,24 @@ _ACCEPT_VOICE = "audio/*, */*;q=0.1"
 
 
 class FileSource(Protocol):
-    """Where photos and voices come from."""
+    """Fetches photos and voices."""
 
     async def fetch(self, url: str, *, size_limit: int, accept: str) -> bytes:
-        """The file behind a URL; see `Fetcher.fetch`."""
+        """Return the file at a URL; see `Fetcher.fetch`."""
         ...
 
 
 class Acceptance:
-    """Takes submits in."""
+    """Turns submits into tasks.
+
+        task = await acceptance.accept(parse_submission(request.query), account, origin)
+
+    Args:
+        settings: the limits of files and the balance of accounts without limit.
+        fetcher: fetches the photo and the voice.
+        store: stores the task.
+        queue: renders it.
+    """
 
     def __init__(
         self,
@@ -65,15 +74,15 @@ class Acceptance:
         self._new_task_ids = new_task_ids()
 
     async def accept(self, submission: Submission, account: Account, origin: str) -> Task:
-        """The task for a submit: written down, charged and queued.
+        """Store, charge and queue the task of a submit, and return it.
 
         Args:
-            submission: what is asked for.
-            account: who asks for it, and pays.
-            origin: scheme and host that links to the results start with.
+            submission: the parameters of the submit.
+            account: the account that pays.
+            origin: scheme and host for the links to the results.
 
         Raises:
-            RequestRefusedError: what is wrong; nothing was kept or charged.
+            RequestRefusedError: the submit is not accepted; nothing was kept or charged.
         """
         self._queue.reserve()
         try:
@@ -82,7 +91,7 @@ class Acceptance:
             voice = None
             if submission.voice_url is not None:
                 voice = await self._fetch_voice(submission.voice_url)
-            task = await self._write_down(submission, account, origin, Inputs(photo, voice))
+            task = await self._store_task(submission, account, origin, Inputs(photo, voice))
             self._queue.put(task)
         except BaseException:
             self._queue.release()
@@ -98,11 +107,11 @@ class Acceptance:
         return task
 
     async def _check_balance(self, submission: Submission, account: Account) -> None:
-        """Refuse what can not be paid before anything is fetched; the store has the last word."""
+        """Refuse a submit that costs too much, before fetching; `TaskStore.add` checks again."""
         cost = VIDEO_SECONDS[submission.template]
         left = self._settings.video_balance if account.balance is None else account.balance
         if left < cost and account.balance is not None:
-            # It may have been topped up since.
+            # The account may have been credited since it was read.
             left = await self._store.balance(account.number) or 0.0
         if left < cost:
             raise _insufficient(submission, left)
@@ -159,7 +168,7 @@ class Acceptance:
             code, problem = unreachable, f"could not be fetched: {error}"
         raise RequestRefusedError(code, f"{name} ({shown_argument(url)}) {problem}")
 
-    async def _write_down(
+    async def _store_task(
         self, submission: Submission, account: Account, origin: str, inputs: Inputs
     ) -> Task:
         while True:

@@ -1,12 +1,12 @@
-"""Who may use the service, and how often.
+"""Access control: which account an API key belongs to, and how many requests it may make.
 
 Accounts are in the database, where another process may change them while the service runs, so
-they are read anew every second. Where neither the settings nor the database name a key, the
-service is open: every key will do, and everybody shares its own account. It closes as soon as
-an account is added, and does not open again when its key is revoked.
+they are read again every second. Without a key in the settings and in the database the service is
+open: every key is accepted, and all callers share the service's own account. It stops being open
+when an account is added, and does not become open again when that account's key is revoked.
 
-A key is looked up by the first half of its digest, and the digest then compared in constant
-time. How long the look-up takes tells at most of digests, and nobody can make a key for one.
+A key is looked up by the first half of its digest, and the whole digest is then compared in
+constant time. The duration of the look-up depends on digests only, from which no key follows.
 """
 
 import asyncio
@@ -27,59 +27,61 @@ _HALF: Final = 16
 _NO_DIGEST: Final = bytes(32)
 
 REFRESH_SECONDS: Final = 1.0
-"""How long it takes at most until a change to the accounts counts."""
+"""Longest time until a change to the accounts takes effect."""
 
 _OWN: Final = Account(number=OWN_ACCOUNT, name="", digest=None, balance=None, rate=None)
 
 
 class AccessControl:
-    """Lets requests in by their keys.
+    """Finds the account of a request by its key, and applies the account's rate limit.
+
+        account = access.authorize(request.headers.get("APIKEY"), loop.time())
 
     Args:
-        keys: what the settings name: keys to the service's own account.
+        keys: the keys of the settings; they belong to the service's own account.
     """
 
     def __init__(self, keys: frozenset[str] | None) -> None:
         self._own = {} if keys is None else {digest(key): _OWN for key in keys}
         self._is_open = keys is None
-        self._known: dict[bytes, tuple[bytes, Account]] = {}
+        self._accounts: dict[bytes, tuple[bytes, Account]] = {}
         self._limits: dict[int, RateLimit] = {}
         self.update(())
 
     @property
     def is_open(self) -> bool:
-        """Whether any key will do."""
+        """Whether every key is accepted."""
         return self._is_open
 
     def update(self, accounts: Iterable[Account]) -> None:
-        """These are the named accounts from now on."""
-        known = dict(self._own)
+        """Replace the named accounts; rate limits that have not changed keep their state."""
+        by_digest = dict(self._own)
         limits: dict[int, RateLimit] = {}
         for account in accounts:
             self._is_open = False
             if account.digest is not None:
-                known[account.digest] = account
+                by_digest[account.digest] = account
             if account.rate is not None:
                 limit = self._limits.get(account.number)
                 if limit is None or limit.rate != account.rate:
                     limit = RateLimit(account.rate)
                 limits[account.number] = limit
-        self._known = {kept[:_HALF]: (kept, account) for kept, account in known.items()}
+        self._accounts = {found[:_HALF]: (found, account) for found, account in by_digest.items()}
         self._limits = limits
 
-    def admit(self, key: str | None, now: float) -> Account:
-        """The account of a request that may go on.
+    def authorize(self, key: str | None, now: float) -> Account:
+        """Return the account of a request, and count the request.
 
         Args:
             key: the header APIKEY.
             now: seconds on a monotonic clock.
 
         Raises:
-            RequestRefusedError: the key is not accepted, or its account is too quick.
+            RequestRefusedError: the key is not accepted, or its account's rate is exceeded.
         """
         account = self._account(key)
         limit = self._limits.get(account.number)
-        wait = 0.0 if limit is None else limit.wait(now)
+        wait = 0.0 if limit is None else limit.try_acquire(now)
         if limit is not None and wait > 0:
             raise RequestRefusedError(
                 RATE_LIMITED,
@@ -93,13 +95,13 @@ class AccessControl:
         if not given:
             found = "missing" if key is None else "empty"
             raise RequestRefusedError(
-                API_KEY, f"the header APIKEY is {found}; it holds the API key"
+                API_KEY, f"the header APIKEY is {found}; it must hold the API key"
             )
         if self._is_open:
             return _OWN
-        of_given = digest(given)
-        kept, account = self._known.get(of_given[:_HALF], (_NO_DIGEST, _OWN))
-        if not hmac.compare_digest(of_given, kept):
+        given_digest = digest(given)
+        known_digest, account = self._accounts.get(given_digest[:_HALF], (_NO_DIGEST, _OWN))
+        if not hmac.compare_digest(given_digest, known_digest):
             raise RequestRefusedError(API_KEY, "the API key in the header APIKEY is not accepted")
         return account
 
@@ -108,21 +110,24 @@ class AccessControl:
 async def open_access_control(
     keys: frozenset[str] | None, database: Database
 ) -> AsyncIterator[AccessControl]:
-    """AccessControl by the settings' keys and the database's accounts, as they change."""
-    admission = AccessControl(keys)
-    admission.update(await database.read(named_accounts))
-    refreshing = asyncio.create_task(_keep_fresh(admission, database))
+    """Return access control by the keys of the settings and the accounts of the database.
+
+    It follows the accounts until the context ends.
+    """
+    access = AccessControl(keys)
+    access.update(await database.read(named_accounts))
+    refreshing = asyncio.create_task(_refresh(access, database))
     try:
-        yield admission
+        yield access
     finally:
         refreshing.cancel()
         await asyncio.wait([refreshing])
 
 
-async def _keep_fresh(admission: AccessControl, database: Database) -> None:
+async def _refresh(access: AccessControl, database: Database) -> None:
     while True:
         await asyncio.sleep(REFRESH_SECONDS)
         try:
-            admission.update(await database.read(named_accounts))
+            access.update(await database.read(named_accounts))
         except sqlite3.Error:
             _logger.exception("event=accounts_not_read")

@@ -1,7 +1,7 @@
-"""The HTTP side: the page's three interfaces, `mySubscription`, and the result files.
+"""The `aiohttp.web` application: the API page's interfaces, `mySubscription`, and result files.
 
-Paths and parameters are the API page's, under `/api/v1`. What answers them is put together in
-`assembly`, when the application starts.
+Paths and parameters are those of the API page, under `/api/v1`. `assembly` creates the parts that
+the handlers use when the application starts.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ from photoanimer_async.service.storing.accounts import Account
 from photoanimer_async.service.storing.data_folder import RESULT_NAME, DataFolder
 from photoanimer_async.service.tasks import TaskStatus
 
-if TYPE_CHECKING:  # it needs prometheus_client, which those who do without need not have
+if TYPE_CHECKING:  # it needs prometheus_client, which is in the extra `local` only
     from photoanimer_async.service.http.metrics import Metrics
 
 API_PREFIX: Final = "/api/v1"
@@ -55,18 +55,18 @@ def create_app(
     faults: FaultInjector | None = None,
     metrics: "Metrics | None" = None,
 ) -> web.Application:
-    """The service as an `aiohttp.web` application.
+    """Return the service as an `aiohttp.web` application.
 
     Args:
-        settings: how it is set up.
-        renderer: what makes the videos; the engine in worker processes by default. One that
-            is handed in is the caller's to close.
-        faults: what goes wrong, for tests; by default nothing does.
-        metrics: what counts for Prometheus, if anything does.
+        settings: the settings of the service.
+        renderer: makes the videos; by default, the engine in worker processes. A renderer that
+            is passed in is not closed.
+        faults: scripted faults, for tests; by default none.
+        metrics: metrics for Prometheus; by default none.
 
     Raises, when the application starts:
-        SetupError: the data folder can not be used, the engine is not installed, or the
-            service would be open to everybody on the network.
+        SetupError: the data folder cannot be used, the engine is not installed, or the service
+            would be open to everybody on the network.
     """
     app = web.Application(middlewares=[envelope_errors])
     if faults is not None:
@@ -76,7 +76,7 @@ def create_app(
         app.middlewares.insert(0, metrics.middleware)
     app[SETTINGS] = settings
     app[FOLDER] = DataFolder(settings.data_dir)
-    # aiohttp would answer HEAD with the GET, and a submit is a GET that does something.
+    # aiohttp would answer HEAD by running the GET handler, and a submit costs video seconds.
     for path, handler in (
         ("/faceDriven/submitTaskByUrl", _submit),
         ("/faceDriven/getTaskInfo", _get_task_info),
@@ -95,13 +95,12 @@ def create_app(
 
 async def _submit(request: web.Request) -> web.Response:
     """API page, Interface 1."""
-    account = _admit(request)
+    account = _authorize(request)
     submission = parse_submission(request.query)
     try:
         task = await request.app[ACCEPTANCE].accept(submission, account, _origin(request))
     except RequestRefusedError as error:
-        stray = set(request.query) - SUBMIT_PARAMETERS
-        if error.code is IMAGE_UNREACHABLE and stray:
+        if error.code is IMAGE_UNREACHABLE and set(request.query) - SUBMIT_PARAMETERS:
             raise RequestRefusedError(
                 error.code,
                 f"{error.message}; the request also has parameters of other names: if they "
@@ -113,19 +112,19 @@ async def _submit(request: web.Request) -> web.Response:
 
 async def _get_task_info(request: web.Request) -> web.Response:
     """API page, Interface 3."""
-    account = _admit(request)
+    account = _authorize(request)
     task_id = parse_task_id(request.query)
     task = await request.app[STORE].get(task_id)
     if task is None or task.account != account.number:
         raise RequestRefusedError(TASK_UNKNOWN, f"there is no task with taskId {task_id}")
-    # Most looks find a task that is pending, which has no links.
+    # Most polls find a task still processing, which has no links and so needs no origin.
     is_finished = task.status is TaskStatus.FINISHED
     return answer(task_info(task, _origin(request) if is_finished else ""))
 
 
 async def _my_subscription(request: web.Request) -> web.Response:
-    """What is left of the account's video seconds; a constant, if it is without limit."""
-    account = _admit(request)
+    """Return the account's balance; for an account without limit, a constant."""
+    account = _authorize(request)
     left = await request.app[STORE].balance(account.number)
     now = datetime.now(UTC)
     start = now.replace(day=1, hour=0, minute=0, second=0)
@@ -141,27 +140,27 @@ async def _my_subscription(request: web.Request) -> web.Response:
 
 
 async def _result(request: web.Request) -> web.StreamResponse:
-    """A video or a GIF, to whoever has its link."""
+    """Return a video or a GIF; its link is all that is needed."""
     path = request.app[FOLDER].result(request.match_info["name"])
     if not await asyncio.to_thread(path.is_file):
         raise RequestRefusedError(NO_SUCH_PATH, "there is no such result")
     return ResultResponse(path, headers={"X-Content-Type-Options": "nosniff"})
 
 
-def _admit(request: web.Request) -> Account:
+def _authorize(request: web.Request) -> Account:
     now = asyncio.get_running_loop().time()
-    return request.app[ACCESS].admit(request.headers.get("APIKEY"), now)
+    return request.app[ACCESS].authorize(request.headers.get("APIKEY"), now)
 
 
 def _origin(request: web.Request) -> str:
-    """Scheme and host that links start with: the public URL, or where the request came to."""
+    """Return scheme and host for links: the public URL, or those of the request."""
     public_url = request.app[SETTINGS].public_url
     if public_url is not None:
         return public_url
     if not _HOST.fullmatch(request.host):
         raise RequestRefusedError(
             PARAMETER_INVALID,
-            f"the header Host is {shown_argument(request.host)!r}; it has to be a host, "
-            "with a port or without",
+            f"the header Host is {shown_argument(request.host)!r}; it must be a host, "
+            "with or without a port",
         )
     return f"{request.scheme}://{request.host}"

@@ -1,6 +1,7 @@
-"""The parts of a running service, by their keys in the application.
+"""Keys of the parts of a running service in its `aiohttp.web` application.
 
-Whatever is added to the application (routes, middlewares) finds them here.
+Request handlers find what they need by these keys, as `request.app[STORE]`. `create_app` sets
+`SETTINGS` and `FOLDER`; `assembly` sets the others when the application starts.
 """
 
 from typing import Final

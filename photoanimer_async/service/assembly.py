@@ -1,17 +1,18 @@
-"""The service put together: which part is made of which, and who of them is told of what.
+"""Creates the parts of a service, connects them, and closes them.
 
 The parts are opened when the application starts, each after those that it needs, and closed in
-reverse when it has stopped. What goes wrong on purpose and what is counted are put around those
-parts that meet the world outside: the fetcher, the renderer, and the sender of notifications.
+reverse order when it has stopped. Scripted faults and metrics wrap the parts that reach outside
+the service: the fetcher, the renderer, and the sender of notifications.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from attrs import define
 
 from photoanimer_async.service.acceptance import Acceptance, FileSource
 from photoanimer_async.service.access import AccessControl, open_access_control
@@ -37,14 +38,23 @@ from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.storing import outbox
 from photoanimer_async.service.storing.accounts import OWN_ACCOUNT
 from photoanimer_async.service.storing.data_folder import DataFolder, FolderLock
-from photoanimer_async.service.storing.database import open_database
+from photoanimer_async.service.storing.database import Database, open_database
 from photoanimer_async.service.storing.expiry import running_expiry
 from photoanimer_async.service.storing.task_store import TaskStore
 
-if TYPE_CHECKING:  # it needs prometheus_client, which those who do without need not have
+if TYPE_CHECKING:  # it needs prometheus_client, which is in the extra `local` only
     from photoanimer_async.service.http.metrics import Metrics
 
 _logger = logging.getLogger(__name__)
+
+
+@define
+class _OuterParts:
+    """The parts that reach outside the service."""
+
+    fetcher: FileSource
+    renderer: Renderer
+    sender: Sender
 
 
 @asynccontextmanager
@@ -55,65 +65,46 @@ async def running_parts(
     faults: FaultInjector | None,
     metrics: "Metrics | None",
 ) -> AsyncIterator[None]:
-    """Put the parts of a service into its application, where `parts` says how to find them.
+    """Run the parts of a service; they are in the application under their `app_keys`.
 
     Args:
-        app: has `SETTINGS` and `FOLDER`.
-        renderer: what makes the videos; by default, what the settings say.
-        faults: what goes wrong, if anything does.
-        metrics: what counts, if anything does.
+        app: an application with `SETTINGS` and `FOLDER`.
+        renderer: makes the videos; by default, the one that the settings name.
+        faults: scripted faults.
+        metrics: metrics for Prometheus.
 
     Raises:
-        SetupError: the data folder can not be used, the engine is not installed, or the
-            service would be open to everybody on the network.
+        SetupError: the data folder cannot be used, the engine is not installed, or the service
+            would be open to everybody on the network.
     """
     settings, folder = app[SETTINGS], app[FOLDER]
     async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        await enter(_taken(folder, settings))
-        database = await enter(open_database(folder.database))
-        admission = await enter(open_access_control(settings.keys, database))
-        _require_keys(settings, admission)
-        await database.write(
-            lambda connection: outbox.set_address(
-                connection, OWN_ACCOUNT, settings.notify_url, settings.notify_secret
-            )
-        )
+        database, access = await _open_database_and_access(stack, settings, folder)
         store = TaskStore(database, settings.charging)
         await asyncio.to_thread(folder.sweep)
-        limits = FetchLimits(
-            seconds=settings.fetch_seconds,
-            redirects=settings.fetch_redirects,
-            at_once=settings.fetches,
-        )
-        fetcher: FileSource = await enter(open_fetcher(limits, settings.fetch_rules))
-        sender: Sender = await enter(open_sender(settings.fetch_rules, at_once=AT_ONCE))
-        report: Callable[[Outcome], object] = _ignore
-        if renderer is None:
-            renderer = await enter(await asyncio.to_thread(_configured_renderer, settings))
-        app[RENDERER] = renderer
+        outer = await _open_outer_parts(stack, settings, renderer)
+        app[RENDERER] = outer.renderer
         if faults is not None:
-            fetcher = faults.wrap_fetcher(fetcher)
-            renderer = faults.wrap_renderer(renderer)
-            sender = faults.wrap_sender(sender)
+            outer.fetcher = faults.wrap_fetcher(outer.fetcher)
+            outer.renderer = faults.wrap_renderer(outer.renderer)
+            outer.sender = faults.wrap_sender(outer.sender)
         if metrics is not None:
-            fetcher = metrics.wrap_fetcher(fetcher)
-            renderer = metrics.wrap_renderer(renderer)
-            report = metrics.notified
-        notifier = await enter(
+            outer.fetcher = metrics.wrap_fetcher(outer.fetcher)
+            outer.renderer = metrics.wrap_renderer(outer.renderer)
+        notifier = await stack.enter_async_context(
             running_notifier(
                 database,
-                sender,
+                outer.sender,
                 settings.notify_schedule,
-                report=report,
+                report=_ignore if metrics is None else metrics.count_notification,
                 drain_seconds=settings.drain_seconds,
             )
         )
-        queue = await enter(
+        queue = await stack.enter_async_context(
             RenderQueue(
                 store,
                 folder,
-                renderer,
+                outer.renderer,
                 notifier.wake,
                 workers=settings.workers,
                 limit=settings.queue_limit,
@@ -122,38 +113,60 @@ async def running_parts(
         )
         open_tasks = await store.open_tasks()
         queue.requeue(open_tasks)
-        await enter(running_expiry(settings, store, folder))
+        await stack.enter_async_context(running_expiry(settings, store, folder))
         app[DATABASE] = database
         app[STORE] = store
-        app[ACCESS] = admission
+        app[ACCESS] = access
         app[QUEUE] = queue
-        app[ACCEPTANCE] = Acceptance(settings, fetcher, store, queue)
+        app[ACCEPTANCE] = Acceptance(settings, outer.fetcher, store, queue)
         _logger.info(
             "event=started data=%s open=%s requeued=%d",
             settings.data_dir,
-            admission.is_open,
+            access.is_open,
             len(open_tasks),
         )
         yield
 
 
 async def stop_rendering(app: web.Application) -> None:
-    """Begin no other render, while requests under way are still answered."""
+    """Start no more renders, while open requests are still answered."""
     app[QUEUE].stop()
 
 
-@asynccontextmanager
-async def _taken(folder: DataFolder, settings: ServiceSettings) -> AsyncIterator[None]:
-    """Make the folder, and hold its lock."""
-    try:
-        await asyncio.to_thread(folder.create)
-        lock = await asyncio.to_thread(FolderLock, folder.lock)
-    except OSError as error:
-        raise SetupError(f"{settings.data_dir} can not be used: {error.strerror}") from error
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(lock.release)
+async def _open_database_and_access(
+    stack: AsyncExitStack, settings: ServiceSettings, folder: DataFolder
+) -> tuple[Database, AccessControl]:
+    await stack.enter_async_context(_locked(folder, settings))
+    database = await stack.enter_async_context(open_database(folder.database))
+    access = await stack.enter_async_context(open_access_control(settings.keys, database))
+    if access.is_open and not (settings.is_on_loopback or settings.open_to_network):
+        raise SetupError(
+            "without keys the service is open to everybody, so host must be a loopback address "
+            f"such as 127.0.0.1, not {settings.host!r}; add a key first "
+            "(photoanimer serve keys add NAME), or set open_to_network (--open-to-network)"
+        )
+    await database.write(
+        lambda connection: outbox.set_address(
+            connection, OWN_ACCOUNT, settings.notify_url, settings.notify_secret
+        )
+    )
+    return database, access
+
+
+async def _open_outer_parts(
+    stack: AsyncExitStack, settings: ServiceSettings, renderer: Renderer | None
+) -> _OuterParts:
+    limits = FetchLimits(
+        seconds=settings.fetch_seconds,
+        redirects=settings.fetch_redirects,
+        at_once=settings.fetches,
+    )
+    fetcher = await stack.enter_async_context(open_fetcher(limits, settings.fetch_rules))
+    sender = await stack.enter_async_context(open_sender(settings.fetch_rules, at_once=AT_ONCE))
+    if renderer is None:
+        chosen = await asyncio.to_thread(_configured_renderer, settings)
+        renderer = await stack.enter_async_context(chosen)
+    return _OuterParts(fetcher, renderer, sender)
 
 
 def _configured_renderer(settings: ServiceSettings) -> AbstractAsyncContextManager[Renderer]:
@@ -187,13 +200,18 @@ def _configured_renderer(settings: ServiceSettings) -> AbstractAsyncContextManag
     )
 
 
-def _require_keys(settings: ServiceSettings, admission: AccessControl) -> None:
-    if admission.is_open and not (settings.is_on_loopback or settings.open_to_network):
-        raise SetupError(
-            "without keys the service is open to everybody, so that host must be a loopback "
-            f"address such as 127.0.0.1, not {settings.host!r}; give somebody a key first "
-            "(photoanimer serve keys add NAME), or choose open_to_network (--open-to-network)"
-        )
+@asynccontextmanager
+async def _locked(folder: DataFolder, settings: ServiceSettings) -> AsyncIterator[None]:
+    """Create the data folder, and hold its lock."""
+    try:
+        await asyncio.to_thread(folder.create)
+        lock = await asyncio.to_thread(FolderLock, folder.lock)
+    except OSError as error:
+        raise SetupError(f"{settings.data_dir} cannot be used: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(lock.release)
 
 
 def _ignore(_: Outcome) -> None:

@@ -1,8 +1,8 @@
-"""Every error the service answers with: one table of codes, and the two ways they are raised.
+"""The table of error codes, and the exceptions that carry them.
 
-A code that has been seen from the vendor keeps the vendor's number where its meaning fits.
-The page documents none, so the rest are this service's own; they have five digits, so that
-they can not be taken for one of the vendor's, which have four.
+The API page documents no codes. Where a code seen from the vendor has the right meaning, the
+service uses the vendor's number, which has four digits. All others are this service's own and have
+five digits, so that they cannot be mistaken for the vendor's.
 """
 
 from enum import Enum, auto
@@ -11,7 +11,7 @@ from attrs import frozen
 
 
 class Place(Enum):
-    """Where a code is found in an answer."""
+    """Where an answer has a code."""
 
     ENVELOPE = "`code`"
     TASK = "`data.failCode`"
@@ -19,7 +19,7 @@ class Place(Enum):
 
 
 class Origin(Enum):
-    """Whose code it is."""
+    """Who defined a code."""
 
     VENDOR = auto()
     OURS = auto()
@@ -31,11 +31,11 @@ class ErrorCode:
 
     Attributes:
         number: the value of `code` or `failCode`.
-        name: a word to look for in logs.
-        meaning: what is wrong and what would be right.
-        place: where the code is found.
-        origin: whose code it is.
-        http_status: the status of the answer; business errors come with 200, as the vendor's.
+        name: its name in logs and metrics.
+        meaning: what is wrong, and what would be right.
+        place: where an answer has the code.
+        origin: the vendor's, or our own.
+        http_status: the status of the answer; errors in a request have 200, as the vendor's do.
     """
 
     number: int
@@ -68,12 +68,12 @@ NO_FACE = ErrorCode(
 IMAGE_UNPROCESSABLE = ErrorCode(
     7002,
     "IMAGE_UNPROCESSABLE",
-    "The image is no PNG, JPEG, BMP or WEBP, or it is damaged.",
+    "The image is not a PNG, JPEG, BMP or WEBP, or it is damaged.",
     place=Place.BOTH,
     origin=Origin.VENDOR,
 )
 PARAMETER_MISSING = ErrorCode(
-    40001, "PARAMETER_MISSING", "A parameter that the interface needs is missing or empty."
+    40001, "PARAMETER_MISSING", "A required parameter is missing or empty."
 )
 PARAMETER_INVALID = ErrorCode(
     40002, "PARAMETER_INVALID", "A parameter has a value that is not allowed, or is given twice."
@@ -94,14 +94,14 @@ VOICE_TOO_LARGE = ErrorCode(40022, "VOICE_TOO_LARGE", "The sound file is not und
 VOICE_UNPROCESSABLE = ErrorCode(
     40023,
     "VOICE_UNPROCESSABLE",
-    "The sound can not be decoded, is empty, or is too long.",
+    "The sound cannot be decoded, is empty, or is too long.",
     place=Place.TASK,
 )
 NO_SUCH_PATH = ErrorCode(
     40404, "NO_SUCH_PATH", "There is no such interface or result.", http_status=404
 )
 NO_SUCH_METHOD = ErrorCode(
-    40405, "NO_SUCH_METHOD", "The interface does not take this HTTP method.", http_status=405
+    40405, "NO_SUCH_METHOD", "The interface does not support this HTTP method.", http_status=405
 )
 QUEUE_FULL = ErrorCode(
     42901,
@@ -112,19 +112,19 @@ QUEUE_FULL = ErrorCode(
 RATE_LIMITED = ErrorCode(
     42902,
     "RATE_LIMITED",
-    "The key makes more requests a second than it may; see the header Retry-After.",
+    "The key makes too many requests a second; see the header Retry-After.",
     http_status=429,
 )
 RENDERING_FAILED = ErrorCode(
     50001,
     "RENDERING_FAILED",
-    "The renderer crashed, took too long, or has a fault; the service's log says more.",
+    "The renderer crashed, took too long, or raised an error; see the service's log.",
     place=Place.TASK,
 )
 INTERNAL = ErrorCode(
     50000,
     "INTERNAL",
-    "A fault of the service; its log says more.",
+    "An internal error; see the service's log.",
     http_status=500,
 )
 
@@ -150,11 +150,11 @@ TABLE = (
     INTERNAL,
     RENDERING_FAILED,
 )
-"""Every code there is, by number."""
+"""Every code, in ascending order."""
 
 
 def markdown_table() -> str:
-    """The table of codes for a README."""
+    """Return the table of codes in Markdown."""
     lines = ["| code | name | found in | HTTP | meaning |", "|---|---|---|---|---|"]
     for code in TABLE:
         own = " (ours)" if code.origin is Origin.OURS else ""
@@ -166,12 +166,12 @@ def markdown_table() -> str:
 
 
 class RequestRefusedError(Exception):
-    """A request is answered with an error and changes nothing.
+    """The request is answered with an error, and changes nothing.
 
     Attributes:
         code: the row of the table.
         message: the envelope's `msg`: the parameter, what was found, what is allowed.
-        retry_after: seconds after which it may go better; `None` if time changes nothing.
+        retry_after: seconds after which to try again; `None` if waiting does not help.
     """
 
     def __init__(self, code: ErrorCode, message: str, *, retry_after: float | None = None) -> None:
@@ -182,7 +182,7 @@ class RequestRefusedError(Exception):
 
 
 class RenderFailedError(Exception):
-    """A task ends with status 2.
+    """The task ends with status 2.
 
     Attributes:
         code: the row of the table, for `failCode`.
@@ -196,4 +196,4 @@ class RenderFailedError(Exception):
 
 
 class SetupError(Exception):
-    """The service can not start here; the text says what to do about it."""
+    """The service cannot start; the message says what to do."""

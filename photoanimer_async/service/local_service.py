@@ -1,4 +1,4 @@
-"""The service with its socket: inside a running program, or as one."""
+"""Runs the service on a socket: inside another program, or as a program of its own."""
 
 import asyncio
 import logging
@@ -23,38 +23,38 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 _http_logger = logging.getLogger(f"{__name__}.http")
-# Signed image URLs are long, and percent-encoded in a query they are longer.
+# Signed image URLs are long, and longer still when percent-encoded in a query.
 _LONGEST_REQUEST_LINE: Final = 32 * 1024
 _SHORTEST_SHUTDOWN: Final = 0.05
-_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
+_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 class LocalService:
-    """A local Photo Animer, running for as long as the context lasts.
+    """A local Photo Animer that runs for the duration of the context.
 
         async with LocalService(ServiceSettings(data_dir=folder, port=0)) as service:
             async with PhotoAnimerClient("any-key", base_url=service.base_url) as client:
                 ...
 
-    It runs in the loop it is entered in; rendering has processes of its own. Leaving stops
-    the workers, after the renders under way have ended or `drain_seconds` are over. Tasks
-    that have not ended go on when a service starts on the same folder.
+    It runs in the event loop in which it is entered; rendering runs in worker processes. On exit
+    it finishes open requests and running renders, for `drain_seconds` at most, and stops the
+    workers. Unfinished tasks continue when a service starts on the same folder.
 
     Args:
-        settings: how it is set up.
-        renderer: what makes the videos; the engine in worker processes by default.
-        faults: what goes wrong, for tests; by default nothing does.
+        settings: the settings of the service.
+        renderer: makes the videos; by default, the engine in worker processes.
+        faults: scripted faults, for tests; by default none.
 
     Attributes:
-        app: the application; when it has started, `parts` says what is in it.
+        app: the application; `app_keys` lists what it contains after the start.
 
     Raises:
         SetupError: `metrics_address` is set, and prometheus_client is not installed.
 
     Raises, when entered:
-        SetupError: the data folder can not be used, the engine is not installed, or the
-            service would be open to everybody on the network.
-        OSError: the address can not be listened on.
+        SetupError: the data folder cannot be used, the engine is not installed, or the service
+            would be open to everybody on the network.
+        OSError: the service cannot listen on the address.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class LocalService:
         self._metrics = None if settings.metrics_address is None else _new_metrics()
         self.app = create_app(settings, renderer=renderer, faults=faults, metrics=self._metrics)
         self._operations: web.AppRunner | None = None
-        # Its own access log would hold the query, and so the images' URLs.
+        # aiohttp's access log would contain the query, and with it the image URLs.
         self._runner = web.AppRunner(
             self.app,
             access_log=None,
             logger=_http_logger,
             max_line_size=_LONGEST_REQUEST_LINE,
-            # aiohttp waits twice as long for a request; 0 would be for ever.
+            # aiohttp waits twice this time for open requests; 0 would mean without limit.
             shutdown_timeout=max(settings.drain_seconds / 2, _SHORTEST_SHUTDOWN),
         )
 
@@ -99,12 +99,12 @@ class LocalService:
 
     @property
     def base_url(self) -> str:
-        """Where the interfaces are, for instance `http://127.0.0.1:8765/api/v1`."""
+        """The URL of the interfaces, for instance `http://127.0.0.1:8765/api/v1`."""
         return f"{_origin(self._runner)}{API_PREFIX}"
 
     @property
     def operations_url(self) -> str | None:
-        """Where `/metrics` and `/healthz` are, as `http://127.0.0.1:9464`; `None`: nowhere."""
+        """The URL of `/metrics` and `/healthz`, as `http://127.0.0.1:9464`, if they are served."""
         return None if self._operations is None else _origin(self._operations)
 
     async def _start_operations(self) -> None:
@@ -123,12 +123,12 @@ class LocalService:
             await web.TCPSite(self._operations, *address).start()
         except OSError as error:
             raise SetupError(
-                f"metrics can not be served at {address[0]}, port {address[1]}: {error.strerror}"
+                f"metrics cannot be served at {address[0]}, port {address[1]}: {error.strerror}"
             ) from error
         _logger.info("event=metrics_served url=%s", self.operations_url)
 
     async def _stop(self) -> None:
-        """Stop; until it has, those who run the service can see that it does."""
+        """Stop the service, and then `/healthz`, which reports the stopping until then."""
         try:
             await self._runner.cleanup()
         finally:
@@ -137,7 +137,7 @@ class LocalService:
 
     @property
     def is_open(self) -> bool:
-        """Whether every key is accepted, as neither the settings nor an account has one."""
+        """Whether every key is accepted, because no settings and no account have one."""
         return self.app[ACCESS].is_open
 
 
@@ -167,18 +167,18 @@ async def serve(
     faults: FaultInjector | None = None,
     on_start: Callable[[LocalService], object] | None = None,
 ) -> None:
-    """Run a service until it is cancelled or gets SIGTERM.
+    """Run a service until it is cancelled or receives SIGTERM.
 
     Args:
-        settings: how it is set up.
-        renderer: what makes the videos; the engine in worker processes by default.
-        faults: what goes wrong, for tests; by default nothing does.
-        on_start: called once with the service, when requests are taken.
+        settings: the settings of the service.
+        renderer: makes the videos; by default, the engine in worker processes.
+        faults: scripted faults, for tests; by default none.
+        on_start: called once with the service when it accepts requests.
 
     Raises:
-        SetupError: the data folder can not be used, the engine is not installed, or the
-            service would be open to everybody on the network.
-        OSError: the address can not be listened on.
+        SetupError: the data folder cannot be used, the engine is not installed, or the service
+            would be open to everybody on the network.
+        OSError: the service cannot listen on the address.
     """
     async with LocalService(settings, renderer=renderer, faults=faults) as service:
         with _termination() as terminated:
@@ -187,8 +187,8 @@ async def serve(
             await terminated.wait()
 
 
-class _RequestsUnread(logging.Filter):
-    """Reports what is no HTTP by its kind: aiohttp's own report holds the request's URL."""
+class _BadRequestFilter(logging.Filter):
+    """Logs unreadable requests by the kind of error: aiohttp's own text contains the URL."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -199,12 +199,12 @@ class _RequestsUnread(logging.Filter):
         return True
 
 
-_http_logger.addFilter(_RequestsUnread())
+_http_logger.addFilter(_BadRequestFilter())
 
 
 @contextmanager
 def _termination() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM sets, where signals can be had: in the main thread."""
+    """Return an event that SIGTERM sets; in other threads than the main one it is never set."""
     loop = asyncio.get_running_loop()
     terminated = asyncio.Event()
     with suppress(NotImplementedError, RuntimeError, ValueError):

@@ -1,7 +1,7 @@
-"""A limit to how often something may happen: so many times a second, with a short burst.
+"""A limit of requests per second, with a short burst.
 
-The generic cell rate algorithm: one number, the moment at which the next one would come if they
-came evenly. Who is ahead of that by more than the burst has to wait.
+It is the generic cell rate algorithm. Its only state is the time at which the next request would
+be due if requests came evenly. A request may be ahead of that time by the burst at most.
 """
 
 from typing import Final
@@ -15,23 +15,26 @@ _ROUNDING: Final = 1e-9
 
 @define
 class RateLimit:
-    """At most `rate` a second on average; those of one second may come at once.
+    """At most `rate` requests per second on average; one second's worth may come at once.
+
+        limit = RateLimit(5)
+        wait = limit.try_acquire(loop.time())  # 0: the request may proceed
 
     Attributes:
-        rate: how many in a second; more than 0.
+        rate: requests per second; more than 0.
     """
 
     rate: float = field(validator=gt(0))
     _due: float = field(init=False, default=0.0)
 
-    def wait(self, now: float) -> float:
-        """Take a turn, if there is one.
+    def try_acquire(self, now: float) -> float:
+        """Count a request if the rate allows it.
 
         Args:
             now: seconds on a monotonic clock.
 
         Returns:
-            0 if the turn was taken, else the seconds until there is one.
+            0 if the request was counted, otherwise the seconds after which to try again.
         """
         interval = 1 / self.rate
         due = max(self._due, now)

@@ -1,4 +1,4 @@
-"""How the service is set up."""
+"""The settings of a local service, and their defaults."""
 
 import os
 import re
@@ -30,13 +30,11 @@ RETRY_SCHEDULE: Final = (
     *(5.0, 300.0, 1800.0),
     *(hours * _HOUR for hours in (2, 5, 10, 14, 20, 24)),
 )
-"""Seconds between attempts to deliver a notification: the example of Standard Webhooks."""
+"""Seconds between attempts to deliver a notification, as Standard Webhooks suggests."""
 
 _WEEK: float | None = 7 * 24 * 3600.0
 _MONTH: float | None = 30 * 24 * 3600.0
-
-
-_AT_THE_CLUSTER = 128
+_CLUSTER_WORKERS: Final = 128
 
 
 def _cores() -> int:
@@ -58,7 +56,7 @@ def _to_keys(keys: object) -> frozenset[str] | None:
     if keys is None:
         return None
     if isinstance(keys, str) or not isinstance(keys, set | frozenset | list | tuple):
-        raise TypeError("keys is a set of strings, or None for any key")
+        raise TypeError("keys must be a set of strings, or None to accept any key")
     return frozenset(keys)
 
 
@@ -69,12 +67,12 @@ def _to_networks(networks: Iterable[str | Network] | None) -> tuple[Network, ...
 def _to_schedule(seconds: Iterable[float]) -> tuple[float, ...]:
     schedule = tuple(seconds)
     if any(pause < 0 for pause in schedule):
-        raise ValueError("notify_schedule has a pause of less than 0 seconds")
+        raise ValueError("notify_schedule has a negative number of seconds")
     return schedule
 
 
 def _to_address(address: str | tuple[str, int] | None) -> tuple[str, int] | None:
-    """Host and port, of `HOST:PORT`, `[HOST]:PORT` or a port of this machine."""
+    """Parse `HOST:PORT`, `[HOST]:PORT`, or a port of this machine."""
     if address is None or isinstance(address, tuple):
         return address
     try:
@@ -100,7 +98,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _require_address(url: str | None, secret: str | None) -> None:
+def _check_notification_address(url: str | None, secret: str | None) -> None:
     if url is not None:
         try:
             parse_url(url)
@@ -113,7 +111,7 @@ def _require_address(url: str | None, secret: str | None) -> None:
             raise ValueError(f"notify_secret: {error}") from None
 
 
-def _is_scheduler(_: object, __: object, address: str) -> None:
+def _check_scheduler(_: object, __: object, address: str) -> None:
     if not re.fullmatch(r"[a-z]+://\S+", address):
         raise ValueError(
             f"dask is {address!r}; it must be a scheduler's address such as tcp://scheduler:8786"
@@ -122,71 +120,74 @@ def _is_scheduler(_: object, __: object, address: str) -> None:
 
 @frozen(kw_only=True)
 class ServiceSettings:
-    """Everything about a local service that can be chosen.
+    """The settings of a local service.
+
+        ServiceSettings(data_dir="my-service", port=0, workers=2)
 
     Attributes:
-        data_dir: folder for the tasks' database, the photos of open tasks, and the results;
-            made if it is not there. One service at a time uses it.
+        data_dir: folder for the database, the photos of open tasks, and the results; created if
+            it does not exist. Only one service at a time can use it.
         host: address to listen on.
-        port: port to listen on; 0 takes a free one.
-        dask: address of a Dask scheduler, for instance `tcp://scheduler:8786`, whose workers
-            render; `None`: this machine does.
-        dask_shared: a folder of this service's own, under the same path on every Dask worker
-            and here, that results travel by; `None`: they travel through the scheduler.
+        port: port to listen on; 0 for any free port.
+        dask: address of a Dask scheduler whose workers render, as `tcp://scheduler:8786`; `None`
+            to render on this machine.
+        dask_shared: a folder for the results of Dask workers, with the same path on every worker
+            and here; `None` to send results through the scheduler.
         workers: how many photos are rendered at the same time, by default the number of cores;
-            with `dask`, how many are at the cluster, rendered or waiting there: by default 128.
-        keys: API keys that are accepted beside those of the accounts in the data folder. They
-            share the service's own account, which nothing is charged to. `None`: none. Where
-            there is no account either, any key that is not empty is accepted, and the service
+            with `dask`, how many are submitted to the cluster at the same time, by default 128.
+        keys: API keys that are accepted in addition to those of the accounts in the data folder.
+            They belong to the service's own account, which is never charged. `None` for no key:
+            if there is no account either, every non-empty key is accepted, and the service
             listens on loopback only.
-        open_to_network: whether it may listen elsewhere without any key, open to everybody.
-        public_url: how the service is reached from outside, for instance
-            `https://animer.example`; result links start with it. `None`: with the request's Host.
-        notify_url: where the service's own account, which everybody uses where there are no
-            keys, is told that a task has ended (API page, Interface 2). Other accounts have
-            addresses of their own.
-        notify_secret: what signs those notifications, as `whsec_` and base64; `None`: nothing.
-        metrics_address: where `/metrics` and `/healthz` are served to those who run the service,
-            as a port of this machine or `HOST:PORT`; `None`: nowhere. There are no keys to it,
-            and it tells of no key, account, task or URL.
+        open_to_network: whether it may listen on other addresses without any key.
+        public_url: the URL under which others reach the service, as `https://animer.example`;
+            result links start with it. `None` to use the Host of each request.
+        notify_url: address for notifications of the service's own account, which all callers
+            share if there are no keys (API page, Interface 2). Other accounts have their own.
+        notify_secret: the secret that signs those notifications, as `whsec_` and base64; `None`
+            for no signature.
+        metrics_address: where to serve `/metrics` and `/healthz`, as a port of this machine or
+            `HOST:PORT`; `None` for nowhere. They need no key, and contain no key, account, task
+            or URL.
         notify_schedule: seconds between the attempts to deliver a notification.
-        video_balance: video seconds that `mySubscription` tells an account without limit. It
-            is a constant; a task that costs more than this is refused.
+        video_balance: the video seconds that `mySubscription` returns for accounts without limit;
+            a constant. A task that costs more is refused.
         charging: when a task is charged to its account.
         image_bytes: an image file must be smaller than this (API page: 15 MB).
-        image_pixels: the largest width and height of an image (API page: 4096).
-        voice_bytes: a sound file must be smaller than this.
-        fetch_seconds: the longest that fetching one file may take.
+        image_pixels: largest width and height of an image (API page: 4096).
+        voice_bytes: a voice file must be smaller than this.
+        fetch_seconds: longest time for fetching one file.
         fetch_redirects: how many redirects are followed for one file.
         fetches: how many files are fetched at the same time; each is held in memory.
-        allow_networks: where files are fetched from besides global addresses, for instance
-            `["192.168.0.0/16"]`; exactly these, so that `[]` allows global addresses only.
-            `None`: this machine itself where the service is for this machine alone, that is
-            with a loopback `host` and no `public_url`; otherwise nothing.
-        queue_limit: how many accepted tasks may be open; a submit beyond that is answered with
+        allow_networks: networks that files may be fetched from in addition to global addresses,
+            as `["192.168.0.0/16"]`; `[]` for global addresses only. `None`: loopback, if only
+            this machine can reach the service (`host` is loopback and there is no `public_url`).
+        queue_limit: how many accepted tasks may be unfinished; further submits are answered with
             HTTP status 429.
-        keep_results_seconds: how long after its end a task's results are there; `None`: for ever.
-        keep_tasks_seconds: how long after its end a task is known; no shorter. `None`: for ever.
-        sweep_seconds: how often what has expired is removed.
-        drain_seconds: how long a service that stops waits for requests and renders under way.
-            A render that takes longer is done again after the next start.
-        render_seconds: the longest that one task may render before its worker is replaced.
-        render_memory: bytes of memory that one worker may have; a photo of 4096x4096 pixels
-            takes 600 MiB with the engine `warp`. Not every system holds it to that.
+        keep_results_seconds: how long results are kept after the end of their task; `None` for
+            ever.
+        keep_tasks_seconds: how long tasks are kept after their end, not shorter than their
+            results; `None` for ever.
+        sweep_seconds: time between removals of expired results and tasks.
+        drain_seconds: how long a stopping service waits for open requests and running renders. A
+            render that takes longer runs again after the next start.
+        render_seconds: longest time for rendering one task; then its worker is replaced.
+        render_memory: bytes of memory for each worker; a photo of 4096x4096 pixels takes 600 MiB
+            with the engine `warp`. macOS does not enforce it.
         engine: name of the engine: `warp`, or one that another package installs.
-        all_faces: whether everyone in a photo is animated, or the largest face alone.
-        longest_side: of a video, in pixels; smaller photos keep their size.
-        gif_longest_side: of a GIF, in pixels.
-        voice_seconds: the longest voice that is taken.
+        all_faces: whether all faces in a photo are animated, or only the largest.
+        longest_side: longest side of a video in pixels; smaller photos keep their size.
+        gif_longest_side: longest side of a GIF in pixels.
+        voice_seconds: longest voice that is accepted.
 
     Raises:
-        ValueError: a value out of its range.
+        ValueError: a value is out of its range.
     """
 
     data_dir: Path = field(converter=Path)
     host: str = "127.0.0.1"
     port: int = field(default=8765, validator=[ge(0), le(65535)])
-    dask: str | None = field(default=None, validator=optional(_is_scheduler))
+    dask: str | None = field(default=None, validator=optional(_check_scheduler))
     dask_shared: Path | None = field(default=None, converter=optional_converter(Path))
     workers: int = field(validator=[instance_of(int), ge(1)])
     keys: frozenset[str] | None = field(default=None, converter=_to_keys, repr=_shown_keys)
@@ -223,11 +224,11 @@ class ServiceSettings:
     voice_seconds: float = field(default=60.0, validator=gt(0))
 
     @workers.default
-    def _usual_workers(self) -> int:
-        return _cores() if self.dask is None else _AT_THE_CLUSTER
+    def _default_workers(self) -> int:
+        return _cores() if self.dask is None else _CLUSTER_WORKERS
 
     def __attrs_post_init__(self) -> None:
-        _require_address(self.notify_url, self.notify_secret)
+        _check_notification_address(self.notify_url, self.notify_secret)
         if self.dask_shared is not None and self.dask is None:
             raise ValueError("dask_shared goes with dask")
         if self.keys is not None and not all(self.keys):
@@ -241,20 +242,20 @@ class ServiceSettings:
 
     @property
     def is_on_loopback(self) -> bool:
-        """Whether only this machine can reach the service."""
+        """Whether the service listens on this machine's loopback only."""
         return _is_loopback(self.host)
 
     @property
     def fetch_rules(self) -> AddressRules:
-        """Where files may be fetched from."""
+        """The addresses that files may be fetched from."""
         if self.allow_networks is not None:
             return AddressRules(self.allow_networks)
-        of_this_machine = self.is_on_loopback and self.public_url is None
-        return AddressRules(LOOPBACK if of_this_machine else ())
+        is_private = self.is_on_loopback and self.public_url is None
+        return AddressRules(LOOPBACK if is_private else ())
 
     @property
     def render_options(self) -> dict[str, object]:
-        """What of this the engine is told, by the names of its own settings."""
+        """The settings of the engine, by its own names."""
         return {
             "engine": self.engine,
             "all_faces": self.all_faces,

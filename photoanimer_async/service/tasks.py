@@ -1,4 +1,4 @@
-"""One photo's task, from its acceptance to its end."""
+"""A task of the service, and the ids and tokens of new ones."""
 
 import random
 import secrets
@@ -13,7 +13,7 @@ _BLOCK: Final = 1000
 
 
 class TaskStatus(IntEnum):
-    """How far a task is (API page, Interface 3)."""
+    """The status of a task (API page, Interface 3)."""
 
     PROCESSING = 0
     FINISHED = 1
@@ -22,19 +22,19 @@ class TaskStatus(IntEnum):
 
 @frozen(kw_only=True)
 class Task:
-    """An accepted task, as it is written down.
+    """An accepted task, as stored in the database.
 
     Attributes:
-        task_id: 15 digits, in no sequence.
+        task_id: 15 digits, not consecutive.
         account: number of the account that it belongs to.
         template: the expression, 0 to 5.
-        gif: whether a GIF is made beside the video.
-        voice: whether the mouth follows a sound.
-        token: unguessable name of the result files.
-        origin: scheme and host that the submit came to, for links in notifications.
-        status: how far it is.
-        fail_code: why it failed, as a number of the table of errors.
-        fail_reason: the same in words.
+        gif: whether a GIF is made in addition to the video.
+        voice: whether the mouth follows a voice file.
+        token: the name of the result files, which cannot be guessed.
+        origin: scheme and host of the submit, for the links in notifications.
+        status: processing, finished or failed.
+        fail_code: the error code of a failed task.
+        fail_reason: what went wrong, in words.
     """
 
     task_id: int
@@ -49,26 +49,27 @@ class Task:
     fail_reason: str | None = None
 
     def mp4_url(self, origin: str) -> str:
-        """The link to the video, at a service that is reached at `origin`."""
+        """Return the link to the video at a service with this scheme and host."""
         return f"{origin}/results/{self.token}.mp4"
 
     def gif_url(self, origin: str) -> str:
-        """The link to the GIF."""
+        """Return the link to the GIF."""
         return f"{origin}/results/{self.token}.gif"
 
 
 def new_task_ids() -> Iterator[int]:
-    """Numbers of 15 digits, exact in the JSON of every language, and in no sequence.
+    """Yield task ids: numbers of 15 digits, exact in every language's JSON, not consecutive.
 
-    They are no secret, as a task is its account's alone. They come in shuffled blocks of
-    neighbours, which an index holds on few pages; where the first block is, is chance.
+    Ids are not secret, since only a task's own account can use them. They come in shuffled
+    blocks of neighbours, so that the database's index touches few pages; the first block starts
+    at a random number.
     """
-    block = random.randrange(_SMALLEST_ID, 9 * _SMALLEST_ID)  # noqa: S311 - no secret
+    block = random.randrange(_SMALLEST_ID, 9 * _SMALLEST_ID)  # noqa: S311 - not a secret
     while True:
         yield from random.sample(range(block, block + _BLOCK), _BLOCK)
         block += _BLOCK
 
 
 def new_token() -> str:
-    """32 characters that can not be guessed, safe in a path."""
+    """Return 32 characters that cannot be guessed and are safe in a path."""
     return secrets.token_urlsafe(24)

@@ -53,7 +53,7 @@ def test_a_folder_that_can_not_be_used_is_told(photoanimer: CommandLine) -> None
     (photoanimer.folder / "file").write_text("")
     done = photoanimer("serve", "--port", "0", "--data", "file")
     assert done.returncode == 2
-    assert "file can not be used" in done.stderr
+    assert "file cannot be used" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -41,7 +41,7 @@ class TestKey:
                     assert response.status == 200
                     envelope = await response.json()
                 assert envelope["code"] == 4003
-                assert envelope["msg"] == f"the header APIKEY is {found}; it holds the API key"
+                assert envelope["msg"] == f"the header APIKEY is {found}; it must hold the API key"
 
     async def test_any_key_is_good_where_none_are_set(self, service: Running) -> None:
         assert (await service.call("mySubscription"))["code"] == 0

@@ -109,7 +109,7 @@ class Metrics:
         """The renderer, counted and timed."""
         return _TimedRenderer(self._renders, self._render_seconds, renderer)
 
-    def notified(self, outcome: Outcome) -> None:
+    def count_notification(self, outcome: Outcome) -> None:
         """An attempt to deliver a notification was made."""
         self._notifications.labels(outcome.value).inc()
 

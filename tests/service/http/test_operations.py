@@ -189,7 +189,7 @@ class TestAddress:
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
             settings = ServiceSettings(data_dir=tmp_path, port=0, metrics_address=str(port))
-            with pytest.raises(SetupError, match=f"metrics can not be served .* port {port}"):
+            with pytest.raises(SetupError, match=f"metrics cannot be served .* port {port}"):
                 await LocalService(settings, renderer=InstantRenderer()).__aenter__()
         again = ServiceSettings(data_dir=tmp_path, port=0)
         async with LocalService(again, renderer=InstantRenderer()):

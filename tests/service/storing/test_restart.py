@@ -140,7 +140,7 @@ async def test_a_folder_of_a_newer_version_is_left_alone(settings: ServiceSettin
 async def test_a_folder_that_can_not_be_made(settings: ServiceSettings) -> None:
     settings.data_dir.parent.mkdir()
     settings.data_dir.touch()
-    with pytest.raises(SetupError, match="data can not be used: Not a directory"):
+    with pytest.raises(SetupError, match="data cannot be used: Not a directory"):
         await LocalService(settings).__aenter__()
 
 
