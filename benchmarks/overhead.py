@@ -31,7 +31,6 @@ from yarl import URL
 
 from photoanimer_async import (
     AnimationOptions,
-    AnimationRequest,
     FixedInterval,
     PhotoAnimerClient,
     PollScheduler,
@@ -39,10 +38,8 @@ from photoanimer_async import (
     TaskId,
 )
 from photoanimer_async.api import wire
-from photoanimer_async.api.calls import Api
+from photoanimer_async.api.calls import ApiCalls
 from photoanimer_async.api.transport import Credentials, Transport
-from photoanimer_async.jobs.job import Journey, Terms
-from photoanimer_async.jobs.submission import OwnUrl, PhotoSubmission
 
 KEY, IMAGE = "key", "http://127.0.0.1:9/photo.jpg"
 AT_ONCE = 64
@@ -79,10 +76,10 @@ def bare(session: aiohttp.ClientSession, urls: Iterator[URL]) -> Batch:
 
 
 def submits(
-    session: aiohttp.ClientSession, transport: Transport, api: Api, client: PhotoAnimerClient
+    session: aiohttp.ClientSession, transport: Transport, calls: ApiCalls, client: PhotoAnimerClient
 ) -> Mapping[str, Batch]:
     """The layers of a submit."""
-    options, terms = AnimationOptions(), Terms()
+    options = AnimationOptions()
     url = URL(
         f"{transport.base_url}/faceDriven/submitTaskByUrl?templateId=1&imageUrl={IMAGE}",
         encoded=True,
@@ -95,8 +92,8 @@ def submits(
         return wire.parse_submit(await sent())
 
     async def in_its_turn() -> TaskId:
-        journey = Journey(0, AnimationRequest(IMAGE, options), terms)
-        return await api.submit(PhotoSubmission(journey, OwnUrl(IMAGE), options))
+        async with calls.submit_slot():
+            return await calls.submit(IMAGE, options)
 
     return {
         "aiohttp": bare(session, cycle([url])),
@@ -110,7 +107,7 @@ def submits(
 def looks(
     session: aiohttp.ClientSession,
     transport: Transport,
-    api: Api,
+    calls: ApiCalls,
     scheduler: PollScheduler,
     tasks: Sequence[TaskId],
 ) -> Mapping[str, Batch]:
@@ -130,7 +127,7 @@ def looks(
         "aiohttp": bare(session, cycle([URL(f"{info}{task}", encoded=True) for task in tasks])),
         "sent": one_by_one(sent),
         "read": one_by_one(read),
-        "in its turn": one_by_one(lambda: api.look(next(turns))),
+        "in its turn": one_by_one(lambda: calls.poll_once(next(turns))),
         "through": lambda requests: scheduler.wait_all([next(turns) for _ in range(requests)]),
     }
 
@@ -156,7 +153,7 @@ async def compared(origin: str, requests: int, repeats: int) -> list[list[str]]:
         Transport(Credentials(base_url, KEY)) as transport,
         PhotoAnimerClient(KEY, base_url=base_url) as client,
     ):
-        api = Api(
+        calls = ApiCalls(
             transport,
             concurrency=AT_ONCE,
             submit_rate=None,
@@ -164,12 +161,12 @@ async def compared(origin: str, requests: int, repeats: int) -> list[list[str]]:
             retry=RetryPolicy(),
             rng=Random(1),  # noqa: S311 - jitter, no secret
         )
-        of_submits = submits(session, transport, api, client)
+        of_submits = submits(session, transport, calls, client)
         submit = await measured(of_submits, requests, repeats)
         tasks = [await client.submit(IMAGE) for _ in range(requests)]
         await asyncio.sleep(LONGEST)
-        async with PollScheduler(api.look, policy=FixedInterval(0.001)) as scheduler:
-            of_looks = looks(session, transport, api, scheduler, tasks)
+        async with PollScheduler(calls.poll_once, policy=FixedInterval(0.001)) as scheduler:
+            of_looks = looks(session, transport, calls, scheduler, tasks)
             look = await measured(of_looks, requests, repeats)
     rows = zip(of_submits, submit, look, strict=True)
     return [[name, f"{of_submit:.0f}", f"{of_look:.0f}"] for name, of_submit, of_look in rows]

@@ -1,4 +1,4 @@
-"""The client: one connection pool, one poll scheduler, and the calls of the API."""
+"""The client: the public calls. What they do is in `jobs` (photos), `api` (calls), `polling`."""
 
 import os
 import time
@@ -7,25 +7,24 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar, Unpack
 
 import aiohttp
 
-from photoanimer_async.api.calls import Api
+from photoanimer_async.api.calls import ApiCalls
 from photoanimer_async.api.rate_limits import RateLimiter
 from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.api.transport import Credentials, Transport
 from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError, TaskFailedError
-from photoanimer_async.jobs.account import Account
-from photoanimer_async.jobs.batch_runner import BatchOptions, BatchRunner, Photos
-from photoanimer_async.jobs.job import Journey, Terms
+from photoanimer_async.jobs.batch_runner import BatchOptions, BatchRunner, BatchSettings, Photos
+from photoanimer_async.jobs.job import Job, JobContext
 from photoanimer_async.jobs.lifecycle import State
-from photoanimer_async.jobs.pending import PendingAnimations
-from photoanimer_async.jobs.photo_preparer import Intake
+from photoanimer_async.jobs.pending import PendingJobs
+from photoanimer_async.jobs.photo_preparer import PhotoPreparers
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook
 from photoanimer_async.jobs.publisher import Publisher
-from photoanimer_async.jobs.submission import OwnUrl, PhotoSubmission
+from photoanimer_async.jobs.result_download import ResultDownloader
 from photoanimer_async.models import (
     Animation,
     AnimationOptions,
@@ -39,11 +38,11 @@ from photoanimer_async.models import (
     TaskStatus,
 )
 from photoanimer_async.notifications import NotificationDispatcher, NotificationReceiver
-from photoanimer_async.photos.preparation import Preparation
 from photoanimer_async.polling.notified import NotifiedPolling
 from photoanimer_async.polling.policies import AdaptivePolling, PollPolicy
 from photoanimer_async.polling.saved_durations import persisted
 from photoanimer_async.polling.scheduler import PollScheduler
+from photoanimer_async.redaction import is_url, printable
 from photoanimer_async.storage.default_host import DefaultImageHost, chosen_host
 from photoanimer_async.storage.image_host import ImageHost
 from photoanimer_async.storage.result_folder import FileDestination
@@ -55,36 +54,38 @@ DEFAULT_BASE_URL = "https://www.cutout.pro/api/v1"
 
 
 class PhotoAnimerClient:
-    """A Photo Animer account, from asyncio.
+    """A Photo Animer account, for asyncio.
 
-    To be used as a context manager, once per application; safe for any number of concurrent
-    callers on one event loop.
+    Use it as a context manager, once per application; it is safe for any number of concurrent
+    callers on one event loop:
+
+        async with PhotoAnimerClient() as client:
+            animation = await client.animate("grandma.jpg", template=1, save_to="out/")
 
     Args:
-        api_key: the account's key; by default from the environment, `PHOTOANIMER_API_KEY`.
-        base_url: the service, with its path; by default from `PHOTOANIMER_BASE_URL`, else
-            `https://www.cutout.pro/api/v1`.
-        session: an aiohttp session to use. It is never closed here. For submits its own
-            middlewares are not applied, since one that repeats requests would pay twice.
-        concurrency: what is under way at once of one kind (photos being published, submits,
-            polls), at most.
+        api_key: the account's key; by default the environment's `PHOTOANIMER_API_KEY`.
+        base_url: the service, with its path; by default the environment's
+            `PHOTOANIMER_BASE_URL`, else `https://www.cutout.pro/api/v1`.
+        session: an aiohttp session to use; it is never closed here. Its middlewares are not
+            applied to submits, since one that repeats requests would pay twice.
+        concurrency: requests of one kind (photos being published, submits, polls) at once, at
+            most.
         submit_rate: submits a second, at most; `None` for no limit; or a `RateLimiter`, for
             instance one that is shared with other processes.
-        host: what gives local photos a URL: an image host, or the URL of a part of an object
-            store (`s3://bucket/prefix`, see `ObjectStoreHost`); by default from
-            `PHOTOANIMER_HOST`, else they are served from this process, which only a service
-            on this machine can reach.
-        poll: when to look at a task next; by default it learns how long tasks take.
-        poll_rate: polls a second, at most, likewise.
-        durations_file: a file in which measured task durations are saved for the next run;
-            created if missing.
-            By default a batch with a journal keeps it beside that: `batch.durations.json`
-            beside `batch.db`.
-        receiver: where the service's notifications come in. Polling then is slow, as long as
-            they do.
-        max_pending: calls of `animate` and `submit` under way at once, at most; those beyond
-            get a `TooManyPendingError`. Batches are bounded by `in_flight` instead.
-        retry: how often and how patiently a failed call is tried again, where it may be.
+        host: gives local photos a URL: an image host, or the URL of a part of an object store
+            (`s3://bucket/prefix`, see `ObjectStoreHost`). By default the environment's
+            `PHOTOANIMER_HOST`, else this process serves them, which only a service on this
+            machine can reach.
+        poll: when to poll a task; by default learned from how long tasks take.
+        poll_rate: polls a second, at most; as `submit_rate`.
+        durations_file: a file in which measured task durations are saved for the next run; made
+            if missing.
+            By default a batch with a journal keeps it beside the journal:
+            `batch.durations.json` beside `batch.db`.
+        receiver: receives the service's notifications; while they arrive, polling is slow.
+        max_pending: calls of `animate` and `submit` at once, at most; further ones raise
+            `TooManyPendingError`. Batches are bounded by `in_flight` instead.
+        retry: how often, and after which waits, a failed call is repeated where that is safe.
         timeout: seconds for one request.
         trace_configs: aiohttp's trace hooks for the session that is made here; see
             `photoanimer_async.api.telemetry`.
@@ -121,30 +122,26 @@ class PhotoAnimerClient:
             Credentials(where, key), session=session, timeout=timeout, trace_configs=trace_configs
         )
         self._host = chosen_host(host, where)
-        self._publisher = Publisher(self._host, concurrency)
-        self._concurrency = concurrency
-        rng = Random()  # noqa: S311 - jitter, no secret
-        poll_limiter = None if isinstance(poll_rate, int | float) else poll_rate
-        self._api = Api(
-            self._transport,
-            concurrency=concurrency,
-            submit_rate=submit_rate,
-            poll_limiter=poll_limiter,
-            retry=retry or RetryPolicy(),
-            rng=rng,
-        )
-        self._preparation: Preparation | None = None
         self._poll = poll or AdaptivePolling()
         learner = self._poll if isinstance(self._poll, AdaptivePolling) else None
         if durations_file is not None and learner is None:
             raise InvalidRequestError("durations_file needs an AdaptivePolling policy")
         self._durations_file = None if durations_file is None else Path(durations_file)
+        retry_submits, rng = retry or RetryPolicy(), Random()  # noqa: S311 - jitter, no secret
+        self._calls = ApiCalls(
+            self._transport,
+            concurrency=concurrency,
+            submit_rate=submit_rate,
+            poll_limiter=None if isinstance(poll_rate, int | float) else poll_rate,
+            retry=retry_submits,
+            rng=rng,
+        )
         self._receiver = receiver
         notified_polling = NotifiedPolling(self._poll)
         self._scheduler = PollScheduler(
-            self._api.look,
+            self._calls.poll_once,
             concurrency=concurrency,
-            # A rate as a number is the scheduler's own, so that it can choose whose turn it is.
+            # A rate that is a number is kept by the scheduler, which then chooses what to poll.
             rate=poll_rate if isinstance(poll_rate, int | float) else None,
             policy=self._poll if receiver is None else notified_polling,
             retry=retry,
@@ -155,19 +152,29 @@ class PhotoAnimerClient:
             time.monotonic,
             lambda task_id, within: self._scheduler.notify(task_id, within=within),
         )
-        self._account = Account(self._transport, self._api, self._scheduler)
+        self._downloader = ResultDownloader(self._transport, self._scheduler)
+        self._pipeline = Pipeline(
+            self._calls,
+            self._scheduler,
+            Publisher(self._host, concurrency),
+            self._downloader,
+            retry=retry_submits,
+            rng=rng,
+        )
+        self._preparers = PhotoPreparers(lambda: self._transport.session)
         self._runner = BatchRunner(
-            self._account,
-            self._publisher,
-            beginning=2 * concurrency,
+            self._pipeline,
+            self._preparers,
+            self._transport.base_url,
+            in_flight=4 * concurrency,
             learner=learner if durations_file is None else None,
         )
-        self._pending = PendingAnimations(max_pending)
-        self._plain = Terms()
+        self._pending = PendingJobs(max_pending)
+        self._submit_context = JobContext()
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self._plain = Terms()  # those of the last time are closed
+        self._submit_context = JobContext()  # the gate of the last one was closed
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._transport)
             if self._durations_file is not None and isinstance(self._poll, AdaptivePolling):
@@ -177,7 +184,7 @@ class PhotoAnimerClient:
             if self._receiver is not None:
                 await stack.enter_async_context(self._receiver.listening(self._dispatcher.dispatch))
             stack.push_async_callback(self._runner.close)
-            stack.push_async_callback(self._pending.settle)
+            stack.push_async_callback(self._pending.drain)
             self._open = stack.pop_all()
         return self
 
@@ -191,14 +198,14 @@ class PhotoAnimerClient:
 
     @property
     def base_url(self) -> str:
-        """Where the service is."""
+        """The service's URL, with its path."""
         return self._transport.base_url
 
     @property
     def takes_files(self) -> bool:
         """Whether photos that are files or content can be given a URL that the service reaches.
 
-        Not so without a `host` of one's own, if the service is on another machine.
+        False without a `host` of your own if the service is on another machine.
         """
         return not isinstance(self._host, DefaultImageHost) or self._host.reaches_service
 
@@ -211,11 +218,11 @@ class PhotoAnimerClient:
         output_format: str = "mp4",
         voice_url: str | None = None,
     ) -> TaskId:
-        """Submits an image; this costs video seconds (API page, Interface 1).
+        """Submit an image; this costs video seconds (API page, Interface 1).
 
-        It is sent once. It is sent again only if it provably never arrived (no connection) or
-        was refused for a passing reason (429, 503). If the caller is cancelled while it is
-        under way, its answer is taken in all the same; see `pending`.
+        It is sent once. It is sent again only if it provably never left (no connection) or was
+        refused for a passing reason (429, 503). If the caller is cancelled after it has left,
+        its answer is still read; see `pending`.
 
         Args:
             image_url: http or https URL of a face photo; sent exactly as it is.
@@ -228,50 +235,50 @@ class PhotoAnimerClient:
             ApiError: the service refused; `AuthenticationError`, `InsufficientCreditsError`,
                 `RateLimitedError` where they can be told apart.
             NotSentError: there is no connection to the service.
-            AmbiguousSubmitError: it left, and nobody knows whether it was accepted.
-            TooManyPendingError: `max_pending` calls are under way.
+            AmbiguousSubmitError: it left, and whether it was accepted is not known.
+            TooManyPendingError: `max_pending` calls are in progress.
         """
+        _require_url(image_url)
         options = AnimationOptions(
             template=template, output_format=output_format, voice_url=voice_url
         )
-        journey = Journey(0, AnimationRequest(image_url, options), self._plain)
-        submission = PhotoSubmission(journey, OwnUrl(image_url), options)
-        return await self._pending.see_through(journey, self._account.submit(submission))
+        job = Job(0, AnimationRequest(image_url, options), self._submit_context)
+        return await self._pending.run_detached(job, self._pipeline.submit(job, image_url))
 
     async def get_task_info(self, task_id: TaskId) -> TaskInfo:
-        """How far a task is, now (API page, Interface 3).
+        """Return the present state of a task (API page, Interface 3).
 
         Raises:
             ApiError: the service refused.
-            TransportError, UnexpectedResponseError: no usable answer, also when asked again.
+            TransportError, UnexpectedResponseError: no usable answer, after all retries.
         """
-        return await self._api.get_task_info(task_id)
+        return await self._calls.get_task_info(task_id)
 
     async def get_balance(self) -> Balance:
-        """What is left on the account.
+        """Return what is left on the account.
 
         Raises:
             ApiError: the service refused.
-            TransportError, UnexpectedResponseError: no usable answer, also when asked again.
+            TransportError, UnexpectedResponseError: no usable answer, after all retries.
         """
-        return await self._api.get_balance()
+        return await self._calls.get_balance()
 
-    # --- until the end ---
+    # --- until the end of a task ---
 
     async def wait(self, task_id: TaskId, *, timeout: float | None = None) -> TaskInfo:
-        """Waits until a task has finished.
+        """Wait until a task has finished.
 
         Args:
             task_id: the task.
-            timeout: seconds; `None` for as long as it takes.
+            timeout: seconds; `None` for no limit.
 
         Returns:
             The finished task, with the links to its result.
 
         Raises:
             TaskFailedError: it ended with status 2.
-            WaitTimeoutError: it had not ended by then. It goes on, and can be waited for again.
-            PhotoAnimerError: it can not be asked for.
+            WaitTimeoutError: it had not ended by then; it can be waited for again.
+            PhotoAnimerError: its state cannot be asked for.
         """
         info = await self._scheduler.wait(task_id, timeout=timeout)
         if info.status is TaskStatus.FAILED:
@@ -281,21 +288,21 @@ class PhotoAnimerClient:
     async def wait_all(
         self, task_ids: Iterable[TaskId], *, timeout: float | None = None
     ) -> dict[TaskId, TaskInfo | PhotoAnimerError]:
-        """Waits until all tasks have ended; see `PollScheduler.wait_all`.
+        """Wait until all tasks have ended; see `PollScheduler.wait_all`.
 
         Args:
             task_ids: the tasks; a hundred thousand are fine.
             timeout: seconds, one deadline for all of them together.
 
         Returns:
-            For each task its info, with status 1 or 2, or why there is none.
+            For each task its info, with status 1 or 2, or the error that ended the wait for it.
         """
         return await self._scheduler.wait_all(task_ids, timeout=timeout)
 
     def notify(self, task_id: TaskId) -> None:
-        """Asks for a task at once if it is waited for: something told that it has ended.
+        """Poll a task at once, if it is waited for: a hint that it has ended.
 
-        A `receiver` does so by itself; this is for notifications that come another way.
+        A `receiver` does this by itself; this is for notifications that arrive another way.
         """
         self._scheduler.notify(task_id)
 
@@ -306,21 +313,21 @@ class PhotoAnimerClient:
         *,
         output_format: str = "mp4",
     ) -> Path:
-        """Saves the result of a finished task. Nothing is ever overwritten.
+        """Save the result of a finished task. Nothing is ever overwritten.
 
-        A link that has expired is asked for again, once.
+        A new link is asked for, once, if the link has expired.
 
         Args:
-            info: what `wait` gave.
-            destination: the file. Its suffix becomes that of what there is to save.
+            info: what `wait` returned.
+            destination: the file. Its suffix becomes that of the result.
             output_format: `mp4`, or `gif` for the GIF if there is one.
 
         Returns:
-            Where the result is: a numbered name if the destination was taken.
+            The file: a numbered name if `destination` existed.
 
         Raises:
             TaskFailedError: there is no result.
-            DownloadError: it is not there any more, or can not be written.
+            DownloadError: it is gone, or cannot be written.
         """
         return await self.download_to(
             info, FileDestination(Path(destination)), output_format=output_format
@@ -329,12 +336,14 @@ class PhotoAnimerClient:
     async def download_to(
         self, info: TaskInfo, destination: Destination[_LocationT], *, output_format: str = "mp4"
     ) -> _LocationT:
-        """`download` to a destination, which a `ResultStore` gives.
+        """Save a result to a `Destination` of a `ResultStore`; see `download`.
 
         Raises:
             PhotoAnimerError: as `download`.
         """
-        return await self._account.save(info, destination, output_format)
+        return await self._downloader.save(info, destination, output_format)
+
+    # --- from the photo to the result ---
 
     async def animate(
         self,
@@ -349,11 +358,11 @@ class PhotoAnimerClient:
         check_urls: bool = False,
         on_progress: ProgressHook | None = None,
     ) -> Animation:
-        """Brings one photo to life: submit, wait, and download where `save_to` says.
+        """Animate one photo: submit it, wait, and download the result to `save_to`.
 
-        If the caller is cancelled before the submit leaves, nothing is sent. If it is later,
-        the animation goes on without the caller, to its saved result: `on_progress` tells the
-        task's id, it stands in `pending`, and `attach` gets back to it.
+        If the caller is cancelled before the submit leaves, nothing is sent. If it is cancelled
+        later, the job runs on without it, to the saved result: `on_progress` gets the task's
+        id, `pending` lists it, and `attach` returns to it.
 
         Args:
             photo: URL, path or content.
@@ -362,28 +371,27 @@ class PhotoAnimerClient:
             voice_url: URL of a sound for the mouth to follow; template 0 only.
             save_to: a folder for the result, which is named after the photo; made if missing.
                 Or the URL of a part of an object store: `s3://bucket/prefix`, `gs://`, `az://`.
-            timeout: seconds to wait for the task.
+            timeout: seconds to wait for the task; `None` for no limit.
             prepare: whether a photo that is no URL is made fit: turned upright, converted from
                 HEIC, AVIF or TIFF, shrunk to the limits, and freed of metadata (place, device).
-                A photo that needs nothing of that stays as it is. Needs Pillow, which the extra
-                `prepare` installs; HEIC needs the extra `heic`.
-            check_urls: whether the host of a photo's URL is asked, with a HEAD from this
+                A photo that needs none of that stays as it is. Needs the extra `prepare`
+                (Pillow); HEIC needs the extra `heic`.
+            check_urls: whether to ask the host of a photo's URL, with a HEAD request from this
                 process, if the photo is there and is what the service takes.
-            on_progress: is told of every step.
+            on_progress: called with every step.
 
         Raises:
-            TooManyPendingError: `max_pending` calls are under way.
-            PhotoAnimerError: whatever kept the result away.
+            TooManyPendingError: `max_pending` calls are in progress.
+            PhotoAnimerError: the step that failed, as its type says.
         """
         options = AnimationOptions(
             template=template, output_format=output_format, voice_url=voice_url
         )
-        intake = self._intake(prepare=prepare, check_urls=check_urls)
-        terms = Terms(timeout=timeout, hook=on_progress, intake=intake)
-        pipeline = Pipeline(self._account, self._publisher, terms)
+        preparer = self._preparers.choose(prepare=prepare, check_urls=check_urls)
+        context = JobContext(timeout=timeout, hook=on_progress, preparer=preparer)
         store = None if save_to is None else result_store(parse_location(save_to))
-        journey = pipeline.journey(0, AnimationRequest(photo, options))
-        outcome = await self._pending.see_through(journey, pipeline.take(journey, store))
+        job = Job(0, AnimationRequest(photo, options), context)
+        outcome = await self._pending.run_detached(job, self._pipeline.run(job, store))
         return outcome.unwrap()
 
     async def attach(
@@ -395,43 +403,42 @@ class PhotoAnimerClient:
         timeout: float | None = None,
         on_progress: ProgressHook | None = None,
     ) -> Animation:
-        """Gets back to a task that is paid for: waits, and downloads where `save_to` says.
+        """Return to a task that is paid for: wait for it, and download the result to `save_to`.
 
         The task may be that of an `animate` whose caller was cancelled, in this process or in
-        an earlier one, or of a `submit`. Nothing is paid, and being cancelled loses nothing.
+        an earlier one, or of a `submit`. Nothing is paid; being cancelled loses nothing.
 
         Args:
             task_id: the task.
             output_format: `mp4`, or `gif` for the GIF if there is one.
-            save_to: where the result goes, named after the task; see `animate`. By default it
-                is where `animate` was told to save it, if it is this client's.
-            timeout: seconds to wait for the task.
-            on_progress: is told of every step from here on; its photo is the task's id.
+            save_to: where the result goes, named after the task; see `animate`. By default
+                where `animate` was to save it, if the job is this client's.
+            timeout: seconds to wait for the task; `None` for no limit.
+            on_progress: called with every step from here on; the event's photo is the task id.
 
         Raises:
             TaskFailedError: it ended with status 2.
             WaitTimeoutError: it had not ended by then.
-            PhotoAnimerError: it can not be asked for, or its result not be saved.
+            PhotoAnimerError: its state cannot be asked for, or its result cannot be saved.
         """
         if save_to is None:
-            earlier = await self._pending.join(task_id, timeout)
-            if earlier is not None:
-                return earlier.unwrap()
+            detached = await self._pending.join(task_id, timeout)
+            if detached is not None:
+                return detached.unwrap()
         options = AnimationOptions(output_format=output_format)
-        terms = Terms(timeout=timeout, hook=on_progress)
-        pipeline = Pipeline(self._account, self._publisher, terms)
+        context = JobContext(timeout=timeout, hook=on_progress)
         store = None if save_to is None else result_store(parse_location(save_to))
-        journey = pipeline.journey(0, AnimationRequest(str(task_id), options, str(task_id)))
-        journey.state, journey.task_id = State.SUBMITTED, task_id
-        return (await pipeline.take(journey, store)).unwrap()
+        request = AnimationRequest(str(task_id), options, str(task_id))
+        job = Job(0, request, context, state=State.SUBMITTED, task_id=task_id)
+        return (await self._pipeline.run(job, store)).unwrap()
 
     @property
     def pending(self) -> Mapping[TaskId, AnimationRequest]:
         """What was paid for by an `animate` or `submit` whose caller was cancelled.
 
-        The latest thousand, by task id; `attach` takes one away.
+        The latest thousand, by task id; `attach` removes one.
         """
-        return self._pending.left()
+        return self._pending.detached()
 
     def animate_many(
         self,
@@ -440,129 +447,67 @@ class PhotoAnimerClient:
         output_format: str = "mp4",
         voice_url: str | None = None,
         *,
-        save_to: str | os.PathLike[str] | None = None,
         journal: str | os.PathLike[str] | None = None,
-        timeout: float | None = None,
-        in_flight: int | None = None,
-        max_seconds: float | None = None,
         deduplicate: bool = False,
-        prepare: bool = False,
-        check_urls: bool = False,
-        retry_failed: bool = False,
-        resubmit_ambiguous: float = 0.0,
-        on_progress: ProgressHook | None = None,
+        **options: Unpack[BatchOptions],
     ) -> AsyncGenerator[Outcome]:
-        """Brings many photos to life; yields one `Outcome` for each, as it ends.
+        """Animate many photos; yield one `Outcome` for each, as it ends.
 
-        Photos are pulled as there is room for them, so that a generator of a million is never
-        held in memory. The failure of one touches no other. Leaving the loop early closes the
-        batch: submits under way get 10 s for their answers, the rest is cancelled, and tasks
-        that were already submitted go on at the service.
+            async for outcome in client.animate_many(photos, save_to="out/", journal="batch.db"):
+                print(outcome.photo, outcome.animation or outcome.error)
 
-        With a journal, the same call goes on where an earlier one was stopped or killed:
-        photos are known by content and options. What was submitted is waited for, what was
-        not saved is downloaded, what was saved is not done again (its outcome tells where).
+        Photos are pulled as slots become free, so that a generator of a million is never held
+        in memory. The failure of one affects no other. Leaving the loop early closes the batch:
+        submits get 10 s for their answers, other work is cancelled, and the service finishes
+        the tasks that were submitted.
+
+        With a journal, the same call continues where an earlier one was stopped or killed.
+        Photos are identified by content and options. What was submitted is waited for, what
+        was not saved is downloaded, what was saved is not done again (its outcome says where).
 
         Args:
             photos: URLs, paths, contents, or `AnimationRequest`s with options of their own.
             template: the expression, 0 to 5.
             output_format: `mp4`, or `gif`.
             voice_url: URL of a sound for the mouths to follow; template 0 only.
-            save_to: a folder for the results, each named after its photo; made if missing. Or
-                the URL of a part of an object store: `s3://bucket/prefix`, `gs://`, `az://`.
-            journal: a file in which every step is written down before the next one is taken;
-                made if missing.
-            timeout: seconds to wait for one task.
-            in_flight: photos held at once, at most; by default 4 x `concurrency`.
-            max_seconds: video seconds that may be spent; with a journal, by all runs that it
-                has seen, and with what may have been charged.
+            journal: a file in which every step is recorded before the next one is taken; made
+                if missing.
             deduplicate: whether photos with the same content and options share one task.
-            prepare: whether photos are made fit; see `animate`. They are known by what they were
-                before.
-            check_urls: whether photos' URLs are looked at; see `animate`.
-            retry_failed: whether what failed in an earlier run is paid for again.
-            resubmit_ambiguous: video seconds that may be spent on photos that may have been
-                charged in an earlier run. Those that were provably accepted are left out.
-            on_progress: is told of every step of every photo.
+            **options: see `BatchOptions`: `save_to`, `timeout`, `in_flight`, `max_seconds`,
+                `prepare`, `check_urls`, `retry_failed`, `resubmit_ambiguous`, `on_progress`.
 
         Raises:
             InvalidRequestError: an argument that the API page does not allow.
             AuthenticationError, InsufficientCreditsError, BudgetExceededError: no more submits
-                are accepted, or may be made; raised after the outcomes of all that was under
-                way. Photos whose turn had not come have a `NotSubmittedError`.
-            JournalError: the journal can not be used; `JournalInUseError` if another process
-                is at work with it.
+                are accepted, or allowed; raised after the outcomes of all photos in flight.
+                Photos that were not submitted have a `NotSubmittedError`.
+            JournalError: the journal cannot be used; `JournalInUseError` if another process
+                uses it.
         """
-        options = AnimationOptions(
+        animation = AnimationOptions(
             template=template, output_format=output_format, voice_url=voice_url
         )
-        how = self._batch_options(
-            in_flight,
-            save_to=save_to,
-            timeout=timeout,
-            on_progress=on_progress,
-            max_seconds=max_seconds,
-            retry_failed=retry_failed,
-            resubmit_ambiguous=resubmit_ambiguous,
-            intake=self._intake(prepare=prepare, check_urls=check_urls),
-        )
-        if journal is None:
-            return self._runner.run(photos, options, how, deduplicate=deduplicate)
-        return self._runner.run_journaled(photos, options, how, journal, deduplicate=deduplicate)
+        settings = BatchSettings(**options)
+        return self._runner.animate(photos, animation, settings, journal, deduplicate=deduplicate)
 
     def resume(
-        self,
-        journal: str | os.PathLike[str],
-        *,
-        save_to: str | os.PathLike[str] | None = None,
-        timeout: float | None = None,
-        in_flight: int | None = None,
-        max_seconds: float | None = None,
-        prepare: bool = False,
-        check_urls: bool = False,
-        retry_failed: bool = False,
-        resubmit_ambiguous: float = 0.0,
-        on_progress: ProgressHook | None = None,
+        self, journal: str | os.PathLike[str], **options: Unpack[BatchOptions]
     ) -> AsyncGenerator[Outcome]:
-        """Goes on with what a journal holds; yields one `Outcome` for each photo not saved.
+        """Continue with what a journal holds; yield one `Outcome` for each photo not saved.
 
         Args:
             journal: the file.
-            save_to: where results go, see `animate_many`; by default each where it was to go.
-            timeout: see `animate_many`, as are the others.
-            in_flight: likewise.
-            max_seconds: likewise.
-            prepare: likewise.
-            check_urls: likewise.
-            retry_failed: likewise.
-            resubmit_ambiguous: likewise.
-            on_progress: likewise.
+            **options: see `BatchOptions`; without `save_to` each result goes where it was to go.
 
         Raises:
             PhotoAnimerError: as `animate_many`.
         """
-        how = self._batch_options(
-            in_flight,
-            save_to=save_to,
-            timeout=timeout,
-            on_progress=on_progress,
-            max_seconds=max_seconds,
-            retry_failed=retry_failed,
-            resubmit_ambiguous=resubmit_ambiguous,
-            intake=self._intake(prepare=prepare, check_urls=check_urls),
-        )
-        return self._runner.resume(journal, how)
+        return self._runner.resume(journal, BatchSettings(**options))
 
-    def _intake(self, *, prepare: bool, check_urls: bool) -> Intake:
-        if prepare and self._preparation is None:
-            self._preparation = Preparation()
-        return Intake(
-            self._preparation if prepare else None, self._account.check_url if check_urls else None
-        )
 
-    def _batch_options(
-        self, in_flight: int | None, save_to: str | os.PathLike[str] | None, **how: Any
-    ) -> BatchOptions:
-        bound = in_flight if in_flight is not None else 4 * self._concurrency
-        place = None if save_to is None else parse_location(save_to)
-        return BatchOptions(in_flight=bound, save_to=place, **how)
+def _require_url(image_url: object) -> None:
+    # Before the pipeline, which would publish a path.
+    if not isinstance(image_url, str) or not is_url(image_url):
+        raise InvalidRequestError(
+            f"image_url must be an http or https URL, not {printable(repr(image_url))}"
+        )

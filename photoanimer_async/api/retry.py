@@ -1,15 +1,18 @@
-"""Which failure of which operation may be tried again, and after how long.
+"""Which failure of which operation may be repeated, after how long, and `backoff` bound to that.
 
 Retry belongs to the operation, not to the HTTP verb: every call of this API is a GET, but a
-submit costs money each time it arrives. So a submit goes out again only where it provably
-never left, or was definitely refused for a passing reason. Reads go out again after anything
-that may pass.
+submit costs money each time it arrives. So a submit is repeated only where it provably never
+left, or was definitely refused for a passing reason. Reads are repeated after any failure that
+may pass.
 """
 
-from collections.abc import Generator
+import warnings
+from collections.abc import Awaitable, Callable, Generator
 from enum import Enum, auto
 from random import Random
+from typing import ParamSpec, TypeVar
 
+import backoff
 from attrs import frozen
 
 from photoanimer_async.api.wire import Operation
@@ -26,18 +29,21 @@ from photoanimer_async.errors import (
     UnexpectedResponseError,
 )
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
 
 class Verdict(Enum):
-    """What is to be done after a failure."""
+    """What to do after a failure."""
 
     TRY_AGAIN = auto()
     GIVE_UP = auto()
     AMBIGUOUS = auto()
-    """A submit that may have been accepted: neither repeated nor taken for refused."""
+    """The submit may have been accepted: it is neither repeated nor counted as refused."""
 
 
 def verdict(operation: Operation, error: PhotoAnimerError) -> Verdict:
-    """What the failure of one attempt means."""
+    """Return what to do after one attempt of the operation failed with this error."""
     if operation is Operation.SUBMIT:
         return _verdict_on_submit(error)
     match error:
@@ -65,12 +71,12 @@ def _verdict_on_submit(error: PhotoAnimerError) -> Verdict:
 
 @frozen
 class RetryPolicy:
-    """How often, and how patiently.
+    """How often a failed call is repeated, and how long to wait before.
 
     Attributes:
         tries: attempts in all, the first one included.
         first_wait: seconds before the second attempt; doubled each time.
-        longest_wait: seconds that a wait of our own never passes.
+        longest_wait: seconds; no wait of our own is longer.
     """
 
     tries: int = 5
@@ -78,10 +84,10 @@ class RetryPolicy:
     longest_wait: float = 30.0
 
     def wait(self, failures: int, error: BaseException, rng: Random) -> float:
-        """Seconds to wait after so many failures in a row, the last of which is `error`.
+        """Return the seconds to wait after so many failures in a row, the last being `error`.
 
-        What the service asks for (`Retry-After`) is a floor. Chance adds to it, and takes up
-        to half from a wait of our own, so that many clients do not come back together.
+        `Retry-After` is a floor, to which jitter only adds. A wait of our own is shortened by
+        up to half at random, so that many clients do not return together.
         """
         own = min(self.first_wait * 2.0 ** min(failures - 1, 30), self.longest_wait)
         floor: float = getattr(error, "retry_after", None) or 0.0
@@ -89,9 +95,58 @@ class RetryPolicy:
 
 
 def waits(policy: RetryPolicy, rng: Random) -> Generator[float, BaseException, None]:
-    """A wait generator for `backoff`, which sends in each failure and gets back its wait."""
+    """Yield the waits of a policy: a generator for `backoff`, which sends in each failure."""
     failures = 0
     error = yield 0.0
     while True:
         failures += 1
         error = yield policy.wait(failures, error, rng)
+
+
+def retrying(
+    attempt: Callable[_P, Awaitable[_T]], operation: Operation, policy: RetryPolicy, rng: Random
+) -> Callable[_P, Awaitable[_T]]:
+    """Return `attempt`, repeated by `backoff` where `verdict` allows it for the operation.
+
+    The jitter of `backoff` itself is off, since it would cut `Retry-After` short.
+
+    Args:
+        attempt: makes one attempt.
+        operation: what it does.
+        policy: how often, and after which waits.
+        rng: for jitter.
+    """
+
+    async def is_final(error: Exception) -> bool:
+        return not (
+            isinstance(error, PhotoAnimerError) and verdict(operation, error) is Verdict.TRY_AGAIN
+        )
+
+    async def again(failures: list[PhotoAnimerError], *args: _P.args, **options: _P.kwargs) -> _T:
+        if failures:
+            raise failures.pop()
+        return await attempt(*args, **options)
+
+    with warnings.catch_warnings():
+        # backoff 2.2.1 calls a function of asyncio that Python 3.14 deprecates.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        repeat = backoff.on_exception(
+            waits,  # type: ignore[arg-type] # backoff sends the failure in, but its type says `None`
+            PhotoAnimerError,
+            max_tries=policy.tries,
+            giveup=is_final,  # type: ignore[arg-type] # backoff awaits it, but its type is not async
+            jitter=None,
+            logger=None,
+            policy=policy,
+            rng=rng,
+        )(again)
+
+    async def first_attempt(*args: _P.args, **options: _P.kwargs) -> _T:
+        # Without backoff, whose records of a call that succeeds cost as much as the request.
+        try:
+            return await attempt(*args, **options)
+        except PhotoAnimerError as error:
+            failures = [error]
+        return await repeat(failures, *args, **options)
+
+    return first_attempt

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Mapping
-from functools import partial
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
@@ -19,13 +19,10 @@ from photoanimer_async.jobs import budget
 from photoanimer_async.jobs.journal import read_journal
 from photoanimer_async.jobs.journal.entries import key_of
 from photoanimer_async.jobs.lifecycle import State
-from photoanimer_async.jobs.photo_preparer import Intake
-from photoanimer_async.jobs.resources import Holdings
+from photoanimer_async.jobs.photo_preparer import PhotoPreparer, PhotoPreparers
 from photoanimer_async.models import AnimationRequest, Photo
 from photoanimer_async.photos.header import read_header
 from photoanimer_async.photos.opening import open_photo
-from photoanimer_async.photos.preparation import Preparation
-from photoanimer_async.photos.url_check import check_url
 from photoanimer_async.redaction import is_url, printable, shown_photo, shown_url
 
 _NOT_SENT = {
@@ -63,11 +60,10 @@ async def rehearsed(
         JournalError: the journal can not be read.
     """
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        intake = Intake(
-            Preparation() if prepare else None, partial(check_url, session) if check_urls else None
-        )
+        preparers = PhotoPreparers(lambda: session)
+        preparer = preparers.choose(prepare=prepare, check_urls=check_urls)
         earlier = {} if journal is None else await asyncio.to_thread(_earlier, journal)
-        rehearsal = _Rehearsal(Output(), intake, earlier, retry_failed)
+        rehearsal = _Rehearsal(Output(), preparer, earlier, retry_failed)
         for request in named.requests:
             await rehearsal.look_at(request)
     for error in named.refused:
@@ -91,7 +87,7 @@ class _Rehearsal:
     """Looks at one photo after another, and adds up."""
 
     console: Output
-    intake: Intake
+    preparer: PhotoPreparer
     earlier: Mapping[bytes, deque[State]]
     retry_failed: bool
     sent: list[AnimationRequest] = field(factory=list)
@@ -109,8 +105,8 @@ class _Rehearsal:
                 self.left += 1
                 self.console.print(f"{shown_photo(request.photo)}: {why_not}")
                 return
-            async with Holdings() as held:
-                fit = await self.intake.admitted(request.photo, held)
+            async with AsyncExitStack() as resources:
+                fit = await self.preparer.prepare(request.photo, resources)
                 what = await asyncio.to_thread(_described, request.photo, fit)
         except PhotoAnimerError as error:
             self.refuse(error)
@@ -121,7 +117,7 @@ class _Rehearsal:
     async def _state(self, request: AnimationRequest) -> State:
         if not self.earlier:
             return State.PLANNED
-        key = key_of(await self.intake.digest(request.photo), request.options)
+        key = key_of(await self.preparer.digest(request.photo), request.options)
         states = self.earlier.get(key)
         return states.popleft() if states else State.PLANNED
 

@@ -1,38 +1,31 @@
 """Whole batches: from photos, or from what an earlier run has left in its journal."""
 
 import os
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Iterable,
-    Sequence,
-)
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeAlias, TypedDict, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
+from attrs.converters import optional
 
 from photoanimer_async.errors import InvalidPhotoError, InvalidRequestError, JournalError
-from photoanimer_async.jobs.account import Account
-from photoanimer_async.jobs.batch import Batch, Begin, UnderWay, request_of, requests_of
+from photoanimer_async.jobs.batch import Batch, RunJob, request_of, requests_of
 from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.deduplication import Deduplicated
-from photoanimer_async.jobs.job import Terms
+from photoanimer_async.jobs.job import Job, JobContext
 from photoanimer_async.jobs.journal import Entry, Journal
 from photoanimer_async.jobs.journal.planning import Planning
 from photoanimer_async.jobs.lifecycle import State
-from photoanimer_async.jobs.photo_preparer import Intake
+from photoanimer_async.jobs.photo_preparer import PhotoPreparers
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook
-from photoanimer_async.jobs.publisher import Publisher
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Location, Outcome, Photo
 from photoanimer_async.polling.policies import AdaptivePolling
 from photoanimer_async.polling.saved_durations import persisted
-from photoanimer_async.storage.result_store import ResultStore, result_store
+from photoanimer_async.storage.result_store import ResultStore, parse_location, result_store
 
-Photos = Iterable[Photo | AnimationRequest] | AsyncIterable[Photo | AnimationRequest]
+Photos: TypeAlias = Iterable[Photo | AnimationRequest] | AsyncIterable[Photo | AnimationRequest]
 
 _T = TypeVar("_T")
 
@@ -45,25 +38,53 @@ _UNFINISHED = (
 )
 
 
+class BatchOptions(TypedDict, total=False):
+    """How a batch is run: the keywords of `animate_many` and `resume`."""
+
+    save_to: str | os.PathLike[str] | None
+    """A folder for the results, each named after its photo; made if missing. Or the URL of a
+    part of an object store: `s3://bucket/prefix`, `gs://`, `az://`."""
+    timeout: float | None
+    """Seconds to wait for the end of one task; `None`, the default, for no limit."""
+    in_flight: int | None
+    """Photos held at once, at most; by default 4 x `concurrency`."""
+    max_seconds: float | None
+    """Video seconds that may be spent; with a journal, by all of its runs together, counting
+    what may have been charged."""
+    prepare: bool
+    """Whether photos are made fit; see `PhotoAnimerClient.animate`. Photos are identified by
+    what they were before."""
+    check_urls: bool
+    """Whether photos' URLs are checked; see `PhotoAnimerClient.animate`."""
+    retry_failed: bool
+    """Whether to pay again for photos that failed in an earlier run."""
+    resubmit_ambiguous: float
+    """Video seconds that may be spent on photos that may have been charged in an earlier run.
+    Those that were provably accepted are left out."""
+    on_progress: ProgressHook | None
+    """Called with every step of every photo."""
+
+
 @frozen(kw_only=True)
-class BatchOptions:
-    """How a batch is run; see `PhotoAnimerClient.animate_many`.
+class BatchSettings:
+    """`BatchOptions` with their defaults, checked.
 
     Raises:
-        InvalidRequestError: a number that is out of range.
+        InvalidRequestError: a value that is not allowed.
     """
 
-    in_flight: int
-    save_to: Location | None = None
+    save_to: Location | None = field(default=None, converter=optional(parse_location))
     timeout: float | None = None
-    on_progress: ProgressHook | None = None
+    in_flight: int | None = None
     max_seconds: float | None = None
+    prepare: bool = False
+    check_urls: bool = False
     retry_failed: bool = False
     resubmit_ambiguous: float = 0.0
-    intake: Intake = field(factory=Intake)
+    on_progress: ProgressHook | None = None
 
     def __attrs_post_init__(self) -> None:
-        if self.in_flight < 1:
+        if self.in_flight is not None and self.in_flight < 1:
             raise InvalidRequestError(f"in_flight must be at least 1, not {self.in_flight}")
         Budget(self.max_seconds)
         Budget(self.resubmit_ambiguous)
@@ -71,130 +92,125 @@ class BatchOptions:
 
 @frozen
 class BatchRunner:
-    """Runs batches for one client.
+    """Runs the batches of one client.
 
     Attributes:
-        account: submits, waits and saves.
-        publisher: gives local photos their URLs.
-        beginning: photos that are got ready and submitted at once, at most.
-        learner: what polling has learned is kept beside each journal; `None` if it does not
-            learn, or is kept elsewhere.
-        running: the batches under way, for whoever has to close them.
+        pipeline: runs the jobs.
+        preparers: check photos, or make them fit.
+        base_url: the service, which a journal is bound to.
+        in_flight: photos held at once by a batch that does not say how many.
+        learner: learns how long tasks take; kept in a file beside each journal. `None` if the
+            policy does not learn, or is kept elsewhere.
+        running: the batches in progress.
     """
 
-    account: Account
-    publisher: Publisher
-    beginning: int
+    pipeline: Pipeline
+    preparers: PhotoPreparers
+    base_url: str
+    in_flight: int
     learner: AdaptivePolling | None = None
-    running: set["Batch[AnimationRequest] | Batch[Entry]"] = field(factory=set)
+    running: set[Batch[Any]] = field(factory=set)
 
     async def close(self) -> None:
-        """Ends all batches that are under way."""
+        """Close all batches in progress."""
         for batch in list(self.running):
             await batch.close()
 
-    async def run(
+    def animate(
         self,
         photos: Photos,
         options: AnimationOptions,
-        how: BatchOptions,
+        settings: BatchSettings,
+        journal_path: str | os.PathLike[str] | None,
         *,
         deduplicate: bool,
     ) -> AsyncGenerator[Outcome]:
-        """Outcomes without a journal."""
-        terms = _terms(how, None, Budget(how.max_seconds))
-        pipeline = self._pipeline(terms)
-        store = None if how.save_to is None else result_store(how.save_to)
+        """Return the outcomes of photos; with a journal, nothing in it is paid for again.
 
-        async def begin_new(index: int, request: AnimationRequest) -> Outcome | UnderWay:
-            return await pipeline.begin(pipeline.journey(index, request), store)
-
-        begin = Deduplicated(begin_new, how.intake.digest) if deduplicate else begin_new
-        batch = self._batch(requests_of(photos, options), begin, how, terms)
-        async with aclosing(self._outcomes(batch)) as outcomes:
-            async for outcome in outcomes:
-                yield outcome
-
-    async def run_journaled(
-        self,
-        photos: Photos,
-        options: AnimationOptions,
-        how: BatchOptions,
-        path: str | os.PathLike[str],
-        *,
-        deduplicate: bool,
-    ) -> AsyncGenerator[Outcome]:
-        """Outcomes with a journal: what it knows already is not paid for again."""
-        store = None if how.save_to is None else result_store(how.save_to)
-        async with self._opened(path, how) as (journal, terms):
-            pipeline = self._pipeline(terms)
-            planning = Planning(journal, how.save_to, how.intake.digest)
-            if isinstance(photos, Sequence) and not deduplicate:
-                await planning.plan_all([request_of(photo, options) for photo in photos])
-
-            async def begin_planned(index: int, request: AnimationRequest) -> Outcome | UnderWay:
-                try:
-                    entry = await planning.entry(index, request)
-                except InvalidPhotoError as error:
-                    return Outcome(index, request, error=error)
-                except JournalError as error:
-                    terms.gate.close(error)
-                    return Outcome(index, request, error=error)
-                return await pipeline.begin(pipeline.journey(index, request, entry), store)
-
-            begin = Deduplicated(begin_planned, how.intake.digest) if deduplicate else begin_planned
-            batch = self._batch(requests_of(photos, options), begin, how, terms)
-            async with aclosing(self._outcomes(batch)) as outcomes:
-                async for outcome in outcomes:
-                    yield outcome
-
-    async def resume(
-        self, path: str | os.PathLike[str], how: BatchOptions
-    ) -> AsyncGenerator[Outcome]:
-        """Outcomes of all photos of a journal that are not saved."""
-        stores: dict[Location, ResultStore] = {}
-        async with self._opened(path, how) as (journal, terms):
-            pipeline = self._pipeline(terms)
-
-            async def begin_left(index: int, entry: Entry) -> Outcome | UnderWay:
-                place = how.save_to if how.save_to is not None else entry.folder
-                if place is not None and place not in stores:
-                    stores[place] = result_store(place)
-                store = None if place is None else stores[place]
-                return await pipeline.begin(pipeline.journey(index, entry.request, entry), store)
-
-            batch = self._batch(journal.entries(*_UNFINISHED), begin_left, how, terms)
-            async with aclosing(self._outcomes(batch)) as outcomes:
-                async for outcome in outcomes:
-                    yield outcome
-
-    def _pipeline(self, terms: Terms) -> Pipeline:
-        return Pipeline(self.account, self.publisher, terms)
-
-    def _batch(
-        self, items: AsyncGenerator[_T], begin: Begin[_T], how: BatchOptions, terms: Terms
-    ) -> Batch[_T]:
-        return Batch(
-            items, begin, in_flight=how.in_flight, beginning=self.beginning, gate=terms.gate
+        Raises:
+            InvalidRequestError: what the settings ask for cannot be done on this machine.
+        """
+        context = self._context(settings)
+        return self._animate(
+            photos, options, settings, context, journal_path, deduplicate=deduplicate
         )
 
-    @asynccontextmanager
-    async def _opened(
-        self, path: str | os.PathLike[str], how: BatchOptions
-    ) -> AsyncIterator[tuple[Journal, Terms]]:
-        """An open journal; what it has cost so far counts towards the limit."""
+    def resume(
+        self, journal_path: str | os.PathLike[str], settings: BatchSettings
+    ) -> AsyncGenerator[Outcome]:
+        """Return the outcomes of all photos of a journal that are not saved.
+
+        Raises:
+            InvalidRequestError: what the settings ask for cannot be done on this machine.
+        """
+        return self._resume(journal_path, settings, self._context(settings))
+
+    async def _animate(
+        self,
+        photos: Photos,
+        options: AnimationOptions,
+        settings: BatchSettings,
+        context: JobContext,
+        journal_path: str | os.PathLike[str] | None,
+        *,
+        deduplicate: bool,
+    ) -> AsyncGenerator[Outcome]:
+        digest = context.preparer.digest
+        store = None if settings.save_to is None else result_store(settings.save_to)
         async with AsyncExitStack() as stack:
-            journal = await stack.enter_async_context(Journal(path, self.account.base_url))
-            if self.learner is not None:
-                beside = Path(path).with_suffix(".durations.json")
-                await stack.enter_async_context(persisted(self.learner, beside))
-            summary = await journal.summary()
-            spent = summary.spent + summary.at_risk
-            yield journal, _terms(how, journal, Budget(how.max_seconds, spent=spent))
+            planning = None
+            if journal_path is not None:
+                context, journal = await self._open_journal(context, journal_path, stack)
+                planning = Planning(journal, settings.save_to, digest)
+                if isinstance(photos, Sequence) and not deduplicate:
+                    await planning.plan_all([request_of(photo, options) for photo in photos])
+
+            async def run_job(index: int, request: AnimationRequest) -> Outcome:
+                entry = None
+                try:
+                    if planning is not None:
+                        entry = await planning.entry(index, request)
+                except (InvalidPhotoError, JournalError) as error:
+                    if isinstance(error, JournalError):
+                        context.gate.close(error)
+                    return Outcome(index, request, error=error)
+                return await self.pipeline.run(Job(index, request, context, entry), store)
+
+            run = Deduplicated(run_job, digest) if deduplicate else run_job
+            requests = requests_of(photos, options)
+            async with aclosing(self._outcomes(requests, run, settings, context)) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
+
+    async def _resume(
+        self, journal_path: str | os.PathLike[str], settings: BatchSettings, context: JobContext
+    ) -> AsyncGenerator[Outcome]:
+        stores: dict[Location, ResultStore] = {}
+        async with AsyncExitStack() as stack:
+            context, journal = await self._open_journal(context, journal_path, stack)
+
+            async def run_job(index: int, entry: Entry) -> Outcome:
+                location = settings.save_to if settings.save_to is not None else entry.folder
+                if location is not None and location not in stores:
+                    stores[location] = result_store(location)
+                store = None if location is None else stores[location]
+                return await self.pipeline.run(Job(index, entry.request, context, entry), store)
+
+            entries = journal.entries(*_UNFINISHED)
+            async with aclosing(self._outcomes(entries, run_job, settings, context)) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
 
     async def _outcomes(
-        self, batch: "Batch[AnimationRequest] | Batch[Entry]"
+        self,
+        items: AsyncGenerator[_T],
+        run_job: RunJob[_T],
+        settings: BatchSettings,
+        context: JobContext,
     ) -> AsyncGenerator[Outcome]:
+        batch = Batch(
+            items, run_job, in_flight=settings.in_flight or self.in_flight, gate=context.gate
+        )
         self.running.add(batch)
         try:
             async with aclosing(batch.outcomes()) as outcomes:
@@ -203,14 +219,26 @@ class BatchRunner:
         finally:
             self.running.discard(batch)
 
+    def _context(self, settings: BatchSettings) -> JobContext:
+        return JobContext(
+            timeout=settings.timeout,
+            hook=settings.on_progress,
+            budget=Budget(settings.max_seconds),
+            risk=Budget(settings.resubmit_ambiguous),
+            retry_failed=settings.retry_failed,
+            preparer=self.preparers.choose(
+                prepare=settings.prepare, check_urls=settings.check_urls
+            ),
+        )
 
-def _terms(how: BatchOptions, journal: Journal | None, budget: Budget) -> Terms:
-    return Terms(
-        timeout=how.timeout,
-        hook=how.on_progress,
-        journal=journal,
-        budget=budget,
-        risk=Budget(how.resubmit_ambiguous),
-        retry_failed=how.retry_failed,
-        intake=how.intake,
-    )
+    async def _open_journal(
+        self, context: JobContext, path: str | os.PathLike[str], stack: AsyncExitStack
+    ) -> tuple[JobContext, Journal]:
+        """Open a journal until the stack is closed; what it has spent counts to the limit."""
+        journal = await stack.enter_async_context(Journal(path, self.base_url))
+        if self.learner is not None:
+            beside = Path(path).with_suffix(".durations.json")
+            await stack.enter_async_context(persisted(self.learner, beside))
+        summary = await journal.summary()
+        budget = Budget(context.budget.limit, spent=summary.spent + summary.at_risk)
+        return evolve(context, journal=journal, budget=budget), journal

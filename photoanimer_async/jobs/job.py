@@ -1,7 +1,9 @@
-"""How far one photo is on its way, and the terms on which it goes."""
+"""A job: one photo from its file to its result, and what all jobs of a batch share."""
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from attrs import define, field, frozen
 
@@ -9,37 +11,87 @@ from photoanimer_async.errors import (
     AmbiguousSubmitError,
     InvalidPhotoError,
     JournalError,
+    NotSubmittedError,
     PhotoAnimerError,
     TaskFailedError,
 )
 from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.journal import LEISURELY, NOTHING, Entry, Facts, Journal
 from photoanimer_async.jobs.lifecycle import Event, State, apply
-from photoanimer_async.jobs.photo_preparer import Intake
+from photoanimer_async.jobs.photo_preparer import PhotoPreparer
 from photoanimer_async.jobs.progress import ProgressEvent, ProgressHook, report
-from photoanimer_async.jobs.resources import Holdings
-from photoanimer_async.jobs.submit_gate import SubmitGate
-from photoanimer_async.models import AnimationRequest, Evidence, Location, TaskId
+from photoanimer_async.models import Animation, AnimationRequest, Evidence, Outcome, TaskId
 from photoanimer_async.redaction import shown_photo
-from photoanimer_async.storage.result_store import Destination
 
 _log = logging.getLogger(__name__)
 
 
-@frozen(kw_only=True)
-class Terms:
-    """What holds for all photos of a batch.
+class SubmitGate:
+    """Lets submits through until it is closed, once and for good.
+
+    It is closed for a reason that holds for all photos (no credits, no budget, no journal) or
+    because the batch is being closed. A submit that is already inside gets its answer.
 
     Attributes:
-        timeout: seconds to wait for one task, from when the wait begins.
-        hook: is told of every step.
-        journal: where every step is written down.
+        closed: set when the gate is closed.
+        reason: the error that closed it; `None` if the caller did.
+    """
+
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+        self.reason: PhotoAnimerError | None = None
+        self._submits = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def close(self, reason: PhotoAnimerError | None = None) -> None:
+        """Let no further submit through; only the first reason is kept."""
+        if not self.closed.is_set():
+            self.reason = reason
+            self.closed.set()
+
+    @contextmanager
+    def submitting(self) -> Iterator[None]:
+        """Hold the gate open around one submit, from its record of intent to that of its answer.
+
+        Raises:
+            NotSubmittedError: the gate is closed.
+        """
+        if self.closed.is_set():
+            why = "the batch is being closed" if self.reason is None else str(self.reason)
+            raise NotSubmittedError(f"not submitted: {why}") from self.reason
+        self._submits += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._submits -= 1
+            if not self._submits:
+                self._empty.set()
+
+    async def drained(self, within: float) -> None:
+        """Wait until no submit is inside, for at most so many seconds."""
+        try:
+            async with asyncio.timeout(within):
+                await self._empty.wait()
+        except TimeoutError:
+            pass
+
+
+@frozen(kw_only=True)
+class JobContext:
+    """What all jobs of one call or batch share.
+
+    Attributes:
+        timeout: seconds to wait for the end of one task; `None` for no limit.
+        hook: called with each step of each job.
+        journal: where each step is recorded; `None` for no journal.
         gate: every submit passes it.
         budget: video seconds that may be spent.
         risk: video seconds that may be spent on photos that may have been charged already.
-        retry_failed: whether what failed in an earlier run is paid for again.
-        intake: what is done with a photo before it gets a URL.
-        evidence_seconds: how long to look whether the service fetches the photo of a submit
+        retry_failed: whether to pay again for photos that failed in an earlier run.
+        preparer: checks photos, or makes them fit, before they get a URL.
+        evidence_seconds: how long to watch whether the service fetches the photo of a submit
             whose answer was lost.
     """
 
@@ -50,97 +102,96 @@ class Terms:
     budget: Budget = field(factory=Budget)
     risk: Budget = field(factory=lambda: Budget(0.0))
     retry_failed: bool = False
-    intake: Intake = field(factory=Intake)
+    preparer: PhotoPreparer = field(factory=PhotoPreparer)
     evidence_seconds: float = 10.0
 
 
 @define(eq=False)
-class Journey:
-    """How far one photo is; each step is written down, then told to the hook.
+class Job:
+    """One photo on its way. Each step is recorded in the journal, then reported to the hook.
 
     Attributes:
-        index: the photo's place in its batch.
+        index: the photo's place in its batch, from 0.
         request: the photo, and how to animate it.
-        terms: what holds for it.
-        entry: what the journal knew of it when it was begun; `None` without a journal.
-        state: where it is.
-        task_id: its task, once that is paid for.
-        since: when the wait for the task began, by the monotonic clock.
-        destination: what its result is to become; `None` if it is not to be downloaded.
-        held: what is open on its behalf: its URLs, copies, and the claim on its destination.
+        context: what it shares with the other jobs of its batch.
+        entry: what the journal held of it when it began; `None` without a journal.
+        state: how far it is.
+        task_id: its task, once the service has accepted it.
     """
 
     index: int
     request: AnimationRequest
-    terms: Terms
+    context: JobContext
     entry: Entry | None = None
     state: State = State.PLANNED
     task_id: TaskId | None = None
-    since: float = 0.0
-    destination: Destination[Location] | None = None
-    held: Holdings = field(factory=Holdings)
 
-    @property
-    def gate(self) -> SubmitGate:
-        """What its submits have to pass."""
-        return self.terms.gate
-
-    def begins(self) -> None:
-        """It is looked at: here it was left, or it is new."""
+    def __attrs_post_init__(self) -> None:
         if self.entry is not None:
             self.state, self.task_id = self.entry.state, self.entry.task_id
-        self.tells()
 
-    async def goes_on(self, event: Event, facts: Facts = NOTHING) -> None:
-        """The event is on disk when this returns."""
-        after = apply(self.state, event)
-        if self.terms.journal is not None and self.entry is not None:
-            await self.terms.journal.record(self.entry.id, self.state, event, facts)
-        self.state = after
-        self.tells()
+    async def record(self, event: Event, facts: Facts = NOTHING) -> None:
+        """Change the state; the event is on disk when this returns.
 
-    def learns(self, event: Event, facts: Facts = NOTHING) -> None:
-        """The event is on its way to the disk, in its place among all others."""
-        after = apply(self.state, event)
-        if self.terms.journal is not None and self.entry is not None:
-            written = self.terms.journal.record(
+        Raises:
+            JournalError: it could not be written; the state is as before.
+        """
+        state = apply(self.state, event)
+        if self.context.journal is not None and self.entry is not None:
+            await self.context.journal.record(self.entry.id, self.state, event, facts)
+        self.state = state
+        self.report_progress()
+
+    def record_later(self, event: Event, facts: Facts = NOTHING) -> None:
+        """Change the state, and have the event written without waiting for it.
+
+        If it cannot be written, the gate closes: without a journal nothing more is paid for.
+        """
+        state = apply(self.state, event)
+        if self.context.journal is not None and self.entry is not None:
+            written = self.context.journal.record(
                 self.entry.id, self.state, event, facts, within=LEISURELY
             )
-            written.add_done_callback(self._require_written)
-        self.state = after
+            written.add_done_callback(self._close_gate_unless_written)
+        self.state = state
 
-    def _require_written(self, written: "asyncio.Future[None]") -> None:
+    def _close_gate_unless_written(self, written: "asyncio.Future[None]") -> None:
         error = None if written.cancelled() else written.exception()
         if isinstance(error, PhotoAnimerError):
             _log.error("%s: %s", shown_photo(self.request.photo), error)
-            self.gate.close(error)
+            self.context.gate.close(error)
 
-    async def ends(self, error: PhotoAnimerError) -> None:
-        """It goes no further from here, and this is why."""
+    async def annotate(self, facts: Facts) -> None:
+        """Write facts that change no state; they are on disk when this returns."""
+        if self.context.journal is not None and self.entry is not None and facts != NOTHING:
+            await self.context.journal.note(self.entry.id, facts)
+
+    async def fail(self, error: PhotoAnimerError) -> Outcome:
+        """End the job with an error: record it, report it, and return the outcome."""
         try:
             match self.state, error:
                 case State.PLANNED, InvalidPhotoError():
-                    self.learns(Event.REFUSE, Facts(error=str(error)))
+                    self.record_later(Event.REFUSE, Facts(error=str(error)))
                 case State.SUBMITTED, TaskFailedError():
-                    self.learns(Event.FAIL, Facts(error=str(error)))
+                    self.record_later(Event.FAIL, Facts(error=str(error)))
                 case State.AMBIGUOUS, AmbiguousSubmitError(evidence=Evidence() as evidence):
-                    await self.notes(Facts(evidence=evidence))
+                    await self.annotate(Facts(evidence=evidence))
                 case ((State.SUBMITTED | State.FINISHED), _):
-                    await self.notes(Facts(error=str(error)))
+                    await self.annotate(Facts(error=str(error)))
                 case _:
                     pass
-        except JournalError as fault:
-            _log.warning("%s: %s", shown_photo(self.request.photo), fault)
-        self.tells(error)
+        except JournalError as journal_error:
+            _log.warning("%s: %s", shown_photo(self.request.photo), journal_error)
+        self.report_progress(error)
+        return Outcome(self.index, self.request, self.task_id, error=error)
 
-    async def notes(self, facts: Facts) -> None:
-        """Something is on disk that changes no state."""
-        if self.terms.journal is not None and self.entry is not None and facts != NOTHING:
-            await self.terms.journal.note(self.entry.id, facts)
+    def succeed(self, animation: Animation) -> Outcome:
+        """Return the outcome of a job that has its animation."""
+        return Outcome(self.index, self.request, self.task_id, animation)
 
-    def tells(self, error: PhotoAnimerError | None = None) -> None:
-        """The hook is told where it is now."""
-        hook = self.terms.hook
-        if hook is not None:
+    def report_progress(self, error: PhotoAnimerError | None = None) -> None:
+        """Call the hook with the job's present state."""
+        if self.context.hook is not None:
             photo = self.request.photo
-            report(hook, ProgressEvent(self.index, photo, self.state, self.task_id, error))
+            event = ProgressEvent(self.index, photo, self.state, self.task_id, error)
+            report(self.context.hook, event)

@@ -1,14 +1,13 @@
-"""Animations that may have been paid for outlive their callers.
+"""Jobs that outlive their callers, because they may have been paid for.
 
-How it works. Every `animate` and `submit` runs in a task of the client's own, and the caller
-waits for that. A caller that is cancelled takes the task along as long as nothing has left.
-From the moment the submit leaves, the task goes on without its caller: the answer is taken
-in, the photo stays published for as long as the service needs it, and the result is saved
-where it was to be saved. Until then, and some time after, it can be joined again by the id
-of its task.
+Every `animate` and `submit` runs in a task of the client's own, which the caller awaits. A
+caller that is cancelled cancels that task only while nothing has been sent. Once the submit
+has left, the task runs on without its caller: the answer is read, the photo stays published for
+as long as the service needs it, and the result is saved where it was to be saved. Until then,
+and some time after, the job can be joined by the id of its task.
 
-The number of animations that are under way is bounded. At the end nothing new may leave,
-submits under way get some seconds for their answers, and what was paid for is named in the log.
+The number of jobs is bounded. When the client closes, no further submit leaves, submits get
+some seconds for their answers, and tasks that were paid for and have not ended are logged.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ from photoanimer_async.errors import (
     WaitTimeoutError,
 )
 from photoanimer_async.jobs.batch import ANSWER_SECONDS
-from photoanimer_async.jobs.job import Journey
+from photoanimer_async.jobs.job import Job
 from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.models import AnimationRequest, Outcome, TaskId
 
@@ -33,20 +32,20 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _KEPT = 1000
-_NOTHING_HAS_LEFT = frozenset({State.PLANNED, State.FAILED})
+_NOT_SENT = frozenset({State.PLANNED, State.FAILED})
 
 
 @frozen(eq=False)
-class _Undertaking:
-    journey: Journey
+class _RunningJob:
+    job: Job
     work: "asyncio.Task[Any]"
 
 
-class PendingAnimations:
-    """Those of one client.
+class PendingJobs:
+    """The jobs of one client's `animate` and `submit` calls.
 
     Args:
-        limit: how many may be under way, those that were left by their callers included.
+        limit: jobs at once, at most, detached ones included.
 
     Raises:
         InvalidRequestError: a limit below 1.
@@ -56,94 +55,94 @@ class PendingAnimations:
         if limit < 1:
             raise InvalidRequestError(f"max_pending must be at least 1, not {limit}")
         self._limit = limit
-        self._under_way: set[_Undertaking] = set()
-        self._left: dict[_Undertaking, None] = {}
+        self._running: set[_RunningJob] = set()
+        self._detached: dict[_RunningJob, None] = {}
 
-    def left(self) -> Mapping[TaskId, AnimationRequest]:
-        """What was paid for by callers that did not stay, by task id; the latest thousand."""
+    def detached(self) -> Mapping[TaskId, AnimationRequest]:
+        """Return what was paid for by callers that were cancelled, by task id; the latest 1000."""
         return {
-            undertaking.journey.task_id: undertaking.journey.request
-            for undertaking in self._left
-            if undertaking.journey.task_id is not None
+            running.job.task_id: running.job.request
+            for running in self._detached
+            if running.job.task_id is not None
         }
 
-    async def see_through(self, journey: Journey, work: Coroutine[Any, Any, _T]) -> _T:
-        """The result of `work`, which goes on without the caller once the submit has left.
+    async def run_detached(self, job: Job, work: Coroutine[Any, Any, _T]) -> _T:
+        """Return the result of `work`, which runs on if the caller is cancelled after the submit.
 
         Raises:
-            TooManyPendingError: as many are under way as may be; the work was not begun.
+            TooManyPendingError: `limit` jobs are running; the work was not begun.
         """
-        if len(self._under_way) >= self._limit:
+        if len(self._running) >= self._limit:
             work.close()
             raise TooManyPendingError(self._limit)
-        undertaking = _Undertaking(journey, asyncio.create_task(work))
-        self._under_way.add(undertaking)
-        undertaking.work.add_done_callback(lambda _: self._under_way.discard(undertaking))
+        running = _RunningJob(job, asyncio.create_task(work))
+        self._running.add(running)
+        running.work.add_done_callback(lambda _: self._running.discard(running))
         try:
-            result: _T = await _result_of(undertaking)
+            result: _T = await _result(running)
         except asyncio.CancelledError:
-            if journey.state in _NOTHING_HAS_LEFT:
-                undertaking.work.cancel()
+            if job.state in _NOT_SENT:
+                running.work.cancel()
             else:
-                self._keep(undertaking)
+                self._keep(running)
             raise
         return result
 
     async def join(self, task_id: TaskId, timeout: float | None) -> Outcome | None:
-        """The outcome of an animation that its caller has left; `None` if there is none.
+        """Return the outcome of a detached job; `None` if there is none with this task.
 
         Raises:
             WaitTimeoutError: it had not ended after `timeout` seconds.
         """
-        for undertaking in self._left:
-            if str(undertaking.journey.task_id) == str(task_id):
+        for running in self._detached:
+            if str(running.job.task_id) == str(task_id):
                 break
         else:
             return None
         try:
             async with asyncio.timeout(timeout) as scope:
-                result = await _result_of(undertaking)
+                result = await _result(running)
         except TimeoutError:
             if not scope.expired():
                 raise
             raise WaitTimeoutError(task_id, timeout or 0.0) from None
-        self._left.pop(undertaking, None)
+        self._detached.pop(running, None)
         return result if isinstance(result, Outcome) else None
 
-    async def settle(self) -> None:
-        """Lets nothing more leave, and waits for submits under way, for some seconds at most."""
+    async def drain(self) -> None:
+        """Let no further submit leave, and wait some seconds for the answers of open ones."""
         closed = PhotoAnimerError("the client is being closed")
-        for undertaking in self._under_way:
-            undertaking.journey.gate.close(closed)
-        submits = [undertaking.journey.gate for undertaking in self._under_way]
-        await asyncio.gather(*(gate.settled(ANSWER_SECONDS) for gate in submits))
+        gates = [running.job.context.gate for running in self._running]
+        for gate in gates:
+            gate.close(closed)
+        await asyncio.gather(*(gate.drained(ANSWER_SECONDS) for gate in gates))
 
     async def cancel(self) -> None:
-        """Ends all work; tasks at the service go on, and are named in the log."""
-        for undertaking in self._under_way:
-            undertaking.work.cancel()
-            if undertaking.journey.task_id is not None:
+        """Cancel all jobs; log the tasks that were paid for, which the service finishes."""
+        for running in self._running:
+            running.work.cancel()
+            if running.job.task_id is not None:
                 _log.warning(
                     "task %s was paid for and has not ended: attach to it again by its id",
-                    undertaking.journey.task_id,
+                    running.job.task_id,
                 )
-        if self._under_way:
-            await asyncio.wait([undertaking.work for undertaking in self._under_way])
+        if self._running:
+            await asyncio.wait([running.work for running in self._running])
 
-    def _keep(self, undertaking: _Undertaking) -> None:
-        self._left[undertaking] = None
-        undertaking.work.add_done_callback(_log_failure)
-        if len(self._left) > _KEPT:
-            del self._left[next(iter(self._left))]
+    def _keep(self, running: _RunningJob) -> None:
+        self._detached[running] = None
+        running.work.add_done_callback(_log_failure)
+        if len(self._detached) > _KEPT:
+            del self._detached[next(iter(self._detached))]
 
 
-async def _result_of(undertaking: _Undertaking) -> Any:
+async def _result(running: _RunningJob) -> Any:
     try:
-        return await asyncio.shield(undertaking.work)
+        return await asyncio.shield(running.work)
     except asyncio.CancelledError:
         caller = asyncio.current_task()
-        if undertaking.work.cancelled() and not (caller and caller.cancelling()):
-            task_id = undertaking.journey.task_id
+        if running.work.cancelled() and not (caller and caller.cancelling()):
+            task_id = running.job.task_id
             paid = (
                 "" if task_id is None else f"; task {task_id} is paid for: attach to it by its id"
             )
@@ -158,4 +157,4 @@ def _log_failure(work: "asyncio.Task[Any]") -> None:
     if error is None and isinstance(outcome := work.result(), Outcome):
         error = outcome.error
     if error is not None:
-        _log.warning("an animation that its caller had left failed: %s", error)
+        _log.warning("an animation whose caller was cancelled failed: %s", error)

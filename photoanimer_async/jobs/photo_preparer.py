@@ -1,55 +1,104 @@
-"""What is done with a photo before it gets a URL: it is checked, or made fit."""
+"""The first step of a job: check the photo, or make it fit, before it gets a URL."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 
+import aiohttp
 from attrs import frozen
 
-from photoanimer_async.jobs.resources import Holdings
 from photoanimer_async.models import Photo
 from photoanimer_async.photos.check import check_photo, photo_digest
 from photoanimer_async.photos.opening import named_in_errors
 from photoanimer_async.photos.preparation import Preparation
+from photoanimer_async.photos.url_check import check_url
 from photoanimer_async.redaction import is_url
+
+_URL_CHECKS = 16
+
+
+class UrlChecker:
+    """Asks the hosts of photo URLs whether the photo is there and fit, a few at a time.
+
+    Args:
+        session: returns the session to use.
+    """
+
+    def __init__(self, session: Callable[[], aiohttp.ClientSession]) -> None:
+        self._session = session
+        self._slots = asyncio.Semaphore(_URL_CHECKS)
+
+    async def check(self, url: str) -> None:
+        """Send a HEAD request to the URL's host.
+
+        Raises:
+            InvalidPhotoError: the photo is not there, or not fit.
+            PreparationError: its host does not answer.
+        """
+        async with self._slots:
+            with named_in_errors(url):
+                await check_url(self._session(), url)
 
 
 @frozen
-class Intake:
-    """How the photos of a batch are taken in.
+class PhotoPreparer:
+    """How the photos of a batch are checked and prepared.
 
     Attributes:
-        preparation: makes photos of this machine fit; `None` for a check alone.
-        check_url: looks at a photo's URL, see `url_check`; `None` to trust what is behind it.
+        preparation: makes photos of this machine fit; `None` to check them only.
+        url_checker: checks photos' URLs; `None` to trust them.
     """
 
     preparation: Preparation | None = None
-    check_url: Callable[[str], Awaitable[None]] | None = None
+    url_checker: UrlChecker | None = None
 
-    async def admitted(self, photo: Photo, held: Holdings) -> Photo:
-        """The photo as it is to be published.
+    async def prepare(self, photo: Photo, resources: AsyncExitStack) -> Photo:
+        """Return the photo as it is to be published.
 
         Args:
-            photo: as it was handed in.
-            held: as long as this is, a copy that was made holds.
+            photo: as it was passed in.
+            resources: a prepared copy is kept until these are closed.
 
         Raises:
             InvalidPhotoError: the service would refuse it.
-            PreparationError: it can not be made fit on this machine, or its host does not answer.
+            PreparationError: it cannot be made fit on this machine, or its host does not answer.
         """
-        if isinstance(photo, str) and is_url(photo):
-            await check_photo(photo)
-            if self.check_url is not None:
-                with named_in_errors(photo):
-                    await self.check_url(photo)
-            return photo
-        if self.preparation is None:
-            await check_photo(photo)
-            return photo
-        return await held.enter(self.preparation.prepared(photo))
+        is_remote = isinstance(photo, str) and is_url(photo)
+        if self.preparation is not None and not is_remote:
+            return await resources.enter_async_context(self.preparation.prepared(photo))
+        await check_photo(photo)
+        if self.url_checker is not None and isinstance(photo, str) and is_remote:
+            await self.url_checker.check(photo)
+        return photo
 
     async def digest(self, photo: Photo) -> bytes:
-        """What makes two photos the same: what was handed in, not what is made of it.
+        """Return what identifies the photo: a digest of what was passed in, not of a copy.
 
         Raises:
-            InvalidPhotoError: the service would refuse it, or it can not be made fit.
+            InvalidPhotoError: the service would refuse it, or it cannot be made fit.
         """
         return await photo_digest(photo, prepare=self.preparation is not None)
+
+
+class PhotoPreparers:
+    """The preparers of one client, which share their bounds on work at the same time.
+
+    Args:
+        session: returns the session for checks of URLs.
+    """
+
+    def __init__(self, session: Callable[[], aiohttp.ClientSession]) -> None:
+        self._url_checker = UrlChecker(session)
+        self._preparation: Preparation | None = None
+
+    def choose(self, *, prepare: bool, check_urls: bool) -> PhotoPreparer:
+        """Return the preparer for these options of `PhotoAnimerClient.animate`.
+
+        Raises:
+            InvalidRequestError: Pillow, which `prepare` needs, is not installed.
+        """
+        if prepare and self._preparation is None:
+            self._preparation = Preparation()
+        return PhotoPreparer(
+            self._preparation if prepare else None, self._url_checker if check_urls else None
+        )

@@ -1,293 +1,219 @@
-"""One photo the whole way: check, publish, submit, wait, download.
+"""One photo from its file to its saved result: prepare, publish, submit, wait, download.
 
-The way is a straight line, and each step on it is an event of `lifecycle`, so that what
-is reported and written down can only be what the table of transitions allows. A photo that an
-earlier run has brought some way goes on from there.
+Each photo is one coroutine, `Pipeline.run`, alone or in a batch. Each step is an event of
+`lifecycle`, so that what is reported and recorded can only be what the table of transitions
+allows. A photo that an earlier run has begun continues from the state in its journal.
 
-It has two parts, with the wait for the task between them: `begin` and `finish`. What a photo
-needs in the second part stands in its `Journey`, so that no coroutine has to wait with it.
-
-With a journal, nothing leaves before the intent to submit is on disk, and nobody is told of a
-task, or of a saved file, before the journal knows of it. Failures are handed to the journal
-without waiting: until they are written the intent stands there, which makes a crash ambiguous.
+With a journal, the intent to submit is on disk before the submit leaves, and a task or a saved
+file is on disk before it is reported. Failures are written without waiting: until they are on
+disk the intent is what stands there, so that a crash in between makes the photo ambiguous.
 """
 
-import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from typing import Any
+from random import Random
 
-from attrs import evolve
-
+from photoanimer_async.api.calls import ApiCalls
+from photoanimer_async.api.retry import RetryPolicy, Verdict, retrying, verdict
+from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import (
-    AmbiguousSubmitError,
     AuthenticationError,
     BudgetExceededError,
     InsufficientCreditsError,
-    InvalidPhotoError,
     JournalError,
     PhotoAnimerError,
     TaskFailedError,
-    WaitTimeoutError,
 )
-from photoanimer_async.jobs.account import Account
-from photoanimer_async.jobs.budget import Budget
-from photoanimer_async.jobs.job import Journey, Terms
+from photoanimer_async.jobs.job import Job
 from photoanimer_async.jobs.journal import Entry, Facts
 from photoanimer_async.jobs.lifecycle import Event, State
-from photoanimer_async.jobs.publisher import Publications, Publisher
-from photoanimer_async.jobs.submission import PhotoSubmission
+from photoanimer_async.jobs.publisher import Publisher
+from photoanimer_async.jobs.result_download import ResultDownloader
+from photoanimer_async.jobs.submission import ambiguous_submit, event_of, require_consent
 from photoanimer_async.models import (
     Animation,
-    AnimationRequest,
-    Evidence,
+    AnimationOptions,
     Location,
     Outcome,
+    Photo,
     TaskId,
     TaskInfo,
     TaskStatus,
 )
 from photoanimer_async.photos.voice import check_voice
+from photoanimer_async.polling.policies import kind_of
 from photoanimer_async.polling.scheduler import PollScheduler
-from photoanimer_async.redaction import shown_photo
-from photoanimer_async.storage.result_store import ResultStore
+from photoanimer_async.redaction import without_queries
+from photoanimer_async.storage.result_store import Destination, ResultStore
 
-_STOP_ALL = (AuthenticationError, BudgetExceededError, InsufficientCreditsError, JournalError)
+_ENDS_BATCH = (AuthenticationError, BudgetExceededError, InsufficientCreditsError, JournalError)
 
 
 class Pipeline:
-    """Takes photos the whole way.
+    """Runs jobs from the photo to the saved result; one for a client.
 
     Args:
-        account: submits, waits and saves.
+        calls: the API's calls.
+        scheduler: waits for tasks.
         publisher: gives local photos their URLs.
-        terms: what holds for all of them.
+        downloader: saves results.
+        retry: how often, and after which waits, a submit is repeated where that is safe.
+        rng: for jitter.
     """
-
-    def __init__(self, account: Account, publisher: Publisher, terms: Terms) -> None:
-        self._account = account
-        self._publisher = publisher
-        self._terms = terms
-
-    def journey(self, index: int, request: AnimationRequest, entry: Entry | None = None) -> Journey:
-        """A photo's journey on these terms, not begun.
-
-        Args:
-            index: the photo's place in the batch.
-            request: the photo, and how to animate it.
-            entry: what the journal knows of it, where there is a journal.
-        """
-        return Journey(index, request, self._terms, entry)
-
-    async def take(self, journey: Journey, store: ResultStore | None) -> Outcome:
-        """Takes a journey the whole way. Whatever this package's errors say ends up in the outcome.
-
-        Args:
-            journey: not begun.
-            store: where the result goes; `None` if it is not to be downloaded.
-        """
-        begun = await self.begin(journey, store)
-        if isinstance(begun, Outcome):
-            return begun
-        async with journey.held:
-            return await self.finish(journey, await self._ended(journey))
-
-    async def begin(
-        self, journey: Journey, store: ResultStore | None
-    ) -> "Outcome | SubmittedPhoto":
-        """Takes a journey to where its task is under way; the outcome if it ends before that."""
-        journey.begins()
-        outcome = await self._outcome_of(journey, self._begin(journey, store))
-        if outcome is not None:
-            return outcome
-        return SubmittedPhoto(journey, self, self._account.scheduler, self._terms.timeout)
-
-    async def finish(self, journey: Journey, ended: TaskInfo | PhotoAnimerError) -> Outcome:
-        """Takes a journey on from the end of its task; what it holds is left to the caller.
-
-        Args:
-            journey: one that was begun.
-            ended: the task's last state, or why it is not known.
-        """
-        outcome = await self._outcome_of(journey, self._collect(journey, ended))
-        assert outcome is not None  # noqa: S101 - there is nothing beyond this
-        return outcome
-
-    async def _outcome_of(
-        self, journey: Journey, part: Coroutine[Any, Any, Animation | None]
-    ) -> Outcome | None:
-        try:
-            animation = await part
-        except PhotoAnimerError as error:
-            if isinstance(error, _STOP_ALL):
-                journey.gate.close(error)
-            await journey.ends(error)
-            return Outcome(journey.index, journey.request, journey.task_id, None, error)
-        if animation is None:
-            return None
-        return Outcome(journey.index, journey.request, journey.task_id, animation)
-
-    async def _begin(self, journey: Journey, store: ResultStore | None) -> Animation | None:
-        if journey.entry is not None and journey.state is State.SAVED:
-            return _animation_saved(journey.entry)
-        async with AsyncExitStack() as unless_begun:
-            unless_begun.push_async_exit(journey.held)
-            if journey.state in {State.SUBMITTED, State.FINISHED}:
-                await _claim(journey, store)
-            else:
-                await self._send(journey, store)
-            unless_begun.pop_all()
-        journey.since = time.monotonic()
-        return None
-
-    async def _send(self, journey: Journey, store: ResultStore | None) -> None:
-        self._require_consent(journey)
-        held, options = journey.held, journey.request.options
-        await check_voice(options.voice)
-        photo = await self._terms.intake.admitted(journey.request.photo, held)
-        await _claim(journey, store)
-        publications = self._publisher.publications(photo, held)
-        sent = await self._publisher.voiced(options, held)
-        await self._submit(PhotoSubmission(journey, publications, sent), publications)
-
-    async def _ended(self, journey: Journey) -> TaskInfo | PhotoAnimerError:
-        try:
-            scheduler, timeout = self._account.scheduler, self._terms.timeout
-            return await scheduler.wait(_task_of(journey), timeout=timeout)
-        except PhotoAnimerError as error:
-            return error
-
-    def _require_consent(self, journey: Journey) -> None:
-        """Nothing is paid for twice, unless that was asked for."""
-        if journey.entry is None:
-            return
-        if journey.state is State.FAILED and not self._terms.retry_failed:
-            raise _failure_of(journey.entry)
-        if journey.state is State.AMBIGUOUS:
-            _reserve_risk(self._terms.risk, journey.entry)
-        if not journey.entry.has_photo and journey.request.photo == b"":
-            raise InvalidPhotoError(
-                f"photo {journey.entry.id} was handed in as content, which is not in the journal: "
-                "run the same batch again",
-                photo=f"photo {journey.entry.id}",
-            )
-
-    async def _submit(self, submission: PhotoSubmission, publications: Publications) -> None:
-        try:
-            await self._account.submit(submission)
-        except AmbiguousSubmitError as error:
-            within = self._terms.evidence_seconds
-            error.evidence = await publications.evidence(error.image_url, within)
-            raise
-
-    async def _collect(self, journey: Journey, ended: TaskInfo | PhotoAnimerError) -> Animation:
-        if isinstance(ended, PhotoAnimerError):
-            raise ended
-        if ended.status is TaskStatus.FAILED:
-            raise TaskFailedError(ended)
-        seconds = _seconds_of(journey.entry, time.monotonic() - journey.since)
-        animation = Animation(_task_of(journey), ended, None, seconds)
-        destination = journey.destination
-        if destination is None:
-            if journey.state is State.SUBMITTED:
-                journey.learns(Event.FINISH, Facts(seconds=seconds))
-                journey.tells()
-            return animation
-        # Before the file is begun: what is left of it must not lie about unknown.
-        if journey.state is State.SUBMITTED:
-            place = destination.location
-            await journey.goes_on(Event.FINISH, Facts(seconds=seconds, destination=place))
-        else:
-            await journey.notes(Facts(destination=destination.location))
-        output_format = journey.request.options.output_format
-        saved = await self._account.save(ended, destination, output_format)
-        await journey.goes_on(Event.SAVE, Facts(path=saved))
-        return _saved(animation, saved)
-
-
-class SubmittedPhoto:
-    """A photo whose task is under way: a record, which the scheduler tells of the task's end.
-
-    It is what a `Batch` keeps of it.
-    """
-
-    __slots__ = ("_ended", "_journey", "_on_end", "_pipeline", "_scheduler", "_timeout", "_timer")
 
     def __init__(
         self,
-        journey: Journey,
-        pipeline: Pipeline,
+        calls: ApiCalls,
         scheduler: PollScheduler,
-        timeout: float | None,
+        publisher: Publisher,
+        downloader: ResultDownloader,
+        *,
+        retry: RetryPolicy,
+        rng: Random,
     ) -> None:
-        self._journey = journey
-        self._pipeline = pipeline
+        self._calls = calls
         self._scheduler = scheduler
-        self._timeout = timeout
-        self._timer: asyncio.TimerHandle | None = None
-        self._on_end: Callable[[SubmittedPhoto], None] | None = None
-        self._ended: TaskInfo | PhotoAnimerError | None = None
+        self._publisher = publisher
+        self._downloader = downloader
+        self._submit_repeatedly = retrying(self._submit_once, Operation.SUBMIT, retry, rng)
 
-    def watch(self, on_end: Callable[["SubmittedPhoto"], None]) -> None:
-        """Has `on_end` called once: when the task has ended, or can not be waited for."""
-        task_id = _task_of(self._journey)
-        self._on_end = on_end
-        if self._timeout is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._timeout, self._is_late)
-        self._scheduler.add_waiter(task_id, self)
+    async def run(self, job: Job, store: ResultStore | None) -> Outcome:
+        """Run a job to its end; every `PhotoAnimerError` is in the outcome.
 
-    def on_result(self, _: str, ended: TaskInfo | PhotoAnimerError) -> None:
-        """See `scheduler.Waiter`."""
-        self._ends(ended)
+        Args:
+            job: a new one.
+            store: where the result goes; `None` if it is not to be downloaded.
+        """
+        job.report_progress()
+        try:
+            animation = await self._animate(job, store)
+        except PhotoAnimerError as error:
+            if isinstance(error, _ENDS_BATCH):
+                job.context.gate.close(error)
+            return await job.fail(error)
+        return job.succeed(animation)
 
-    async def finish(self) -> Outcome:
-        """Takes it the rest of its way."""
-        assert self._ended is not None  # noqa: S101 - it has been told
-        async with self._journey.held:
-            return await self._pipeline.finish(self._journey, self._ended)
+    async def submit(self, job: Job, image_url: str) -> TaskId:
+        """Submit a job whose photo has a URL, and return the id of its task.
 
-    async def abandon(self) -> None:
-        """Leaves it where it is; the task goes on at the service."""
-        self._leave()
-        await self._journey.held.close()
+        Raises:
+            PhotoAnimerError: as `PhotoAnimerClient.submit`.
+        """
+        async with aclosing(AsyncExitStack()) as resources:
+            return await self._submit_repeatedly(job, image_url, job.request.options, resources)
 
-    def _is_late(self) -> None:
-        self._ends(WaitTimeoutError(_task_of(self._journey), self._timeout or 0.0))
+    async def _animate(self, job: Job, store: ResultStore | None) -> Animation:
+        if job.entry is not None and job.state is State.SAVED:
+            return _saved_earlier(job.entry)
+        # By `aclosing`, so that an image host's clean-up runs as after a success.
+        async with aclosing(AsyncExitStack()) as resources:
+            if job.task_id is not None and job.state in {State.SUBMITTED, State.FINISHED}:
+                task_id = job.task_id
+                destination = await _claim(job, store, resources)
+            else:
+                require_consent(job)
+                await check_voice(job.request.options.voice)
+                photo = await job.context.preparer.prepare(job.request.photo, resources)
+                # Before the submit: shows that the result can be written, before it is paid for.
+                destination = await _claim(job, store, resources)
+                options = await self._publisher.publish_voice(job.request.options, resources)
+                task_id = await self._submit_repeatedly(job, photo, options, resources)
+            started = time.monotonic()
+            info = await self._scheduler.wait(task_id, timeout=job.context.timeout)
+            if info.status is TaskStatus.FAILED:
+                raise TaskFailedError(info)
+            seconds = _seconds(job.entry, time.monotonic() - started)
+            saved = await self._save(job, info, destination, seconds)
+        return _animation(task_id, info, seconds, saved)
 
-    def _ends(self, ended: TaskInfo | PhotoAnimerError) -> None:
-        self._leave()
-        self._ended = ended
-        if self._on_end is not None:
-            self._on_end(self)
+    async def _submit_once(
+        self, job: Job, photo: Photo, options: AnimationOptions, resources: AsyncExitStack
+    ) -> TaskId:
+        image_url = await self._publisher.publish(photo, resources)
+        try:
+            async with self._calls.submit_slot():
+                task_id = await self._send(job, image_url, options)
+        except PhotoAnimerError as error:
+            if verdict(Operation.SUBMIT, error) is not Verdict.AMBIGUOUS:
+                raise
+            ambiguous = ambiguous_submit(error, job.request.photo, image_url, options)
+            ambiguous.evidence = await self._publisher.evidence(
+                image_url, job.context.evidence_seconds
+            )
+            raise ambiguous from error
+        self._scheduler.submitted(task_id, kind_of(options))
+        return task_id
 
-    def _leave(self) -> None:
-        self._scheduler.remove_waiter(_task_of(self._journey), self)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    async def _send(self, job: Job, image_url: str, options: AnimationOptions) -> TaskId:
+        """Send the submit between the record of its intent and that of what came of it."""
+        budget = job.context.budget
+        with job.context.gate.submitting():
+            cost = budget.reserve(options)
+            try:
+                await _record_intent(job, image_url)
+            except JournalError:
+                budget.release(cost)
+                raise
+            try:
+                task_id = job.task_id = await self._calls.submit(image_url, options)
+            except PhotoAnimerError as error:
+                event = event_of(error)
+                if event is Event.LOSE:
+                    budget.commit(cost)
+                else:
+                    budget.release(cost)
+                job.record_later(event, Facts(error=str(error)))
+                if event is Event.DEFER:
+                    job.report_progress()
+                raise
+            budget.commit(cost)
+            await job.record(Event.ACCEPT, Facts(task_id=task_id))
+            return task_id
+
+    async def _save(
+        self, job: Job, info: TaskInfo, destination: Destination[Location] | None, seconds: float
+    ) -> Location | None:
+        if destination is None:
+            if job.state is State.SUBMITTED:
+                job.record_later(Event.FINISH, Facts(seconds=seconds))
+                job.report_progress()
+            return None
+        # Before the download: a file that a crash leaves half written is found by its name.
+        if job.state is State.SUBMITTED:
+            facts = Facts(seconds=seconds, destination=destination.location)
+            await job.record(Event.FINISH, facts)
+        else:
+            await job.annotate(Facts(destination=destination.location))
+        saved = await self._downloader.save(info, destination, job.request.options.output_format)
+        await job.record(Event.SAVE, Facts(path=saved))
+        return saved
 
 
-async def _claim(journey: Journey, store: ResultStore | None) -> None:
-    """Claims what the photo's result is to become, nobody else's until the end."""
+async def _claim(
+    job: Job, store: ResultStore | None, resources: AsyncExitStack
+) -> Destination[Location] | None:
+    """Reserve the name of the job's result until `resources` are closed."""
     if store is None:
-        return
-    request = journey.request
+        return None
+    request = job.request
     suffix = f".{request.options.output_format.value}"
-    earlier = None if journey.entry is None else journey.entry.destination
+    earlier = None if job.entry is None else job.entry.destination
     claim = store.claim(request.photo, suffix, name=request.name, earlier=earlier)
-    journey.destination = await journey.held.enter(claim)
+    return await resources.enter_async_context(claim)
 
 
-def _task_of(journey: Journey) -> TaskId:
-    assert journey.task_id is not None  # noqa: S101 - it has been accepted
-    return journey.task_id
+async def _record_intent(job: Job, image_url: str) -> None:
+    if job.state is not State.PLANNED:
+        again = Event.RETRY if job.state is State.FAILED else Event.RESUBMIT
+        await job.record(again)
+    # The signature in a published URL is a secret that the journal does not need.
+    published = None if image_url == job.request.photo else without_queries(image_url)
+    await job.record(Event.SUBMIT, Facts(image_url=published, submitted_at=time.time()))
 
 
-def _seconds_of(entry: Entry | None, waited: float) -> float:
-    """From the submit to the end of the task, as far as it was seen."""
+def _seconds(entry: Entry | None, waited: float) -> float:
+    """Return the seconds from the submit to the end of the task, as far as they are known."""
     if entry is None or entry.state not in {State.SUBMITTED, State.FINISHED}:
         return waited
     if entry.seconds is not None:
@@ -295,43 +221,15 @@ def _seconds_of(entry: Entry | None, waited: float) -> float:
     return max(waited, time.time() - (entry.submitted_at or time.time()))
 
 
-def _animation_saved(entry: Entry) -> Animation:
+def _saved_earlier(entry: Entry) -> Animation:
     task_id = entry.task_id if entry.task_id is not None else ""
     info = TaskInfo(task_id, TaskStatus.FINISHED)
-    animation = Animation(task_id, info, None, entry.seconds or 0.0)
-    return animation if entry.path is None else _saved(animation, entry.path)
+    return _animation(task_id, info, entry.seconds or 0.0, entry.path)
 
 
-def _saved(animation: Animation, place: Location) -> Animation:
-    if isinstance(place, Path):
-        return evolve(animation, path=place)
-    return evolve(animation, url=place)
-
-
-def _failure_of(entry: Entry) -> PhotoAnimerError:
-    why = f"failed in an earlier run: {entry.error or 'no reason is known'}"
-    if entry.task_id is not None:
-        return TaskFailedError(TaskInfo(entry.task_id, TaskStatus.FAILED, fail_reason=why))
-    return PhotoAnimerError(f"{shown_photo(entry.request.photo)}: {why}")
-
-
-def _reserve_risk(risk: Budget, entry: Entry) -> None:
-    """Sets aside what it may cost to pay for an ambiguous photo once more.
-
-    Raises:
-        AmbiguousSubmitError: it may not be, or the service has shown that it has accepted it.
-    """
-    if entry.evidence is not Evidence.FETCHED:
-        with suppress(BudgetExceededError):
-            risk.commit(risk.reserve(entry.request.options))
-            return
-    error = AmbiguousSubmitError(
-        f"{shown_photo(entry.request.photo)}: in an earlier run the submit left, but whether it "
-        f"was accepted is not known ({entry.error}); it was not repeated, since that could be "
-        "charged twice",
-        photo=entry.request.photo,
-        image_url=entry.image_url or "",
-        template=entry.request.options.template,
-    )
-    error.evidence = entry.evidence
-    raise error
+def _animation(
+    task_id: TaskId, info: TaskInfo, seconds: float, saved: Location | None
+) -> Animation:
+    if isinstance(saved, Path):
+        return Animation(task_id, info, saved, seconds)
+    return Animation(task_id, info, None, seconds, url=saved)

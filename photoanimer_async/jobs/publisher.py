@@ -1,41 +1,48 @@
-"""The URLs of photos: a new one for each attempt to submit."""
+"""The second step of a job: give a local photo a URL, a new one for each submit."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from attrs import evolve
 
-from photoanimer_async.jobs.resources import Holdings
 from photoanimer_async.models import AnimationOptions, Evidence, Photo
-from photoanimer_async.storage.image_host import ImageHost, evidence_of, published
+from photoanimer_async.redaction import is_url
+from photoanimer_async.storage.image_host import ImageHost, evidence_of
 
 
 class Publisher:
-    """Has an image host publish photos, a bounded number of them at a time.
+    """Publishes photos and voices by an image host, a bounded number at a time.
 
     Args:
         host: the image host.
-        at_once: photos that are being published (checked, uploaded) at the same time, at most.
+        concurrency: photos being published (checked, uploaded) at the same time, at most.
     """
 
-    def __init__(self, host: ImageHost, at_once: int) -> None:
+    def __init__(self, host: ImageHost, concurrency: int) -> None:
         self._host = host
-        self._slots = asyncio.Semaphore(at_once)
+        self._slots = asyncio.Semaphore(concurrency)
 
-    def publications(self, photo: Photo, held: Holdings) -> "Publications":
-        """The URLs of a photo.
+    async def publish(self, photo: Photo, resources: AsyncExitStack) -> str:
+        """Return a URL of the photo: its own if it is one, else a new one from the host.
+
+        A URL that only one submit carries tells, when it is fetched, that this submit arrived.
 
         Args:
-            photo: a path, the content, or a URL, which is published as it is.
-            held: as long as this is, the URLs hold.
+            photo: a path, content or a URL.
+            resources: the URL holds until these are closed.
+
+        Raises:
+            InvalidPhotoError, HostingError: from the host.
         """
-        return Publications(self._host, photo, self._slots, held)
+        if isinstance(photo, str) and is_url(photo):
+            return photo
+        async with self._slots:
+            return await resources.enter_async_context(self._host.publish(photo))
 
-    async def voiced(self, options: AnimationOptions, held: Holdings) -> AnimationOptions:
-        """The options with a URL in place of a voice that is a file.
-
-        Args:
-            options: how to animate.
-            held: as long as this is, the URL holds.
+    async def publish_voice(
+        self, options: AnimationOptions, resources: AsyncExitStack
+    ) -> AnimationOptions:
+        """Return the options with a URL in place of a voice that is a file.
 
         Raises:
             InvalidPhotoError, HostingError: from the host.
@@ -43,30 +50,9 @@ class Publisher:
         if options.voice is None:
             return options
         async with self._slots:
-            url = await held.enter(self._host.publish(options.voice))
+            url = await resources.enter_async_context(self._host.publish(options.voice))
         return evolve(options, voice=None, voice_url=url)
 
-
-class Publications:
-    """The URLs that one photo has been given; made by `Publisher.publications`."""
-
-    def __init__(
-        self, host: ImageHost, photo: Photo, slots: asyncio.Semaphore, held: Holdings
-    ) -> None:
-        self._host = host
-        self._photo = photo
-        self._slots = slots
-        self._held = held
-
-    async def next_url(self) -> str:
-        """One more URL. Those before it hold on, so that a host that uploads does so once.
-
-        Raises:
-            InvalidPhotoError, HostingError: from the host.
-        """
-        async with self._slots:
-            return await self._held.enter(published(self._host, self._photo))
-
     async def evidence(self, url: str, within: float) -> Evidence:
-        """What the host has seen of the attempt that carried a URL; see `evidence_of`."""
+        """Return whether the service fetches a URL within so many seconds; see `evidence_of`."""
         return await evidence_of(self._host, url, within)

@@ -1,120 +1,28 @@
-"""One photo on its way to the service, over any number of attempts.
+"""The rules of paying: what a failed submit means for its job, and when to pay once more."""
 
-Each attempt has a URL of its own, told to nobody else. So a fetch of it proves that this very
-attempt arrived: one that came for an earlier attempt, which was refused, does not count.
-"""
+from contextlib import suppress
 
-import time
-from typing import Protocol
-
-from attrs import frozen
-
-from photoanimer_async.api.calls import Send
 from photoanimer_async.api.retry import Verdict, verdict
 from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import (
+    AmbiguousSubmitError,
     AuthenticationError,
+    BudgetExceededError,
     InsufficientCreditsError,
-    JournalError,
+    InvalidPhotoError,
     PhotoAnimerError,
+    TaskFailedError,
 )
-from photoanimer_async.jobs.job import Journey
-from photoanimer_async.jobs.journal import Facts
+from photoanimer_async.jobs.budget import Budget
+from photoanimer_async.jobs.job import Job
+from photoanimer_async.jobs.journal import Entry
 from photoanimer_async.jobs.lifecycle import Event, State
-from photoanimer_async.models import AnimationOptions, Photo, TaskId
-from photoanimer_async.redaction import without_queries
+from photoanimer_async.models import AnimationOptions, Evidence, Photo, TaskInfo, TaskStatus
+from photoanimer_async.redaction import shown_photo
 
 
-class Urls(Protocol):
-    """The URLs of one photo."""
-
-    async def next_url(self) -> str:
-        """The URL for the next attempt."""
-        ...
-
-
-@frozen
-class OwnUrl:
-    """The URL that a photo has already, for all attempts."""
-
-    url: str
-
-    async def next_url(self) -> str:
-        """That URL."""
-        return self.url
-
-
-@frozen
-class PhotoSubmission:
-    """A photo of which each attempt is paid from the budget, and written down.
-
-    Attributes:
-        journey: how far the photo is.
-        urls: its URLs.
-        options: how to animate it; a voice in them has a URL.
-    """
-
-    journey: Journey
-    urls: Urls
-    options: AnimationOptions
-
-    @property
-    def photo(self) -> Photo:
-        """The photo, as it was handed in."""
-        return self.journey.request.photo
-
-    async def next_url(self) -> str:
-        """A URL for the next attempt, which is its alone.
-
-        Raises:
-            InvalidPhotoError, HostingError: see `ImageHost`.
-        """
-        return await self.urls.next_url()
-
-    async def attempt(self, image_url: str, send: Send) -> TaskId:
-        """Writes the intent down, sends, and writes down what came of it.
-
-        Raises:
-            NotSubmittedError: the batch takes no more submits.
-            BudgetExceededError: it would cost more than may be spent.
-            PhotoAnimerError: as `send`.
-        """
-        journey, budget = self.journey, self.journey.terms.budget
-        with journey.gate.passing():
-            cost = budget.reserve(self.options)
-            try:
-                await self._intend(image_url)
-            except JournalError:
-                budget.release(cost)
-                raise
-            try:
-                journey.task_id = await send()
-            except PhotoAnimerError as error:
-                event = _event_of(error)
-                if event is Event.LOSE:
-                    budget.commit(cost)
-                else:
-                    budget.release(cost)
-                journey.learns(event, Facts(error=str(error)))
-                if event is Event.DEFER:
-                    journey.tells()
-                raise
-            budget.commit(cost)
-            await journey.goes_on(Event.ACCEPT, Facts(task_id=journey.task_id))
-            return journey.task_id
-
-    async def _intend(self, image_url: str) -> None:
-        journey = self.journey
-        if journey.state is not State.PLANNED:
-            again = Event.RETRY if journey.state is State.FAILED else Event.RESUBMIT
-            await journey.goes_on(again)
-        # The signature in a URL is nobody's business, not even the journal's.
-        published = None if image_url == self.photo else without_queries(image_url)
-        await journey.goes_on(Event.SUBMIT, Facts(image_url=published, submitted_at=time.time()))
-
-
-def _event_of(error: PhotoAnimerError) -> Event:
-    """What the failure of one attempt means for the photo."""
+def event_of(error: PhotoAnimerError) -> Event:
+    """Return the event that the failure of one submit is for its job."""
     match verdict(Operation.SUBMIT, error):
         case Verdict.AMBIGUOUS:
             return Event.LOSE
@@ -122,5 +30,65 @@ def _event_of(error: PhotoAnimerError) -> Event:
             return Event.DEFER
         case Verdict.GIVE_UP:
             # Key and balance are the account's: nothing is wrong with the photo.
-            passing = isinstance(error, AuthenticationError | InsufficientCreditsError)
-            return Event.DEFER if passing else Event.REFUSE
+            is_accounts = isinstance(error, AuthenticationError | InsufficientCreditsError)
+            return Event.DEFER if is_accounts else Event.REFUSE
+
+
+def ambiguous_submit(
+    error: PhotoAnimerError, photo: Photo, image_url: str, options: AnimationOptions
+) -> AmbiguousSubmitError:
+    """Return the error for a submit that left, and whose answer was lost by `error`."""
+    return AmbiguousSubmitError(
+        f"{shown_photo(photo)}: the submit left, but whether it was accepted is not known "
+        f"({error}); it was not repeated, since that could be charged twice",
+        photo=photo,
+        image_url=image_url,
+        template=options.template,
+    )
+
+
+def require_consent(job: Job) -> None:
+    """Check that a job which an earlier run has begun may be submitted (again).
+
+    Raises:
+        TaskFailedError, PhotoAnimerError: it failed in an earlier run, and `retry_failed` is
+            not set.
+        AmbiguousSubmitError: it may have been charged, and `risk` does not allow to pay again.
+        InvalidPhotoError: its photo was passed in as content, which the journal does not hold.
+    """
+    if job.entry is None:
+        return
+    if job.state is State.FAILED and not job.context.retry_failed:
+        raise _earlier_failure(job.entry)
+    if job.state is State.AMBIGUOUS:
+        _reserve_risk(job.context.risk, job.entry)
+    if not job.entry.has_photo and job.request.photo == b"":
+        raise InvalidPhotoError(
+            f"photo {job.entry.id} was passed in as content, which the journal does not hold: "
+            "run the same batch again",
+            photo=f"photo {job.entry.id}",
+        )
+
+
+def _earlier_failure(entry: Entry) -> PhotoAnimerError:
+    why = f"failed in an earlier run: {entry.error or 'no reason is known'}"
+    if entry.task_id is not None:
+        return TaskFailedError(TaskInfo(entry.task_id, TaskStatus.FAILED, fail_reason=why))
+    return PhotoAnimerError(f"{shown_photo(entry.request.photo)}: {why}")
+
+
+def _reserve_risk(risk: Budget, entry: Entry) -> None:
+    if entry.evidence is not Evidence.FETCHED:
+        with suppress(BudgetExceededError):
+            risk.commit(risk.reserve(entry.request.options))
+            return
+    error = AmbiguousSubmitError(
+        f"{shown_photo(entry.request.photo)}: in an earlier run the submit left, but whether it "
+        f"was accepted is not known ({entry.error}); it was not repeated, since that could be "
+        "charged twice",
+        photo=entry.request.photo,
+        image_url=entry.image_url or "",
+        template=entry.request.options.template,
+    )
+    error.evidence = entry.evidence
+    raise error

@@ -125,11 +125,11 @@ async def test_submits_and_polls_of_a_client_are_slowed_down_together(stub: Stub
     stub.submit_script = [lambda _: envelope(code=429, status=429)]
     async with quick_client(stub.base_url, concurrency=8) as client:
         task_id = await client.submit("http://127.0.0.1:9/a.jpg")
-        assert client._api.window.size < 16
-        narrowed = client._api.window.size
+        assert client._calls.window.size < 16
+        narrowed = client._calls.window.size
         stub.poll_script[str(task_id)] = [lambda _: envelope(code=503, status=503)]
         await client.wait(task_id)
-        assert client._api.window.size < narrowed
+        assert client._calls.window.size < narrowed
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan")])

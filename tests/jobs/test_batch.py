@@ -171,22 +171,6 @@ def never_ends(request: web.Request) -> web.Response:
     return envelope(task(int(request.query["taskId"]), 0))
 
 
-async def test_photos_whose_tasks_are_under_way_cost_no_coroutine(
-    client: PhotoAnimerClient, stub: StubService
-) -> None:
-    stub.finished = never_ends
-    outcomes = client.animate_many(urls(500), in_flight=500)
-    first = asyncio.ensure_future(anext(outcomes))
-    while len(stub.submits) < 500:
-        await asyncio.sleep(0.005)
-    while len(of_batches := [t for t in asyncio.all_tasks() if "Batch." in repr(t)]) > 3:
-        await asyncio.sleep(0.005)
-    assert {t.get_name() for t in of_batches} >= {"photoanimer batch"}
-    stub.finished = None
-    assert (await first).ok
-    assert len([outcome async for outcome in outcomes]) == 499
-
-
 async def test_what_is_held_for_photos_under_way_is_let_go_of(stub: StubService) -> None:
     held: set[Photo] = set()
 

@@ -301,7 +301,7 @@ async def test_five_hundred_requests_at_once_some_of_which_hang_up(stub: StubSer
             for one in hung_up:
                 one.cancel()
             await asyncio.wait(visits)
-        while client._pending._under_way:
+        while client._pending._running:
             await asyncio.sleep(0.001)
         attached = [(await client.attach(task_id)).task_id for task_id in client.pending]
         await runner.cleanup()

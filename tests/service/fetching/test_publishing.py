@@ -25,9 +25,7 @@ from photoanimer_async import (
     RetryPolicy,
     TaskFailedError,
 )
-from photoanimer_async.jobs.job import Terms
-from photoanimer_async.jobs.pipeline import Pipeline
-from photoanimer_async.jobs.publisher import Publisher
+from photoanimer_async.jobs.job import Job, JobContext
 
 from ...support.pictures import png
 from ...support.s3_server import BUCKET, S3Server
@@ -147,9 +145,9 @@ def accepts_and_closes(service: Running) -> Next:
 
 
 async def outcome_of(base_url: str, host: ImageHost) -> Outcome:
-    async with client_of(base_url) as client:
-        pipeline = Pipeline(client._account, Publisher(host, 1), Terms(evidence_seconds=0))
-        return await pipeline.take(pipeline.journey(0, AnimationRequest(PHOTO)), None)
+    async with client_of(base_url, host) as client:
+        job = Job(0, AnimationRequest(PHOTO), JobContext(evidence_seconds=0))
+        return await client._pipeline.run(job, None)
 
 
 async def test_a_fetch_of_its_own_url_proves_that_a_lost_submit_arrived(service: Running) -> None:
