@@ -130,7 +130,7 @@ class Pipeline:
     async def _submit_once(
         self, job: Job, photo: Photo, options: AnimationOptions, resources: AsyncExitStack
     ) -> TaskId:
-        image_url = await self._publisher.publish(photo, resources)
+        image_url = await self._publisher.publish(photo, resources, original=job.request.photo)
         try:
             async with self._calls.submit_slot():
                 task_id = await self._send(job, image_url, options)

@@ -5,8 +5,9 @@ from contextlib import AsyncExitStack
 
 from attrs import evolve
 
+from photoanimer_async.errors import HostingError
 from photoanimer_async.models import AnimationOptions, Evidence, Photo
-from photoanimer_async.redaction import is_url
+from photoanimer_async.redaction import is_url, shown_photo
 from photoanimer_async.storage.image_host import ImageHost, evidence_of
 
 
@@ -22,7 +23,9 @@ class Publisher:
         self._host = host
         self._slots = asyncio.Semaphore(concurrency)
 
-    async def publish(self, photo: Photo, resources: AsyncExitStack) -> str:
+    async def publish(
+        self, photo: Photo, resources: AsyncExitStack, *, original: Photo | None = None
+    ) -> str:
         """Return a URL of the photo: its own if it is one, else a new one from the host.
 
         A URL that only one submit carries tells, when it is fetched, that this submit arrived.
@@ -30,14 +33,21 @@ class Publisher:
         Args:
             photo: a path, content or a URL.
             resources: the URL holds until these are closed.
+            original: what the photo is a prepared copy of; errors name it.
 
         Raises:
             InvalidPhotoError, HostingError: from the host.
         """
         if isinstance(photo, str) and is_url(photo):
             return photo
-        async with self._slots:
-            return await resources.enter_async_context(self._host.publish(photo))
+        try:
+            async with self._slots:
+                return await resources.enter_async_context(self._host.publish(photo))
+        except HostingError as error:
+            if original is None:
+                raise
+            text = str(error).replace(shown_photo(photo), shown_photo(original))
+            raise HostingError(text) from error
 
     async def publish_voice(
         self, options: AnimationOptions, resources: AsyncExitStack

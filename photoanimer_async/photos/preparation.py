@@ -19,7 +19,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
-from photoanimer_async.errors import HostingError, InvalidRequestError, PreparationError
+from photoanimer_async.errors import InvalidRequestError, PreparationError
 from photoanimer_async.models import Photo
 from photoanimer_async.photos.check import (
     MAX_BYTES,
@@ -76,16 +76,12 @@ class Preparation:
             InvalidPhotoError: it is not a photo, or is damaged, too small, or far too large.
             PreparationError: the library that decodes it is not installed, or the copy cannot be
                 saved.
-            HostingError: as the block raises it, with the photo's name in place of the copy's.
         """
         copy = _TemporaryCopy()
         try:
             async with self._slots:
                 prepared = await _finish_despite_cancel(copy.make, photo)
             yield prepared
-        except HostingError as error:
-            text = str(error).replace(shown_photo(prepared), shown_photo(photo))
-            raise HostingError(text) from error
         finally:
             if copy.folder is not None:
                 await _finish_despite_cancel(copy.remove)

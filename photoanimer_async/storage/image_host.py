@@ -1,7 +1,7 @@
 """What an image host is: it gives local photos URLs that the service can fetch."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from photoanimer_async.errors import HostingError, InvalidPhotoError
@@ -9,7 +9,7 @@ from photoanimer_async.models import Evidence, Photo
 from photoanimer_async.photos.check import inspect_photo
 from photoanimer_async.photos.formats import PictureFormat
 from photoanimer_async.photos.voice import VoiceFormat, detect_voice_format
-from photoanimer_async.redaction import is_url, shown_photo
+from photoanimer_async.redaction import shown_photo
 
 MediaFormat: TypeAlias = PictureFormat | VoiceFormat
 
@@ -55,17 +55,6 @@ class FetchCounter(Protocol):
             HostingError: this host has not published the URL, or has withdrawn it.
         """
         ...
-
-
-def published(host: ImageHost, photo: Photo) -> AbstractAsyncContextManager[str]:
-    """Return the photo's URL as a context: its own if it is one, else one from the host.
-
-    Raises:
-        InvalidPhotoError, HostingError: from the host, on entering.
-    """
-    if isinstance(photo, str) and is_url(photo):
-        return nullcontext(photo)
-    return host.publish(photo)
 
 
 async def evidence_of(host: object, url: str, within: float) -> Evidence:

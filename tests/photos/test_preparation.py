@@ -12,7 +12,6 @@ from blockbuster import blockbuster_ctx
 
 import photoanimer_async.photos
 from photoanimer_async.errors import (
-    HostingError,
     InvalidPhotoError,
     InvalidRequestError,
     PreparationError,
@@ -154,14 +153,6 @@ class TestTemporaryCopy:
 
         asyncio.run(cancel())
         assert list(tmp_path.iterdir()) == []
-
-    async def test_a_hosting_error_names_the_photo(self, tmp_path: Path) -> None:
-        photo = tmp_path / "me.tif"
-        photo.write_bytes(saved(quarters(), "TIFF"))
-        with pytest.raises(HostingError) as caught:
-            async with Preparation().prepared(photo) as copy:
-                raise HostingError(f"{copy!s}: can not be uploaded")
-        assert str(caught.value) == f"{photo}: can not be uploaded"
 
     async def test_a_copy_that_cannot_be_saved_is_a_preparation_error(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,9 +8,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from photoanimer_async import Evidence, ImageHost, InvalidPhotoError, LocalImageHost
+from photoanimer_async import Evidence, InvalidPhotoError, LocalImageHost
 from photoanimer_async.models import Photo
-from photoanimer_async.storage.image_host import detect_media_format, evidence_of, published
+from photoanimer_async.storage.image_host import detect_media_format, evidence_of
 
 from ..support.pictures import png
 
@@ -19,17 +19,6 @@ class MinimalHost:
     @asynccontextmanager
     async def publish(self, photo: Photo) -> AsyncIterator[str]:
         yield f"https://cdn.example/{photo!s}"
-
-
-class TestPublished:
-    async def test_a_file_gets_its_url_from_the_host(self) -> None:
-        host: ImageHost = MinimalHost()
-        async with published(host, "me.jpg") as url:
-            assert url == "https://cdn.example/me.jpg"
-
-    async def test_a_url_is_its_own(self) -> None:
-        async with published(MinimalHost(), "HTTPS://example.com/a.jpg?b=%2F") as url:
-            assert url == "HTTPS://example.com/a.jpg?b=%2F"
 
 
 class TestEvidence:
