@@ -1,17 +1,17 @@
-"""What the engine costs, in shares of what no engine of its kind can do without.
+"""Cost of the engine, beside a lower bound for engines of its kind.
 
 Run it on a Linux machine that does nothing else::
 
     python benchmarks/engine.py [--repeats 5] [--quick]
 
-Times are core-seconds (CPU time of the process and its threads), medians of some repeats; ratios
-are taken side by side, so they carry over to other machines better than times do.
+Times are core-seconds (CPU time of the process and its threads), medians of several repeats.
+Ratios are measured side by side, so they carry over to other machines better than times do.
 
-- **floor**: for each frame of the video, one cubic `cv2.remap` and one x264 encode with preset
-  superfast, of the same size.
-- **triangles**: the usual way to warp a face: for each triangle of the mesh, pinned to the
-  picture's borders so that the surroundings follow, an affine warp and a blend.
-- **stages**: what finding, measuring, preparing, warping and encoding cost by themselves.
+- **floor**: for each frame, one cubic `cv2.remap` and one x264 encode with preset superfast, of
+  the same size.
+- **triangles**: the usual way to warp a face: for each triangle of the mesh, which is pinned to
+  the photo's borders, an affine warp and a blend.
+- **stages**: finding, measuring, preparing, warping and encoding, each by itself.
 """
 
 import argparse
@@ -60,7 +60,7 @@ BARS = {
 
 
 def core_seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median CPU time of some runs, in seconds; once before them to warm up."""
+    """Return the median CPU time of several runs in seconds, after one run to warm up."""
     work()
     taken = []
     for _ in range(repeats):
@@ -71,7 +71,7 @@ def core_seconds(work: Callable[[], object], repeats: int) -> float:
 
 
 def sized(size: int) -> bytes:
-    """The portrait as a PNG file of `size` by `size` pixels."""
+    """Return the portrait as a PNG file of `size` by `size` pixels."""
     with Image.open(io.BytesIO(ASTRONAUT.read_bytes())) as image:
         file = io.BytesIO()
         image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC).save(file, "PNG")
@@ -79,14 +79,14 @@ def sized(size: int) -> bytes:
 
 
 def waving(picture: Picture) -> NDArray[np.float32]:
-    """A map of the picture that moves every pixel a little, (H, W, 2)."""
+    """Return a map that moves every pixel a little, (H, W, 2)."""
     height, width = picture.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return np.dstack([x + 3 * np.sin(y / 50), y + 3 * np.cos(x / 50)]).astype(np.float32)
 
 
 def encode_superfast(frames: Iterator[Picture], width: int, height: int) -> bytes:
-    """Encode frames with x264 as plainly as can be."""
+    """Encode frames with x264, preset superfast."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=24)
@@ -100,7 +100,7 @@ def encode_superfast(frames: Iterator[Picture], width: int, height: int) -> byte
 
 
 def floor(picture: Picture, frames: Sequence[Picture], repeats: int) -> float:
-    """Core-seconds of a remap and an encode for each frame of the video."""
+    """Return the core-seconds of one remap and one encode for each frame of the video."""
     map_, (height, width) = waving(picture), picture.shape[:2]
     no_map: NDArray[np.float32] = None  # type: ignore[assignment]  # OpenCV's stubs want a second
 
@@ -113,7 +113,7 @@ def floor(picture: Picture, frames: Sequence[Picture], repeats: int) -> float:
 
 
 def pinned_mesh(picture: Picture, face: Face) -> NDArray[np.float32]:
-    """The mesh and, to hold the surroundings, eight points on the borders; (476, 2)."""
+    """Return the mesh and eight points on the photo's borders, (476, 2)."""
     right, bottom = picture.shape[1] - 1, picture.shape[0] - 1
     border = [(x, y) for x in (0, right / 2, right) for y in (0, bottom / 2, bottom)]
     border.remove((right / 2, bottom / 2))
@@ -121,7 +121,7 @@ def pinned_mesh(picture: Picture, face: Face) -> NDArray[np.float32]:
 
 
 def triangles(points: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Delaunay triangles, indices of points, shape (n, 3)."""
+    """Return Delaunay triangles as indices of points, shape (n, 3)."""
     right, bottom = points.max(axis=0)
     division = cv2.Subdiv2D((0, 0, int(right) + 1, int(bottom) + 1))
     for x, y in points.tolist():
@@ -135,7 +135,7 @@ def triangles(points: NDArray[np.float32]) -> NDArray[np.intp]:
 def warp_triangles(
     picture: Picture, points: NDArray[np.float32], mesh: NDArray[np.intp], by: float
 ) -> Picture:
-    """The usual way: each triangle is cut out, warped affinely, and blended into its place."""
+    """Cut out each triangle, warp it affinely, and blend it into its place."""
     result = picture.astype(np.float32)
     moved = points + np.float32(by) * np.sin(points[:, ::-1] / 20).astype(np.float32)
     moved[468:] = points[468:]
@@ -160,7 +160,7 @@ def warp_triangles(
 
 
 def bench_size(size: int, repeats: int) -> None:
-    """Stages and ratios at one size of photo and video."""
+    """Measure stages and ratios at one size of photo and video."""
     photo = sized(size)
     picture, finder, engine = load_picture(photo), FaceFinder(), WarpEngine()
     face = finder.find(picture)[0]
@@ -200,19 +200,19 @@ def bench_size(size: int, repeats: int) -> None:
 
 
 def show(stage: str, seconds: float) -> None:
-    """Print what a stage takes."""
+    """Print the time of a stage."""
     print(f"  {stage:<24} {1e3 * seconds:8.2f}")
 
 
 def report(name: str, value: float, *, below: bool) -> None:
-    """Print a figure beside its bar."""
+    """Print a figure beside its limit."""
     bar = BARS[name]
     met = value <= bar if below else value >= bar
     print(f"  {name:<24} {value:8.2f}   bar {bar:g}, {'met' if met else 'MISSED'}")
 
 
 def render_some(photo: bytes, core: int, count: int) -> None:
-    """What one worker does, on one core."""
+    """Render some videos on one core, as one worker does."""
     os.sched_setaffinity(0, {core})
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(count):
@@ -220,7 +220,7 @@ def render_some(photo: bytes, core: int, count: int) -> None:
 
 
 def bench_processes(repeats: int) -> None:
-    """Videos per minute of one and of two worker processes, each on a core of its own."""
+    """Print videos per minute of one and of two worker processes, each on its own core."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < len(PROCESSES):
         print("\nthis machine has one core only")
@@ -268,7 +268,7 @@ print(int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) / 1024)
 
 
 def in_a_new_process(program: str, *arguments: str) -> float:
-    """The number that a Python program prints."""
+    """Return the number that a Python program prints."""
     run = subprocess.run(  # noqa: S603 - our own interpreter and program
         [sys.executable, "-c", program, *arguments], capture_output=True, check=True, text=True
     )
@@ -276,7 +276,7 @@ def in_a_new_process(program: str, *arguments: str) -> float:
 
 
 def bench_worker(repeats: int) -> None:
-    """How long a worker takes to be ready, and how much memory the largest photo takes."""
+    """Print how long a worker takes to start, and its memory for the largest photo."""
     print("\nworker")
     starts = [in_a_new_process(START) for _ in range(repeats)]
     report("worker start, s", statistics.median(starts), below=True)
@@ -288,7 +288,7 @@ def bench_worker(repeats: int) -> None:
 
 
 def main() -> None:
-    """Run all benchmarks and print what they found."""
+    """Run all benchmarks and print their figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=5, help="runs that a median is taken of")
     parser.add_argument("--quick", action="store_true", help="the smaller size only")
@@ -306,7 +306,7 @@ def main() -> None:
 
 
 def processor() -> str:
-    """The processor's name, where the machine tells it."""
+    """Return the processor's name, where the machine gives it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(encoding="utf-8").splitlines():

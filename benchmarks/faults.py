@@ -1,16 +1,16 @@
-"""What is charged and what is lost on a bad network: this client, beside others.
+"""Charged and lost tasks on a bad network: this client beside others.
 
     pip install -e '.[bench]'
     python benchmarks/faults.py [--tasks 100] [--only NAME ...] [--modes WORD ...]
 
-A stub service accepts tasks; how many it has accepted is the truth about what was charged. In
-each mode one thing goes wrong: every fifth submit is accepted and then its answer lost, or one
-poll in twenty fails. The naive loop and the peers are those of `peers.py`, in their own request
-shapes, as their authors configured them, and are given 20 s. This client is `animate_many`.
+A stub service counts the tasks that it accepts: these are charged. In each mode one thing goes
+wrong: every fifth submit is accepted and its answer lost, or one poll in twenty fails. The naive
+loop and the peers are those of `peers.py`, in their own request shapes and with their authors'
+settings; they get 20 s. This client is `animate_many`.
 
-Charged should be as many as there are tasks. What is lost was paid for, and the caller has
-neither its result nor a word that it may exist; what this client reports as ambiguous is
-counted by itself.
+Charged should equal the number of tasks. A task is lost if it was charged and the caller has
+neither its result nor a warning that it may exist. What this client reports as ambiguous is
+counted separately.
 """
 
 import argparse
@@ -42,7 +42,7 @@ BUSY = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 4\r
 
 
 class Mode(StrEnum):
-    """What goes wrong."""
+    """One thing that goes wrong."""
 
     NOTHING = "nothing"
     SUBMIT_CLOSED = "submit accepted, closed"
@@ -55,7 +55,7 @@ class Mode(StrEnum):
 
 
 class Connection(asyncio.Protocol):
-    """Answers as the stub does, or in the mode's way."""
+    """A connection that answers as the stub does, or in the mode's way."""
 
     def __init__(self, tasks: Tasks, mode: Mode, rng: Random) -> None:
         self._tasks = tasks
@@ -65,12 +65,12 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client is there."""
+        """Keep the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Something has come; answers whatever is complete."""
+        """Answer every request that is complete."""
         self._buffer += data
         while (found := _first_request(self._buffer)) is not None:
             method, target, host, self._buffer = found
@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
 
 
 def _first_request(buffer: bytes) -> tuple[str, str, str, bytes] | None:
-    """Method, target and host of the first request, and what comes after it."""
+    """Return method, target and host of the first request, and the bytes after it."""
     head, end, rest = buffer.partition(b"\r\n\r\n")
     lower = head.lower()
     length = 0
@@ -123,7 +123,7 @@ def _first_request(buffer: bytes) -> tuple[str, str, str, bytes] | None:
 
 
 async def serve(mode: Mode) -> None:
-    """The stub, until it is killed; tells its port."""
+    """Run the stub until it is killed; print its port."""
     tasks, rng = Tasks(1), Random(1)  # noqa: S311 - faults, no secret
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(tasks, mode, rng), "127.0.0.1", 0)
@@ -134,7 +134,7 @@ async def serve(mode: Mode) -> None:
 
 @contextmanager
 def serving(mode: Mode) -> Iterator[str]:
-    """The stub in a process of its own; gives its origin."""
+    """Run the stub in a process of its own; give its origin."""
     command = [sys.executable, __file__, "--serve", mode.value]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - this very file
         assert process.stdout is not None
@@ -145,7 +145,7 @@ def serving(mode: Mode) -> Iterator[str]:
 
 
 async def ours(origin: str, tasks: int) -> tuple[int, int]:
-    """Photos with results, and photos reported as ambiguous."""
+    """Return how many photos have results, and how many are reported as ambiguous."""
     done = ambiguous = 0
     photos = [f"http://127.0.0.1:9/{number}.jpg" for number in range(tasks)]
     async with PhotoAnimerClient(
@@ -158,7 +158,7 @@ async def ours(origin: str, tasks: int) -> tuple[int, int]:
 
 
 def drive(name: str, origin: str, tasks: int) -> tuple[int, int]:
-    """One client, in this process."""
+    """Run one client in this process."""
     if name == OURS:
         return asyncio.run(ours(origin, tasks))
     peers.LIMIT = SECONDS
@@ -170,7 +170,7 @@ def drive(name: str, origin: str, tasks: int) -> tuple[int, int]:
 
 
 def run(name: str, mode: Mode, tasks: int) -> tuple[int, int, int, int]:
-    """Charged, done, ambiguous and lost."""
+    """Return the numbers of charged, done, ambiguous and lost tasks."""
     with serving(mode) as origin:
         command = [sys.executable, __file__, "--drive", name, origin, "--tasks", str(tasks)]
         done = ambiguous = 0
@@ -188,7 +188,7 @@ def run(name: str, mode: Mode, tasks: int) -> tuple[int, int, int, int]:
 
 
 def main() -> None:
-    """Runs the clients in all modes and prints the table."""
+    """Run the clients in all modes and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tasks", type=int, default=100)
     parser.add_argument("--only", nargs="*", default=[OURS, *OTHERS])
@@ -214,8 +214,8 @@ def main() -> None:
     for mode in modes:
         for row, name in zip(rows, names, strict=True):
             charged, done, ambiguous, lost = run(name, mode, chosen.tasks)
-            told = f" ({ambiguous} ambiguous)" if ambiguous else ""
-            row.append(f"{charged}, {done}, {lost}{told}")
+            shown = f" ({ambiguous} ambiguous)" if ambiguous else ""
+            row.append(f"{charged}, {done}, {lost}{shown}")
             sys.stderr.write(f"{mode.value}: {name}: {row[-1]}\n")
     print(described("aiohttp"))
     print("charged, done, lost of", chosen.tasks)

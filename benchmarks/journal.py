@@ -1,18 +1,18 @@
-"""What the journal costs: the same batch with it and without it, against the same stub service.
+"""Cost of the journal: the same batch with it and without it, against the same stub service.
 
 Run it on a machine that does nothing else::
 
     python benchmarks/journal.py [--tasks 2000] [--repeats 5] [--memory 10000] [--million]
 
 Every run has a stub process (see `stub.py`) and a client process of its own. Runs with and
-without a journal take turns, so that ratios are taken side by side; figures are medians. The
+without a journal alternate, so that ratios are measured side by side; figures are medians. The
 batch is `animate_many` on image URLs without downloads: each photo is planned, submitting,
 submitted and finished in the journal. CPU is that of the client process with all its threads,
 from the first submit to the last outcome. Memory is the growth of the process's peak for each
 photo, when all are in flight at once.
 
-`--million` runs a generator of a million photos that are all refused before they are
-submitted, and shows that memory does not grow with their number.
+`--million` runs a generator of a million photos that are all refused before they are submitted,
+and shows that memory does not grow with their number.
 """
 
 import argparse
@@ -38,12 +38,12 @@ HALFWAY = 100_000
 
 
 def urls(count: int) -> Iterator[str]:
-    """So many photos, each of its own."""
+    """Return so many different photo URLs."""
     return (f"http://127.0.0.1:9/{number}.jpg" for number in range(count))
 
 
 async def drive(origin: str, tasks: int, journal: Path | None) -> dict[str, float]:
-    """One batch; what it cost this process."""
+    """Run one batch; return what it cost this process."""
     async with PhotoAnimerClient(KEY, base_url=f"{origin}/api/v1") as client:
         memory, cpu, begun = peak_memory(), time.process_time(), time.monotonic()
         done = 0
@@ -58,7 +58,7 @@ async def drive(origin: str, tasks: int, journal: Path | None) -> dict[str, floa
 
 
 async def refuse_a_million(journal: Path | None) -> dict[str, float]:
-    """Photos that are not there, a million of them: only the pulling and planning remains."""
+    """Run a million photos that do not exist, so that only pulling and planning remain."""
     half = 0.0
     async with PhotoAnimerClient(KEY, base_url="http://127.0.0.1:9/api/v1") as client:
         ended = 0
@@ -72,7 +72,7 @@ async def refuse_a_million(journal: Path | None) -> dict[str, float]:
 
 
 def child(*arguments: str) -> dict[str, float]:
-    """One run in a process of its own."""
+    """Do one run in a process of its own."""
     done = subprocess.run(  # noqa: S603 - this very file
         [sys.executable, __file__, "--child", *arguments],
         capture_output=True,
@@ -84,7 +84,7 @@ def child(*arguments: str) -> dict[str, float]:
 
 
 def compared(tasks: int, repeats: int) -> dict[bool, dict[str, float]]:
-    """Medians without (`False`) and with a journal (`True`)."""
+    """Return medians without (`False`) and with a journal (`True`)."""
     found: dict[bool, list[dict[str, float]]] = {False: [], True: []}
     for repeat in range(repeats):
         for journaled in (False, True) if repeat % 2 else (True, False):
@@ -98,7 +98,7 @@ def compared(tasks: int, repeats: int) -> dict[bool, dict[str, float]]:
 
 
 def run_child(arguments: list[str]) -> dict[str, float]:
-    """What a child process has to do."""
+    """Do what a child process is started for."""
     if arguments[0] == "million":
         return asyncio.run(refuse_a_million(None))
     origin, tasks, journal = arguments
@@ -106,7 +106,7 @@ def run_child(arguments: list[str]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Runs what was asked for and prints tables."""
+    """Run the chosen measurements and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tasks", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=5)

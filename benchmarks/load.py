@@ -1,20 +1,19 @@
-"""How many requests the service answers, and how it does while it renders.
+"""Requests that the local service answers, idle and while it renders.
 
     python benchmarks/load.py [--rounds 5] [--queue 2000] [--seconds 60] [--quick]
 
-The first table: requests that one core answers in a second, against an `aiohttp.web` handler
-that answers the same bytes and does nothing else; as aiohttp's share of it is the same, the
-ratio is what the service adds. The server has one core, the client another. What counts is the
-server's processor time, in all its threads, so that neighbours on the machine do not; the two
-take turns, and medians of the ratios are shown. Every submit is charged to an account, and on
-disk before it is answered; 128 come at once.
+The first table shows requests that one core answers in a second, beside an `aiohttp.web` handler
+that answers the same bytes and does nothing else; the ratio shows what the service adds. The
+server has one core, the client another. Only the server's processor time counts, in all its
+threads. Both servers alternate, and medians of the ratios are shown. Every submit is charged to
+an account and on disk before it is answered; 128 requests are open at once.
 
 - `getTaskInfo`: of 1,000 tasks in turn.
-- `submit, photo in memory`: with a photo of 1 KB that need not be fetched.
-- `submit, photo fetched`: it is, over loopback, and the bare handler fetches it too.
+- `submit, photo in memory`: with a photo of 1 KB that is not fetched.
+- `submit, photo fetched`: the same photo over loopback; the bare handler fetches it too.
 - `submit, 94 KB fetched`: the same with a portrait.
 
-The second table: how long a getTaskInfo takes at 200 a second while 2,000 tasks wait, on an
+The second table shows how long a getTaskInfo takes at 200 a second while 2,000 tasks wait, on an
 idle machine, and while every core renders.
 """
 
@@ -47,7 +46,7 @@ _LOOK = "/api/v1/faceDriven/getTaskInfo?taskId="
 
 @frozen
 class Load:
-    """A row of the first table: two servers, and what they are asked."""
+    """A row of the first table: two servers, and the requests they get."""
 
     name: str
     bare: str
@@ -65,14 +64,14 @@ LOADS = (
 
 
 class Account:
-    """An account of a service that has not started, with more than it can spend."""
+    """An account of a service that is not running, with more seconds than it can spend."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.key = AccountBook(folder).add("load", seconds=1e9)
 
     def task_ids(self) -> list[int]:
-        """Every task of the folder."""
+        """Return every task of the folder."""
         with closing(sqlite3.connect(self.folder / "tasks.db")) as connection:
             return [row[0] for row in connection.execute("SELECT task_id FROM task")]
 
@@ -80,7 +79,7 @@ class Account:
 def client(  # noqa: PLR0917 - a command line
     kind: str, server: Server, key: str, how: int, count: int, targets: Sequence[str]
 ) -> dict[str, Any]:
-    """One run of the client, on the last core."""
+    """Run the load client once, on the last core."""
     command = [sys.executable, str(_CLIENT), kind, server.origin, str(how), str(count)]
     done = subprocess.run(  # noqa: S603 - our own client
         command,
@@ -100,14 +99,14 @@ def _cores() -> list[int]:
 
 
 def rate(server: Server, key: str, count: int, targets: Sequence[str]) -> float:
-    """Requests for each second of the server's processor time."""
+    """Return requests for each second of the server's processor time."""
     before = server.cpu
     client("flood", server, key, _CONNECTIONS, count, targets)
     return count / (server.cpu - before)
 
 
 def compared(load: Load, rounds: int) -> list[str]:
-    """A row of the first table."""
+    """Return a row of the first table."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="load-")))
         account = Account(folder)
@@ -137,7 +136,7 @@ def compared(load: Load, rounds: int) -> list[str]:
 
 
 def waits(kind: str, queue: int, seconds: int) -> list[float]:
-    """Seconds that looks take, in order, while so many tasks wait."""
+    """Return sorted seconds that getTaskInfo requests take while so many tasks wait."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="load-")))
         account = Account(folder)
@@ -151,7 +150,7 @@ def waits(kind: str, queue: int, seconds: int) -> list[float]:
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Print the tables."""
     arguments = argparse.ArgumentParser(description="What load the service bears.")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--queue", type=int, default=2000)

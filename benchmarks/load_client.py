@@ -1,13 +1,13 @@
-"""An HTTP client that does as little for each request as can be done.
+"""An HTTP client that does as little as possible for each request.
 
     python benchmarks/load_client.py flood ORIGIN CONNECTIONS COUNT < targets
     python benchmarks/load_client.py steady ORIGIN RATE COUNT < targets
 
-`flood` sends the next request on each connection as soon as the last is answered. `steady` sends
-so many a second at even times, whether the service keeps up or not, and measures each from the
-moment at which it was due. Targets come from standard input, one in a line, and are used in
-turn; the key comes from the environment, `LOAD_KEY`. The answer is one line of JSON: `seconds`,
-and `latencies` in seconds. An answer that is no success ends it.
+`flood` sends the next request on each connection as soon as the last one is answered. `steady`
+sends requests at even times, whether the service keeps up or not, and measures each from the
+moment at which it was due. Targets come from standard input, one a line, and are used in turn;
+the key comes from the environment, `LOAD_KEY`. It prints one line of JSON: `seconds`, and
+`latencies` in seconds. It stops at an answer that is no success.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
-        """Tell when an answer is whole."""
+        """Report the answer once it is complete."""
         self._received += data
         head, _, body = self._received.partition(b"\r\n\r\n")
         length = head.partition(_LENGTH)[2].partition(b"\r")[0]
@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
 
 
 class Client:
-    """So many requests, by targets in turn."""
+    """A number of requests, by targets in turn."""
 
     def __init__(self, origin: str, key: str, targets: Iterable[str], count: int) -> None:
         where = urlsplit(origin)
@@ -75,13 +75,13 @@ class Client:
         self.latencies: list[float] = []
 
     async def flood(self, connections: int) -> None:
-        """As many as the service takes."""
+        """Send as many requests as the service answers."""
         for connection in [await self._connection(self._again) for _ in range(connections)]:
             self._send(connection, time.monotonic())
         await self._all_answered.wait()
 
     async def steady(self, rate: float) -> None:
-        """So many a second."""
+        """Send so many requests a second."""
         began = time.monotonic()
         for number in range(self._count):
             due = began + number / rate
@@ -118,7 +118,7 @@ class Client:
 
 
 async def main() -> None:
-    """One load."""
+    """Run one load."""
     kind, origin, how, count = sys.argv[1:]
     client = Client(origin, os.environ["LOAD_KEY"], sys.stdin.read().split(), int(count))
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the load is put on: the service, and handlers that answer the same bytes and do no more.
+"""Servers for the load: the service, and handlers that answer the same bytes and do no more.
 
     python benchmarks/load_servers.py KIND FOLDER
 
@@ -7,11 +7,11 @@ Each prints its origin and runs until it is terminated. The kinds:
 - `bare`: answers every request with the bytes of a getTaskInfo.
 - `bare-fetching`: fetches `imageUrl` with aiohttp first.
 - `service`: the service on FOLDER; tasks are queued and never rendered.
-- `service-from-memory`: the same, but photos are not fetched: they are there.
+- `service-from-memory`: the same, with photos that are not fetched.
 - `service-rendering`: the service with its engine, on every core.
-- `service-instant`: the service; results are there at once (see `soak.py`).
+- `service-instant`: the service with a renderer that is done at once (see `soak.py`).
 - `photos`, `photos-small`, `photos-mixed`: serve a portrait of 94 KB, a photo of 1 KB, or these
-  and now and then one of 2 MB, under every path; on bare asyncio, to stay out of the way.
+  and sometimes one of 2 MB, under every path; on plain asyncio, to take little CPU.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ _TYPE = {"Content-Type": "application/json; charset=utf-8"}
 
 
 class NeverRenders:
-    """A renderer that takes for ever."""
+    """A renderer that never finishes."""
 
     async def render(self, job: RenderJob) -> None:
         """Wait."""
@@ -65,7 +65,7 @@ class NeverRenders:
 
 
 class InstantRenderer:
-    """A renderer whose video is there at once."""
+    """A renderer that finishes at once."""
 
     async def render(self, job: RenderJob) -> None:
         """Write some bytes."""
@@ -75,7 +75,7 @@ class InstantRenderer:
 
 
 class PhotoInMemory:
-    """A fetcher for which every photo is there."""
+    """A fetcher that has every photo."""
 
     async def fetch(self, url: str, *, size_limit: int, accept: str) -> bytes:
         """A small photo."""
@@ -85,7 +85,7 @@ class PhotoInMemory:
 
 @asynccontextmanager
 async def bare(*, fetching: bool) -> AsyncIterator[str]:
-    """A handler that answers the same bytes."""
+    """Run a handler that answers the same bytes."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
 
         async def answer(request: web.Request) -> web.Response:
@@ -110,7 +110,7 @@ async def bare(*, fetching: bool) -> AsyncIterator[str]:
 async def service(
     folder: Path, renderer: Renderer | None, *, expire: bool = False
 ) -> AsyncIterator[str]:
-    """The service."""
+    """Run the service."""
     settings = ServiceSettings(data_dir=folder, port=0, queue_limit=_MANY, drain_seconds=0)
     if expire:
         settings = evolve(
@@ -125,7 +125,7 @@ async def service(
 
 @asynccontextmanager
 async def service_from_memory(folder: Path) -> AsyncIterator[str]:
-    """The service, with a fetcher that does nothing."""
+    """Run the service with a fetcher that does nothing."""
 
     @asynccontextmanager
     async def open_fetcher(*_: object) -> AsyncIterator[PhotoInMemory]:
@@ -137,7 +137,7 @@ async def service_from_memory(folder: Path) -> AsyncIterator[str]:
 
 
 class PhotoConnection(asyncio.Protocol):
-    """Answers every request with the next photo."""
+    """A connection that answers every request with the next photo."""
 
     def __init__(self, photos: Iterator[bytes]) -> None:
         self._photos = photos
@@ -159,7 +159,7 @@ class PhotoConnection(asyncio.Protocol):
 
 @asynccontextmanager
 async def photos(*in_turn: bytes) -> AsyncIterator[str]:
-    """A server that has these photos under every path, one after the other."""
+    """Run a server that gives these photos under every path, in turn."""
     loop = asyncio.get_running_loop()
     to_come = cycle(in_turn)
     server = await loop.create_server(
@@ -185,7 +185,7 @@ KINDS: dict[str, Callable[[Path], AbstractAsyncContextManager[str]]] = {
 
 
 async def main() -> None:
-    """Run one until it is terminated."""
+    """Run one server until it is terminated."""
     kind, folder = sys.argv[1:]
     if kind.startswith("service"):
         return_large_blocks_to_system()  # as `photoanimer serve` does
@@ -198,12 +198,12 @@ async def main() -> None:
 
 
 class Server:
-    """One of these in a process of its own, as a context manager.
+    """One of these servers in a process of its own, as a context manager.
 
     Args:
-        kind: which.
-        folder: for what it keeps.
-        cores: where it may run; everywhere by default.
+        kind: which of them.
+        folder: where it keeps its data.
+        cores: the cores it may use; by default all.
     """
 
     def __init__(self, kind: str, folder: Path, cores: Collection[int] = ()) -> None:
@@ -225,13 +225,13 @@ class Server:
 
     @property
     def cpu(self) -> float:
-        """Seconds of processor time that it has taken, in all its threads."""
+        """Processor time that it has used, in seconds, in all its threads."""
         fields = self._status("stat").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     @property
     def memory(self) -> int:
-        """Bytes that it holds."""
+        """Bytes of memory that it holds."""
         return int(self._status("statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def _status(self, name: str) -> str:

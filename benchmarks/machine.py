@@ -1,4 +1,4 @@
-"""What figures of a benchmark were taken on."""
+"""The machine that figures are from, and Markdown tables."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def described(*packages: str) -> str:
-    """The machine, the Python and these packages, in one line."""
+    """Return the machine, the Python and these packages in one line."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -23,7 +23,7 @@ def described(*packages: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = [
         "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
@@ -34,7 +34,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def peak_memory() -> int:
-    """The most bytes that this process has held, so far (Linux)."""
+    """Return the most bytes that this process has held so far (Linux)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024

@@ -1,18 +1,18 @@
-"""What a request costs, layer by layer.
+"""Cost of a request, layer by layer.
 
     python benchmarks/overhead.py [--requests 2000] [--repeats 5] [--quick]
 
-The same request goes out 64 at once to the stub (see `stub.py`), each time from one layer
-higher, and no task is left to wait for, so that there is no rest in which the processor's caches
-could cool down. Layers take turns within each repeat. Figures are CPU microseconds of this
-process for one request, medians of the repeats:
+The same request is sent to the stub (see `stub.py`), 64 at once, each time from one layer
+higher. No task has to be waited for, so there is no idle time in which the processor's caches
+could cool down. Layers alternate within each repeat. Figures are CPU microseconds of this process
+for one request, medians of the repeats:
 
-- **aiohttp**: a session's `get` of a URL that is made beforehand, `read()` and `json.loads`.
-- **sent**: `Transport.send`: the URL is made and encoded, a submit leaves at most once.
-- **read**: the answer is checked, and becomes a model.
-- **in its turn**: `Api`: within the window, at its rate, again where it may be; a submit is
-  paid from its budget and told to whoever wants to know.
-- **through**: `client.submit`, which outlives its caller; `wait_all`, which looks in time.
+- **aiohttp**: a session's `get` of a prebuilt URL, `read()` and `json.loads`.
+- **sent**: `Transport.send`: the URL is built and encoded, a submit is sent at most once.
+- **read**: the answer is checked and becomes a model.
+- **calls**: `ApiCalls`: rate limit, concurrency limit and retries.
+- **client**: `client.submit`, which survives its caller's cancellation; `wait_all`, which polls
+  when a task is due.
 """
 
 import argparse
@@ -49,13 +49,13 @@ Batch = Callable[[int], Awaitable[object]]
 
 
 def one_by_one(request: Callable[[], Awaitable[object]]) -> Batch:
-    """64 at once, until all are made."""
+    """Return a batch that has 64 requests open at once."""
 
     async def batch(requests: int) -> None:
-        turns = iter(range(requests))
+        remaining = iter(range(requests))
 
         async def work() -> None:
-            for _ in turns:
+            for _ in remaining:
                 await request()
 
         async with asyncio.TaskGroup() as group:
@@ -66,7 +66,7 @@ def one_by_one(request: Callable[[], Awaitable[object]]) -> Batch:
 
 
 def bare(session: aiohttp.ClientSession, urls: Iterator[URL]) -> Batch:
-    """Nothing but aiohttp."""
+    """Return a batch of plain aiohttp requests."""
 
     async def request() -> None:
         async with session.get(next(urls)) as response:
@@ -78,7 +78,7 @@ def bare(session: aiohttp.ClientSession, urls: Iterator[URL]) -> Batch:
 def submits(
     session: aiohttp.ClientSession, transport: Transport, calls: ApiCalls, client: PhotoAnimerClient
 ) -> Mapping[str, Batch]:
-    """The layers of a submit."""
+    """Return the layers of a submit."""
     options = AnimationOptions()
     url = URL(
         f"{transport.base_url}/faceDriven/submitTaskByUrl?templateId=1&imageUrl={IMAGE}",
@@ -91,7 +91,7 @@ def submits(
     async def read() -> TaskId:
         return wire.parse_submit(await sent())
 
-    async def in_its_turn() -> TaskId:
+    async def by_calls() -> TaskId:
         async with calls.submit_slot():
             return await calls.submit(IMAGE, options)
 
@@ -99,27 +99,27 @@ def submits(
         "aiohttp": bare(session, cycle([url])),
         "sent": one_by_one(sent),
         "read": one_by_one(read),
-        "in its turn": one_by_one(in_its_turn),
-        "through": one_by_one(lambda: client.submit(IMAGE)),
+        "calls": one_by_one(by_calls),
+        "client": one_by_one(lambda: client.submit(IMAGE)),
     }
 
 
-def looks(
+def polls(
     session: aiohttp.ClientSession,
     transport: Transport,
     calls: ApiCalls,
     scheduler: PollScheduler,
     tasks: Sequence[TaskId],
 ) -> Mapping[str, Batch]:
-    """The layers of a look at one of these tasks, which have ended."""
+    """Return the layers of a poll of one of these tasks, which have ended."""
     info = f"{transport.base_url}/faceDriven/getTaskInfo?taskId="
-    turns = cycle(tasks)
+    tasks_in_turn = cycle(tasks)
 
     async def sent() -> wire.Answer:
-        return await transport.send(wire.build_get_task_info(next(turns)))
+        return await transport.send(wire.build_get_task_info(next(tasks_in_turn)))
 
     async def read() -> object:
-        task = next(turns)
+        task = next(tasks_in_turn)
         answer = await transport.send(wire.build_get_task_info(task))
         return wire.parse_get_task_info(answer, task)
 
@@ -127,13 +127,15 @@ def looks(
         "aiohttp": bare(session, cycle([URL(f"{info}{task}", encoded=True) for task in tasks])),
         "sent": one_by_one(sent),
         "read": one_by_one(read),
-        "in its turn": one_by_one(lambda: calls.poll_once(next(turns))),
-        "through": lambda requests: scheduler.wait_all([next(turns) for _ in range(requests)]),
+        "calls": one_by_one(lambda: calls.poll_once(next(tasks_in_turn))),
+        "client": lambda requests: scheduler.wait_all(
+            [next(tasks_in_turn) for _ in range(requests)]
+        ),
     }
 
 
 async def measured(layers: Mapping[str, Batch], requests: int, repeats: int) -> list[float]:
-    """Microseconds of CPU for one request from each layer."""
+    """Return CPU microseconds for one request from each layer."""
     found: dict[str, list[float]] = {name: [] for name in layers}
     for _ in range(repeats):
         for name, batch in layers.items():
@@ -144,7 +146,7 @@ async def measured(layers: Mapping[str, Batch], requests: int, repeats: int) -> 
 
 
 async def compared(origin: str, requests: int, repeats: int) -> list[list[str]]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     base_url = f"{origin}/api/v1"
     async with (
         aiohttp.ClientSession(
@@ -166,15 +168,15 @@ async def compared(origin: str, requests: int, repeats: int) -> list[list[str]]:
         tasks = [await client.submit(IMAGE) for _ in range(requests)]
         await asyncio.sleep(LONGEST)
         async with PollScheduler(calls.poll_once, policy=FixedInterval(0.001)) as scheduler:
-            of_looks = looks(session, transport, calls, scheduler, tasks)
-            look = await measured(of_looks, requests, repeats)
-    rows = zip(of_submits, submit, look, strict=True)
-    return [[name, f"{of_submit:.0f}", f"{of_look:.0f}"] for name, of_submit, of_look in rows]
+            of_polls = polls(session, transport, calls, scheduler, tasks)
+            poll = await measured(of_polls, requests, repeats)
+    rows = zip(of_submits, submit, poll, strict=True)
+    return [[name, f"{of_submit:.0f}", f"{of_poll:.0f}"] for name, of_submit, of_poll in rows]
 
 
 def main() -> None:
-    """Prints the table."""
-    arguments = argparse.ArgumentParser(description="What a request costs, layer by layer.")
+    """Print the table."""
+    arguments = argparse.ArgumentParser(description="Cost of a request, layer by layer.")
     arguments.add_argument("--requests", type=int, default=2000)
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--quick", action="store_true", help="100 requests, once")
@@ -184,7 +186,7 @@ def main() -> None:
         rows = asyncio.run(compared(origin, requests, repeats))
     print(described("aiohttp"))
     print(f"\nCPU us a request, medians of {repeats}:\n")
-    print(table(("layer", "submit", "look"), rows))
+    print(table(("layer", "submit", "poll"), rows))
 
 
 if __name__ == "__main__":

@@ -1,25 +1,25 @@
-"""Submit and poll: what this client costs, beside others, against the same stub service.
+"""Cost of submitting and polling, beside other clients, against the same stub service.
 
 Run it on a machine that does nothing else::
 
     pip install -e '.[bench,speed]'
     python benchmarks/peers.py [--tasks 500 2000] [--repeats 5] [--only NAME ...] [--quick]
 
-Every run has a stub process (see `stub.py`) and a client process, measured from the first
-submit to the last result. Clients take turns within each repeat, so that ratios are taken side
-by side; figures are medians of the repeats.
+Every run has a stub process (see `stub.py`) and a client process, measured from the first submit
+to the last result. Clients alternate within each repeat, so that ratios are measured side by
+side; figures are medians of the repeats.
 
-- **naive**: aiohttp as one would write it: a coroutine for each task, `params=`,
-  `response.json()`, an interval of 1 s.
-- **tuned**: the same with all that a bare aiohttp loop can leave away: prebuilt encoded URLs,
-  `read()` and `json.loads`, no cookies, enough connections.
-- **tuned, spread**: the same with intervals between 0.5 and 1.5 s. All others that look each
-  second look at all tasks in the same instants, which is hard on a service, but cheap: the
-  processor's caches stay warm. A client that spreads its requests is to be compared with this.
+- **naive**: aiohttp without tuning: a coroutine for each task, `params=`, `response.json()`, an
+  interval of 1 s.
+- **tuned**: the same without everything that a plain aiohttp loop can do without: prebuilt encoded
+  URLs, `read()` and `json.loads`, no cookies, enough connections.
+- **tuned, spread**: the same with intervals between 0.5 and 1.5 s. The other loops poll all tasks
+  at the same instants, which loads the service in bursts but is cheap, as the processor's caches
+  stay warm. A client that spreads its requests is to be compared with this one.
 - **photoanimer**: 64 submitters and `wait_all`; `many` is `animate_many` on image URLs; `warm`
-  has a file with what the run before it learned.
-- the peers: their own async clients, in their own request shapes, with the interval of 1 s if
-  it can be set. For those that have no call that polls, it is a loop around their `get`.
+  starts with the durations of an earlier run.
+- the peers: their own async clients, in their own request shapes, with an interval of 1 s if it
+  can be set. Those that have no call that polls get a loop around their `get`.
 
 CPU is that of the client process. Delay is from the end of a task to the service's first answer
 that says so. Memory is the growth of the process's peak, for each task.
@@ -64,7 +64,7 @@ Drive = Callable[[str, int], Awaitable[int]]
 
 
 async def _each(one: Callable[[], Awaitable[bool]], tasks: int) -> int:
-    """A coroutine for each task; gives how many got to their ends in time."""
+    """Run a coroutine for each task; return how many finished in time."""
     running = [asyncio.ensure_future(one()) for _ in range(tasks)]
     done, late = await asyncio.wait(running, timeout=LIMIT)
     for task in late:
@@ -77,7 +77,7 @@ async def _each(one: Callable[[], Awaitable[bool]], tasks: int) -> int:
 
 
 async def naive(origin: str, tasks: int) -> int:
-    """As one would write it."""
+    """Submit and poll with aiohttp, without tuning."""
     base = f"{origin}{API}/faceDriven"
     async with aiohttp.ClientSession(headers={"APIKEY": KEY}) as session:
 
@@ -96,7 +96,7 @@ async def naive(origin: str, tasks: int) -> int:
 
 
 async def tuned(origin: str, tasks: int, spread: float = 0.0) -> int:
-    """As little as a bare loop can do."""
+    """Submit and poll with as little work as aiohttp allows."""
     rng = Random(1)  # noqa: S311 - jitter, no secret
     base = f"{origin}{API}/faceDriven"
     submit = URL(f"{base}/submitTaskByUrl?templateId=1&imageUrl={IMAGE}", encoded=True)
@@ -123,17 +123,17 @@ async def tuned(origin: str, tasks: int, spread: float = 0.0) -> int:
 
 
 async def photoanimer(origin: str, tasks: int, durations: Path | None = None) -> int:
-    """As many submitters as the client has room for; `wait_all` for each fifty tasks."""
+    """Submit with 64 coroutines; `wait_all` for every fifty tasks."""
     package = _photoanimer()
     ended = 0
-    turns = iter(range(tasks))
+    remaining = iter(range(tasks))
     submitted: list[TaskId] = []
     async with package.PhotoAnimerClient(
         KEY, base_url=origin + API, durations_file=durations
     ) as client:
 
         async def submit(waits: asyncio.TaskGroup) -> None:
-            for _ in turns:
+            for _ in remaining:
                 submitted.append(await client.submit(IMAGE))
                 if len(submitted) == TOGETHER:
                     waits.create_task(wait(submitted[:]))
@@ -153,7 +153,7 @@ async def photoanimer(origin: str, tasks: int, durations: Path | None = None) ->
 
 
 async def photoanimer_many(origin: str, tasks: int, durations: Path | None = None) -> int:
-    """`animate_many` on image URLs."""
+    """Run `animate_many` on image URLs."""
     ended = 0
     client_type = _photoanimer().PhotoAnimerClient
     async with client_type(KEY, base_url=origin + API, durations_file=durations) as client:
@@ -172,7 +172,7 @@ def _photoanimer() -> ModuleType:
 
 
 async def runpod(origin: str, tasks: int) -> int:
-    """`run` and `output`."""
+    """Call `run` and `output`."""
     package: Any = importlib.import_module("runpod")
     package.endpoint_url_base = f"{origin}/runpod/v2"
     package.api_key = KEY
@@ -187,7 +187,7 @@ async def runpod(origin: str, tasks: int) -> int:
 
 
 async def openai(origin: str, tasks: int) -> int:
-    """`create_and_poll`."""
+    """Call `create_and_poll`."""
     package = importlib.import_module("openai")
     async with package.AsyncOpenAI(api_key=KEY, base_url=f"{origin}/openai/v1") as client:
 
@@ -199,7 +199,7 @@ async def openai(origin: str, tasks: int) -> int:
 
 
 async def runwayml(origin: str, tasks: int) -> int:
-    """`create` and `wait_for_task_output`."""
+    """Call `create` and `wait_for_task_output`."""
     package = importlib.import_module("runwayml")
     polling: Any = importlib.import_module("runwayml.lib.polling")
     polling.POLL_TIME, polling.POLL_JITTER = INTERVAL, 0.0
@@ -216,7 +216,7 @@ async def runwayml(origin: str, tasks: int) -> int:
 
 
 async def replicate(origin: str, tasks: int) -> int:
-    """`async_create` and `async_wait`."""
+    """Call `async_create` and `async_wait`."""
     package = importlib.import_module("replicate")
     client = package.Client(api_token=KEY, base_url=f"{origin}/replicate")
     client.poll_interval = INTERVAL
@@ -230,7 +230,7 @@ async def replicate(origin: str, tasks: int) -> int:
 
 
 async def fal(origin: str, tasks: int) -> int:
-    """`submit` and `get`."""
+    """Call `submit` and `get`."""
     module = importlib.import_module("fal_client.client")
     module.__dict__["QUEUE_URL_FORMAT"] = f"{origin}/fal/"
     client = module.AsyncClient(key=KEY)
@@ -243,7 +243,7 @@ async def fal(origin: str, tasks: int) -> int:
 
 
 async def elevenlabs(origin: str, tasks: int) -> int:
-    """`create`, and a loop around `get`."""
+    """Call `create`, and `get` in a loop."""
     package = importlib.import_module("elevenlabs.client")
     client = package.AsyncElevenLabs(api_key=KEY, base_url=f"{origin}/elevenlabs")
 
@@ -261,10 +261,10 @@ class Contender:
     """One client.
 
     Attributes:
-        drive: brings tasks to their ends.
+        drive: submits tasks and waits for them.
         needs: the package that must be installed.
         fast_loop: whether it runs on uvloop.
-        warm: whether it may know what a run before it has learned.
+        warm: whether it starts with the durations of an earlier run.
     """
 
     drive: Callable[..., Awaitable[int]]
@@ -297,17 +297,17 @@ OURS = tuple(name for name in CONTENDERS if name.startswith("photoanimer"))
 
 @frozen
 class Run:
-    """What one run cost.
+    """The cost of one run.
 
     Attributes:
         cpu: seconds of the client process.
         wall: seconds from the first submit to the last result.
-        polls: looks at tasks.
-        tasks: submitted.
-        ended: that the client brought to their ends.
-        delays: seconds, of each task that was found ended.
-        connections: that the stub has accepted.
-        memory: bytes of growth.
+        polls: number of polls.
+        tasks: number of submits.
+        ended: tasks that the client found finished.
+        delays: seconds from each task's end to the poll that found it.
+        connections: connections that the stub has accepted.
+        memory: growth in bytes.
         longest: seconds that the longest task took.
     """
 
@@ -327,13 +327,13 @@ class Run:
         return self.polls + self.tasks
 
     def delay(self, share: float) -> float:
-        """Seconds within which this share of the tasks were found."""
+        """Return the delay in seconds that this share of the tasks did not exceed."""
         ordered = sorted(self.delays)
         return ordered[round(share * (len(ordered) - 1))] if ordered else float("nan")
 
 
 def run(name: str, tasks: int, seed: int, durations: Path) -> Run:
-    """One client against one stub, each in its own process."""
+    """Run one client against one stub, each in a process of its own."""
     command = [sys.executable, __file__, "--drive", name, "--tasks", str(tasks)]
     with serving(seed) as origin:
         finished = subprocess.run(  # noqa: S603 - this very file
@@ -356,7 +356,7 @@ def run(name: str, tasks: int, seed: int, durations: Path) -> Run:
 
 
 def drive(name: str, origin: str, tasks: int, durations: Path) -> None:
-    """The client process: prints what it cost as JSON."""
+    """Run a client in this process; print what it cost as JSON."""
     contender = CONTENDERS[name]
     importlib.import_module(contender.needs)
     more = {"durations": durations} if contender.warm else {}
@@ -380,7 +380,7 @@ def _installed(contender: Contender) -> bool:
 
 
 def compare(tasks: int, repeats: int, names: Sequence[str]) -> dict[str, list[Run]]:
-    """All of these clients, taking turns."""
+    """Run all of these clients, alternating."""
     runs: dict[str, list[Run]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
         durations = Path(folder) / "durations.json"
@@ -405,7 +405,7 @@ def _median(runs: Sequence[Run], of: Callable[[Run], float]) -> float:
 
 
 def _ratio(runs: dict[str, list[Run]], name: str, other: str, of: Callable[[Run], float]) -> str:
-    """Of runs that took turns, so that what else the machine did weighs on both."""
+    """Return the median ratio of runs that alternated, so that other load weighs on both."""
     if name not in runs or other not in runs:
         return "-"
     pairs = zip(runs[name], runs[other], strict=False)
@@ -447,7 +447,7 @@ def _row(name: str, runs: dict[str, list[Run]]) -> list[str]:
 
 
 def main() -> None:
-    """Runs what the command line asks for."""
+    """Run the chosen clients and print the tables."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     arguments.add_argument("--tasks", type=int, nargs="+", default=[500, 2000])
     arguments.add_argument("--repeats", type=int, default=5)

@@ -1,19 +1,18 @@
-"""What it takes to check, and to prepare, the photos of a large batch.
+"""Cost of checking and preparing the photos of a large batch.
 
 Run it on a machine that does nothing else::
 
     python benchmarks/photos.py [--photos 10000] [--prepared 8] [--quick]
 
-Checking: as many files of 3 MB are made as are asked for, sparse where their bytes do not
-count, in each format that the service takes and laid out as phones do it: tens of KiB of Exif
-and colour profile in front, a video behind some. Each is checked by `check_photo`, as before
-every submit, a hundred at a time on one event loop. What is read is what Linux counts for the
-process (`rchar` in /proc/self/io), over all; and for each photo alone, in a second pass, the
-most that one took. The benchmark fails if that is 64 KiB or more.
+Checking: files of 3 MB are made in each format that the service accepts, sparse where their bytes
+do not matter, and laid out as phones do it: tens of KiB of Exif and colour profile in front, a
+video behind some. Each is checked by `check_photo`, as before every submit, a hundred at a time
+on one event loop. Bytes read are what Linux counts for the process (`rchar` in /proc/self/io):
+the mean of all photos, and in a second pass the most that one photo took. The benchmark fails if
+that is 64 KiB or more.
 
-Preparing: photos of 12 megapixels, each in need of one thing, as `prepare=True` has it. Time
-is the median for one photo; memory is the growth of the peak of a process that does nothing
-else.
+Preparing: photos of 12 megapixels that each need one conversion of `prepare=True`. Time is the
+median for one photo; memory is the growth of the peak of a process that does nothing else.
 """
 
 import argparse
@@ -48,25 +47,25 @@ SIDES = (4000, 3000)
 
 
 def segment(marker: int, content: bytes) -> bytes:
-    """A segment of a JPEG."""
+    """Return a segment of a JPEG."""
     return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    """A chunk of a PNG."""
+    """Return a chunk of a PNG."""
     check = zlib.crc32(kind + content)
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
 
 
 def jpeg(before: bytes = b"") -> tuple[bytes, bytes]:
-    """Head and end of a JPEG."""
+    """Return head and end of a JPEG."""
     frame = struct.pack(">BHHB", 8, *reversed(SIDES), 1) + b"\x01\x11\x00"
     parts = (segment(0xE0, b"JFIF\0" + bytes(9)), before, segment(0xC0, frame), segment(0xDA, b""))
     return b"\xff\xd8" + b"".join(parts), b"\xff\xd9"
 
 
 def phone_jpeg() -> tuple[bytes, bytes]:
-    """A JPEG with Exif, a profile in many parts, and the end of a video behind it."""
+    """Return a JPEG with Exif, a profile in many parts, and the end of a video behind it."""
     exif = segment(0xE1, b"Exif\0\0" + bytes(60_000))
     profile = b"".join(segment(0xE2, bytes(65_000)) for _ in range(8))
     head, end = jpeg(exif + profile)
@@ -74,20 +73,20 @@ def phone_jpeg() -> tuple[bytes, bytes]:
 
 
 def png() -> tuple[bytes, bytes]:
-    """Head and end of a PNG."""
+    """Return head and end of a PNG."""
     header = struct.pack(">IIBBBBB", *SIDES, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header), chunk(b"IEND", b"")
 
 
 def webp() -> tuple[bytes, bytes]:
-    """Head of a WEBP, which states its length."""
+    """Return the head of a WEBP, which states its length."""
     picture = b"\x30\x01\0\x9d\x01\x2a" + struct.pack("<HH", *SIDES)
     riff = b"RIFF" + struct.pack("<I", PHOTO_BYTES - 8) + b"WEBP"
     return riff + b"VP8 " + struct.pack("<I", PHOTO_BYTES - 20) + picture, b""
 
 
 def bmp() -> tuple[bytes, bytes]:
-    """Head of a BMP; its length follows from its sides."""
+    """Return the head of a BMP; its length follows from its sides."""
     head = b"BM" + struct.pack("<IHHI", PHOTO_BYTES, 0, 0, 54)
     return head + struct.pack("<IiiHHIIiiII", 40, 1100, 900, 1, 24, *[0] * 6), b""
 
@@ -103,7 +102,7 @@ LAYOUTS: dict[str, Callable[[], tuple[bytes, bytes]]] = {
 
 @contextmanager
 def album(count: int) -> Iterator[list[tuple[str, Path]]]:
-    """So many photos on disk, each with the name of its layout."""
+    """Give so many photos on disk, each with the name of its layout."""
     made = {name: make() for name, make in LAYOUTS.items()}
     with tempfile.TemporaryDirectory() as folder:
         photos = []
@@ -120,7 +119,7 @@ def album(count: int) -> Iterator[list[tuple[str, Path]]]:
 
 
 def bytes_read() -> int:
-    """Bytes that this process has asked files for so far."""
+    """Return the bytes that this process has read from files so far."""
     counters = Path("/proc/self/io")
     if not counters.exists():
         sys.exit("there is no /proc/self/io: only Linux counts what a process reads")
@@ -132,7 +131,7 @@ COUNTING = -(bytes_read() - bytes_read())
 
 
 async def check_all(photos: list[tuple[str, Path]]) -> float:
-    """Checks all photos; the seconds that it took."""
+    """Check all photos; return the seconds that it took."""
     begun = time.monotonic()
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -147,7 +146,7 @@ async def check_all(photos: list[tuple[str, Path]]) -> float:
 
 
 def most_read(photos: list[tuple[str, Path]]) -> dict[str, list[int]]:
-    """What each photo took by itself, by layout."""
+    """Return the most bytes read for one photo, by layout."""
     found: dict[str, list[int]] = {name: [] for name in LAYOUTS}
     for name, path in photos:
         before = bytes_read()
@@ -157,7 +156,7 @@ def most_read(photos: list[tuple[str, Path]]) -> dict[str, list[int]]:
 
 
 def checking(count: int) -> None:
-    """Prints what checking takes, and fails if it is too much."""
+    """Print what checking takes, and fail if it is too much."""
     with album(count) as photos:
         before = bytes_read()
         seconds = asyncio.run(check_all(photos))
@@ -178,7 +177,7 @@ def checking(count: int) -> None:
 
 
 def shot(kind: str, **options: object) -> bytes:
-    """A photo of 12 megapixels."""
+    """Return a photo of 12 megapixels."""
     with Image.open(io.BytesIO(ASTRONAUT.read_bytes())) as image:
         large = image.resize(SIDES)
     file = io.BytesIO()
@@ -187,7 +186,7 @@ def shot(kind: str, **options: object) -> bytes:
 
 
 def needs() -> dict[str, bytes]:
-    """Photos, each in need of one thing."""
+    """Return photos that each need one conversion."""
     exif = Image.Exif()
     exif[0x0110] = "a phone"
     turned = Image.Exif()
@@ -202,7 +201,7 @@ def needs() -> dict[str, bytes]:
 
 
 def prepare_repeatedly(path: Path, repeats: int) -> dict[str, float]:
-    """What it costs this process to prepare one photo."""
+    """Return what it costs this process to prepare one photo."""
     seconds = []
     prepare_content(ASTRONAUT.read_bytes())  # what is loaded once is not the photo's cost
     memory, size = peak_memory(), path.stat().st_size
@@ -218,7 +217,7 @@ def prepare_repeatedly(path: Path, repeats: int) -> dict[str, float]:
 
 
 def preparing(repeats: int) -> None:
-    """Prints what preparing takes, each kind of photo in a process of its own."""
+    """Print what preparing takes, each kind of photo in a process of its own."""
     rows = []
     for need, photo in needs().items():
         with tempfile.TemporaryDirectory() as folder:
@@ -244,7 +243,7 @@ def preparing(repeats: int) -> None:
 
 
 def main() -> None:
-    """Runs what was asked for and prints tables."""
+    """Run the chosen measurements and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--photos", type=int, default=10_000)
     parser.add_argument("--prepared", type=int, default=8)

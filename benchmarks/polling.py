@@ -1,24 +1,24 @@
-"""Polls against delay: how good a schedule is, in a simulation.
+"""Polls against delay: the quality of poll schedules, in a simulation.
 
     python benchmarks/polling.py [--repeats 8] [--quick]
 
-A task takes a random time; a look at it costs a poll; the delay is from its end to the first
-look after that. Each rule has a parameter (an interval, or the cost of a look) that trades polls
-for delay, so rules are compared at equal polls per task, between parameters by interpolation:
+A task takes a random time. The delay is from its end to the first poll after it. Each rule has a
+parameter (an interval, or the cost of a poll) that trades polls for delay, so rules are compared
+at equal polls per task, interpolated between parameters:
 
 - **optimum**: knows the distribution; a dynamic program over 700 ages.
-- **fixed**: an interval, chosen by an oracle so that the polls are equal.
+- **fixed**: the interval that gives this number of polls.
 - **backoff**: doubling to 10 times its first interval, with full jitter.
-- **cold**: `AdaptivePolling` that knows nothing, 500 tasks submitted at once.
+- **cold**: `AdaptivePolling` without earlier durations, 500 tasks submitted at once.
 - **stream**: the same with 50 in flight, the next submitted as one ends.
-- **warm**: 500 at once, with what a run with 100 tasks has kept.
+- **warm**: 500 at once, with the durations of an earlier run with 100 tasks.
 
-All rules meet the same tasks. `bimodal by template` has the same tasks as `bimodal`; their
-templates tell the modes apart, which only `AdaptivePolling` can make use of.
+All rules get the same tasks. `bimodal by template` has the same tasks as `bimodal`, with
+templates that distinguish the modes, which only `AdaptivePolling` makes use of.
 
-The second table is a queue that builds up: 500 tasks at once, each of which ends later than
-the one before. It shows how many polls the service has to bear, for each second that a task
-waits, beside what it has to bear when nothing queues.
+The second table is a queue that builds up: 500 tasks at once, each of which ends later than the
+one before. It shows the number of polls for each second that a task waits, beside the same
+without a queue.
 """
 
 import argparse
@@ -41,12 +41,12 @@ _QUICK = 0.6
 _NOBODY = 1e-9
 AT_POLLS = (2.0, 3.0, 4.0, 6.0)
 COSTS = (0.002, 0.004, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.2)
-"""The cost of a look, in shares of the mean duration."""
+"""The cost of a poll, as a share of the mean duration."""
 
 
 @frozen
 class Tasks:
-    """Durations in seconds, and for each what is known beforehand."""
+    """Durations in seconds, and the kind of each task, which is known beforehand."""
 
     seconds: Array
     kinds: Sequence[str]
@@ -57,29 +57,29 @@ def _lognormal(mean: float, sigma: float, rng: np.random.Generator, count: int) 
 
 
 def short(rng: np.random.Generator, count: int) -> Tasks:
-    """Lognormal with a mean of 2 s, between 0.8 and 6 s."""
+    """Draw from a lognormal distribution with a mean of 2 s, between 0.8 and 6 s."""
     return Tasks(np.clip(_lognormal(2, 0.45, rng, count), 0.8, 6), [""] * count)
 
 
 def long(rng: np.random.Generator, count: int) -> Tasks:
-    """Lognormal with a mean of 30 s."""
+    """Draw from a lognormal distribution with a mean of 30 s."""
     return Tasks(_lognormal(30, 0.5, rng, count), [""] * count)
 
 
 def bimodal_by_template(rng: np.random.Generator, count: int) -> Tasks:
-    """60 % about 3 s, 40 % about 25 s; the template tells which."""
+    """Draw 60 % of about 3 s and 40 % of about 25 s, distinguished by template."""
     is_quick = rng.random(count) < _QUICK
     seconds = np.where(is_quick, 3, 25) * rng.lognormal(0, 0.25, count)
     return Tasks(seconds, ["2 mp4" if quick else "1 mp4" for quick in is_quick])
 
 
 def bimodal(rng: np.random.Generator, count: int) -> Tasks:
-    """The same, and nothing tells which."""
+    """Draw the same durations with one template."""
     return Tasks(bimodal_by_template(rng, count).seconds, [""] * count)
 
 
 def heavy_tail(rng: np.random.Generator, count: int) -> Tasks:
-    """At least 2 s, a mean of 7, and a Pareto tail (exponent 1.6) up to 10 minutes."""
+    """Draw at least 2 s, a mean of 7, and a Pareto tail (exponent 1.6) up to 10 minutes."""
     return Tasks(2 + 3 * np.clip(rng.pareto(1.6, count), 0, 200), [""] * count)
 
 
@@ -105,13 +105,13 @@ class Point:
 
 
 def follow(ages: Array, seconds: Array) -> Point:
-    """All tasks are looked at, at these ages."""
+    """Poll all tasks at these ages."""
     last = np.searchsorted(ages, seconds)
     return Point(float(np.mean(last + 1)), float(np.mean(ages[last] - seconds)))
 
 
 def optimum(known: Array, seconds: Array, cost: float) -> Point:
-    """Looks at the best ages for the distribution of `known`."""
+    """Poll at the best ages for the distribution of `known`."""
     edges = np.concatenate([[0], np.geomspace(known.min() / 2, known.max() * 1.05, 700)])
     ended = np.searchsorted(np.sort(known), edges, side="right") / len(known)
     ended[-1] = 1.0
@@ -137,27 +137,27 @@ def optimum(known: Array, seconds: Array, cost: float) -> Point:
 
 
 def fixed(interval: float, seconds: Array) -> Point:
-    """A look every so many seconds."""
-    looks = np.ceil(seconds / interval)
-    return Point(float(np.mean(looks)), float(np.mean(looks * interval - seconds)))
+    """Poll at a fixed interval."""
+    polls = np.ceil(seconds / interval)
+    return Point(float(np.mean(polls)), float(np.mean(polls * interval - seconds)))
 
 
 def backoff(first: float, seconds: Array, rng: np.random.Generator) -> Point:
-    """Full jitter: each wait is anything up to an interval that doubles."""
-    ages, looks = np.zeros(len(seconds)), np.zeros(len(seconds))
+    """Poll with full jitter: each wait is anything up to an interval that doubles."""
+    ages, polls = np.zeros(len(seconds)), np.zeros(len(seconds))
     interval = first
     while (waiting := ages < seconds).any():
         ages[waiting] += np.maximum(rng.uniform(0, interval, int(waiting.sum())), 1e-3)
-        looks[waiting] += 1
+        polls[waiting] += 1
         interval = min(2 * interval, 10 * first)
-    return Point(float(np.mean(looks)), float(np.mean(ages - seconds)))
+    return Point(float(np.mean(polls)), float(np.mean(ages - seconds)))
 
 
 # --- the one that learns ---
 
 
 class Simulation:
-    """Tasks and a policy, as the scheduler brings them together."""
+    """Tasks and a policy, connected as the scheduler does it."""
 
     def __init__(self, policy: AdaptivePolling, tasks: Tasks, in_flight: int, seed: int) -> None:
         self._policy = policy
@@ -176,14 +176,14 @@ class Simulation:
             self._submit(0.0)
 
     def run(self) -> Point:
-        """To the end of all tasks."""
+        """Run until all tasks have ended."""
         while self._queue:
             now, task = heapq.heappop(self._queue)
             if task in self._live and self._due[task] == now:
-                self._look(task, now)
+                self._poll(task, now)
         return Point(self.polls / len(self.delays), float(np.mean(self.delays)))
 
-    def _look(self, task: int, now: float) -> None:
+    def _poll(self, task: int, now: float) -> None:
         self.polls += 1
         age, after, kind = now - self._began[task], self._after[task], self._tasks.kinds[task]
         if age >= self._tasks.seconds[task]:
@@ -221,7 +221,7 @@ class Simulation:
 
 
 def policy(cost: float, *, past: Tasks | None = None, seed: int = 0) -> AdaptivePolling:
-    """Cold, or with what a run with past tasks has kept."""
+    """Return a policy, cold or with the durations of a run with past tasks."""
     cold = AdaptivePolling(cost, shortest=0.02, longest=600)
     if past is None:
         return cold
@@ -235,7 +235,7 @@ def policy(cost: float, *, past: Tasks | None = None, seed: int = 0) -> Adaptive
 
 
 def delay_at(points: Sequence[Point], polls: float) -> float:
-    """Between parameters; not a number where there are none on both sides."""
+    """Interpolate between parameters; not a number where there are none on both sides."""
     ordered = sorted(points, key=lambda point: point.polls)
     found = [point.polls for point in ordered]
     delays = [point.delay for point in ordered]
@@ -250,7 +250,7 @@ def _mean(points: Sequence[Point]) -> Point:
 
 
 def compare(draw: Draw, repeats: int) -> dict[str, list[Point]]:
-    """For each rule, what it gives with each parameter."""
+    """Return for each rule its points for all parameters."""
     known = draw(np.random.default_rng(11), 40_000).seconds
     mean = float(known.mean())
     repeated = [draw(np.random.default_rng(100 + seed), TASKS) for seed in range(repeats)]
@@ -278,7 +278,7 @@ def compare(draw: Draw, repeats: int) -> dict[str, list[Point]]:
 
 
 def rows_of(name: str, points: dict[str, list[Point]]) -> list[list[str]]:
-    """A row for each number of polls: the optimum's delay, and the others' in shares of it."""
+    """Return a row for each number of polls: the optimum's delay, and others as multiples of it."""
     rows = []
     for polls in AT_POLLS:
         best = delay_at(points["optimum"], polls)
@@ -289,7 +289,7 @@ def rows_of(name: str, points: dict[str, list[Point]]) -> list[list[str]]:
 
 
 def queue_rows(repeats: int) -> list[list[str]]:
-    """A queue that builds up: each of 500 tasks ends so much later than the one before."""
+    """Return rows for a queue that builds up: each of 500 tasks ends later than the one before."""
     rows = []
     for later in (0.0, 0.02, 0.1, 0.5):
         polls, waited, delays = 0, 0.0, []
@@ -313,7 +313,7 @@ def queue_rows(repeats: int) -> list[list[str]]:
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Print the tables."""
     arguments = argparse.ArgumentParser(description="Polls against delay, in a simulation.")
     arguments.add_argument("--repeats", type=int, default=8)
     arguments.add_argument("--quick", action="store_true", help="one distribution, once")

@@ -1,15 +1,15 @@
-"""What it costs to publish local photos: a batch of files against the same batch by URL.
+"""Cost of publishing local photos: a batch of files against the same batch by URL.
 
 Run it on a machine that does nothing else::
 
     python benchmarks/publishing.py [--photos 500] [--repeats 5] [--quick]
 
 The service is a stub in a process of its own that fetches each photo before it accepts it, as
-the real one does; a task has ended 1 s later. By URL it fetches from a web server in a third
-process; of local photos from the client itself, which checks them and serves them meanwhile.
-The third way is a host that takes 150 ms to publish a photo, as an upload does, and shows
-whether that overlaps with submitting and polling. Photos are files of 3 MB. Runs of all ways
-take turns, so that ratios are taken side by side; figures are medians.
+the real one does; a task has ended 1 s later. Photos by URL come from a web server in a third
+process; local photos from the client itself, which checks and serves them. The third way is an
+image host that takes 150 ms to publish a photo, as an upload does, and shows whether this
+overlaps with submitting and polling. Photos are files of 3 MB. Runs of all ways alternate, so
+that ratios are measured side by side; figures are medians.
 """
 
 import argparse
@@ -41,7 +41,7 @@ ACCEPTED = 10.0
 
 
 def write_photos(folder: Path, count: int) -> None:
-    """So many bitmaps, each with a content of its own."""
+    """Write so many bitmaps with different content."""
     size = 54 + 3 * SIDE * SIDE
     head = b"BM" + struct.pack("<IHHI", size, 0, 0, 54)
     head += struct.pack("<IiiHHIIiiII", 40, SIDE, SIDE, 1, 24, 0, 0, 0, 0, 0, 0)
@@ -54,7 +54,7 @@ def write_photos(folder: Path, count: int) -> None:
 
 
 async def serve(application: web.Application) -> None:
-    """Serves until it is terminated; the port goes to standard output."""
+    """Serve until terminated; print the port."""
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -64,7 +64,7 @@ async def serve(application: web.Application) -> None:
 
 
 def stub() -> web.Application:
-    """A service that fetches photos, and takes a second for each."""
+    """Run a service that fetches photos and takes a second for each."""
     ends: dict[int, float] = {}
     session_key = web.AppKey("session", aiohttp.ClientSession)
 
@@ -96,12 +96,12 @@ def stub() -> web.Application:
 
 
 def envelope(data: object) -> web.Response:
-    """The API's answer."""
+    """Return the API's answer around this data."""
     return web.json_response({"code": 0, "data": data, "msg": None, "time": 1})
 
 
 def web_server(folder: str) -> web.Application:
-    """Serves photos as any web server does."""
+    """Serve photos as any web server does."""
     application = web.Application()
     application.router.add_static("/", folder)
     return application
@@ -109,7 +109,7 @@ def web_server(folder: str) -> web.Application:
 
 @contextmanager
 def running(*arguments: str) -> Iterator[str]:
-    """One of them; gives its origin."""
+    """Run one of the servers; give its origin."""
     command = [sys.executable, __file__, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - this very file
         assert process.stdout is not None
@@ -123,20 +123,20 @@ def running(*arguments: str) -> Iterator[str]:
 
 
 class SlowHost:
-    """Has the photos at a URL already, but takes as long as an upload."""
+    """An image host that takes as long as an upload."""
 
     def __init__(self, photos: str) -> None:
         self._photos = photos
 
     @asynccontextmanager
     async def publish(self, photo: Photo) -> AsyncIterator[str]:
-        """The photo's URL, after a while."""
+        """Give the photo's URL, after a while."""
         await asyncio.sleep(UPLOAD_SECONDS)
         yield f"{self._photos}/{Path(str(photo)).name}"
 
 
 async def drive(way: str, service: str, photos: str, folder: Path, count: int) -> float:
-    """One batch; the seconds it took."""
+    """Run one batch; return the seconds it took."""
     names = [f"{number}.bmp" for number in range(count)]
     where: list[Photo] = [f"{photos}/{name}" if way == WAYS[0] else folder / name for name in names]
     host: ImageHost = SlowHost(photos) if way == WAYS[2] else LocalImageHost()
@@ -152,7 +152,7 @@ async def drive(way: str, service: str, photos: str, folder: Path, count: int) -
 
 
 def measured(way: str, photos: str, folder: Path, count: int) -> dict[str, float]:
-    """One batch in a process of its own, against a new stub."""
+    """Run one batch in a process of its own, against a new stub."""
     with running("--serve-stub") as service:
         command = [sys.executable, __file__, "--child", way, service, photos, str(folder)]
         done = subprocess.run(  # noqa: S603 - this very file
@@ -165,7 +165,7 @@ def measured(way: str, photos: str, folder: Path, count: int) -> dict[str, float
 
 
 def compared(count: int, repeats: int) -> dict[str, dict[str, float]]:
-    """Medians for each way."""
+    """Return medians for each way."""
     found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -181,13 +181,13 @@ def compared(count: int, repeats: int) -> dict[str, dict[str, float]]:
 
 
 def child(way: str, service: str, photos: str, folder: str, count: str) -> None:
-    """What a child process has to do."""
+    """Do what a child process is started for."""
     wall = asyncio.run(drive(way, service, photos, Path(folder), int(count)))
     print(json.dumps({"wall": wall, "cpu": time.process_time()}))
 
 
 def main() -> None:
-    """Runs what was asked for and prints a table."""
+    """Run the batches and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--photos", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=5)

@@ -1,18 +1,17 @@
-"""How the cost of a task changes with the number of tasks in flight.
+"""Cost of a task against the number of tasks in flight.
 
     python benchmarks/scale.py [--tasks 1000 10000 100000] [--repeats 5] [--real] [--quick]
 
 Each run is a process of its own that waits for so many tasks with one `wait_all`. The tasks end
-one after the other, evenly over 10 s whatever their number; the service is a function, so that
-what is measured is the scheduler and the policy. With `--real` it is a client that asks the
-stub (see `stub.py`) over loopback.
+one after the other, evenly over 10 s whatever their number. The service is a function, so that
+only the scheduler and the policy are measured. With `--real` it is a client that polls the stub
+(see `stub.py`) over loopback.
 
-CPU, stalls and memory are taken in runs of their own, so that none weighs on another. Memory is
-what `tracemalloc` has counted when all tasks are in flight, less what was there before, ids
-included. The longest stall is the most CPU time that went by between two turns of a
-callback that runs every 5 ms, so that what else the machine does counts for nothing; beside it
-stands the longest pause of the garbage collector, which looks at all objects of the process now
-and then, the caller's too.
+CPU, stalls and memory are measured in separate runs, so that none affects another. Memory is what
+`tracemalloc` has counted when all tasks are in flight, less what was there before, ids included.
+The longest stall is the most CPU time between two calls of a callback that runs every 5 ms, so
+that other load on the machine does not count. Beside it stands the longest pause of the garbage
+collector, which visits all objects of the process, the caller's too.
 """
 
 import argparse
@@ -43,7 +42,7 @@ Waiting = tuple[WaitAll, Callable[[], int]]
 
 
 def ids(tasks: int, span: float) -> list[str]:
-    """Tasks that end one after the other, within so many seconds."""
+    """Return tasks that end one after the other, within so many seconds."""
     begin = time.monotonic() + FIRST_END
     return [f"due-{begin + span * number / tasks:.5f}" for number in range(tasks)]
 
@@ -55,7 +54,7 @@ class FunctionService:
         self.polls = 0
 
     async def get_task_info(self, task_id: TaskId) -> TaskInfo:
-        """Whether the time that the id names is over."""
+        """Return whether the time in the id has passed."""
         self.polls += 1
         await asyncio.sleep(0)
         ended = time.monotonic() >= float(str(task_id)[4:])
@@ -64,7 +63,7 @@ class FunctionService:
 
 @asynccontextmanager
 async def function_waiting(_: str) -> AsyncIterator[Waiting]:
-    """`wait_all` of a scheduler alone, and how many polls it has made."""
+    """Return `wait_all` of a scheduler alone, and a count of its polls."""
     service = FunctionService()
     async with PollScheduler(service.get_task_info) as scheduler:
         yield scheduler.wait_all, lambda: service.polls
@@ -72,13 +71,13 @@ async def function_waiting(_: str) -> AsyncIterator[Waiting]:
 
 @asynccontextmanager
 async def client_waiting(origin: str) -> AsyncIterator[Waiting]:
-    """`wait_all` of a client, and how many polls the stub has seen."""
+    """Return `wait_all` of a client, and a count of the polls that the stub got."""
     async with PhotoAnimerClient("key", base_url=f"{origin}/api/v1") as client:
         yield client.wait_all, lambda: int(report(origin)["polls"])
 
 
 class Stalls:
-    """Watches how long the loop is busy with one thing, and the garbage collector, in CPU time."""
+    """The longest stalls of the loop and of the garbage collector, in CPU time."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -86,14 +85,14 @@ class Stalls:
         self._collecting_since = 0.0
         gc.callbacks.append(self._collecting)
         self._loop = asyncio.get_running_loop()
-        self._looked = time.thread_time()
-        self._timer = self._loop.call_later(_EVERY, self._look)
+        self._called = time.thread_time()
+        self._timer = self._loop.call_later(_EVERY, self._measure)
 
-    def _look(self) -> None:
+    def _measure(self) -> None:
         now = time.thread_time()
-        self.longest = max(self.longest, now - self._looked)
-        self._looked = now
-        self._timer = self._loop.call_later(_EVERY, self._look)
+        self.longest = max(self.longest, now - self._called)
+        self._called = now
+        self._timer = self._loop.call_later(_EVERY, self._measure)
 
     def _collecting(self, phase: str, _: dict[str, int]) -> None:
         now = time.thread_time()
@@ -103,13 +102,13 @@ class Stalls:
             self.longest_collection = max(self.longest_collection, now - self._collecting_since)
 
     def stop(self) -> None:
-        """Watches no more."""
+        """Stop measuring."""
         self._timer.cancel()
         gc.callbacks.remove(self._collecting)
 
 
 async def cpu(named: Sequence[str], waiting: Waiting) -> dict[str, float]:
-    """CPU seconds and polls until all have ended."""
+    """Return CPU seconds and polls until all tasks have ended."""
     wait_all, polls = waiting
     began = time.process_time()
     found = await wait_all(named)
@@ -120,7 +119,7 @@ async def cpu(named: Sequence[str], waiting: Waiting) -> dict[str, float]:
 
 
 async def stall(named: Sequence[str], waiting: Waiting) -> dict[str, float]:
-    """The longest stall, and the longest garbage collection, in seconds."""
+    """Return the longest stall and the longest garbage collection, in seconds."""
     wait_all, _ = waiting
     stalls = Stalls()
     await wait_all(named)
@@ -129,7 +128,7 @@ async def stall(named: Sequence[str], waiting: Waiting) -> dict[str, float]:
 
 
 async def memory(named: Sequence[str], waiting: Waiting) -> dict[str, float]:
-    """Bytes for each task in flight."""
+    """Return bytes for each task in flight."""
     wait_all, _ = waiting
     # What is the caller's was there before, so it is counted here by its size alone.
     before = tracemalloc.get_traced_memory()[0] - sum(map(sys.getsizeof, named))
@@ -145,7 +144,7 @@ MEASURES = {"cpu": cpu, "stall": stall, "memory": memory}
 
 
 async def measured(what: str, tasks: int, origin: str, span: float) -> dict[str, float]:
-    """One measure of waiting for so many."""
+    """Return one measure of waiting for so many tasks."""
     opened = client_waiting(origin) if origin else function_waiting(origin)
     async with opened as waiting:
         if what == "memory":
@@ -154,7 +153,7 @@ async def measured(what: str, tasks: int, origin: str, span: float) -> dict[str,
 
 
 def run(what: str, tasks: int, span: float, *, real: bool) -> dict[str, float]:
-    """One process."""
+    """Measure in one process."""
     command = [sys.executable, __file__, "--tasks", str(tasks), "--span", str(span)]
     command += ["--measure", what]
     if real:
@@ -193,7 +192,7 @@ def _row(tasks: int, mine: Sequence[dict[str, float]]) -> list[str]:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     arguments = argparse.ArgumentParser(description="Cost against the number of tasks.")
     arguments.add_argument("--tasks", type=int, nargs="+", default=[1000, 10_000, 100_000])
     arguments.add_argument("--repeats", type=int, default=5)

@@ -1,16 +1,16 @@
-"""Hours of use, and whether the service's memory stays what it is.
+"""Memory of the local service over hours of use.
 
     python benchmarks/soak.py [--hours 2] [--rate 20] [--quick]
 
-Customers submit photos, with GIFs and without, look until the task has ended, and download the
-result. Some have a wrong key, ask for a task that is not there, or send a photo that is none.
-Accounts come and go. Videos are there at once, as what is watched is the service and not the
-engine; results are kept for 20 s and tasks for 40 s, so that all that comes also goes. Photos
-have 1 KB, 94 KB or 2 MB, as the C library's allocator comes to its place with the large ones.
+Customers submit photos, with GIFs and without, poll until the task has ended, and download the
+result. Some use a wrong key, poll an unknown task, or send a photo that is none. Accounts are
+added and revoked. Videos are ready at once, as the service is measured and not the engine;
+results are kept for 20 s and tasks for 40 s, so that everything is also deleted. Photos have 1 KB,
+94 KB or 2 MB, since the C library's allocator takes longest to settle with large ones.
 
 Memory is the median of what the service's process holds in a tenth of the run: the third tenth,
-when all has come to its place, and the last one. The exit status is 1 if it has grown by more
-than 5 %, or if an answer was not as expected.
+when it has settled, and the last one. The exit status is 1 if it has grown by more than 5 %, or
+if an answer was not as expected.
 """
 
 import argparse
@@ -42,7 +42,7 @@ _QUICK_HOURS = 3 / 60
 
 @define
 class Customers:
-    """People who use a service, well and badly."""
+    """People who use a service, correctly and incorrectly."""
 
     origin: str
     photos: str
@@ -53,7 +53,7 @@ class Customers:
     wrong: Counter[str] = field(factory=Counter)
 
     async def use(self, rate: float, until: float) -> None:
-        """So many uses a second, at uneven times."""
+        """Start so many uses a second, at uneven times."""
         slots = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             while time.monotonic() < until:
@@ -91,8 +91,8 @@ class Customers:
         query = f"templateId={template}&imageUrl={image_url}"
         query += "&outputFormat=gif" if kind == "gif" else ""
         task_id = await self._expect(kind, 0, f"faceDriven/submitTaskByUrl?{query}", key)
-        look = f"faceDriven/getTaskInfo?taskId={task_id}"
-        while (info := await self._expect(kind, 0, look, key))["status"] == 0:  # noqa: ASYNC110 - there is a service on the other side
+        poll = f"faceDriven/getTaskInfo?taskId={task_id}"
+        while (info := await self._expect(kind, 0, poll, key))["status"] == 0:  # noqa: ASYNC110 - there is a service on the other side
             await asyncio.sleep(self.rng.uniform(0.01, 0.2))
         if info["status"] != 1:
             self.wrong[f"{kind}: {info}"] += 1
@@ -111,14 +111,14 @@ class Customers:
 
 
 async def watch(server: Server, samples: list[float]) -> None:
-    """Look at the memory for ever, in MiB."""
+    """Record the memory for ever, in MiB."""
     while True:
         samples.append(await asyncio.to_thread(lambda: server.memory) / 2**20)
         await asyncio.sleep(_SAMPLE_SECONDS)
 
 
 async def come_and_go(book: AccountBook) -> None:
-    """Give somebody a key and take it away, for ever."""
+    """Add an account and revoke it, for ever."""
     while True:
         await asyncio.to_thread(book.add, "guest", rate=5)
         await asyncio.sleep(_REVOKE_EVERY)
@@ -128,7 +128,7 @@ async def come_and_go(book: AccountBook) -> None:
 async def soak(
     server: Server, photos: Server, book: AccountBook, rate: float, seconds: float
 ) -> tuple[Customers, list[float]]:
-    """The customers when they have left, and what the memory was."""
+    """Run the customers; return them, and the memory over time."""
     keys = [book.add(f"customer {number}", seconds=1e9) for number in range(5)]
     samples: list[float] = []
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
@@ -145,13 +145,13 @@ async def soak(
 
 
 def tenth(samples: Sequence[float], number: int) -> float:
-    """The median of a tenth, the first being 0."""
+    """Return the median of a tenth; the first one is 0."""
     size = len(samples) / 10
     return statistics.median(samples[int(number * size) : int((number + 1) * size)])
 
 
 def main() -> int:
-    """Prints what became of it."""
+    """Run, and print the result."""
     arguments = argparse.ArgumentParser(description="Hours of use.")
     arguments.add_argument("--hours", type=float, default=2.0)
     arguments.add_argument("--rate", type=float, default=20.0, help="uses a second")

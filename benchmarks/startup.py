@@ -1,8 +1,8 @@
-"""What it costs to begin: imports in fresh processes, side by side.
+"""Cost of imports, in fresh processes, side by side.
 
     python benchmarks/startup.py [--repeats 11] [--quick]
 
-The package is compared with its four dependencies alone; each pair of processes runs one after
+The package is compared with its four dependencies alone. The two processes of a pair run one after
 the other, and the figure is the median of the pairs' ratios. `photoanimer --help` must import
 neither the engine nor numpy nor aiohttp.
 """
@@ -31,7 +31,7 @@ _CPU += " + resource.getrusage(resource.RUSAGE_SELF).ru_stime, file=sys.stderr)"
 
 
 def cpu_seconds(code: str) -> float:
-    """CPU seconds of a fresh process that runs this."""
+    """Return the CPU seconds of a fresh process that runs this."""
     finished = subprocess.run(  # noqa: S603 - code of this file
         [sys.executable, "-c", code + _CPU], capture_output=True, text=True, check=True
     )
@@ -39,7 +39,7 @@ def cpu_seconds(code: str) -> float:
 
 
 def imported_by_help() -> list[str]:
-    """Of the modules that help has no need of, those that it imports."""
+    """Return the modules that `--help` imports without need."""
     code = HELP + f"\nprint(*(m for m in {UNWANTED!r} if m in sys.modules), file=sys.stderr)"
     finished = subprocess.run(  # noqa: S603 - likewise
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -48,7 +48,7 @@ def imported_by_help() -> list[str]:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     arguments = argparse.ArgumentParser(description="What it costs to begin.")
     arguments.add_argument("--repeats", type=int, default=11)
     arguments.add_argument("--quick", action="store_true", help="3 repeats")

@@ -1,9 +1,9 @@
 """A service that answers at once and animates nothing, in a process of its own.
 
 It speaks the Photo Animer API and, for comparison, the request shapes of clients of other
-submit-then-poll services. It is written on bare asyncio protocols, so that it keeps out of the
-way of what is measured. A task has ended so many seconds after its submit; the seconds come
-from a lognormal distribution and a fixed seed, one after the other as tasks are submitted.
+submit-then-poll services. It is written on plain asyncio protocols, so that it takes little CPU
+from what is measured. A task ends some seconds after its submit; the seconds come from a lognormal
+distribution with a fixed seed, in the order of submits.
 
 Tasks whose ids are `due-<seconds>`, on the monotonic clock that all processes of a machine
 share, need no submit: they have ended by that time.
@@ -29,7 +29,7 @@ _HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d
 
 
 class Tasks:
-    """The tasks, and what has been asked."""
+    """The tasks, and counts of requests."""
 
     def __init__(self, seed: int) -> None:
         self._rng = Random(seed)  # noqa: S311 - durations, no secret
@@ -41,7 +41,7 @@ class Tasks:
         self.durations: list[float] = []
 
     def submit(self) -> str:
-        """A new task's id."""
+        """Return a new task's id."""
         self.submits += 1
         duration = self._rng.lognormvariate(math.log(MEAN) - SIGMA**2 / 2, SIGMA)
         duration = min(max(duration, SHORTEST), LONGEST)
@@ -51,7 +51,7 @@ class Tasks:
         return task_id
 
     def has_ended(self, task_id: str) -> bool:
-        """Looks at a task."""
+        """Count a poll; return whether the task has ended."""
         self.polls += 1
         end = float(task_id[4:]) if task_id.startswith("due-") else self.ends[task_id]
         now = time.monotonic()
@@ -60,7 +60,7 @@ class Tasks:
         return now >= end
 
     def report(self) -> dict[str, Any]:
-        """What has been asked so far."""
+        """Return the counts."""
         return {
             "submits": self.submits,
             "polls": self.polls,
@@ -74,15 +74,15 @@ class Tasks:
 
 
 class Shape(Protocol):
-    """How a service tells of a task."""
+    """How a service reports a task."""
 
     def __call__(self, task_id: str, *, has_ended: bool) -> dict[str, Any]:
-        """The JSON for this task."""
+        """Return the JSON for this task."""
         ...
 
 
 def answer(tasks: Tasks, method: str, target: str) -> Any:
-    """The JSON that answers a request.
+    """Return the JSON that answers a request.
 
     Raises:
         LookupError: there is nothing under this target.
@@ -229,7 +229,7 @@ class _Connection(asyncio.Protocol):
 
 @contextmanager
 def serving(seed: int = 1) -> Iterator[str]:
-    """The stub in a process of its own, gone at the end of the block; gives its origin."""
+    """Run the stub in a process of its own until the block ends; give its origin."""
     command = [sys.executable, __file__, str(seed)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - this very file
         assert process.stdout is not None
@@ -240,7 +240,7 @@ def serving(seed: int = 1) -> Iterator[str]:
 
 
 def report(origin: str) -> dict[str, Any]:
-    """What the stub has been asked so far."""
+    """Return the counts of the stub."""
     with suppress(URLError), urlopen(f"{origin}/report", timeout=30) as found:  # noqa: S310 - the stub's own origin
         content: dict[str, Any] = json.load(found)
         return content
