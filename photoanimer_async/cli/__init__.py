@@ -6,7 +6,7 @@ _NEEDS = ("cyclopts", "rich")
 
 
 def main() -> None:
-    """Runs the command line of this process and leaves with its exit status."""
+    """Run the command line of this process, and exit with its status."""
     try:
         from photoanimer_async.cli.commands import run  # noqa: PLC0415 - the extra may be missing
     except ModuleNotFoundError as error:

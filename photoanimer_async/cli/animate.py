@@ -1,166 +1,173 @@
 """`photoanimer animate`."""
 
+import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Annotated
 
+from attrs import frozen
 from cyclopts import Parameter
 
 from photoanimer_async.cli.clients import account_client, local_client
-from photoanimer_async.cli.consent import require_consent
-from photoanimer_async.cli.dry_run import rehearsed
-from photoanimer_async.cli.exits import ExitStatus, WrongUseError
-from photoanimer_async.cli.folders import made_place
-from photoanimer_async.cli.interrupts import run_until_done
-from photoanimer_async.cli.logs import show_warnings
-from photoanimer_async.cli.manifest import Defaults
+from photoanimer_async.cli.dry_run import dry_run as show_dry_run
+from photoanimer_async.cli.exit_status import ExitStatus, UsageError
+from photoanimer_async.cli.logs import log_warnings
 from photoanimer_async.cli.options import (
-    CONCURRENCY,
-    JOURNAL_NAME,
-    OUT,
-    ApiKey,
-    BaseUrl,
-    CheckUrls,
+    DEFAULT_CONCURRENCY,
+    DEFAULT_OUT,
+    FLAG,
+    AccountOptions,
     Concurrency,
     Gif,
-    Host,
     Local,
-    Manifest,
-    MaxSeconds,
-    NoPrepare,
     Out,
+    PhotoOptions,
     Photos,
-    Recursive,
-    ResubmitAmbiguous,
-    RetryFailed,
-    TemplateNumber,
-    VoiceSeconds,
-    VoiceUrl,
-    Yes,
-    resume_options,
-    wait_options,
+    SubmitOptions,
+    result_location,
+    wait_arguments,
 )
-from photoanimer_async.cli.output import Output
-from photoanimer_async.cli.requests import named_photos
-from photoanimer_async.cli.running import run_watched
-from photoanimer_async.cli.watched_batch import WatchedBatch
+from photoanimer_async.cli.output import Output, format_estimate
+from photoanimer_async.cli.photo_sources import PhotoSelection, select_photos
+from photoanimer_async.cli.run_batch import BatchRun
+from photoanimer_async.cli.signals import run_async
+from photoanimer_async.cli.summary import NextCommand
 from photoanimer_async.client import PhotoAnimerClient
-from photoanimer_async.jobs.budget import estimate
-from photoanimer_async.models import Location, OutputFormat
+from photoanimer_async.jobs.budget import Estimate, estimate
+from photoanimer_async.models import OutputFormat
 from photoanimer_async.storage.result_store import parse_location
 
-_WITHOUT_KEY = "; or animate on this machine, with no account: --local"
+CONSENT_ABOVE = 100.0
+"""Video seconds that are spent without asking the user."""
+
+_JOURNAL_NAME = "photoanimer.journal"
+
+
+@Parameter(name="*")
+@frozen(kw_only=True)
+class JournalOptions:
+    """Where the journal of a batch is kept."""
+
+    journal: Annotated[
+        Path | None,
+        Parameter(
+            help=f"File that records what was paid for; by default {_JOURNAL_NAME} in the folder "
+            "for the results, or in the current one if they go to an object store.",
+        ),
+    ] = None
+    no_journal: Annotated[bool, FLAG, Parameter(help="Keep no journal.")] = False
+
+    def path(self, out: str, *, local: bool) -> Path | None:
+        """Return where the journal is, or `None` for a batch without one.
+
+        With `--local` there is none: the service's tasks end with the process.
+
+        Raises:
+            UsageError: both options are given.
+        """
+        if self.no_journal and self.journal:
+            raise UsageError("--journal and --no-journal exclude each other")
+        if self.no_journal or local:
+            return None
+        location = parse_location(out)
+        folder = location if isinstance(location, Path) else Path()
+        return self.journal or folder / _JOURNAL_NAME
 
 
 def animate(
     *photos: Photos,
-    recursive: Recursive = False,
-    manifest: Manifest = None,
-    template: TemplateNumber = None,
+    photo_options: PhotoOptions = PhotoOptions(),
     gif: Gif = False,
-    voice_url: VoiceUrl = None,
-    voice_seconds: VoiceSeconds = None,
-    no_prepare: NoPrepare = False,
-    check_urls: CheckUrls = False,
-    out: Out = OUT,
-    host: Host = None,
-    journal: Annotated[
-        Path | None,
-        Parameter(
-            name="--journal",
-            help=f"File that keeps what was paid for; by default {JOURNAL_NAME} in the folder "
-            "for the results, or in the current one if they go to an object store.",
-        ),
-    ] = None,
-    no_journal: Annotated[
-        bool,
-        Parameter(name="--no-journal", negative="", show_default=False, help="Keep no such file."),
-    ] = False,
-    max_seconds: MaxSeconds = None,
-    retry_failed: RetryFailed = False,
-    resubmit_ambiguous: ResubmitAmbiguous = 0.0,
+    out: Out = DEFAULT_OUT,
+    journal_options: JournalOptions = JournalOptions(),
+    submit: SubmitOptions = SubmitOptions(),
     dry_run: Annotated[
         bool,
-        Parameter(
-            name="--dry-run",
-            negative="",
-            show_default=False,
-            help="Show what would be sent and what it would cost, and send nothing.",
-        ),
+        FLAG,
+        Parameter(help="Show what would be sent and what it would cost, and send nothing."),
     ] = False,
-    yes: Yes = False,
-    concurrency: Concurrency = CONCURRENCY,
+    yes: Annotated[bool, FLAG, Parameter(help="Do not ask before spending much.")] = False,
+    concurrency: Concurrency = DEFAULT_CONCURRENCY,
     local: Local = False,
-    base_url: BaseUrl = None,
-    api_key: ApiKey = None,
+    account: AccountOptions = AccountOptions(),
 ) -> ExitStatus:
-    """Bring photos to life; see `photoanimer animate --help`."""
-    if photos and local and base_url:
-        raise WrongUseError("--local and --base-url exclude each other: both name a service")
-    if local and host:
-        raise WrongUseError("--local and --host exclude each other: files stay on this machine")
-    if no_journal and journal:
-        raise WrongUseError("--journal and --no-journal exclude each other")
-    defaults = Defaults(
-        template=template,
-        output_format=OutputFormat.GIF if gif else OutputFormat.MP4,
-        voice_url=voice_url,
-        voice_seconds=voice_seconds,
-    )
-    named = named_photos(photos, manifest, defaults, recursive=recursive)
-    # What a service of this process has accepted ends with it: there is nothing to go on with.
-    kept = None if no_journal or local else journal or _beside(parse_location(out))
+    """Animate photos; see `photoanimer animate --help`."""
+    if local and account.base_url:
+        raise UsageError("--local and --base-url exclude each other: both name a service")
+    if local and submit.host:
+        raise UsageError("--local and --host exclude each other: files stay on this machine")
+    journal = journal_options.path(out, local=local)
+    selection = select_photos(photos, photo_options, OutputFormat.GIF if gif else OutputFormat.MP4)
     if dry_run:
-        return run_until_done(
-            rehearsed(
-                named,
-                prepare=not no_prepare,
-                check_urls=check_urls,
-                journal=kept,
-                retry_failed=retry_failed,
-            )
-        )
+        return run_async(show_dry_run(selection, submit, journal))
     client: AbstractAsyncContextManager[PhotoAnimerClient]
     if local:
         client = local_client(concurrency=concurrency)
+        next_command = NextCommand()
     else:
         client = account_client(
-            api_key, base_url, concurrency=concurrency, host=host, otherwise=_WITHOUT_KEY
+            account,
+            concurrency=concurrency,
+            host=submit.host,
+            without_key="; or animate on this machine, with no account: --local",
         )
-        require_consent(estimate(named.requests), yes=yes, max_seconds=max_seconds)
-    place = made_place(out)
-    batch = WatchedBatch(
-        console := Output(),
-        lambda opened, hook: opened.animate_many(
-            named.requests,
-            save_to=place,
-            journal=kept,
-            max_seconds=max_seconds,
-            prepare=not no_prepare,
-            check_urls=check_urls,
-            retry_failed=retry_failed,
-            resubmit_ambiguous=resubmit_ambiguous,
-            on_progress=hook,
-        ),
-        len(named.requests),
-        refused=named.refused,
-        requests=named.requests,
-    )
-    show_warnings()
-    return run_until_done(
-        run_watched(
-            console,
-            batch,
-            client,
-            place,
-            wait_options=None if local else wait_options(out, base_url, gif=gif),
-            resume_options=None
-            if kept is None
-            else resume_options(kept, base_url, host, prepare=not no_prepare),
+        next_command = NextCommand(
+            wait=wait_arguments(out, account, gif=gif),
+            resume=None
+            if journal is None
+            else [str(journal), *account.as_arguments(), *submit.as_arguments()],
         )
+        if not yes and submit.max_seconds is None:
+            _require_consent(estimate(selection.requests))
+    batch = BatchRun(
+        Output(),
+        len(selection.requests),
+        result_location(out),
+        next_command=next_command,
+        refused=selection.refused,
+        requests=selection.requests,
     )
+    log_warnings()
+    return run_async(_animate(client, batch, selection, submit, journal))
 
 
-def _beside(place: Location) -> Path:
-    """Where the journal is kept: on this machine in any case."""
-    return place / JOURNAL_NAME if isinstance(place, Path) else Path(JOURNAL_NAME)
+async def _animate(
+    client: AbstractAsyncContextManager[PhotoAnimerClient],
+    batch: BatchRun,
+    selection: PhotoSelection,
+    submit: SubmitOptions,
+    journal: Path | None,
+) -> ExitStatus:
+    async with client as opened:
+        await batch.run(
+            opened.animate_many(
+                selection.requests,
+                save_to=batch.out,
+                journal=journal,
+                max_seconds=submit.max_seconds,
+                prepare=not submit.no_prepare,
+                check_urls=submit.check_urls,
+                retry_failed=submit.retry_failed,
+                resubmit_ambiguous=submit.resubmit_ambiguous,
+                on_progress=batch.on_progress,
+            )
+        )
+    return batch.print_summary()
+
+
+def _require_consent(cost: Estimate) -> None:
+    """Ask in the terminal before spending much.
+
+    Raises:
+        UsageError: the answer is no, or there is no terminal.
+    """
+    if cost.seconds <= CONSENT_ABOVE:
+        return
+    question = f"this may cost {format_estimate(cost)}"
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(f"{question}; agree with --yes, or set a limit with --max-seconds")
+    # `input` would ask on standard error.
+    sys.stdout.write(f"{question[0].upper()}{question[1:]}. Continue? [y/N] ")
+    sys.stdout.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise UsageError("nothing was started")

@@ -1,16 +1,16 @@
 """`photoanimer balance`."""
 
 from photoanimer_async.cli.clients import account_client
-from photoanimer_async.cli.exits import ExitStatus
-from photoanimer_async.cli.interrupts import run_until_done
-from photoanimer_async.cli.options import ApiKey, BaseUrl
+from photoanimer_async.cli.exit_status import ExitStatus
+from photoanimer_async.cli.options import AccountOptions
 from photoanimer_async.cli.output import Output
+from photoanimer_async.cli.signals import run_async
 from photoanimer_async.client import PhotoAnimerClient
 
 
-def balance(*, base_url: BaseUrl = None, api_key: ApiKey = None) -> ExitStatus:
-    """Show what is left on the account."""
-    return run_until_done(_show(account_client(api_key, base_url, concurrency=1)))
+def balance(*, account: AccountOptions = AccountOptions()) -> ExitStatus:
+    """Show the account's balance."""
+    return run_async(_show(account_client(account, concurrency=1)))
 
 
 async def _show(client: PhotoAnimerClient) -> ExitStatus:

@@ -1,6 +1,6 @@
-"""The commands by name, and what becomes of their errors.
+"""The command line's commands, and how errors become exit statuses.
 
-Commands are named here and loaded when they are called, so that `photoanimer --help` is quick.
+Commands are imported when they are run, so that `photoanimer --help` is quick.
 """
 
 import re
@@ -12,22 +12,22 @@ from attrs import frozen
 from cyclopts import App, CycloptsError
 
 import photoanimer_async
-from photoanimer_async.cli.exits import ExitStatus, WrongUseError
+from photoanimer_async.cli.exit_status import ExitStatus, UsageError
 from photoanimer_async.errors import ApiError, InvalidRequestError, PhotoAnimerError
 from photoanimer_async.redaction import printable
 
 
 @frozen
 class _Command:
-    """A command: its name, which is its module's and function's too, and its help.
+    """A command. Its name is also that of its module, and of the function in it.
 
-    One that has commands of its own is an `App` called `app` in its module.
+    One with subcommands is an `App` called `app` in its module.
     """
 
     name: str
     arguments: str
     help: str
-    has_commands: bool = False
+    has_subcommands: bool = False
 
 
 _EXIT_STATUS = """
@@ -37,59 +37,61 @@ _COMMANDS = (
     _Command(
         "demo",
         "",
-        """Bring two portraits to life on this machine: no account, no internet.
+        """Animate two sample portraits on this machine: no account, no internet.
 
-Both are animated with all six templates at once, which gives twelve videos. The videos of an
-earlier demo in the same folder are replaced.""",
+It makes twelve videos: both portraits with all six templates. The videos of an earlier demo in
+the same folder are replaced.""",
     ),
     _Command(
         "animate",
         "PHOTO... ",
-        f"""Bring photos to life: URLs, files, folders, patterns, lists and manifests.
+        f"""Animate photos: URLs, files, folders, patterns, lists and manifests.
 
-Each photo gives a video that is named after it; no file is overwritten. A photo that fails
-holds up no other; at the end it is told which did, and why. Files are sent as the service takes
-them: upright, as JPEG where they are of another kind, within the limits, and without metadata.
-`--dry-run` shows what that is, and what it costs, and sends nothing.
+Each photo gives a video that is named after it; files are never overwritten. A photo that
+fails does not stop the others; a summary at the end says which failed, and why. Files are
+prepared for the service: turned upright, converted to JPEG where needed, reduced to the limits,
+and stripped of metadata. `--dry-run` shows what would be sent, and what it costs, and sends
+nothing.
 
-A manifest lists photos with options of their own. It is CSV with a head line, or JSON Lines:
+A manifest lists photos with options of their own. It is CSV with a header line, or JSON Lines:
 
     photo,template,format,voice_url,voice_seconds,name
     anna.heic,3,gif,,,Anna laughs
 
-Files are named as seen from the manifest's folder; what is empty is as for the whole batch.
+Names of files are relative to the manifest's folder; where a field is empty, the options of the
+command apply.
 
-What was paid for is kept in a journal beside the results. After Ctrl-C, a crash, or a balance
-that was used up, the same command goes on where it was, and so does `photoanimer resume`:
-nothing is paid for twice. Ctrl-C lets submits under way get their answers; a second one leaves
-at once.
+What was paid for is recorded in a journal beside the results. After Ctrl-C, a crash, or a
+balance that was used up, the same command continues the batch, and so does `photoanimer
+resume`; nothing is paid for twice. Ctrl-C waits for the answers to submits that are being sent;
+a second Ctrl-C exits at once.
 {_EXIT_STATUS}""",
     ),
     _Command(
         "resume",
         "JOURNAL ",
-        f"""Go on with a batch that was stopped or killed.
+        f"""Continue a batch that was stopped or killed.
 
-What was not submitted is submitted, what was submitted is waited for, and what was not saved
-is downloaded. What failed is not paid for again unless --retry-failed is given. Photos that
-may have been charged are listed, and submitted again only within the video seconds of
---resubmit-ambiguous; those that the service is known to have accepted never are.
+Photos that were not submitted are submitted, submitted tasks are waited for, and results that
+were not saved are downloaded. Photos that failed are paid for again only with --retry-failed.
+Photos that may have been charged are listed, and submitted again only within the video seconds
+of --resubmit-ambiguous; those that the service is known to have accepted never are.
 {_EXIT_STATUS}""",
     ),
     _Command(
         "status",
         "JOURNAL ",
-        """Show how far a batch is, what it has cost, and what is unclear.
+        """Show the state of a batch, what it has cost, and what is unclear.
 
-It can be looked at while the batch runs.""",
+The batch may be running.""",
     ),
     _Command(
         "estimate",
         "PHOTO... ",
         """Show what animating photos will cost; nothing is sent.
 
-A video costs 3.13, 7.13, 2.13, 6.75, 4.38 or 3.75 video seconds with template 0 to 5. What a
-voice costs is not documented: its length is assumed.""",
+A video costs 3.13, 7.13, 2.13, 6.75, 4.38 or 3.75 video seconds with template 0 to 5. The price
+of a voice is not documented; it is assumed to be its length.""",
     ),
     _Command(
         "wait",
@@ -97,65 +99,65 @@ voice costs is not documented: its length is assumed.""",
         f"""Wait for tasks by their ids, and download their results.
 
 This costs nothing: tasks are paid for when they are submitted. Each result is named after its
-task; no file is overwritten.
+task; files are never overwritten.
 {_EXIT_STATUS}""",
     ),
     _Command(
         "balance",
         "",
-        """Show what is left on the account.
+        """Show the account's balance.
 
 A video costs 3.13, 7.13, 2.13, 6.75, 4.38 or 3.75 video seconds with template 0 to 5.""",
     ),
     _Command(
         "serve",
         "",
-        """Run a local service that speaks the same API and really animates.
+        """Run a local service that has the same API and really animates.
 
-It runs until Ctrl-C or SIGTERM. Tasks that have not ended by then go on when it is started
-with the same folder again. Without any key it is open to everybody on this machine, and to
-nobody else; `photoanimer serve keys add NAME` gives somebody a key.""",
-        has_commands=True,
+It runs until Ctrl-C or SIGTERM. Unfinished tasks continue when it is started with the same
+folder again. Without any key it is open to everyone on this machine, and to nobody else;
+`photoanimer serve keys add NAME` creates a key.""",
+        has_subcommands=True,
     ),
     _Command(
         "studio",
         "",
-        """Open a page in the browser to bring photos to life with.
+        """Open a page in the browser to animate photos with.
 
 Without an API key, or with --local, photos are animated on this machine: no account, no
-internet. It runs until Ctrl-C or SIGTERM; what is on its way then goes on when it is started
-with the same folder again, and nothing is paid for twice.""",
+internet. It runs until Ctrl-C or SIGTERM; unfinished photos continue when it is started with the
+same folder again, and nothing is paid for twice.""",
     ),
 )
 
-_GIVEN_VALUE = re.compile(r"(--?[\w-]+)=\S*")
+_OPTION_VALUE = re.compile(r"(--?[\w-]+)=\S*")
 
 
 def build_app() -> App:
-    """The command line as a whole."""
+    """Return the command line with all its commands."""
     app = App(
         name="photoanimer",
-        help="Turn face photos into moving videos. Begin with `photoanimer demo`.",
+        help="Turn face photos into moving videos. Start with `photoanimer demo`.",
         version=photoanimer_async.__version__,
         suppress_keyboard_interrupt=False,
         usage="Usage: photoanimer COMMAND [OPTIONS]",
     )
     for place, command in enumerate(_COMMANDS):
         module = f"photoanimer_async.cli.{command.name}"
-        target = f"{module}:{'app' if command.has_commands else command.name}"
+        target = f"{module}:{'app' if command.has_subcommands else command.name}"
         usage = f"Usage: photoanimer {command.name} {command.arguments}[OPTIONS]"
         # An `App` has a usage of its own.
-        own = {} if command.has_commands else {"usage": usage}
+        own = {} if command.has_subcommands else {"usage": usage}
         app.command(target, name=command.name, help=command.help, sort_key=place, **own)
     return app
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs one command; gives the exit status. Errors become one line on standard error."""
+    """Run one command and return its exit status. Errors become one line on standard error."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    # What Pillow finds odd in a photo's metadata is nobody's concern here.
+    # Pillow warns of odd metadata in photos, which users cannot change.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         status = build_app()(
@@ -165,25 +167,25 @@ def run(arguments: Sequence[str]) -> int:
             result_action="return_value",
         )
     except CycloptsError as error:
-        # What follows a mistyped `--api-key=` is not to be shown.
-        return _complain(_GIVEN_VALUE.sub(r"\1", str(error)), ExitStatus.WRONG_USE)
-    except WrongUseError as error:
-        return _complain(str(error), ExitStatus.WRONG_USE)
+        # A mistyped `--api-key=` is followed by a key, which is not shown.
+        return _print_error(_OPTION_VALUE.sub(r"\1", str(error)), ExitStatus.WRONG_USE)
+    except UsageError as error:
+        return _print_error(str(error), ExitStatus.WRONG_USE)
     except PhotoAnimerError as error:
-        ours = isinstance(error, InvalidRequestError) and not isinstance(error, ApiError)
-        return _complain(str(error), ExitStatus.WRONG_USE if ours else ExitStatus.FAILED)
+        is_ours = isinstance(error, InvalidRequestError) and not isinstance(error, ApiError)
+        return _print_error(str(error), ExitStatus.WRONG_USE if is_ours else ExitStatus.FAILED)
     except OSError as error:
-        return _complain(_told(error), ExitStatus.FAILED)
+        return _print_error(_os_error_text(error), ExitStatus.FAILED)
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     return ExitStatus(status or ExitStatus.DONE)
 
 
-def _complain(text: str, status: ExitStatus) -> ExitStatus:
+def _print_error(text: str, status: ExitStatus) -> ExitStatus:
     sys.stderr.write(f"photoanimer: {text}\n")
     return status
 
 
-def _told(error: OSError) -> str:
+def _os_error_text(error: OSError) -> str:
     name = "" if error.filename is None else f"{printable(str(error.filename))}: "
     return f"{name}{error.strerror or error}"

@@ -1,4 +1,4 @@
-"""What `photoanimer animate` would do, without doing it."""
+"""Show what `photoanimer animate` would send, without sending it."""
 
 import asyncio
 from collections import defaultdict, deque
@@ -10,10 +10,10 @@ import aiohttp
 from attrs import define, field
 from rich.text import Text
 
-from photoanimer_async.cli.consent import shown_estimate
-from photoanimer_async.cli.exits import ExitStatus
-from photoanimer_async.cli.output import Output, shown_size
-from photoanimer_async.cli.requests import Named
+from photoanimer_async.cli.exit_status import ExitStatus
+from photoanimer_async.cli.options import SubmitOptions
+from photoanimer_async.cli.output import Output, format_estimate, format_size
+from photoanimer_async.cli.photo_sources import PhotoSelection
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.jobs import budget
 from photoanimer_async.jobs.journal import read_journal
@@ -25,10 +25,10 @@ from photoanimer_async.photos.header import read_header
 from photoanimer_async.photos.opening import open_photo
 from photoanimer_async.redaction import is_url, printable, shown_photo, shown_url
 
-_NOT_SENT = {
-    State.SUBMITTING: "its submit is under way, or was when the process was killed",
-    State.SUBMITTED: "paid for already; its result would be collected",
-    State.FINISHED: "paid for already; its result would be collected",
+_WHY_NOT_SENT = {
+    State.SUBMITTING: "its submit is being sent, or was when the process was killed",
+    State.SUBMITTED: "paid for already; its result would be downloaded",
+    State.FINISHED: "paid for already; its result would be downloaded",
     State.SAVED: "saved already",
     State.FAILED: "failed in an earlier run; sent again only with --retry-failed",
     State.AMBIGUOUS: "may have been charged in an earlier run; sent again only with "
@@ -36,83 +36,76 @@ _NOT_SENT = {
 }
 
 
-async def rehearsed(
-    named: Named,
-    *,
-    prepare: bool,
-    check_urls: bool,
-    journal: Path | None,
-    retry_failed: bool,
+async def dry_run(
+    selection: PhotoSelection, submit: SubmitOptions, journal: Path | None
 ) -> ExitStatus:
-    """Shows each photo as it would be sent, and what all of them would cost.
+    """Print each photo as it would be sent, and what all of them would cost.
 
-    Photos are checked, and prepared, as for a real run; nothing is sent to the service.
+    Photos are checked and prepared as in a real run. Nothing is sent to the service; with
+    `--check-urls` the hosts of URLs are asked.
 
     Args:
-        named: the photos.
-        prepare: whether they are made fit.
-        check_urls: whether the hosts of URLs are asked.
-        journal: what earlier runs have paid for, if there is such a file.
-        retry_failed: whether what failed would be paid for again.
+        selection: the photos.
+        submit: how they would be sent.
+        journal: the journal of earlier runs; it need not exist.
 
     Raises:
         InvalidRequestError: Pillow is not installed.
-        JournalError: the journal can not be read.
+        JournalError: the journal cannot be read.
     """
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        preparers = PhotoPreparers(lambda: session)
-        preparer = preparers.choose(prepare=prepare, check_urls=check_urls)
-        earlier = {} if journal is None else await asyncio.to_thread(_earlier, journal)
-        rehearsal = _Rehearsal(Output(), preparer, earlier, retry_failed)
-        for request in named.requests:
-            await rehearsal.look_at(request)
-    for error in named.refused:
-        rehearsal.refuse(error)
-    return rehearsal.conclusion()
+        preparer = PhotoPreparers(lambda: session).choose(
+            prepare=not submit.no_prepare, check_urls=submit.check_urls
+        )
+        earlier = {} if journal is None else await asyncio.to_thread(_read_states, journal)
+        run = _DryRun(Output(), preparer, earlier, submit.retry_failed)
+        for request in selection.requests:
+            await run.show(request)
+    for error in selection.refused:
+        run.show_refused(error)
+    return run.show_total()
 
 
-def _earlier(journal: Path) -> Mapping[bytes, deque[State]]:
-    """What a journal knows: the states of photos, by what makes them the same."""
+def _read_states(journal: Path) -> Mapping[bytes, deque[State]]:
+    """Return the states of a journal's photos by their keys, which equal photos share."""
     if not journal.exists():
         return {}
-    found = defaultdict[bytes, deque[State]](deque)
+    states = defaultdict[bytes, deque[State]](deque)
     with read_journal(journal) as store:
         for key, state in store.states():
-            found[key].append(state)
-    return found
+            states[key].append(state)
+    return states
 
 
 @define
-class _Rehearsal:
-    """Looks at one photo after another, and adds up."""
+class _DryRun:
+    """Shows one photo after another, and adds up what they cost."""
 
     console: Output
     preparer: PhotoPreparer
     earlier: Mapping[bytes, deque[State]]
     retry_failed: bool
     sent: list[AnimationRequest] = field(factory=list)
-    left: int = 0
+    not_sent_again: int = 0
     refused: int = 0
 
-    async def look_at(self, request: AnimationRequest) -> None:
-        """Shows what would become of a photo."""
+    async def show(self, request: AnimationRequest) -> None:
+        """Show what would be sent for a photo, or why nothing would."""
         try:
             state = await self._state(request)
-            why_not = _NOT_SENT.get(state)
-            if state is State.FAILED and self.retry_failed:
-                why_not = None
-            if why_not is not None:
-                self.left += 1
+            why_not = _WHY_NOT_SENT.get(state)
+            if why_not is not None and not (state is State.FAILED and self.retry_failed):
+                self.not_sent_again += 1
                 self.console.print(f"{shown_photo(request.photo)}: {why_not}")
                 return
             async with AsyncExitStack() as resources:
-                fit = await self.preparer.prepare(request.photo, resources)
-                what = await asyncio.to_thread(_described, request.photo, fit)
+                prepared = await self.preparer.prepare(request.photo, resources)
+                what = await asyncio.to_thread(_describe_photo, request.photo, prepared)
         except PhotoAnimerError as error:
-            self.refuse(error)
+            self.show_refused(error)
             return
         self.sent.append(request)
-        self.console.print(f"{shown_photo(request.photo)}: {what}{_how(request)}")
+        self.console.print(f"{shown_photo(request.photo)}: {what}{_describe_options(request)}")
 
     async def _state(self, request: AnimationRequest) -> State:
         if not self.earlier:
@@ -121,34 +114,34 @@ class _Rehearsal:
         states = self.earlier.get(key)
         return states.popleft() if states else State.PLANNED
 
-    def refuse(self, error: PhotoAnimerError) -> None:
-        """Shows why a photo would not be sent."""
+    def show_refused(self, error: PhotoAnimerError) -> None:
+        """Show why a photo cannot be sent."""
         self.refused += 1
         self.console.print(Text(str(error), "red"))
 
-    def conclusion(self) -> ExitStatus:
-        """Shows the sum."""
-        self.console.print(f"\nWould be sent: {shown_estimate(budget.estimate(self.sent))}.")
-        if self.left:
-            self.console.print(f"{self.left} would not be sent again.")
+    def show_total(self) -> ExitStatus:
+        """Show what all photos cost, and return the exit status."""
+        self.console.print(f"\nWould be sent: {format_estimate(budget.estimate(self.sent))}.")
+        if self.not_sent_again:
+            self.console.print(f"{self.not_sent_again} would not be sent again.")
         if self.refused:
-            self.console.print(f"{self.refused} can not be sent.")
+            self.console.print(f"{self.refused} cannot be sent.")
         self.console.print("Nothing was sent.")
         return ExitStatus.FAILED if self.refused else ExitStatus.DONE
 
 
-def _described(photo: Photo, fit: Photo) -> str:
-    """What would be sent: format, pixels, size, and whether it was changed for that."""
-    if isinstance(fit, str) and is_url(fit):
+def _describe_photo(photo: Photo, prepared: Photo) -> str:
+    """Return the format, pixels and size of what would be sent, and whether it was changed."""
+    if isinstance(prepared, str) and is_url(prepared):
         return ""
-    with open_photo(fit) as (file, size):
+    with open_photo(prepared) as (file, size):
         header = read_header(file)
-    changed = "" if fit is photo else "prepared as "
+    changed = "" if prepared is photo else "prepared as "
     shape = f"{header.width}x{header.height}"
-    return f"{changed}{header.format.name} {shape}, {shown_size(size)}; "
+    return f"{changed}{header.format.name} {shape}, {format_size(size)}; "
 
 
-def _how(request: AnimationRequest) -> str:
+def _describe_options(request: AnimationRequest) -> str:
     options = request.options
     voice = "" if options.voice_url is None else f", voice {shown_url(options.voice_url)}"
     name = "" if request.name is None else f", named {printable(request.name)}"

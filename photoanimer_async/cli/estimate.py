@@ -1,34 +1,17 @@
 """`photoanimer estimate`."""
 
-from photoanimer_async.cli.consent import shown_estimate
-from photoanimer_async.cli.exits import ExitStatus
-from photoanimer_async.cli.manifest import Defaults
-from photoanimer_async.cli.options import (
-    Manifest,
-    Photos,
-    Recursive,
-    TemplateNumber,
-    VoiceSeconds,
-    VoiceUrl,
-)
-from photoanimer_async.cli.output import Output
-from photoanimer_async.cli.requests import named_photos
+from photoanimer_async.cli.exit_status import ExitStatus
+from photoanimer_async.cli.options import PhotoOptions, Photos
+from photoanimer_async.cli.output import Output, format_estimate
+from photoanimer_async.cli.photo_sources import select_photos
 from photoanimer_async.jobs import budget
 
 
-def estimate(
-    *photos: Photos,
-    recursive: Recursive = False,
-    manifest: Manifest = None,
-    template: TemplateNumber = None,
-    voice_url: VoiceUrl = None,
-    voice_seconds: VoiceSeconds = None,
-) -> ExitStatus:
+def estimate(*photos: Photos, photo_options: PhotoOptions = PhotoOptions()) -> ExitStatus:
     """Show what animating photos will cost; see `photoanimer estimate --help`."""
-    defaults = Defaults(template=template, voice_url=voice_url, voice_seconds=voice_seconds)
-    named = named_photos(photos, manifest, defaults, recursive=recursive)
+    selection = select_photos(photos, photo_options)
     console = Output()
-    console.print(shown_estimate(budget.estimate(named.requests)))
-    for error in named.refused:
+    console.print(format_estimate(budget.estimate(selection.requests)))
+    for error in selection.refused:
         console.print(f"not counted: {error}")
-    return ExitStatus.FAILED if named.refused else ExitStatus.DONE
+    return ExitStatus.FAILED if selection.refused else ExitStatus.DONE

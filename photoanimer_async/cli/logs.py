@@ -1,23 +1,58 @@
-"""What of the logs a person at the command line sees."""
+"""Log to standard error: warnings in one line each, or a service's whole log as text or JSON."""
 
+import json
 import logging
+import re
 import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import Enum
+from typing import Final
 
-from photoanimer_async.cli.json_lines import JsonLines
+_PACKAGE: Final = "photoanimer_async"
+_PAIR: Final = re.compile(r"([a-z_]+)=(%[a-z]|[^\s%]+)")
+_PAIRS: Final = re.compile(rf"{_PAIR.pattern}(?: {_PAIR.pattern})*")
 
-_PACKAGE = "photoanimer_async"
+
+class LogFormat(Enum):
+    """The format of a service's log."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def log_warnings() -> None:
+    """Log warnings and errors, for commands whose output is something else."""
+    _add_handler(_OneLine(), logging.WARNING)
+
+
+def log_everything(log_format: LogFormat) -> None:
+    """Log every event with its time and traceback, for a service."""
+    match log_format:
+        case LogFormat.TEXT:
+            formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+        case LogFormat.JSON:
+            formatter = JsonLines()
+    _add_handler(formatter, logging.INFO)
+
+
+def _add_handler(formatter: logging.Formatter, level: int) -> None:
+    handler = _StandardError()
+    handler.setFormatter(formatter)
+    logger = logging.getLogger(_PACKAGE)
+    logger.addHandler(handler)
+    logger.setLevel(level)
 
 
 class _StandardError(logging.Handler):
-    """Writes to what standard error is at the time: a live display may stand before it."""
+    """Writes to the current `sys.stderr`, which a live display replaces while it runs."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(self.format(record), file=sys.stderr)  # noqa: T201 - its purpose
 
 
 class _OneLine(logging.Formatter):
-    """One line for each record; of a traceback, the last line."""
+    """One line for each record, with the last line of its traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = record.getMessage()
@@ -26,31 +61,33 @@ class _OneLine(logging.Formatter):
         return f"{record.levelname.lower()}: {line}"
 
 
-def show_warnings() -> None:
-    """Warnings in one line each, for commands whose output is something else."""
-    _show(_OneLine(), logging.WARNING)
+class JsonLines(logging.Formatter):
+    """One JSON object for each record: `time` (UTC), `level`, `logger`, and the event's fields.
+
+    The service logs `name=value` pairs, as in `"task=%d event=failed code=%s"`. Names are taken
+    from the record's format and values from its arguments, so that values keep their types. A
+    record without such pairs has a `message`.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record's line."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
 
 
-class LogFormat(Enum):
-    """What the log of a service looks like."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-def show_everything(log_format: LogFormat) -> None:
-    """What happens, with times and tracebacks: the log of a service."""
-    match log_format:
-        case LogFormat.TEXT:
-            formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-        case LogFormat.JSON:
-            formatter = JsonLines()
-    _show(formatter, logging.INFO)
-
-
-def _show(formatter: logging.Formatter, level: int) -> None:
-    handler = _StandardError()
-    handler.setFormatter(formatter)
-    logger = logging.getLogger(_PACKAGE)
-    logger.addHandler(handler)
-    logger.setLevel(level)
+def _fields(record: logging.LogRecord) -> Mapping[str, object]:
+    template, args = str(record.msg), record.args
+    if not isinstance(args, tuple) or not _PAIRS.fullmatch(template):
+        return {"message": record.getMessage()}
+    values = iter(args)
+    return {
+        name: next(values) if value.startswith("%") else value
+        for name, value in _PAIR.findall(template)
+    }

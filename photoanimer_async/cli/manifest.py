@@ -1,9 +1,9 @@
-"""A list of photos with options of their own: CSV with a head line, or JSON Lines.
+"""Read a manifest: a list of photos with options of their own, as CSV or JSON Lines.
 
-Columns are `photo` (a URL, or a file as seen from the manifest's folder), `template`,
-`format`, `voice_url`, `voice_seconds` and `name` (of the result). All but the first may be
-missing or empty, and are then as for the whole batch. Whatever is wrong is told with its line
-and column before anything is sent.
+Columns are `photo` (a URL, or a file relative to the manifest's folder), `template`, `format`,
+`voice_url`, `voice_seconds` and `name` (of the result). All but the first may be missing or
+empty, and then the batch's own options apply. Errors name their line and column, and are raised
+before anything is sent.
 """
 
 import csv
@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from photoanimer_async.cli.exits import WrongUseError
+from photoanimer_async.cli.exit_status import UsageError
 from photoanimer_async.errors import InvalidRequestError
 from photoanimer_async.models import AnimationOptions, AnimationRequest, OutputFormat, Template
 from photoanimer_async.redaction import is_url, printable, without_queries
@@ -27,20 +27,20 @@ COLUMNS = ("photo", "template", "format", "voice_url", "voice_seconds", "name")
 _JSON_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 _RESULT_SUFFIXES = (".mp4", ".gif")
 _DELIMITERS = ",;\t"
-_SHOWN_FAULTS = 10
+_MOST_ERRORS = 10
 
 _Row: TypeAlias = Mapping[str, object]
 
 
 @frozen(kw_only=True)
-class Defaults:
-    """What holds for a photo where its row says nothing.
+class RowDefaults:
+    """The options of a photo, where its row in the manifest gives none.
 
     Attributes:
         template: `None` for 1, or for 0 with a voice.
         output_format: `mp4` or `gif`.
         voice_url: URL of a sound.
-        voice_seconds: how long that sound is.
+        voice_seconds: length of that sound.
     """
 
     template: int | None = None
@@ -49,10 +49,10 @@ class Defaults:
     voice_seconds: float | None = None
 
     def options(self) -> AnimationOptions:
-        """For photos without a row.
+        """Return the options of a photo without a row.
 
         Raises:
-            InvalidRequestError: they do not go together.
+            InvalidRequestError: options that exclude each other.
         """
         template = self.template
         if template is None:
@@ -65,121 +65,120 @@ class Defaults:
         )
 
 
-class _FaultError(Exception):
-    """What is wrong in one line, in words that go on from its number."""
+class _RowError(Exception):
+    """What is wrong with a row; the text follows the row's line number."""
 
 
-def read_manifest(path: Path, defaults: Defaults) -> list[AnimationRequest]:
-    """The photos of a manifest, each with its options.
+def read_manifest(path: Path, defaults: RowDefaults) -> list[AnimationRequest]:
+    """Return the photos of a manifest, each with its options.
 
     Args:
         path: a file `*.csv`, `*.jsonl` or `*.ndjson`, in UTF-8.
-        defaults: what holds where a row says nothing.
+        defaults: the options where a row gives none.
 
     Raises:
-        WrongUseError: it can not be read, or something in it is not allowed; every such place
-            is named, up to ten of them.
+        UsageError: the file cannot be read, or has errors; the text names up to ten of them.
     """
     name = printable(str(path))
     requests: list[AnimationRequest] = []
-    faults: list[str] = []
+    errors: list[str] = []
     for line, row in _rows(path, name):
         try:
-            if isinstance(row, _FaultError):
+            if isinstance(row, _RowError):
                 raise row
             requests.append(_request(row, path.parent, defaults))
-        except _FaultError as fault:
-            faults.append(f"{name} line {line}, {fault}")
-    if faults:
-        more = len(faults) - _SHOWN_FAULTS
-        raise WrongUseError("\n".join(faults[:_SHOWN_FAULTS] + [f"and {more} more"] * (more > 0)))
+        except _RowError as error:
+            errors.append(f"{name} line {line}, {error}")
+    if errors:
+        more = len(errors) - _MOST_ERRORS
+        raise UsageError("\n".join(errors[:_MOST_ERRORS] + [f"and {more} more"] * (more > 0)))
     if not requests:
-        raise WrongUseError(f"{name}: lists no photo")
+        raise UsageError(f"{name}: lists no photo")
     return requests
 
 
 # --- from the file to rows ---
 
 
-def _rows(path: Path, name: str) -> Iterator[tuple[int, _Row | _FaultError]]:
-    """Each row, or what is wrong with it, and the line on which it begins."""
+def _rows(path: Path, name: str) -> Iterator[tuple[int, _Row | _RowError]]:
+    """Return each row, or its error, with the line on which it begins."""
     suffix = path.suffix.lower()
     if suffix not in {".csv", *_JSON_SUFFIXES}:
-        raise WrongUseError(f"--manifest: {name} is neither *.csv nor *.jsonl (or *.ndjson)")
+        raise UsageError(f"--manifest: {name} is neither *.csv nor *.jsonl (or *.ndjson)")
     try:
-        # Names of files may be in another encoding than the rest.
+        # Names of files may have another encoding than the rest.
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
-        raise WrongUseError(f"--manifest: {name} can not be read: {error.strerror}") from None
+        raise UsageError(f"--manifest: {name} cannot be read: {error.strerror}") from None
     return _json_rows(text) if suffix in _JSON_SUFFIXES else _csv_rows(text)
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, _Row | _FaultError]]:
+def _json_rows(text: str) -> Iterator[tuple[int, _Row | _RowError]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield number, _json_row(line)
 
 
-def _json_row(line: str) -> _Row | _FaultError:
+def _json_row(line: str) -> _Row | _RowError:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        return _FaultError(f"column {error.colno}: is no JSON ({error.msg})")
+        return _RowError(f"column {error.colno}: is not JSON ({error.msg})")
     except (ValueError, RecursionError):
-        return _FaultError("is JSON beyond all bounds")
+        return _RowError("JSON is nested too deeply, or a number has too many digits")
     if not isinstance(row, dict):
-        return _FaultError(f"found {_shown(row)}; allowed is an object with {_one_of(COLUMNS)}")
+        return _RowError(f"found {_shown(row)}; allowed is an object with {_one_of(COLUMNS)}")
     unknown = [column for column in row if column not in COLUMNS]
-    return _unknown(unknown[0]) if unknown else row
+    return _unknown_column(unknown[0]) if unknown else row
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, _Row | _FaultError]]:
-    head = text.partition("\n")[0]
+def _csv_rows(text: str) -> Iterator[tuple[int, _Row | _RowError]]:
+    header = text.partition("\n")[0]
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=head.count), strict=True
+        io.StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=header.count), strict=True
     )
     columns: list[str] | None = None
-    line = 1
+    next_line = 1
     try:
         for cells in reader:
-            begun, line = line, reader.line_num + 1
+            line, next_line = next_line, reader.line_num + 1
             if not any(cell.strip() for cell in cells):
                 continue
             if columns is None:
                 columns = [cell.strip().lower() for cell in cells]
-                fault = _head_fault(columns)
-                if fault is not None:
-                    yield begun, fault
+                error = _header_error(columns)
+                if error is not None:
+                    yield line, error
                     return
             elif len(cells) > len(columns):
-                yield begun, _FaultError(f"found {len(cells)} fields; the head has {len(columns)}")
+                yield line, _RowError(f"found {len(cells)} fields; the header has {len(columns)}")
             else:
-                yield begun, dict(zip(columns, cells, strict=False))
+                yield line, dict(zip(columns, cells, strict=False))
     except csv.Error as error:
-        yield line, _FaultError(f"is no CSV ({error})")
+        yield next_line, _RowError(f"is not CSV ({error})")
 
 
-def _head_fault(columns: Sequence[str]) -> _FaultError | None:
+def _header_error(columns: Sequence[str]) -> _RowError | None:
     for place, column in enumerate(columns):
         if column not in COLUMNS:
-            return _unknown(column)
+            return _unknown_column(column)
         if column in columns[:place]:
-            return _FaultError(f"column {column}: is there twice")
-    return None if "photo" in columns else _FaultError("column photo: is missing")
+            return _RowError(f"column {column}: appears twice")
+    return None if "photo" in columns else _RowError("column photo: is missing")
 
 
-def _unknown(column: str) -> _FaultError:
-    return _FaultError(f"column {_shown(column)}: is unknown; allowed are {_one_of(COLUMNS)}")
+def _unknown_column(column: str) -> _RowError:
+    return _RowError(f"column {_shown(column)}: is unknown; allowed are {_one_of(COLUMNS)}")
 
 
 # --- from rows to requests ---
 
 
-def _request(row: _Row, folder: Path, defaults: Defaults) -> AnimationRequest:
+def _request(row: _Row, folder: Path, defaults: RowDefaults) -> AnimationRequest:
     photo = _text(row, "photo")
     if photo is None:
-        raise _FaultError("column photo: is empty; allowed are a URL and the name of a file")
-    own = Defaults(
+        raise _RowError("column photo: is empty; allowed are a URL and the name of a file")
+    own = RowDefaults(
         template=_template(row, defaults.template),
         output_format=_format(row, defaults.output_format),
         voice_url=_voice_url(row, defaults.voice_url),
@@ -188,22 +187,22 @@ def _request(row: _Row, folder: Path, defaults: Defaults) -> AnimationRequest:
     try:
         options = own.options()
     except InvalidRequestError as error:
-        raise _FaultError(f"column voice_url: {error}") from None
+        raise _RowError(f"column voice_url: {error}") from None
     return AnimationRequest(photo if is_url(photo) else folder / photo, options, _name(row))
 
 
 def _text(row: _Row, column: str) -> str | None:
-    """The cell; `None` for an empty one."""
+    """Return the text of a cell; `None` if it is empty."""
     value = row.get(column)
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise _fault(column, value, "a text")
+        raise _value_error(column, value, "text")
     return value.strip() or None
 
 
 def _number(row: _Row, column: str) -> object:
-    """The cell; `None` for an empty one. In CSV all numbers are text."""
+    """Return a cell, which in CSV is text; `None` if it is empty."""
     value = row.get(column)
     return (value.strip() or None) if isinstance(value, str) else value
 
@@ -214,7 +213,7 @@ def _template(row: _Row, default: int | None) -> int | None:
         return default
     numbers = {str(template.value): template.value for template in Template}
     if isinstance(value, bool) or str(value) not in numbers:
-        raise _fault("template", value, _one_of(numbers))
+        raise _value_error("template", value, _one_of(numbers))
     return numbers[str(value)]
 
 
@@ -223,14 +222,14 @@ def _format(row: _Row, default: OutputFormat) -> OutputFormat:
     if value is None:
         return default
     if value.lower() not in {*OutputFormat}:
-        raise _fault("format", value, _one_of(OutputFormat))
+        raise _value_error("format", value, _one_of(OutputFormat))
     return OutputFormat(value.lower())
 
 
 def _voice_url(row: _Row, default: str | None) -> str | None:
     value = _text(row, "voice_url")
     if value is not None and not (is_url(value) and _is_unicode(value)):
-        raise _fault("voice_url", value, "an http or https URL")
+        raise _value_error("voice_url", value, "an http or https URL")
     return value or default
 
 
@@ -243,7 +242,7 @@ def _voice_seconds(row: _Row, default: float | None) -> float | None:
     except (ValueError, OverflowError):
         seconds = math.nan
     if isinstance(value, bool) or not 0 < seconds < math.inf:
-        raise _fault("voice_seconds", value, "a number above 0")
+        raise _value_error("voice_seconds", value, "a number above 0")
     return seconds
 
 
@@ -252,8 +251,8 @@ def _name(row: _Row) -> str | None:
     if value is None:
         return None
     if not _is_unicode(value):
-        raise _fault("name", value, "text in UTF-8")
-    stem, suffix = os.path.splitext(value)  # noqa: PTH122 - a name, and no path
+        raise _value_error("name", value, "text in UTF-8")
+    stem, suffix = os.path.splitext(value)  # noqa: PTH122 - a name, not a path
     return stem if stem and suffix.lower() in _RESULT_SUFFIXES else value
 
 
@@ -265,13 +264,12 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _fault(column: str, found: object, allowed: str) -> _FaultError:
-    return _FaultError(f"column {column}: found {_shown(found)}; allowed: {allowed}")
+def _value_error(column: str, found: object, allowed: str) -> _RowError:
+    return _RowError(f"column {column}: found {_shown(found)}; allowed: {allowed}")
 
 
 def _shown(value: object) -> str:
-    text = f"{value!r}"
-    return printable(without_queries(text))
+    return printable(without_queries(repr(value)))
 
 
 def _one_of(values: Iterable[str]) -> str:

@@ -1,192 +1,216 @@
-"""The options that commands share: each is defined once and means the same everywhere."""
+"""The options that several commands have, each written once.
 
+Options that always go together are a frozen class, whose fields become options of the command
+that has a parameter of this type.
+"""
+
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
+from attrs import frozen
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from photoanimer_async.redaction import shown_url
+from photoanimer_async.cli.exit_status import UsageError
+from photoanimer_async.models import Location
+from photoanimer_async.redaction import printable, shown_url
 from photoanimer_async.storage.default_host import HOST_VARIABLE
+from photoanimer_async.storage.result_store import parse_location
 
 API_KEY_VARIABLE = "PHOTOANIMER_API_KEY"
 BASE_URL_VARIABLE = "PHOTOANIMER_BASE_URL"
 
-ApiKey: TypeAlias = Annotated[
-    str | None,
-    Parameter(
-        name="--api-key",
-        env_var=API_KEY_VARIABLE,
-        help="The account's key. Better set in the environment, since other users of the "
-        "machine can see the command line.",
-    ),
-]
-BaseUrl: TypeAlias = Annotated[
-    str | None,
-    Parameter(
-        name="--base-url",
-        help=f"The service, with its path; by default from {BASE_URL_VARIABLE}, else "
-        "https://www.cutout.pro/api/v1.",
-    ),
-]
+DEFAULT_CONCURRENCY = 64
+DEFAULT_OUT = "animated"
+
+FLAG = Parameter(negative="", show_default=False)
+"""For an option without a value, that cannot be given as `--no-...`."""
+
 Concurrency: TypeAlias = Annotated[
     int,
     Parameter(
         name="--concurrency",
         validator=Number(gte=1, lte=1000),
-        help="Requests of one kind under way at once, at most.",
+        help="Most requests of one kind that are open at once.",
     ),
 ]
-Host: TypeAlias = Annotated[
-    str | None,
+Gif: TypeAlias = Annotated[bool, FLAG, Parameter(name="--gif", help="Save GIFs instead of videos.")]
+JournalFile: TypeAlias = Annotated[Path, Parameter(name="JOURNAL", help="The journal of a batch.")]
+Local: TypeAlias = Annotated[
+    bool,
+    FLAG,
     Parameter(
-        name="--host",
-        help="Object store that files are put into for as long as the service needs them, such "
-        f"as s3://bucket/prefix; by default from {HOST_VARIABLE}, else they are served from this "
-        "machine, to a service on it.",
+        name="--local",
+        help="Animate on this machine, with a service in this process: no account, no internet.",
     ),
 ]
 Out: TypeAlias = Annotated[
     str,
     Parameter(
         name="--out",
-        help="Folder for the results, made if it is missing; or part of an object store, such "
+        help="Folder for the results, created if missing; or a location in an object store, such "
         "as s3://bucket/prefix.",
     ),
 ]
-TemplateNumber: TypeAlias = Annotated[
-    int | None,
-    Parameter(
-        name="--template",
-        validator=Number(gte=0, lte=5),
-        help="The expression, 0 to 5; by default 1, or 0 with a voice. They last, and cost, "
-        "3.13, 7.13, 2.13, 6.75, 4.38 and 3.75 seconds.",
-    ),
-]
-Gif: TypeAlias = Annotated[
-    bool,
-    Parameter(name="--gif", negative="", show_default=False, help="Save GIFs instead of videos."),
-]
-Local: TypeAlias = Annotated[
-    bool,
-    Parameter(
-        name="--local",
-        negative="",
-        show_default=False,
-        help="Animate on this machine, with a service of this process: no account, no internet.",
-    ),
-]
-
-MaxSeconds: TypeAlias = Annotated[
-    float | None,
-    Parameter(
-        name="--max-seconds",
-        validator=Number(gte=0),
-        help="Video seconds that may be spent, at most; those that earlier runs of the journal "
-        "have spent count.",
-    ),
-]
-RetryFailed: TypeAlias = Annotated[
-    bool,
-    Parameter(
-        name="--retry-failed",
-        negative="",
-        show_default=False,
-        help="Pay once more for what failed in an earlier run.",
-    ),
-]
-ResubmitAmbiguous: TypeAlias = Annotated[
-    float,
-    Parameter(
-        name="--resubmit-ambiguous",
-        validator=Number(gte=0),
-        show_default=False,
-        help="Video seconds that may be spent on photos that may have been charged already.",
-    ),
-]
-Yes: TypeAlias = Annotated[
-    bool,
-    Parameter(
-        name="--yes", negative="", show_default=False, help="Do not ask about what it will cost."
-    ),
-]
-VoiceUrl: TypeAlias = Annotated[
-    str | None,
-    Parameter(name="--voice-url", help="URL of a sound for the mouths to follow; template 0 only."),
-]
-VoiceSeconds: TypeAlias = Annotated[
-    float | None,
-    Parameter(name="--voice-seconds", help="How long that sound is, for reckoning what it costs."),
-]
-
 Photos: TypeAlias = Annotated[
     str,
     Parameter(
         name="PHOTO",
-        allow_leading_hyphen=True,  # for `-`; what else begins so is told to be no option
+        allow_leading_hyphen=True,  # for `-`; other names with a hyphen are refused later
         help="URLs, files, folders, patterns such as 'photos/**/*.jpg', and - for a list on "
         "standard input.",
     ),
 ]
-Recursive: TypeAlias = Annotated[
-    bool,
-    Parameter(
-        name="--recursive",
-        negative="",
-        show_default=False,
-        help="Take the photos in folders below a folder too.",
-    ),
-]
-Manifest: TypeAlias = Annotated[
-    Path | None,
-    Parameter(
-        name="--manifest",
-        help="A CSV or JSON Lines file that lists photos with options of their own: photo, "
-        "template, format, voice_url, voice_seconds, name.",
-    ),
-]
-NoPrepare: TypeAlias = Annotated[
-    bool,
-    Parameter(
-        name="--no-prepare",
-        negative="",
-        show_default=False,
-        help="Send files as they are. Without it they are turned upright, converted from HEIC, "
-        "AVIF or TIFF, shrunk to the limits, and freed of metadata (place, device), where they "
-        "need it.",
-    ),
-]
-CheckUrls: TypeAlias = Annotated[
-    bool,
-    Parameter(
-        name="--check-urls",
-        negative="",
-        show_default=False,
-        help="Ask the hosts of URLs whether the photos are there before they are submitted.",
-    ),
+Port: TypeAlias = Annotated[
+    int,
+    Parameter(name="--port", validator=Number(gte=0, lte=65535), help="Port; 0 for a free one."),
 ]
 
-OUT = "animated"
-JOURNAL_NAME = "photoanimer.journal"
-CONCURRENCY = 64
+
+@Parameter(name="*")
+@frozen(kw_only=True)
+class AccountOptions:
+    """Which service, and whose account."""
+
+    base_url: Annotated[
+        str | None,
+        Parameter(
+            help=f"The service, with its path; by default from {BASE_URL_VARIABLE}, else "
+            "https://www.cutout.pro/api/v1.",
+        ),
+    ] = None
+    api_key: Annotated[
+        str | None,
+        Parameter(
+            env_var=API_KEY_VARIABLE,
+            help="The account's key. Better set in the environment, because other users of the "
+            "machine can see the command line.",
+        ),
+    ] = None
+
+    def as_arguments(self) -> Sequence[str]:
+        """Return the arguments that repeat these options, without the key."""
+        return [] if self.base_url is None else ["--base-url", shown_url(self.base_url)]
 
 
-def resume_options(
-    journal: Path, base_url: str | None, host: str | None = None, *, prepare: bool = True
-) -> Sequence[str]:
-    """What `photoanimer resume` needs to go on where a command with these options stopped."""
-    options = [str(journal)]
-    if base_url is not None:
-        options += ["--base-url", shown_url(base_url)]
-    if host is not None:
-        options += ["--host", shown_url(host)]
-    return options if prepare else [*options, "--no-prepare"]
+@Parameter(name="*")
+@frozen(kw_only=True)
+class PhotoOptions:
+    """Which photos, besides those named as arguments, and how to animate them."""
+
+    recursive: Annotated[
+        bool, FLAG, Parameter(help="Also take the photos in the folders below a folder.")
+    ] = False
+    manifest: Annotated[
+        Path | None,
+        Parameter(
+            help="A CSV or JSON Lines file that lists photos with options of their own: photo, "
+            "template, format, voice_url, voice_seconds, name.",
+        ),
+    ] = None
+    template: Annotated[
+        int | None,
+        Parameter(
+            validator=Number(gte=0, lte=5),
+            help="The expression, 0 to 5; by default 1, or 0 with a voice. They last, and cost, "
+            "3.13, 7.13, 2.13, 6.75, 4.38 and 3.75 seconds.",
+        ),
+    ] = None
+    voice_url: Annotated[
+        str | None,
+        Parameter(help="URL of a sound that the mouths follow; template 0 only."),
+    ] = None
+    voice_seconds: Annotated[
+        float | None, Parameter(help="Length of that sound, to calculate what it costs.")
+    ] = None
 
 
-def wait_options(out: str, base_url: str | None, *, gif: bool) -> Sequence[str]:
-    """What `photoanimer wait` needs to go on where a command with these options stopped."""
-    options = [] if out == OUT else ["--out", out]
-    if base_url is not None:
-        options += ["--base-url", shown_url(base_url)]
-    return [*options, "--gif"] if gif else options
+@Parameter(name="*")
+@frozen(kw_only=True)
+class SubmitOptions:
+    """How photos are sent, and what may be spent on them."""
+
+    no_prepare: Annotated[
+        bool,
+        FLAG,
+        Parameter(
+            help="Send files as they are. Without it they are turned upright, converted from "
+            "HEIC, AVIF or TIFF, reduced to the limits, and stripped of metadata (place, device), "
+            "where needed.",
+        ),
+    ] = False
+    check_urls: Annotated[
+        bool,
+        FLAG,
+        Parameter(help="Check that photos given as URLs exist before they are submitted."),
+    ] = False
+    host: Annotated[
+        str | None,
+        Parameter(
+            help="Object store for files, for as long as the service needs them, such as "
+            f"s3://bucket/prefix; by default from {HOST_VARIABLE}, else this machine serves them, "
+            "to a service on this machine only.",
+        ),
+    ] = None
+    max_seconds: Annotated[
+        float | None,
+        Parameter(
+            validator=Number(gte=0),
+            help="Most video seconds to spend, including those that earlier runs of the journal "
+            "have spent.",
+        ),
+    ] = None
+    retry_failed: Annotated[
+        bool, FLAG, Parameter(help="Pay again for photos that failed in an earlier run.")
+    ] = False
+    resubmit_ambiguous: Annotated[
+        float,
+        Parameter(
+            validator=Number(gte=0),
+            show_default=False,
+            help="Video seconds to spend on photos that may have been charged already.",
+        ),
+    ] = 0.0
+
+    def as_arguments(self) -> Sequence[str]:
+        """Return the arguments that repeat how photos are sent."""
+        host = [] if self.host is None else ["--host", shown_url(self.host)]
+        return [*host, "--no-prepare"] if self.no_prepare else host
+
+
+def wait_arguments(out: str, account: AccountOptions, *, gif: bool) -> Sequence[str]:
+    """Return the arguments of `photoanimer wait`, besides the task ids, with the same options."""
+    where = [] if out == DEFAULT_OUT else ["--out", out]
+    return [*where, *account.as_arguments(), *["--gif"] * gif]
+
+
+def result_location(out: str) -> Location:
+    """Return the location that `--out` names, and create the folder if it is one.
+
+    Raises:
+        UsageError: the folder cannot be created.
+        InvalidRequestError: it is a URL, but not of an object store.
+    """
+    location = parse_location(out)
+    if isinstance(location, str):
+        return location
+    shown = printable(str(location))
+    try:
+        location.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UsageError(f"--out: {shown} exists and is not a folder") from None
+    except OSError as error:
+        raise UsageError(f"--out: {shown} cannot be created: {error.strerror}") from None
+    return location
+
+
+def listen_error(error: OSError, host: str, port: int) -> UsageError:
+    """Return the error for a `--host` and `--port` that cannot be listened on."""
+    if error.errno == errno.EADDRINUSE:
+        return UsageError(
+            f"port {port} of {host} is in use; choose another with --port, or use any free one "
+            "with --port 0"
+        )
+    return UsageError(f"cannot listen on port {port} of {host}: {error.strerror or error}")

@@ -1,38 +1,48 @@
-"""Where a command writes: a terminal with colours and a width, or a pipe or file with neither."""
+"""Write to standard output, and format sizes, durations and costs."""
 
 import os
 import sys
 
 from rich.console import Console
 
+from photoanimer_async.jobs.budget import Estimate
+
 _UNFOLDED = 10_000
 
 
 class Output(Console):
-    """Standard output. Nothing is folded where it is no terminal, and names are never markup."""
+    """Standard output. Lines are folded in a terminal only, and names are never markup."""
 
     def __init__(self) -> None:
         width = None if sys.stdout.isatty() else _UNFOLDED
         super().__init__(width=width, markup=False, highlight=False, emoji=False)
 
     def on_broken_pipe(self) -> None:
-        """Goes on in silence: the reader left, but tasks that are paid for are under way."""
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, sys.stdout.fileno())
-        os.close(silence)
+        """Continue without output: the reader has closed the pipe, but paid tasks are running."""
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
-def shown_size(size: int) -> str:
-    """`340 bytes`, `98 KB` or `2.1 MB`."""
+def format_size(size: int) -> str:
+    """Return `340 bytes`, `98 KB` or `2.1 MB`."""
     if size >= 2**20:
         return f"{size / 2**20:.1f} MB"
     return f"{size / 2**10:.0f} KB" if size >= 2**10 else f"{size} bytes"
 
 
-def shown_duration(seconds: float) -> str:
-    """`4.2 s`, `2:31` or `1:02:31`."""
+def format_duration(seconds: float) -> str:
+    """Return `4.2 s`, `2:31` or `1:02:31`."""
     if seconds < 60:  # noqa: PLR2004 - a minute
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def format_estimate(cost: Estimate) -> str:
+    """Return the video seconds of an estimate, and what it assumes about voices."""
+    line = f"{cost.seconds:g} video seconds for {cost.photos} photo{'s' * (cost.photos != 1)}"
+    if cost.unknown:
+        return f"{line}, or more: a voice costs its length (assumed), which is not known"
+    return f"{line} (a voice is assumed to cost its length)" if cost.assumed else line

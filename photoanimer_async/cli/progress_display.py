@@ -1,7 +1,7 @@
-"""What is seen while a batch runs: a bar in a terminal, lines everywhere else."""
+"""Display the progress of a batch: a bar in a terminal, lines everywhere else."""
 
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,60 +15,31 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from photoanimer_async.cli.output import shown_duration
-from photoanimer_async.cli.tally import Ending, Fate, Ledger
+from photoanimer_async.cli.output import format_duration
+from photoanimer_async.cli.results import BatchResults, PhotoResult, ResultKind
 from photoanimer_async.models import TaskId
 from photoanimer_async.redaction import printable
 
 _SPEED_WINDOW_SECONDS = 600.0
 
 
-class ProgressView(Protocol):
-    """Shows a ledger while it fills; a context manager around the batch."""
+class ProgressDisplay:
+    """Displays results while they are recorded; a context manager around the batch.
 
-    def __enter__(self) -> Self: ...
+    In a terminal it is a bar with the time left, and counts below it, removed at the end.
+    Elsewhere it is one line for each photo that is accepted, and one for each that ends.
+    """
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-    def accepted(self, name: str, task_id: TaskId) -> None:
-        """A photo has got a task."""
-        ...
-
-    def ended(self, ending: Ending) -> None:
-        """A photo has ended."""
-        ...
-
-
-def progress_view(console: Console, ledger: Ledger) -> ProgressView:
-    """The view that suits the console."""
-    live = console.is_terminal and not console.is_dumb_terminal
-    return LiveView(console, ledger) if live else PlainView(console, ledger)
-
-
-class LiveView:
-    """A bar with the time left, and the counts below it; gone when the batch is over."""
-
-    def __init__(self, console: Console, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._bar = Progress(
-            SpinnerColumn(),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("time left"),
-            TimeRemainingColumn(compact=True),
-            expand=True,
-            speed_estimate_period=_SPEED_WINDOW_SECONDS,
-        )
-        self._task = self._bar.add_task("", total=ledger.total)
-        self._live = Live(console=console, get_renderable=self._render, transient=True)
+    def __init__(self, console: Console, results: BatchResults) -> None:
+        self._console = console
+        self._results = results
+        self._live: Live | None = None
+        if console.is_terminal and not console.is_dumb_terminal:
+            self._live = _live_bar(console, results)
 
     def __enter__(self) -> Self:
-        self._live.start()
+        if self._live is not None:
+            self._live.start()
         return self
 
     def __exit__(
@@ -77,69 +48,61 @@ class LiveView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        if self._live is not None:
+            self._live.stop()
 
     def accepted(self, name: str, task_id: TaskId) -> None:
-        """Nothing to do: what is shown is read from the ledger, some times a second."""
+        """Display the id of a photo's task, which is enough to get its result later."""
+        self._print(f"submitted  {name} (task {task_id})")
 
-    def ended(self, ending: Ending) -> None:
-        """Likewise."""
+    def ended(self, result: PhotoResult) -> None:
+        """Display the result of a photo, and how many have ended."""
+        match result.kind:
+            case ResultKind.SAVED if result.earlier:
+                line = f"skipped    {result.name} -> {printable(str(result.location))}"
+            case ResultKind.SAVED:
+                took = "" if result.seconds is None else f" in {format_duration(result.seconds)}"
+                line = f"finished   {result.name} -> {printable(str(result.location))}{took}"
+            case ResultKind.UNCLEAR:
+                line = f"unclear    {result.name}: {result.reason}"
+            case ResultKind.FAILED | ResultKind.UNCOLLECTED:
+                line = f"failed     {result.name}: {result.reason}"
+        self._print(f"{line} [{len(self._results.ended)}/{self._results.total}]")
 
-    def _render(self) -> RenderableType:
-        self._bar.update(self._task, completed=len(self._ledger.endings))
-        return Group(self._bar, _counts(self._ledger))
+    def _print(self, line: str) -> None:
+        if self._live is None:
+            self._console.print(Text(line))
 
 
-def _counts(ledger: Ledger) -> Text:
-    failed = ledger.count(Fate.FAILED) + ledger.count(Fate.UNCOLLECTED)
-    unclear = ledger.count(Fate.UNCLEAR)
+def _live_bar(console: Console, results: BatchResults) -> Live:
+    bar = Progress(
+        SpinnerColumn(),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("time left"),
+        TimeRemainingColumn(compact=True),
+        expand=True,
+        speed_estimate_period=_SPEED_WINDOW_SECONDS,
+    )
+    task = bar.add_task("", total=results.total)
+
+    def render() -> RenderableType:
+        bar.update(task, completed=len(results.ended))
+        return Group(bar, _counts(results))
+
+    return Live(console=console, get_renderable=render, transient=True)
+
+
+def _counts(results: BatchResults) -> Text:
+    failed = results.count(ResultKind.FAILED) + results.count(ResultKind.UNCOLLECTED)
+    unclear = results.count(ResultKind.UNCLEAR)
     counts = [
-        (f"{ledger.submitted} submitted", ""),
-        (f"{ledger.processing} processing", "cyan"),
-        (f"{ledger.count(Fate.SAVED)} finished", "green"),
+        (f"{results.submitted} submitted", ""),
+        (f"{results.processing} processing", "cyan"),
+        (f"{results.count(ResultKind.SAVED)} finished", "green"),
         (f"{failed} failed", "red" if failed else "dim"),
     ]
     if unclear:
         counts.append((f"{unclear} unclear", "yellow"))
     separated = [part for count in counts for part in ((" · ", "dim"), count)]
     return Text.assemble("  ", *separated[1:])
-
-
-class PlainView:
-    """One line for each photo that gets a task, and one for each that ends."""
-
-    def __init__(self, console: Console, ledger: Ledger) -> None:
-        self._console = console
-        self._ledger = ledger
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """There is nothing to take down."""
-
-    def accepted(self, name: str, task_id: TaskId) -> None:
-        """Tells the task's id, with which its result can be had whatever happens here."""
-        self._say(f"submitted  {name} (task {task_id})")
-
-    def ended(self, ending: Ending) -> None:
-        """Tells what became of the photo, and how many have ended."""
-        match ending.fate:
-            case Fate.SAVED if ending.earlier:
-                line = f"there      {ending.name} -> {printable(str(ending.place))}"
-            case Fate.SAVED:
-                took = "" if ending.seconds is None else f" in {shown_duration(ending.seconds)}"
-                line = f"finished   {ending.name} -> {printable(str(ending.place))}{took}"
-            case Fate.UNCLEAR:
-                line = f"unclear    {ending.name}: {ending.reason}"
-            case Fate.FAILED | Fate.UNCOLLECTED:
-                line = f"failed     {ending.name}: {ending.reason}"
-        self._say(f"{line} [{len(self._ledger.endings)}/{self._ledger.total}]")
-
-    def _say(self, line: str) -> None:
-        self._console.print(Text(line))

@@ -1,65 +1,63 @@
 """`photoanimer resume`."""
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from photoanimer_async.cli.clients import account_client
-from photoanimer_async.cli.exits import ExitStatus
-from photoanimer_async.cli.interrupts import run_until_done
-from photoanimer_async.cli.logs import show_warnings
+from photoanimer_async.cli.exit_status import ExitStatus
+from photoanimer_async.cli.logs import log_warnings
 from photoanimer_async.cli.options import (
-    CONCURRENCY,
-    ApiKey,
-    BaseUrl,
-    CheckUrls,
+    DEFAULT_CONCURRENCY,
+    AccountOptions,
     Concurrency,
-    Host,
-    MaxSeconds,
-    NoPrepare,
-    ResubmitAmbiguous,
-    RetryFailed,
-    resume_options,
+    JournalFile,
+    SubmitOptions,
 )
 from photoanimer_async.cli.output import Output
-from photoanimer_async.cli.running import run_watched
-from photoanimer_async.cli.watched_batch import WatchedBatch
+from photoanimer_async.cli.run_batch import BatchRun
+from photoanimer_async.cli.signals import run_async
+from photoanimer_async.cli.summary import NextCommand
+from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.jobs.journal import read_journal
 from photoanimer_async.jobs.lifecycle import State
 
 
 def resume(
-    journal: Annotated[Path, Parameter(name="JOURNAL", help="The journal of a batch.")],
+    journal: JournalFile,
     *,
-    max_seconds: MaxSeconds = None,
-    no_prepare: NoPrepare = False,
-    check_urls: CheckUrls = False,
-    retry_failed: RetryFailed = False,
-    resubmit_ambiguous: ResubmitAmbiguous = 0.0,
-    host: Host = None,
-    concurrency: Concurrency = CONCURRENCY,
-    base_url: BaseUrl = None,
-    api_key: ApiKey = None,
+    submit: SubmitOptions = SubmitOptions(),
+    concurrency: Concurrency = DEFAULT_CONCURRENCY,
+    account: AccountOptions = AccountOptions(),
 ) -> ExitStatus:
-    """Go on with a batch; see `photoanimer resume --help`."""
+    """Continue a batch; see `photoanimer resume --help`."""
     with read_journal(journal) as store:
         summary = store.summary()
         out = next((entry.folder for entry in store.entries([*State])), None) or Path()
-    client = account_client(api_key, base_url, concurrency=concurrency, host=host)
-    batch = WatchedBatch(
-        console := Output(),
-        lambda opened, hook: opened.resume(
-            journal,
-            max_seconds=max_seconds,
-            prepare=not no_prepare,
-            check_urls=check_urls,
-            retry_failed=retry_failed,
-            resubmit_ambiguous=resubmit_ambiguous,
-            on_progress=hook,
-        ),
+    client = account_client(account, concurrency=concurrency, host=submit.host)
+    batch = BatchRun(
+        Output(),
         summary.photos - summary.counts.get(State.SAVED, 0),
+        out,
+        next_command=NextCommand(
+            resume=[str(journal), *account.as_arguments(), *submit.as_arguments()]
+        ),
     )
-    show_warnings()
-    again = resume_options(journal, base_url, host, prepare=not no_prepare)
-    return run_until_done(run_watched(console, batch, client, out, resume_options=again))
+    log_warnings()
+    return run_async(_resume(client, batch, journal, submit))
+
+
+async def _resume(
+    client: PhotoAnimerClient, batch: BatchRun, journal: Path, submit: SubmitOptions
+) -> ExitStatus:
+    async with client:
+        await batch.run(
+            client.resume(
+                journal,
+                max_seconds=submit.max_seconds,
+                prepare=not submit.no_prepare,
+                check_urls=submit.check_urls,
+                retry_failed=submit.retry_failed,
+                resubmit_ambiguous=submit.resubmit_ambiguous,
+                on_progress=batch.on_progress,
+            )
+        )
+    return batch.print_summary()

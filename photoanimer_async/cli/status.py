@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
 from rich.text import Text
 
-from photoanimer_async.cli.exits import ExitStatus
+from photoanimer_async.cli.exit_status import ExitStatus
+from photoanimer_async.cli.options import JournalFile
 from photoanimer_async.cli.output import Output
 from photoanimer_async.jobs.journal import Entry, Summary, read_journal
 from photoanimer_async.jobs.lifecycle import State
@@ -17,36 +15,34 @@ from photoanimer_async.redaction import shown_photo, shown_url
 
 _MEANINGS = {
     State.PLANNED: "not submitted yet",
-    State.SUBMITTING: "on their way to the service now, or when the process was killed",
-    State.SUBMITTED: "paid for; the service works on them",
+    State.SUBMITTING: "being submitted now, or when the process was killed",
+    State.SUBMITTED: "paid for; the service is working on them",
     State.FINISHED: "paid for and done, but not saved",
     State.SAVED: "saved",
     State.FAILED: "failed",
     State.AMBIGUOUS: "may or may not have been accepted and charged",
 }
-_KNOWN = {
-    Evidence.NONE: "nothing is known of what became of it",
+_EVIDENCE = {
+    Evidence.NONE: "nothing is known about whether it was accepted",
     Evidence.FETCHED: "the service fetched the photo: it was accepted",
-    Evidence.NOT_FETCHED: "the service did not fetch the photo before it was withdrawn, so that "
-    "no video can come of it; it may have been charged",
+    Evidence.NOT_FETCHED: "the service did not fetch the photo before it was withdrawn, so there "
+    "will be no video; it may have been charged",
 }
 
 
-def status(
-    journal: Annotated[Path, Parameter(name="JOURNAL", help="The journal of a batch.")],
-) -> ExitStatus:
-    """Show how far a batch is, and what it has cost; see `photoanimer status --help`."""
+def status(journal: JournalFile) -> ExitStatus:
+    """Show the state of a batch, and what it has cost; see `photoanimer status --help`."""
     with read_journal(journal) as store:
         summary = store.summary()
         unsaved = list(store.entries([State.FINISHED, State.FAILED, State.AMBIGUOUS]))
     console = Output()
-    _counts(console, summary)
+    _print_counts(console, summary)
     for state in (State.FAILED, State.FINISHED, State.AMBIGUOUS):
-        _list(console, state, [entry for entry in unsaved if entry.state is state])
+        _print_entries(console, state, [entry for entry in unsaved if entry.state is state])
     return ExitStatus.DONE
 
 
-def _counts(console: Output, summary: Summary) -> None:
+def _print_counts(console: Output, summary: Summary) -> None:
     for state in State:
         count = summary.counts.get(state, 0)
         if count:
@@ -60,10 +56,9 @@ def _counts(console: Output, summary: Summary) -> None:
     console.print()
 
 
-def _list(console: Output, state: State, entries: Sequence[Entry]) -> None:
-    if not entries:
-        return
-    console.print(Text(f"\n{state.value}:", "bold"))
+def _print_entries(console: Output, state: State, entries: Sequence[Entry]) -> None:
+    if entries:
+        console.print(Text(f"\n{state.value}:", "bold"))
     for line in _lines(entries):
         console.print(Text(f"  {line}"))
 
@@ -75,13 +70,12 @@ def _lines(entries: Iterable[Entry]) -> Iterable[str]:
         if entry.state is State.AMBIGUOUS:
             when = "at an unknown time"
             if entry.submitted_at is not None:
-                when = (
-                    f"{datetime.fromtimestamp(entry.submitted_at).astimezone():%Y-%m-%d %H:%M:%S}"
-                )
+                local_time = datetime.fromtimestamp(entry.submitted_at).astimezone()
+                when = f"{local_time:%Y-%m-%d %H:%M:%S}"
             where = "" if entry.image_url is None else f" as {shown_url(entry.image_url)}"
             yield (
                 f"  submitted {when}{where}, {entry.cost:g} video seconds; "
-                + _KNOWN[entry.evidence]
+                + _EVIDENCE[entry.evidence]
             )
 
 

@@ -2,31 +2,34 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from typing import Annotated
 
-from attrs import frozen
+from attrs import field, frozen
 from cyclopts import Parameter
 
 from photoanimer_async.cli.clients import account_client
-from photoanimer_async.cli.exits import ExitStatus, WrongUseError
-from photoanimer_async.cli.folders import made_place
-from photoanimer_async.cli.interrupts import run_until_done
-from photoanimer_async.cli.logs import show_warnings
+from photoanimer_async.cli.exit_status import ExitStatus, UsageError
+from photoanimer_async.cli.logs import log_warnings
 from photoanimer_async.cli.options import (
-    CONCURRENCY,
-    OUT,
-    ApiKey,
-    BaseUrl,
+    DEFAULT_CONCURRENCY,
+    DEFAULT_OUT,
+    AccountOptions,
     Concurrency,
     Gif,
     Out,
-    wait_options,
+    result_location,
+    wait_arguments,
 )
 from photoanimer_async.cli.output import Output
-from photoanimer_async.cli.progress_display import ProgressView, progress_view
-from photoanimer_async.cli.summary import exit_status, print_interruption, print_summary
-from photoanimer_async.cli.tally import Ending, Ledger
+from photoanimer_async.cli.progress_display import ProgressDisplay
+from photoanimer_async.cli.results import BatchResults, PhotoResult
+from photoanimer_async.cli.signals import run_async
+from photoanimer_async.cli.summary import (
+    NextCommand,
+    exit_status,
+    print_interruption,
+    print_summary,
+)
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.errors import ApiError, PhotoAnimerError
 from photoanimer_async.models import Location, OutputFormat
@@ -35,77 +38,73 @@ from photoanimer_async.storage.result_store import ResultStore, result_store
 
 
 def wait(
-    *task_ids: Annotated[str, Parameter(name="TASK_ID", help="Ids that submits were given.")],
+    *task_ids: Annotated[str, Parameter(name="TASK_ID", help="Ids of submitted tasks.")],
     gif: Gif = False,
-    out: Out = OUT,
-    concurrency: Concurrency = CONCURRENCY,
-    base_url: BaseUrl = None,
-    api_key: ApiKey = None,
+    out: Out = DEFAULT_OUT,
+    concurrency: Concurrency = DEFAULT_CONCURRENCY,
+    account: AccountOptions = AccountOptions(),
 ) -> ExitStatus:
     """Wait for tasks and download their results; see `photoanimer wait --help`."""
     if not task_ids or not all(task_ids):
-        raise WrongUseError("no task is given: name the ids of tasks")
-    client = account_client(api_key, base_url, concurrency=concurrency)
-    output_format = OutputFormat.GIF if gif else OutputFormat.MP4
-    place = made_place(out)
-    show_warnings()
-    afterwards = wait_options(out, base_url, gif=gif)
-    unique = list(dict.fromkeys(task_ids))
-    return run_until_done(_run(client, unique, output_format, place, afterwards))
-
-
-async def _run(
-    client: PhotoAnimerClient,
-    task_ids: Sequence[str],
-    output_format: OutputFormat,
-    out: Location,
-    afterwards: Sequence[str],
-) -> ExitStatus:
-    begun = time.monotonic()
-    console = Output()
-    ledger = Ledger(total=len(task_ids))
-    for index, task_id in enumerate(task_ids):
-        ledger.accepted(index, _name(task_id), task_id)
-    try:
-        with progress_view(console, ledger) as view:
-            async with client, asyncio.TaskGroup() as waiters:
-                collection = _Collection(client, output_format, result_store(out), ledger, view)
-                for index, task_id in enumerate(task_ids):
-                    waiters.create_task(collection.collect(index, task_id))
-    except asyncio.CancelledError:
-        print_interruption(console, ledger, wait_options=afterwards)
-        raise
-    print_summary(console, ledger, out, time.monotonic() - begun, wait_options=afterwards)
-    return exit_status(ledger)
+        raise UsageError("no task is given: name the ids of tasks")
+    client = account_client(account, concurrency=concurrency)
+    location = result_location(out)
+    log_warnings()
+    waiting = _Waiting(
+        client,
+        OutputFormat.GIF if gif else OutputFormat.MP4,
+        location,
+        BatchResults(total=len(set(task_ids))),
+    )
+    next_command = NextCommand(wait=wait_arguments(out, account, gif=gif))
+    return run_async(waiting.run(list(dict.fromkeys(task_ids)), next_command))
 
 
 @frozen
-class _Collection:
-    """Brings in the results of tasks."""
+class _Waiting:
+    """Waits for tasks and saves their results, each as it ends."""
 
     client: PhotoAnimerClient
     output_format: OutputFormat
-    store: ResultStore
-    ledger: Ledger
-    view: ProgressView
+    out: Location
+    results: BatchResults
+    console: Output = field(factory=Output)
 
-    async def collect(self, index: int, task_id: str) -> None:
-        """Waits for one task and saves its result; whatever happens is written down."""
+    async def run(self, task_ids: list[str], next_command: NextCommand) -> ExitStatus:
+        started = time.monotonic()
+        for index, task_id in enumerate(task_ids):
+            self.results.add_task(index, _name(task_id), task_id)
+        store = result_store(self.out)
+        try:
+            with ProgressDisplay(self.console, self.results) as display:
+                async with self.client, asyncio.TaskGroup() as tasks:
+                    for index, task_id in enumerate(task_ids):
+                        tasks.create_task(self._collect(index, task_id, store, display))
+        except asyncio.CancelledError:
+            print_interruption(self.console, self.results, next_command=next_command)
+            raise
+        seconds = time.monotonic() - started
+        print_summary(self.console, self.results, self.out, seconds, next_command=next_command)
+        return exit_status(self.results)
+
+    async def _collect(
+        self, index: int, task_id: str, store: ResultStore, display: ProgressDisplay
+    ) -> None:
         name = _name(task_id)
         try:
-            ending = Ending(name, task_id, await self._save(task_id))
+            result = PhotoResult(name, task_id, await self._save(task_id, store))
         except ApiError as error:
-            # The service knows no such task, or will not tell: waiting again is of no use.
-            ending = Ending(name, error=error)
+            # The service does not give this task's result, so waiting again is of no use.
+            result = PhotoResult(name, error=error)
         except PhotoAnimerError as error:
-            ending = Ending(name, task_id, error=error)
-        self.ledger.ended(index, ending)
-        self.view.ended(ending)
+            result = PhotoResult(name, task_id, error=error)
+        self.results.add_result(index, result)
+        display.ended(result)
 
-    async def _save(self, task_id: str) -> Location:
+    async def _save(self, task_id: str, store: ResultStore) -> Location:
         info = await self.client.wait(task_id)
         suffix = f".{self.output_format.value}"
-        async with self.store.claim(task_id, suffix, name=task_id) as destination:
+        async with store.claim(task_id, suffix, name=task_id) as destination:
             return await self.client.download_to(
                 info, destination, output_format=self.output_format
             )

@@ -1,61 +1,52 @@
-"""The command as a person runs it, and a service on a thread that renders in no time."""
+"""The command, a service that renders in no time, and a stub of one; both in a thread."""
 
 import asyncio
-import json
 import os
-import signal
 import struct
-import subprocess
-import sysconfig
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TypeVar
 
 import pytest
 from attrs import define, field
 
-from photoanimer_async.service import (
-    LocalService,
-    RenderFailedError,
-    RenderJob,
-    ServiceSettings,
-)
+from photoanimer_async.cli import clients, serve
+from photoanimer_async.polling.policies import AdaptivePolling
+from photoanimer_async.service import LocalService, RenderFailedError, RenderJob, ServiceSettings
 from photoanimer_async.service.error_codes import NO_FACE
 
-COMMAND = Path(sysconfig.get_path("scripts")) / "photoanimer"
+from ..support.command_line import CommandLine
+from ..support.pictures import png_chunk
+from ..support.stub_service import API, StubService, serving
+
 KEY = "key-77aa01"
 
 SLOW = b"slow"
 FACELESS = b"faceless"
 
+T = TypeVar("T")
+
 
 def png(mark: bytes = b"") -> bytes:
-    """A whole, grey picture of 16x16 pixels, with a mark that the renderer below goes by.
+    """A whole, grey picture of 16x16 pixels, with a mark that `MarkRenderer` reads.
 
-    The mark, of at most 16 bytes, is the first row of pixels, which are not compressed: so it
-    stays where a photo is freed of metadata.
+    The mark, of at most 16 bytes, is the first row of pixels, which are not compressed, so it
+    is still there when metadata is stripped.
     """
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
     header = struct.pack(">IIBBBBB", 16, 16, 8, 0, 0, 0, 0)
     rows = [mark.ljust(16, b"\x80"), *[b"\x80" * 16] * 15]
     pixels = zlib.compress(b"".join(b"\0" + row for row in rows), 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-    )
+    chunks = (png_chunk(b"IHDR", header), png_chunk(b"IDAT", pixels), png_chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 @define
 class MarkRenderer:
-    """Does with a photo what its mark says: fails, waits to be released, or is quick."""
+    """Fails, waits for `released`, or is quick, as the photo's mark says."""
 
     released: asyncio.Event = field(factory=asyncio.Event)
 
@@ -72,172 +63,110 @@ class MarkRenderer:
 
 @define
 class Service:
-    """A service that runs beside the test."""
+    """A local service in a thread."""
 
     base_url: str
+    renderer: MarkRenderer
     _loop: asyncio.AbstractEventLoop
-    _renderer: MarkRenderer
 
     def release(self) -> None:
-        """Lets slow photos end, from now on."""
-        self._loop.call_soon_threadsafe(self._renderer.released.set)
+        """Finish slow photos, from now on."""
+        self._loop.call_soon_threadsafe(self.renderer.released.set)
+
+    def hold(self) -> None:
+        """Finish the slow photos so far, and let later ones wait again."""
+        self.release()
+        self._loop.call_soon_threadsafe(setattr, self.renderer, "released", asyncio.Event())
+
+
+@contextmanager
+def in_thread(server: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """Run a server in a thread with an event loop of its own."""
+    started: Future[tuple[T, asyncio.Event]] = Future()
+
+    async def run() -> None:
+        stopped = asyncio.Event()
+        try:
+            async with server as opened:
+                started.set_result((opened, stopped))
+                await stopped.wait()
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
+    thread.start()
+    try:
+        opened, stopped = started.result()
+        yield opened
+        loop.call_soon_threadsafe(stopped.set)
+    finally:
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture(scope="session")
+def running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    settings = ServiceSettings(
+        data_dir=tmp_path_factory.mktemp("service"),
+        port=0,
+        keys=frozenset({KEY}),
+        video_balance=123.5,
+        workers=4,
+        drain_seconds=0,
+    )
+
+    @asynccontextmanager
+    async def service() -> AsyncIterator[Service]:
+        renderer = MarkRenderer()
+        async with LocalService(settings, renderer=renderer) as local:
+            yield Service(local.base_url, renderer, asyncio.get_running_loop())
+
+    with in_thread(service()) as running:
+        yield running
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    started: Future[Service] = Future()
-    stop: Future[Callable[[], object]] = Future()
-
-    async def run() -> None:
-        renderer, stopped = MarkRenderer(), asyncio.Event()
-        loop = asyncio.get_running_loop()
-        settings = ServiceSettings(
-            data_dir=tmp_path / "service", port=0, keys=frozenset({KEY}), video_balance=123.5
-        )
-        async with LocalService(settings, renderer=renderer) as local:
-            stop.set_result(lambda: loop.call_soon_threadsafe(stopped.set))
-            started.set_result(Service(local.base_url, loop, renderer))
-            await stopped.wait()
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
-    thread.start()
-    yield started.result(timeout=10)
-    stop.result()()
-    thread.join()
-
-
-class StubService(ThreadingHTTPServer):
-    """Accepts submits as `task_id`, or hangs up on them; all results have vanished."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), StubHandler)
-        self.task_id: int | None = None
-        self.requests: list[str] = []
-
-    @property
-    def origin(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    @property
-    def base_url(self) -> str:
-        return f"{self.origin}/api/v1"
-
-
-class StubHandler(BaseHTTPRequestHandler):
-    server: StubService
-
-    def do_GET(self) -> None:
-        name = urlsplit(self.path).path.rpartition("/")[2]
-        self.server.requests.append(name)
-        data: object
-        match name, self.server.task_id:
-            case "submitTaskByUrl", None:
-                return
-            case "submitTaskByUrl", task_id:
-                data = task_id
-            case "getTaskInfo", task_id:
-                result = f"{self.server.origin}/gone.mp4"
-                data = {"taskId": task_id, "status": 1, "resultUrl": result}
-            case _:
-                self.send_error(404)
-                return
-        body = json.dumps({"code": 0, "data": data, "msg": None, "time": 1615368038661}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        """Keeps quiet."""
+def service(running_service: Service) -> Iterator[Service]:
+    """A service whose slow photos wait until `release`, or the test's end."""
+    yield running_service
+    running_service.hold()
 
 
 @pytest.fixture
 def stub() -> Iterator[StubService]:
-    with StubService() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+    @asynccontextmanager
+    async def served() -> AsyncIterator[StubService]:
+        service = StubService()
+        async with serving(service.answer) as origin:
+            service.base_url = origin + API
+            yield service
 
-
-@define
-class CommandLine:
-    """Runs `photoanimer` in a folder, with an environment of its own."""
-
-    folder: Path
-    environment: dict[str, str]
-    started: list[subprocess.Popen[str]] = field(factory=list)
-
-    def __call__(self, *arguments: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-
-    def start(self, *arguments: str, **options: object) -> subprocess.Popen[str]:
-        process: subprocess.Popen[str] = subprocess.Popen(  # type: ignore[call-overload] # options of the test's choosing
-            [COMMAND, *arguments],
-            **{
-                "cwd": self.folder,
-                "env": self.environment,
-                "stdin": subprocess.DEVNULL,
-                "stdout": subprocess.PIPE,
-                "stderr": subprocess.PIPE,
-                "text": True,
-                **options,
-            },
-        )
-        self.started.append(process)
-        return process
-
-    def stop(self) -> None:
-        for process in self.started:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdout, process.stderr):
-                if pipe is not None:
-                    pipe.close()
-
-
-def rest_of(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """What is still written to standard output and error, until the process has ended.
-
-    `communicate` would lose what `readline` has read ahead.
-    """
-    assert process.stdout is not None
-    assert process.stderr is not None
-    said = process.stdout.read(), process.stderr.read()
-    process.wait(timeout=10)
-    return said
-
-
-def default_interrupt() -> None:
-    """For `preexec_fn`: what runs the tests may have told them to ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with in_thread(served()) as service:
+        yield service
 
 
 @pytest.fixture
-def photoanimer(tmp_path: Path) -> Iterator[CommandLine]:
+def photoanimer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[CommandLine]:
     """The command in an empty folder, without key or service."""
+    quick = AdaptivePolling(cost=0.001, shortest=0.01, longest=0.05)
+    monkeypatch.setattr(clients, "_local_polling", lambda: quick)
+    monkeypatch.setattr(serve, "return_large_blocks_to_system", lambda: None)  # cannot be undone
     folder = tmp_path / "here"
     folder.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PHOTOANIMER")}
-    command = CommandLine(folder, {**kept, "COLUMNS": "80", "TERM": "xterm"})
+    command = CommandLine(folder, {**kept, "COLUMNS": "80", "TERM": "xterm"}, capsys)
     yield command
-    command.stop()
+    command.kill_all()
 
 
 @pytest.fixture
 def connected(photoanimer: CommandLine, service: Service) -> CommandLine:
-    """The command with the service that runs beside the test, and its key."""
+    """The command with the local service and its key."""
     photoanimer.environment |= {
         "PHOTOANIMER_API_KEY": KEY,
         "PHOTOANIMER_BASE_URL": service.base_url,

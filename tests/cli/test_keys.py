@@ -1,57 +1,15 @@
-"""`photoanimer serve keys`, beside a service that runs and without one."""
+"""`photoanimer serve keys`, without a service that runs; see `test_serve` for one that does."""
 
 import re
-import time
 
 import pytest
 
-from .conftest import CommandLine, rest_of
-from .test_serve import balance_code, serving
+from ..support.command_line import CommandLine
+
+URL = "https://example.com/s3cret/hook?token=s3cret"
 
 
-def key_of(said: str) -> str:
-    found = re.search(r"The key of .*: (pa_\S+)", said)
-    assert found is not None, said
-    return found[1]
-
-
-def until_answered(base_url: str, key: str, code: int) -> None:
-    deadline = time.monotonic() + 30
-    while balance_code(base_url, key) != code:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def test_a_key_works_as_long_as_it_is_not_revoked(photoanimer: CommandLine) -> None:
-    process, base_url = serving(photoanimer)
-    assert balance_code(base_url, "any") == 0
-
-    key = key_of(photoanimer("serve", "keys", "add", "anna", "--seconds", "20").stdout)
-    until_answered(base_url, "any", 4003)
-    assert balance_code(base_url, key) == 0
-
-    assert photoanimer("serve", "keys", "revoke", "anna").returncode == 0
-    until_answered(base_url, key, 4003)
-
-    process.terminate()
-    said, log = rest_of(process)
-    assert key not in said + log
-
-
-def test_with_a_key_it_listens_beyond_this_machine(photoanimer: CommandLine) -> None:
-    refused = photoanimer("serve", "--port", "0", "--host", "0.0.0.0")
-    assert refused.returncode == 2
-    assert "without keys the service is open to everybody" in refused.stderr
-
-    key = key_of(photoanimer("serve", "keys", "add", "anna").stdout)
-    process, base_url = serving(photoanimer, "--host", "0.0.0.0")
-    assert balance_code(base_url, key) == 0
-    process.terminate()
-    said, _ = rest_of(process)
-    assert "It is open to those who have a key." in said
-
-
-def test_the_list(photoanimer: CommandLine) -> None:
+def test_the_list_shows_what_accounts_may_spend(photoanimer: CommandLine) -> None:
     photoanimer("serve", "keys", "add", "anna", "--seconds", "20", "--rate", "2.5")
     photoanimer("serve", "keys", "add", "bob")
     photoanimer("serve", "keys", "credit", "anna", "1.5")
@@ -62,7 +20,7 @@ def test_the_list(photoanimer: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "text"),
     [
         (("list",), "photoanimer-data holds no accounts: no service has run there"),
         (("revoke", "anna"), "photoanimer-data holds no accounts"),
@@ -72,10 +30,12 @@ def test_the_list(photoanimer: CommandLine) -> None:
         (("add",), "NAME requires an argument"),
     ],
 )
-def test_wrong_use_is_told(photoanimer: CommandLine, arguments: tuple[str, ...], told: str) -> None:
+def test_wrong_use_creates_nothing(
+    photoanimer: CommandLine, arguments: tuple[str, ...], text: str
+) -> None:
     done = photoanimer("serve", "keys", *arguments)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert text in done.stderr
     assert "Traceback" not in done.stderr
     assert not (photoanimer.folder / "photoanimer-data").exists()
 
@@ -87,7 +47,43 @@ def test_a_second_key_for_a_name_is_refused(photoanimer: CommandLine) -> None:
     assert "anna has a key already; revoke it to give it a new one" in done.stderr
 
 
-def test_tasks_must_be_known_as_long_as_their_results(photoanimer: CommandLine) -> None:
-    done = photoanimer("serve", "--task-days", "3")
-    assert done.returncode == 2
-    assert "--task-days is 3; it must not be less than --result-days, which is 7" in done.stderr
+class TestNotifications:
+    def test_each_url_has_a_secret_of_its_own(self, photoanimer: CommandLine) -> None:
+        added = photoanimer("serve", "keys", "add", "anna", "--notify-url", URL)
+        assert "The key of anna: pa_" in added.stdout
+        changed = photoanimer("serve", "keys", "notify", "anna", URL)
+        assert secret_in(added.stdout) != secret_in(changed.stdout)
+        assert "s3cret" not in added.stdout + changed.stdout
+
+    def test_the_list_shows_only_the_origin_of_a_url(self, photoanimer: CommandLine) -> None:
+        photoanimer("serve", "keys", "add", "anna", "--notify-url", URL)
+        photoanimer("serve", "keys", "add", "bob")
+        listed = photoanimer("serve", "keys", "list").stdout
+        assert re.search(r"anna .* valid +https://example\.com *\n", listed)
+        assert re.search(r"bob .* valid +no *\n", listed)
+        off = photoanimer("serve", "keys", "notify", "anna", "--off")
+        assert off.stdout == "Notifications of anna are off.\n"
+        assert "example.com" not in photoanimer("serve", "keys", "list").stdout
+
+    def test_a_bad_url_is_refused_before_there_is_a_key(self, photoanimer: CommandLine) -> None:
+        done = photoanimer("serve", "keys", "add", "anna", "--notify-url", "example.com/hook")
+        assert done.returncode == 2
+        assert "the address for notifications is not allowed: it has no scheme" in done.stderr
+        assert photoanimer("serve", "keys", "add", "anna").returncode == 0
+
+    def test_either_a_url_or_off_is_needed(self, photoanimer: CommandLine) -> None:
+        photoanimer("serve", "keys", "add", "anna")
+        for arguments in ([], [URL, "--off"]):
+            done = photoanimer("serve", "keys", "notify", "anna", *arguments)
+            assert done.returncode == 2
+            assert "give either a URL, or --off for none" in done.stderr
+        done = photoanimer("serve", "keys", "notify", "bob", URL)
+        assert done.returncode == 2
+        assert "there is no account bob" in done.stderr
+
+
+def secret_in(text: str) -> str:
+    found = re.search(r"^Notifications to (\S+) are signed with: (whsec_\S+)$", text, re.MULTILINE)
+    assert found is not None
+    assert found[1] == "https://example.com"
+    return found[2]

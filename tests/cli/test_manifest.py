@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from photoanimer_async import AnimationOptions, AnimationRequest, OutputFormat, Template
-from photoanimer_async.cli.exits import WrongUseError
-from photoanimer_async.cli.manifest import Defaults, read_manifest
+from photoanimer_async.cli.exit_status import UsageError
+from photoanimer_async.cli.manifest import RowDefaults, read_manifest
 
 VOICE = "http://v.example/a.mp3"
 
@@ -19,16 +19,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(
-    text: str | bytes, name: str = "list.csv", defaults: Defaults | None = None
+    text: str | bytes, name: str = "list.csv", defaults: RowDefaults | None = None
 ) -> list[AnimationRequest]:
     path = Path("sub") / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_manifest(path, defaults or Defaults())
+    return read_manifest(path, defaults or RowDefaults())
 
 
-def faults(text: str | bytes, name: str = "list.csv") -> list[str]:
-    with pytest.raises(WrongUseError) as caught:
+def errors_in(text: str | bytes, name: str = "list.csv") -> list[str]:
+    with pytest.raises(UsageError) as caught:
         read(text, name)
     lines = str(caught.value).splitlines()
     assert all(line.isprintable() for line in lines)
@@ -78,25 +78,25 @@ class TestRows:
         assert read(text, "list.jsonl") == ROWS
         assert read(text, "list.ndjson") == ROWS
 
-    def test_are_as_the_whole_batch_where_they_say_nothing(self) -> None:
-        defaults = Defaults(template=5, output_format=OutputFormat.GIF)
+    def test_take_missing_options_from_the_batch(self) -> None:
+        defaults = RowDefaults(template=5, output_format=OutputFormat.GIF)
         first, second = read("photo,template\na.jpg,\nb.jpg,2\n", defaults=defaults)
         assert first.options == AnimationOptions(template=5, output_format="gif")
         assert second.options == AnimationOptions(template=2, output_format="gif")
 
-    def test_with_a_voice_are_template_0(self) -> None:
-        [row] = read("photo\na.jpg\n", defaults=Defaults(voice_url=VOICE))
+    def test_with_a_voice_have_template_0(self) -> None:
+        [row] = read("photo\na.jpg\n", defaults=RowDefaults(voice_url=VOICE))
         assert row.options.template is Template.T0
 
-    def test_name_files_in_any_encoding(self) -> None:
+    def test_can_name_files_in_any_encoding(self) -> None:
         [row] = read(b"photo\nlatin \xe9.jpg\n")
         assert os.fsencode(row.photo) == b"sub/latin \xe9.jpg"
 
 
 @pytest.mark.usefixtures("folder")
-class TestFaults:
+class TestErrors:
     @pytest.mark.parametrize(
-        ("row", "said"),
+        ("row", "error"),
         [
             (",1,,,,", "column photo: is empty; allowed are a URL and the name of a file"),
             ("a,smile,,,,", "column template: found 'smile'; allowed: 0, 1, 2, 3, 4, 5"),
@@ -109,61 +109,61 @@ class TestFaults:
             ),
             ("a,0,,,-1,", "column voice_seconds: found '-1'; allowed: a number above 0"),
             ("a,0,,,nan,", "column voice_seconds: found 'nan'; allowed: a number above 0"),
-            ("a,1,,,,,,", "found 8 fields; the head has 6"),
+            ("a,1,,,,,,", "found 8 fields; the header has 6"),
         ],
     )
-    def test_in_csv_are_told_with_line_and_column(self, row: str, said: str) -> None:
+    def test_in_csv_name_line_and_column(self, row: str, error: str) -> None:
         head = "photo,template,format,voice_url,voice_seconds,name"
-        assert faults(f'{head}\n"fine\nname.jpg",1\n\n{row}\n') == [f"line 5, {said}"]
+        assert errors_in(f'{head}\n"fine\nname.jpg",1\n\n{row}\n') == [f"line 5, {error}"]
 
     @pytest.mark.parametrize(
-        ("row", "said"),
+        ("row", "error"),
         [
-            ('{"photo": 3}', "column photo: found 3; allowed: a text"),
+            ('{"photo": 3}', "column photo: found 3; allowed: text"),
             ('{"photo": "a", "template": true}', "column template: found True; allowed: 0, 1,"),
             ('{"photo": "a", "template": 1.0}', "column template: found 1.0; allowed: 0, 1,"),
             ('{"photo": "a", "voice_seconds": []}', "column voice_seconds: found []; allowed"),
             ('{"photo": "a", "name": "\\ud800"}', "column name: found '\\ud800'; allowed: text"),
             ('{"photo": "a", "voice": ""}', "column 'voice': is unknown; allowed are photo,"),
-            ('{"photo" "a"}', "column 10: is no JSON (Expecting ':' delimiter)"),
+            ('{"photo" "a"}', "column 10: is not JSON (Expecting ':' delimiter)"),
             ("[1]", "found [1]; allowed is an object with photo, template"),
-            ("[" * 100_000, "is JSON beyond all bounds"),
-            ("9" * 5000, "is JSON beyond all bounds"),
+            ("[" * 100_000, "JSON is nested too deeply, or a number"),
+            ("9" * 5000, "JSON is nested too deeply, or a number"),
         ],
         ids=range(10),
     )
-    def test_in_json_lines_too(self, row: str, said: str) -> None:
-        [fault] = faults(f'\n{{"photo": "a"}}\n{row}\n', "list.jsonl")
-        assert fault.startswith(f"line 3, {said}")
+    def test_in_json_lines_name_line_and_column(self, row: str, error: str) -> None:
+        [found] = errors_in(f'\n{{"photo": "a"}}\n{row}\n', "list.jsonl")
+        assert found.startswith(f"line 3, {error}")
 
     @pytest.mark.parametrize(
-        ("head", "said"),
+        ("head", "error"),
         [
             ("foto,template", "column 'foto': is unknown; allowed are photo, template, format"),
             ("template,format", "column photo: is missing"),
-            ("photo,photo", "column photo: is there twice"),
-            ('"photo', "is no CSV"),
+            ("photo,photo", "column photo: appears twice"),
+            ('"photo', "is not CSV"),
         ],
     )
-    def test_in_the_head_line(self, head: str, said: str) -> None:
-        [fault] = faults(f"{head}\na,1\n")
-        assert fault.startswith(f"line 1, {said}")
+    def test_in_the_header_line(self, head: str, error: str) -> None:
+        [found] = errors_in(f"{head}\na,1\n")
+        assert found.startswith(f"line 1, {error}")
 
-    def test_are_all_told_up_to_ten(self) -> None:
-        said = faults("photo,template\n" + "a,7\n" * 25)
+    def test_are_all_reported_up_to_ten(self) -> None:
+        said = errors_in("photo,template\n" + "a,7\n" * 25)
         assert said[0].startswith("line 2, ")
         assert said[9].startswith("line 11, ")
         assert said[10:] == ["and 15 more"]
 
-    def test_show_no_query(self) -> None:
-        assert "s3cret" not in faults("photo,voice_url\na,xhttp://v.example/a?sig=s3cret\n")[0]
+    def test_hide_queries_of_urls(self) -> None:
+        assert "s3cret" not in errors_in("photo,voice_url\na,xhttp://v.example/a?sig=s3cret\n")[0]
 
     @pytest.mark.parametrize("text", ["", "photo\n", "\n\n"])
-    def test_nothing_is_listed(self, text: str) -> None:
-        assert faults(text) == ["sub/list.csv: lists no photo"]
+    def test_an_empty_manifest(self, text: str) -> None:
+        assert errors_in(text) == ["sub/list.csv: lists no photo"]
 
-    def test_of_the_file(self) -> None:
-        with pytest.raises(WrongUseError, match=r"gone\.csv can not be read: No such file"):
-            read_manifest(Path("gone.csv"), Defaults())
-        with pytest.raises(WrongUseError, match=r"neither \*.csv nor \*.jsonl"):
-            read_manifest(Path("list.txt"), Defaults())
+    def test_a_file_that_cannot_be_read(self) -> None:
+        with pytest.raises(UsageError, match=r"gone\.csv cannot be read: No such file"):
+            read_manifest(Path("gone.csv"), RowDefaults())
+        with pytest.raises(UsageError, match=r"neither \*.csv nor \*.jsonl"):
+            read_manifest(Path("list.txt"), RowDefaults())

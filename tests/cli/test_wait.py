@@ -1,15 +1,17 @@
-"""`photoanimer wait` and `photoanimer balance`."""
+"""`photoanimer wait`."""
 
 import re
 
-from .conftest import FACELESS, KEY, CommandLine, png
+from ..support.command_line import CommandLine
+from ..support.s3_server import BUCKET, S3Server
+from .conftest import FACELESS, png
 
 
-def submitted_tasks(said: str) -> list[str]:
-    return re.findall(r"submitted  .* \(task (\d+)\)", said)
+def submitted_tasks(printed: str) -> list[str]:
+    return re.findall(r"submitted  .* \(task (\d+)\)", printed)
 
 
-def test_tasks_are_saved_under_their_ids(connected: CommandLine) -> None:
+def test_results_are_named_after_their_tasks(connected: CommandLine) -> None:
     (connected.folder / "anna.png").write_bytes(png())
     (task_id,) = submitted_tasks(connected("animate", "anna.png", "--gif").stdout)
     done = connected("wait", task_id, task_id, "--out", "out", "--gif")
@@ -18,7 +20,7 @@ def test_tasks_are_saved_under_their_ids(connected: CommandLine) -> None:
     assert (connected.folder / f"out/{task_id}.gif").read_bytes() == b"a gif"
 
 
-def test_what_became_of_other_tasks_is_told(connected: CommandLine) -> None:
+def test_failed_and_unknown_tasks_are_listed(connected: CommandLine) -> None:
     (connected.folder / "anna.png").write_bytes(png())
     (connected.folder / "sky.png").write_bytes(png(FACELESS))
     tasks = submitted_tasks(connected("animate", "anna.png", "sky.png").stdout)
@@ -30,16 +32,10 @@ def test_what_became_of_other_tasks_is_told(connected: CommandLine) -> None:
     assert len(list((connected.folder / "out").iterdir())) == 1
 
 
-def test_balance(connected: CommandLine) -> None:
-    done = connected("balance")
+def test_results_can_go_to_an_object_store(connected: CommandLine, s3: S3Server) -> None:
+    connected.environment |= s3.environment
+    (connected.folder / "anna.png").write_bytes(png())
+    (task_id,) = submitted_tasks(connected("animate", "anna.png").stdout)
+    done = connected("wait", task_id, "--out", f"s3://{BUCKET}/out/")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"video seconds +123.5\n", done.stdout)
-
-
-def test_a_key_that_is_refused_is_one_line(connected: CommandLine) -> None:
-    done = connected("balance", "--api-key", "key-0bad")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("photoanimer: mySubscription: ")
-    assert done.stderr.count("\n") == 1
-    assert "key-0bad" not in done.stderr
-    assert KEY not in done.stderr
+    assert s3.objects() == {f"out/{task_id}.mp4": b"a video"}

@@ -34,6 +34,13 @@ def task(task_id: object, status: int = 1, **more: object) -> dict[str, object]:
     return {"taskId": task_id, "status": status, **link, **more}
 
 
+async def drop_connection(request: web.Request) -> web.Response:
+    """A reply to a script: the connection is closed without an answer."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
 @define
 class StubService:
     """Answers from scripts; what is not scripted goes well."""

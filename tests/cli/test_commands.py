@@ -1,4 +1,4 @@
-"""Help, and what is said when the command line is used wrongly."""
+"""Help, and the errors of commands that are used wrongly."""
 
 import subprocess
 import sys
@@ -7,23 +7,32 @@ import pytest
 
 import photoanimer_async
 
-from .conftest import CommandLine
+from ..support.command_line import CommandLine
 
 HEAVY = {"aiohttp", "av", "cv2", "numpy", "onnxruntime", "PIL"}
 
 
 def test_help_names_the_commands_in_the_order_of_use(photoanimer: CommandLine) -> None:
-    done = photoanimer("--help")
+    done = photoanimer.run_process("--help")
     assert done.returncode == 0
     places = [done.stdout.index(f"│ {name} ") for name in ("demo", "animate", "wait", "serve")]
     assert places == sorted(places)
 
 
-def test_help_of_a_command_tells_its_exit_statuses(photoanimer: CommandLine) -> None:
+def test_help_of_a_command_lists_its_exit_statuses(photoanimer: CommandLine) -> None:
     done = photoanimer("animate", "--help")
     assert done.returncode == 0
     assert "PHOTO..." in done.stdout
     assert "1 if some failed" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("command", ["animate", "resume"])
+def test_animate_and_resume_share_how_photos_are_sent(
+    photoanimer: CommandLine, command: str
+) -> None:
+    shown = photoanimer(command, "--help").stdout
+    for option in ("no-prepare", "check-urls", "host", "max-seconds", "retry-failed", "api-key"):
+        assert f"--{option} " in shown
 
 
 def test_version(photoanimer: CommandLine) -> None:
@@ -47,7 +56,7 @@ def test_help_loads_neither_engine_nor_service_nor_client() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
         (["animate"], "no photo is given"),
         (["animate", ""], "the name of a photo is empty"),
@@ -55,9 +64,12 @@ def test_help_loads_neither_engine_nor_service_nor_client() -> None:
         (["animate", "me.jpg", "--template", "smile"], "--template"),
         (["animate", "me.jpg", "--concurrency", "0"], "--concurrency"),
         (["animate", "me.jpg", "--local", "--base-url", "http://x"], "exclude each other"),
+        (["animate", "me.jpg", "--local", "--host", "s3://photos"], "exclude each other"),
         (["animate", "me.jpg", "--template", "1", "--voice-url", "http://x/a.mp3"], "template 0"),
         (["animate", "me.jpg", "--api-key", "k", "--base-url", "ftp://x"], "base_url"),
         (["animate", "me.jpg", "--api-key", "k", "--base-url", "http://[x"], "base_url"),
+        (["animate", "me.jpg", "--api-key", "k", "--host", "photos"], "image host is 'photos'"),
+        (["animate", "me.jpg", "--api-key", "k", "--out", "ftp://photos"], "ftp://photos; allowed"),
         (["animate", "m.jpg", "--journal", "j", "--no-journal", "--api-key", "k"], "exclude each"),
         (["animate", "me.jpg", "--max-seconds", "-1"], "--max-seconds"),
         (["resume", "no.journal", "--api-key", "k", "--resubmit-ambiguous", "-1"], "--resubmit"),
@@ -70,21 +82,25 @@ def test_help_loads_neither_engine_nor_service_nor_client() -> None:
         (["serve", "--dask", "scheduler"], "such as tcp://scheduler:8786"),
         (["serve", "--host", "0.0.0.0"], "serve keys add"),
         (["serve", "--allow-network", "10.0.0.1/8"], "--allow-network: '10.0.0.1/8' is no network"),
+        (["serve", "--notify-url", "example.com"], "notify_url must be an http or https URL"),
+        (["serve", "--metrics", "nowhere"], "a port or HOST:PORT"),
+        (["serve", "--engine", "live"], "no engine 'live' is installed; there are: warp"),
+        (["serve", "--task-days", "3"], "--task-days is 3; it must not be less than --result-days"),
     ],
 )
 def test_wrong_use_is_one_line_and_status_2(
-    photoanimer: CommandLine, arguments: list[str], said: str
+    photoanimer: CommandLine, arguments: list[str], text: str
 ) -> None:
     done = photoanimer(*arguments)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("photoanimer: ")
-    assert said in done.stderr
+    assert text in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_without_a_key_the_ways_to_go_on_are_told(photoanimer: CommandLine) -> None:
-    done = photoanimer("animate", "me.jpg")
+def test_without_a_key_the_alternatives_are_named(photoanimer: CommandLine) -> None:
+    done = photoanimer.run_process("animate", "me.jpg")
     assert done.returncode == 2
     assert all(way in done.stderr for way in ("PHOTOANIMER_API_KEY", "--api-key", "--local"))
 
@@ -96,8 +112,8 @@ def test_the_key_of_a_mistyped_option_is_not_repeated(photoanimer: CommandLine) 
     assert "key-5eed" not in done.stderr + done.stdout
 
 
-def test_a_folder_for_results_that_is_a_file_is_wrong_use(photoanimer: CommandLine) -> None:
+def test_a_file_as_the_folder_for_results_is_wrong_use(photoanimer: CommandLine) -> None:
     (photoanimer.folder / "taken").write_text("")
     done = photoanimer("animate", "me.jpg", "--api-key", "k", "--out", "taken")
     assert done.returncode == 2
-    assert "taken is there and is no folder" in done.stderr
+    assert "taken exists and is not a folder" in done.stderr

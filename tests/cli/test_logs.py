@@ -1,4 +1,4 @@
-"""The log of a service, as programs read it."""
+"""The log of a service as JSON Lines."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from photoanimer_async.cli.json_lines import JsonLines
+from photoanimer_async.cli.logs import JsonLines
 
 
 def line(message: str, *args: object, error: bool = False) -> dict[str, Any]:
@@ -19,10 +19,10 @@ def line(message: str, *args: object, error: bool = False) -> dict[str, Any]:
     return parsed
 
 
-def test_pairs_keep_their_types() -> None:
-    said = line("task=%d event=accepted gif=%s how=%r at=%s", 7, True, 'a "b" c=d', None)
-    assert said.pop("time").endswith("+00:00")
-    assert said == {
+def test_values_keep_their_types() -> None:
+    fields = line("task=%d event=accepted gif=%s how=%r at=%s", 7, True, 'a "b" c=d', None)
+    assert fields.pop("time").endswith("+00:00")
+    assert fields == {
         "level": "info",
         "logger": "a.logger",
         "task": 7,
@@ -34,15 +34,15 @@ def test_pairs_keep_their_types() -> None:
 
 
 @pytest.mark.parametrize("message", ["started", "a=%s and more", "x=%s%s"])
-def test_what_is_no_pairs_is_a_message(message: str) -> None:
+def test_a_text_without_pairs_is_a_message(message: str) -> None:
     args = tuple(range(message.count("%")))
     assert line(message, *args)["message"] == message % args
 
 
-def test_what_was_raised_is_in_it() -> None:
+def test_a_traceback_is_in_the_line() -> None:
     try:
         int("a\tb")
     except ValueError:
-        said = line("event=fault", error=True)
-    assert said["event"] == "fault"
-    assert said["traceback"].startswith("Traceback (most recent call last):\n")
+        fields = line("event=fault", error=True)
+    assert fields["event"] == "fault"
+    assert fields["traceback"].startswith("Traceback (most recent call last):\n")

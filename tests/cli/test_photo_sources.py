@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from photoanimer_async.cli.exits import WrongUseError
-from photoanimer_async.cli.sources import Found, find_photos
+from photoanimer_async.cli.exit_status import UsageError
+from photoanimer_async.cli.photo_sources import FoundPhoto, find_photos
 from photoanimer_async.errors import InvalidPhotoError
 
 
-def names(found: list[Found], folder: Path) -> list[str]:
+def names(found: list[FoundPhoto], folder: Path) -> list[str]:
     """The photos as seen from a folder; for what is none, the error's text."""
     return [
         str(one) if isinstance(one, InvalidPhotoError) else str(Path(one).relative_to(folder))
@@ -39,11 +39,11 @@ class TestNames:
         assert find_photos(named) == [album / "b.jpg", "http://x/a"]
 
     def test_an_empty_name_does_not_stand_for_the_current_folder(self) -> None:
-        with pytest.raises(WrongUseError, match="empty"):
+        with pytest.raises(UsageError, match="empty"):
             find_photos([""])
 
     def test_a_mistyped_option_is_no_photo_and_its_value_is_not_shown(self) -> None:
-        with pytest.raises(WrongUseError, match="unknown option: --apikey") as caught:
+        with pytest.raises(UsageError, match="unknown option: --apikey") as caught:
             find_photos(["a.jpg", "--apikey=s3cret"])
         assert "s3cret" not in str(caught.value)
 
@@ -96,7 +96,7 @@ class TestPatterns:
 
     def test_that_match_nothing_are_an_error(self, album: Path) -> None:
         [error] = find_photos([str(album / "*.png")])
-        assert "there is no file that matches" in str(error)
+        assert "no file matches" in str(error)
 
     def test_a_file_of_that_name_comes_first(
         self, album: Path, monkeypatch: pytest.MonkeyPatch
@@ -118,16 +118,16 @@ class TestStandardInput:
         ],
     )
     def test_lists_photos(
-        self, listed: bytes, found: list[Found], monkeypatch: pytest.MonkeyPatch
+        self, listed: bytes, found: list[FoundPhoto], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(listed)))
         assert find_photos(["first.jpg", "-"]) == [Path("first.jpg"), *found]
 
     def test_that_lists_nothing_is_wrong_use(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n \n")))
-        with pytest.raises(WrongUseError, match="standard input lists no photo"):
+        with pytest.raises(UsageError, match="standard input lists no photo"):
             find_photos(["-"])
 
     def test_can_be_read_once(self) -> None:
-        with pytest.raises(WrongUseError, match="once"):
+        with pytest.raises(UsageError, match="once"):
             find_photos(["-", "-"])
