@@ -29,7 +29,7 @@ from photoanimer_async.service.app_keys import (
 from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.faults import FaultInjector
 from photoanimer_async.service.fetching.fetcher import FetchLimits, open_fetcher
-from photoanimer_async.service.notifying.notifier import AT_ONCE, Outcome, running_notifier
+from photoanimer_async.service.notifying.notifier import AT_ONCE, DeliveryOutcome, running_notifier
 from photoanimer_async.service.notifying.webhooks import Sender, open_sender
 from photoanimer_async.service.rendering.process_renderer import ProcessRenderer
 from photoanimer_async.service.rendering.render_queue import RenderQueue
@@ -96,7 +96,7 @@ async def running_parts(
                 database,
                 outer.sender,
                 settings.notify_schedule,
-                report=_ignore if metrics is None else metrics.count_notification,
+                on_attempt=_ignore if metrics is None else metrics.count_notification,
                 drain_seconds=settings.drain_seconds,
             )
         )
@@ -214,5 +214,5 @@ async def _locked(folder: DataFolder, settings: ServiceSettings) -> AsyncIterato
         await asyncio.to_thread(lock.release)
 
 
-def _ignore(_: Outcome) -> None:
+def _ignore(_: DeliveryOutcome) -> None:
     """Count nothing."""

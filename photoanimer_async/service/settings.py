@@ -20,7 +20,7 @@ from photoanimer_async.service.fetching.addresses import (
     parse_networks,
 )
 from photoanimer_async.service.fetching.fetcher import UnsuitableUrlError, parse_url
-from photoanimer_async.service.notifying.signing import key_of
+from photoanimer_async.service.notifying.signing import secret_bytes
 from photoanimer_async.service.storing.ledger import Charging
 
 MIB = 1024 * 1024
@@ -106,7 +106,7 @@ def _check_notification_address(url: str | None, secret: str | None) -> None:
             raise ValueError(f"notify_url must be an http or https URL: {error}") from None
     if secret is not None:
         try:
-            key_of(secret)
+            secret_bytes(secret)
         except ValueError as error:
             raise ValueError(f"notify_secret: {error}") from None
 

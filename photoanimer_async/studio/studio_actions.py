@@ -17,7 +17,8 @@ from photoanimer_async import (
     Template,
 )
 from photoanimer_async.jobs.journal.journal_lock import OwnerLock
-from photoanimer_async.service.fetching.addresses import LOOPBACK, AddressRules, guarded_connector
+from photoanimer_async.service.fetching.addresses import LOOPBACK, AddressRules
+from photoanimer_async.service.fetching.guarded_session import guarded_connector
 from photoanimer_async.studio.album import Album, Clip, Photograph, Stage, Voice
 from photoanimer_async.studio.background_tasks import BackgroundTasks
 from photoanimer_async.studio.clip_batches import AccountBalance, ClipBatches

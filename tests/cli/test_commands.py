@@ -81,7 +81,7 @@ def test_help_loads_neither_engine_nor_service_nor_client() -> None:
         (["serve", "--port", "65536"], "--port"),
         (["serve", "--dask", "scheduler"], "such as tcp://scheduler:8786"),
         (["serve", "--host", "0.0.0.0"], "serve keys add"),
-        (["serve", "--allow-network", "10.0.0.1/8"], "--allow-network: '10.0.0.1/8' is no network"),
+        (["serve", "--allow-network", "10.0.0.1/8"], "'10.0.0.1/8' is not a network"),
         (["serve", "--notify-url", "example.com"], "notify_url must be an http or https URL"),
         (["serve", "--metrics", "nowhere"], "a port or HOST:PORT"),
         (["serve", "--engine", "live"], "no engine 'live' is installed; there are: warp"),

@@ -124,6 +124,15 @@ class Running:
 Start = Callable[..., Awaitable[Running]]
 
 
+def redirect(location: str) -> web.Response:
+    return web.Response(status=302, headers={"Location": location})
+
+
+async def refused(service: Running, image_url: str) -> tuple[int, str]:
+    code, text = await service.refusal(imageUrl=image_url, templateId="1")
+    return code, text.partition(") ")[2]
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what happens behind the service's back."""
     async with asyncio.timeout(30):

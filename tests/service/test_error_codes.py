@@ -86,7 +86,7 @@ class TestSubmitParameters:
             (
                 {"imageUrl": "http:///photo.jpg", "templateId": "1"},
                 40002,
-                "imageUrl (http:///photo.jpg) is not allowed: it names no host",
+                "imageUrl (http:///photo.jpg) is not allowed: it has no host",
             ),
             (
                 {"imageUrl": "http://[::1/photo.jpg", "templateId": "1"},

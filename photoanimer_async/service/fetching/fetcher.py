@@ -1,8 +1,8 @@
-"""Fetching the photo and the voice that a submit points to.
+"""Download of the photo and the voice that a submit names, within limits.
 
-A file is read as a stream and given up as soon as it is too large; time and redirects are
-bounded; nothing of the environment (proxies, .netrc) has a say. Where connections may go, of
-a redirect as well, is for `addresses` to say.
+A file is read as a stream, and the download stops as soon as the file is too large. Time,
+redirects and the number of downloads at the same time are bounded too. `guarded_session` decides
+where connections may go.
 """
 
 import asyncio
@@ -17,41 +17,40 @@ import aiohttp
 from attrs import frozen
 from yarl import URL
 
-from photoanimer_async.service.fetching.addresses import (
-    AddressRules,
+from photoanimer_async.service.fetching.addresses import AddressRules
+from photoanimer_async.service.fetching.guarded_session import (
+    CONNECT_SECONDS,
     ForbiddenAddressError,
-    guarded_connector,
+    guarded_session,
 )
-from photoanimer_async.service.fetching.resolver import ThreadedResolver
 
 _SCHEMES: Final = frozenset({"http", "https"})
-_CONNECT_SECONDS: Final = 10.0
 _CHUNK: Final = 64 * 1024
 _MIB: Final = 1024 * 1024
-# What a URL may hold as it is (RFC 3986); with "%", so that nothing is escaped twice.
+# The characters that RFC 3986 allows in a URL; with "%", so that nothing is escaped twice.
 _URL_CHARACTERS: Final = string.punctuation.translate(str.maketrans("", "", '"<>\\^`{|}'))
 
 
 class FetchError(Exception):
-    """A file could not be had; the text says why, without the URL."""
+    """A download failed. The message says why, and does not contain the URL."""
 
 
 class UnsuitableUrlError(FetchError):
-    """It is no http or https URL, or holds a user or password. Nothing was sent."""
+    """The URL is not http or https, or contains a user or password. No request was sent."""
 
 
 class FileTooLargeError(FetchError):
-    """The file is not smaller than the limit. It was not read to its end."""
+    """The file reaches the size limit. The rest of it was not read."""
 
 
 @frozen
 class FetchLimits:
-    """What one fetch may cost.
+    """Limits of downloads.
 
     Attributes:
-        seconds: from the first connection to the last byte.
-        redirects: how many are followed.
-        at_once: how many files are fetched at the same time.
+        seconds: the longest that a download may take, from its first connection to the last byte.
+        redirects: how many redirects are followed.
+        at_once: number of downloads at the same time.
     """
 
     seconds: float
@@ -60,28 +59,33 @@ class FetchLimits:
 
 
 class Fetcher:
-    """Fetches files over http and https; made by `open_fetcher`."""
+    """Downloads files over http and https; create it with `open_fetcher`.
+
+    async with open_fetcher(limits, AddressRules()) as fetcher:
+        photo = await fetcher.fetch(url, size_limit=15 * 1024 * 1024, accept="image/*")
+    """
 
     def __init__(self, session: aiohttp.ClientSession, limits: FetchLimits) -> None:
         self._session = session
         self._limits = limits
-        self._places = asyncio.Semaphore(limits.at_once)
+        self._slots = asyncio.Semaphore(limits.at_once)
 
     async def fetch(self, url: str, *, size_limit: int, accept: str) -> bytes:
-        """The file behind a URL.
+        """Return the content of the file at a URL.
 
         Args:
-            url: as the caller gave it, decoded once from the query.
+            url: the URL as the client sent it, decoded once from the query.
             size_limit: the file must have fewer bytes than this.
-            accept: the media types to ask for.
+            accept: the value of the header Accept.
 
         Raises:
-            FileTooLargeError: it has as many bytes or more.
-            UnsuitableUrlError: it is no http or https URL, or holds a user or password.
-            FetchError: no connection, none allowed, no HTTP 200, too slow, cut short.
+            FileTooLargeError: the file has `size_limit` bytes or more.
+            UnsuitableUrlError: the URL is not http or https, or contains a user or password.
+            FetchError: no connection, a forbidden address, a status other than 200, a timeout, or
+                a response that ends early.
         """
         target = parse_url(url)
-        async with self._places:
+        async with self._slots:
             try:
                 return await self._get(target, size_limit, accept)
             except (aiohttp.ClientError, TimeoutError) as error:
@@ -105,47 +109,39 @@ class Fetcher:
             return bytes(content)
 
     def _reason(self, error: Exception) -> str:
-        """Why a fetch failed. aiohttp's own texts can hold the URL with its query."""
+        """Return why a download failed; aiohttp's own messages can contain the URL's query."""
         match error:
             case aiohttp.ConnectionTimeoutError():
-                reason = f"no connection within {_CONNECT_SECONDS:g} s"
+                reason = f"no connection within {CONNECT_SECONDS:g} s"
             case TimeoutError():
                 reason = f"it did not arrive within {self._limits.seconds:g} s"
             case aiohttp.TooManyRedirects():
                 reason = f"it redirects more than {self._limits.redirects} times"
             case aiohttp.RedirectClientError():
-                reason = "it redirects to something that is no http or https URL"
+                reason = "it redirects to a URL that is not http or https"
             case aiohttp.InvalidURL():
                 reason = "it is not a URL"
             case aiohttp.ClientConnectorError():
-                reason = _why_no_connection(error)
+                reason = _connection_failure(error)
             case _:
-                reason = "its server broke off the answer"
+                reason = "its server did not complete the answer"
         return reason
 
 
 @asynccontextmanager
 async def open_fetcher(limits: FetchLimits, rules: AddressRules) -> AsyncIterator[Fetcher]:
-    """A fetcher, and its connections closed at the end."""
-    resolver = ThreadedResolver(limits.at_once)
-    try:
-        async with aiohttp.ClientSession(
-            connector=guarded_connector(rules, resolver=resolver),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "photoanimer-async local service"},
-            timeout=aiohttp.ClientTimeout(total=limits.seconds, sock_connect=_CONNECT_SECONDS),
-            trust_env=False,
-        ) as session:
-            yield Fetcher(session, limits)
-    finally:
-        await resolver.close()
+    """Open a fetcher; its connections are closed at the end of the block."""
+    async with guarded_session(rules, seconds=limits.seconds, lookups=limits.at_once) as session:
+        yield Fetcher(session, limits)
 
 
 def parse_url(url: str) -> URL:
-    """The URL as it is, so that signed ones hold; only what no URL may hold is escaped.
+    """Parse a URL without changing it, so that signatures stay valid.
+
+    Only characters that no URL may contain are escaped.
 
     Raises:
-        UnsuitableUrlError: it is no http or https URL, or holds a user or password.
+        UnsuitableUrlError: the URL is not http or https, or contains a user or password.
     """
     try:
         parsed = URL(quote(url, safe=_URL_CHARACTERS), encoded=True) if url.isascii() else URL(url)
@@ -156,13 +152,13 @@ def parse_url(url: str) -> URL:
         found = f"its scheme is {parsed.scheme[:20]!r}" if parsed.scheme else "it has no scheme"
         raise UnsuitableUrlError(f"{found}; allowed are http and https")
     if not host:
-        raise UnsuitableUrlError("it names no host")
+        raise UnsuitableUrlError("it has no host")
     if parsed.raw_user is not None or parsed.raw_password is not None:
-        raise UnsuitableUrlError("it holds a user or password, which is not sent on")
+        raise UnsuitableUrlError("it contains a user or password, which are not sent")
     return parsed
 
 
-def _why_no_connection(error: aiohttp.ClientConnectorError) -> str:
+def _connection_failure(error: aiohttp.ClientConnectorError) -> str:
     match error:
         case aiohttp.ClientConnectorDNSError():
             return "its host is not known"
@@ -177,5 +173,5 @@ def _why_no_connection(error: aiohttp.ClientConnectorError) -> str:
 
 
 def _too_large(size_limit: int, found: int | None = None) -> str:
-    said = f"it has {found / _MIB:.1f} MB; " if found is not None else ""
-    return f"{said}the file has to be under {size_limit / _MIB:g} MB"
+    size = f"it has {found / _MIB:.1f} MB; " if found is not None else ""
+    return f"{size}the file has to be under {size_limit / _MIB:g} MB"

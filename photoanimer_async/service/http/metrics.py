@@ -21,7 +21,7 @@ from photoanimer_async.service.fetching.fetcher import (
     UnsuitableUrlError,
 )
 from photoanimer_async.service.http.responses import ERROR_CODE, route_of
-from photoanimer_async.service.notifying.notifier import Outcome
+from photoanimer_async.service.notifying.notifier import DeliveryOutcome
 from photoanimer_async.service.rendering.renderer import Renderer, RenderJob
 
 _RENDER_BUCKETS: Final = (0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120, 300)
@@ -109,7 +109,7 @@ class Metrics:
         """The renderer, counted and timed."""
         return _TimedRenderer(self._renders, self._render_seconds, renderer)
 
-    def count_notification(self, outcome: Outcome) -> None:
+    def count_notification(self, outcome: DeliveryOutcome) -> None:
         """An attempt to deliver a notification was made."""
         self._notifications.labels(outcome.value).inc()
 

@@ -1,18 +1,12 @@
-"""Telling an account's address that a task has ended (API page, Interface 2).
+"""Delivery of the outbox, with retries.
 
-The page says nothing of failures and of retries; what is done here is ours. An attempt that is
-not answered with a 2xx is followed by others, at times that are the example of Standard
-Webhooks: over three days, further and further apart. After the last one the notification is
-given up; it is a hint, and getTaskInfo is the truth.
+One loop reads the notifications that are due and starts a bounded number of attempts; fewer for
+each account, so that a receiver that does not answer does not delay the others.
 
-What is pending is in the database (`outbox`), and there it stays until it is known to be taken:
-whoever dies in between sends it again, so that it arrives at least once. One loop looks what is
-due, and has a bounded number of attempts under way; of each account fewer, so that one receiver
-that does not answer does not hold up the others. In which order they arrive is not promised.
-
-What is under way is due in the database too. So that nothing is sent twice, the loop alone
-forgets that something is under way, and only before it reads: what it then reads is as the
-attempt has left it.
+A notification that is being attempted is still due in the database. To start no second attempt,
+the loop excludes the numbers in `_under_way`. An attempt that has ended is removed from there by
+the loop alone, and only before it reads the database again: what it reads then includes what the
+attempt has written.
 """
 
 import asyncio
@@ -32,49 +26,52 @@ from photoanimer_async.service.storing import outbox
 from photoanimer_async.service.storing.database import Database
 from photoanimer_async.service.storing.outbox import Notification
 
-_logger = logging.getLogger(__name__)
 AT_ONCE: Final = 32
-_AT_ONCE_OF_ACCOUNT: Final = 4
+"""Number of attempts at the same time."""
+
+_logger = logging.getLogger(__name__)
+_AT_ONCE_PER_ACCOUNT: Final = 4
 _LONGEST_SLEEP: Final = 60.0  # the wall clock may be set, and a machine may sleep
-_AFTER_FAULT: Final = 5.0
+_PAUSE_AFTER_DATABASE_ERROR: Final = 5.0
 _JITTER: Final = 0.2
 _LONGEST_RETRY_AFTER: Final = 24 * 3600.0
-_LONGEST_GRACE: Final = 2.0
+_LONGEST_DRAIN: Final = 2.0
 
 
-class Outcome(Enum):
-    """What came of an attempt."""
+class DeliveryOutcome(Enum):
+    """The outcome of an attempt."""
 
     DELIVERED = "delivered"
     POSTPONED = "postponed"
     GIVEN_UP = "given_up"
 
 
-def pause_before(
+def retry_delay(
     attempts: int, schedule: Sequence[float], retry_after: float, rng: random.Random
 ) -> float | None:
-    """Seconds until the next attempt; `None` if there is none.
+    """Return the seconds until the next attempt; `None` if there is none.
 
     Args:
-        attempts: how many were made, at least one.
+        attempts: number of attempts made, at least 1.
         schedule: seconds between the attempts.
-        retry_after: seconds that the receiver wants to be left alone for.
-        rng: adds up to a fifth, so that what failed together does not come again together.
+        retry_after: seconds that the receiver asked to wait; at most a day of it counts.
+        rng: adds up to 20 % to the schedule, so that notifications that failed together are not
+            retried together.
     """
     if attempts > len(schedule):
         return None
-    pause = schedule[attempts - 1] * rng.uniform(1.0, 1.0 + _JITTER)
-    return max(pause, min(retry_after, _LONGEST_RETRY_AFTER))
+    delay = schedule[attempts - 1] * rng.uniform(1.0, 1.0 + _JITTER)
+    return max(delay, min(retry_after, _LONGEST_RETRY_AFTER))
 
 
 class Notifier:
-    """Delivers what is in the outbox; made by `running_notifier`.
+    """Delivers the notifications of the outbox; create it with `running_notifier`.
 
     Args:
-        database: where the outbox is.
+        database: the database with the outbox.
         sender: makes the attempts.
-        schedule: seconds between the attempts.
-        report: is told of every attempt.
+        schedule: seconds between the attempts for one notification.
+        on_attempt: called with the outcome of every attempt.
     """
 
     def __init__(
@@ -82,29 +79,29 @@ class Notifier:
         database: Database,
         sender: Sender,
         schedule: Sequence[float],
-        report: Callable[[Outcome], object],
+        on_attempt: Callable[[DeliveryOutcome], object],
     ) -> None:
         self._database = database
         self._sender = sender
         self._schedule = schedule
-        self._report = report
+        self._on_attempt = on_attempt
         self._rng = random.Random()  # noqa: S311 - for jitter
-        self._under_way: dict[int, int] = {}
+        self._under_way: dict[int, int] = {}  # number of the notification → account
         self._ended: list[int] = []
         self._changed = asyncio.Event()
         self._stopping = False
 
     def wake(self) -> None:
-        """There may be something new in the outbox."""
+        """Read the outbox again: a notification may have been added."""
         self._changed.set()
 
     def stop(self) -> None:
-        """Begin no other attempt; `run` ends with those under way."""
+        """Start no more attempts; `run` returns when the current ones have ended."""
         self._stopping = True
         self._changed.set()
 
     async def run(self) -> None:
-        """Deliver, until it is stopped."""
+        """Deliver notifications until `stop` is called."""
         async with asyncio.TaskGroup() as attempts:
             while not self._stopping:
                 self._changed.clear()
@@ -112,31 +109,31 @@ class Notifier:
                     pause = await self._start_due(attempts)
                 except sqlite3.Error:
                     _logger.exception("event=outbox_not_read")
-                    pause = _AFTER_FAULT
+                    pause = _PAUSE_AFTER_DATABASE_ERROR
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._changed.wait()
 
     async def _start_due(self, attempts: asyncio.TaskGroup) -> float:
-        """Start what is due and has room; seconds until something else may be due."""
+        """Start attempts until none is due or no slot is free; return seconds until the next."""
         while not self._stopping:
             for number in self._ended:
                 del self._under_way[number]
             self._ended.clear()
             now = time.time()
-            begun = [
-                attempts.create_task(self._attempt(each)) for each in await self._next_ones(now)
+            started = [
+                attempts.create_task(self._attempt(each)) for each in await self._next_batch(now)
             ]
-            if not begun:
+            if not started:
                 break
         later = await self._database.read(lambda connection: outbox.next_due(connection, now))
         return min(_LONGEST_SLEEP, _LONGEST_SLEEP if later is None else later - now)
 
-    async def _next_ones(self, now: float) -> list[Notification]:
-        """What can begin now; it counts as under way from here on."""
-        of_account = Counter(self._under_way.values())
-        busy = [account for account, n in of_account.items() if n >= _AT_ONCE_OF_ACCOUNT]
-        # Those under way are found again, so that twice as many are enough.
+    async def _next_batch(self, now: float) -> list[Notification]:
+        """Return the notifications to attempt now, and count them as under way."""
+        per_account = Counter(self._under_way.values())
+        busy = [account for account, n in per_account.items() if n >= _AT_ONCE_PER_ACCOUNT]
+        # The query finds those under way too, so it reads twice as many as there are slots.
         found = await self._database.read(
             lambda connection: outbox.due(connection, now, busy, 2 * AT_ONCE)
         )
@@ -144,10 +141,10 @@ class Notifier:
         for each in found:
             if (
                 each.number not in self._under_way
-                and of_account[each.account] < _AT_ONCE_OF_ACCOUNT
+                and per_account[each.account] < _AT_ONCE_PER_ACCOUNT
                 and len(self._under_way) < AT_ONCE
             ):
-                of_account[each.account] += 1
+                per_account[each.account] += 1
                 self._under_way[each.number] = each.account
                 chosen.append(each)
         return chosen
@@ -157,41 +154,42 @@ class Notifier:
             try:
                 await self._sender.send(notification)
             except DeliveryError as error:
-                await self._try_again_later(notification, error)
+                await self._postpone(notification, error)
             except Exception:
                 _logger.exception("task=%d event=sender_fault", notification.task_id)
-                await self._try_again_later(notification, DeliveryError("fault"))
+                await self._postpone(notification, DeliveryError("fault"))
             else:
-                await self._delivered(notification)
+                await self._remove_delivered(notification)
         except sqlite3.Error:
             _logger.exception("task=%d event=notification_stuck", notification.task_id)
-            await asyncio.sleep(_AFTER_FAULT)
+            await asyncio.sleep(_PAUSE_AFTER_DATABASE_ERROR)
         finally:
             self._ended.append(notification.number)
             self._changed.set()
 
-    async def _delivered(self, notification: Notification) -> None:
+    async def _remove_delivered(self, notification: Notification) -> None:
         await self._database.write(
             lambda connection: outbox.remove(connection, notification.number)
         )
-        self._report(Outcome.DELIVERED)
+        self._on_attempt(DeliveryOutcome.DELIVERED)
         _logger.info(
             "task=%d event=notified attempt=%d", notification.task_id, notification.attempts + 1
         )
 
-    async def _try_again_later(self, notification: Notification, error: DeliveryError) -> None:
+    async def _postpone(self, notification: Notification, error: DeliveryError) -> None:
+        """Schedule the next attempt, or give up after the last one."""
         made, number = notification.attempts + 1, notification.number
-        pause = pause_before(made, self._schedule, error.retry_after, self._rng)
-        if pause is None or error.is_final:
+        delay = retry_delay(made, self._schedule, error.retry_after, self._rng)
+        if delay is None or error.is_final:
             await self._database.write(lambda connection: outbox.remove(connection, number))
-            outcome, event = Outcome.GIVEN_UP, "notification_given_up"
+            outcome, event = DeliveryOutcome.GIVEN_UP, "notification_given_up"
         else:
-            until = time.time() + pause
+            until = time.time() + delay
             await self._database.write(
                 lambda connection: outbox.postpone(connection, number, until)
             )
-            outcome, event = Outcome.POSTPONED, "not_notified"
-        self._report(outcome)
+            outcome, event = DeliveryOutcome.POSTPONED, "not_notified"
+        self._on_attempt(outcome)
         _logger.warning(
             "task=%d event=%s host=%s why=%s attempt=%d next_in=%s",
             notification.task_id,
@@ -199,7 +197,7 @@ class Notifier:
             shown_origin(notification.url),
             error.why,
             made,
-            None if outcome is Outcome.GIVEN_UP else round(pause or 0.0, 1),
+            None if outcome is DeliveryOutcome.GIVEN_UP else round(delay or 0.0, 1),
         )
 
 
@@ -209,20 +207,20 @@ async def running_notifier(
     sender: Sender,
     schedule: Sequence[float],
     *,
-    report: Callable[[Outcome], object],
+    on_attempt: Callable[[DeliveryOutcome], object],
     drain_seconds: float,
 ) -> AsyncIterator[Notifier]:
-    """A notifier that runs for as long as the block lasts.
+    """Run a notifier for the duration of the block.
 
-    At the end, attempts under way are waited for, `drain_seconds` but no more than two seconds;
-    those that take longer are made again after the next start.
+    At the end, attempts under way get `drain_seconds`, but at most two seconds, to finish; those
+    that take longer are repeated after the next start.
     """
-    notifier = Notifier(database, sender, schedule, report)
+    notifier = Notifier(database, sender, schedule, on_attempt)
     running = asyncio.create_task(notifier.run())
     try:
         yield notifier
     finally:
         notifier.stop()
-        await asyncio.wait([running], timeout=min(drain_seconds, _LONGEST_GRACE))
+        await asyncio.wait([running], timeout=min(drain_seconds, _LONGEST_DRAIN))
         running.cancel()
         await asyncio.wait([running])

@@ -1,8 +1,8 @@
-"""Signatures of notifications, in the form of Standard Webhooks (version 1.0.0 of its text).
+"""Signatures of notifications, as Standard Webhooks 1.0.0 specifies them.
 
-What is signed is the message's id, the time of the attempt and the body, with points between;
-the signature is HMAC-SHA256 with a secret that the receiver knows too, in base64 after `v1,`.
-Any library for Standard Webhooks verifies it. The API page knows no signature: this is ours.
+The signed text is the message's id, the time of the attempt and the body, joined by dots. The
+signature is HMAC-SHA256 with a secret that the receiver has too, in base64 after `v1,`. Every
+library for Standard Webhooks can verify it. The API page has no signatures.
 """
 
 import base64
@@ -19,16 +19,16 @@ _MOST: Final = 64
 
 
 def new_secret() -> str:
-    """A secret of 256 random bits, as it is told to the receiver."""
+    """Return a secret of 256 random bits, in the form that the receiver gets."""
     return _PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
 
 
-def key_of(secret: str) -> bytes:
-    """The bytes of a secret.
+def secret_bytes(secret: str) -> bytes:
+    """Decode a secret.
 
     Raises:
-        ValueError: it is not `whsec_` and the base64 of 24 to 64 bytes. The text holds nothing
-            of it.
+        ValueError: it is not `whsec_` and the base64 of 24 to 64 bytes. The message does not
+            contain the secret.
     """
     try:
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
@@ -44,17 +44,17 @@ def key_of(secret: str) -> bytes:
 def signature_headers(
     message_id: str, timestamp: int, body: bytes, secret: str | None
 ) -> dict[str, str]:
-    """The headers of one attempt.
+    """Return the headers of one attempt: id, time and signature.
 
     Args:
-        message_id: the same at every attempt; without a point.
-        timestamp: of the attempt, in seconds since 1970.
-        body: what is posted.
-        secret: what signs it; with `None` there is no signature.
+        message_id: the same for all attempts of a notification; without dots.
+        timestamp: time of the attempt, in seconds since 1970.
+        body: the body of the request.
+        secret: the key, as `whsec_...`; with `None` there is no signature.
     """
     headers = {"webhook-id": message_id, "webhook-timestamp": str(timestamp)}
     if secret is not None:
         signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
-        digest = hmac.digest(key_of(secret), signed, hashlib.sha256)
+        digest = hmac.digest(secret_bytes(secret), signed, hashlib.sha256)
         headers["webhook-signature"] = f"v1,{base64.b64encode(digest).decode()}"
     return headers

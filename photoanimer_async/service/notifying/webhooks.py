@@ -1,8 +1,8 @@
-"""Posting a notification to its address: one attempt.
+"""One attempt to deliver a notification: a POST to the account's URL.
 
-An address is a URL that somebody has named, so it is treated as those of photos are: only
-allowed addresses, seen where the socket is made; no redirect is followed, no proxy used; and
-what is answered beside the status is read for politeness, a little of it, and dropped.
+The URL was written by somebody else, so it is treated like the URL of a photo: connections go to
+allowed addresses only. Redirects are not followed. Of the response only the status counts; a
+little of its body is read, so that ordinary servers can finish sending it.
 """
 
 import asyncio
@@ -15,35 +15,29 @@ from typing import Final, Protocol
 
 import aiohttp
 
-from photoanimer_async.service.fetching.addresses import (
-    AddressRules,
-    ForbiddenAddressError,
-    guarded_connector,
-)
+from photoanimer_async.service.fetching.addresses import AddressRules
 from photoanimer_async.service.fetching.fetcher import UnsuitableUrlError, parse_url
-from photoanimer_async.service.fetching.resolver import ThreadedResolver
+from photoanimer_async.service.fetching.guarded_session import (
+    ForbiddenAddressError,
+    guarded_session,
+)
 from photoanimer_async.service.notifying.signing import signature_headers
 from photoanimer_async.service.storing.outbox import Notification
 
 _SECONDS: Final = 15.0
-_CONNECT_SECONDS: Final = 10.0
 _READ_SECONDS: Final = 2.0
 _MOST_READ: Final = 16 * 1024
-_HEADERS: Final = {
-    "Content-Type": "application/json",
-    "User-Agent": "photoanimer-async local service",
-}
 _GONE: Final = 410
 _SUCCESS: Final = range(200, 300)
 
 
 class DeliveryError(Exception):
-    """An attempt was in vain.
+    """The receiver did not confirm a notification.
 
     Attributes:
-        why: in a word, for logs.
-        retry_after: seconds that the receiver wants to be left alone for; 0 if it did not say.
-        is_final: whether the receiver never wants to hear of it again (HTTP status 410).
+        why: the reason in one word, for logs.
+        retry_after: seconds that the receiver asked to wait; 0 if it did not.
+        is_final: whether the receiver wants no further attempt (HTTP status 410).
     """
 
     def __init__(self, why: str, *, retry_after: float = 0.0, is_final: bool = False) -> None:
@@ -57,22 +51,22 @@ class Sender(Protocol):
     """Makes one attempt to deliver a notification."""
 
     async def send(self, notification: Notification) -> None:
-        """Deliver it.
+        """Deliver a notification.
 
         Raises:
-            DeliveryError: it was not taken, as far as is known.
+            DeliveryError: the receiver did not confirm it.
         """
         ...
 
 
 class WebhookSender:
-    """A `Sender` over http and https; made by `open_sender`."""
+    """A `Sender` over http and https; create it with `open_sender`."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     async def send(self, notification: Notification) -> None:
-        """Post it; see `Sender.send`."""
+        """POST a notification; see `Sender.send`."""
         body = notification.body.encode()
         signature = signature_headers(
             notification.message_id, int(time.time()), body, notification.secret
@@ -81,12 +75,12 @@ class WebhookSender:
             async with self._session.post(
                 parse_url(notification.url),
                 data=body,
-                headers=_HEADERS | signature,
+                headers={"Content-Type": "application/json", **signature},
                 allow_redirects=False,
             ) as response:
                 await _read_a_little(response)
         except (aiohttp.ClientError, TimeoutError, UnsuitableUrlError) as error:
-            raise DeliveryError(_why(error)) from error
+            raise DeliveryError(_reason(error)) from error
         if response.status not in _SUCCESS:
             raise DeliveryError(
                 f"http_{response.status}",
@@ -97,28 +91,19 @@ class WebhookSender:
 
 @asynccontextmanager
 async def open_sender(rules: AddressRules, *, at_once: int) -> AsyncIterator[WebhookSender]:
-    """A sender, and its connections closed at the end.
+    """Open a sender; its connections are closed at the end of the block.
 
     Args:
-        rules: where it may connect to.
-        at_once: how many names of hosts are looked up at the same time.
+        rules: the addresses that it may connect to.
+        at_once: number of deliveries at the same time.
     """
-    resolver = ThreadedResolver(at_once)
-    try:
-        async with aiohttp.ClientSession(
-            connector=guarded_connector(rules, resolver=resolver),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=_SECONDS, sock_connect=_CONNECT_SECONDS),
-            trust_env=False,
-            auto_decompress=False,
-        ) as session:
-            yield WebhookSender(session)
-    finally:
-        await resolver.close()
+    async with guarded_session(
+        rules, seconds=_SECONDS, lookups=at_once, decompress=False
+    ) as session:
+        yield WebhookSender(session)
 
 
 async def _read_a_little(response: aiohttp.ClientResponse) -> None:
-    """Let a receiver of the usual kind finish; the status has been said, whatever comes of it."""
     left = _MOST_READ
     with suppress(aiohttp.ClientError, TimeoutError):
         async with asyncio.timeout(_READ_SECONDS):
@@ -126,7 +111,7 @@ async def _read_a_little(response: aiohttp.ClientResponse) -> None:
                 left -= len(chunk)
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     match error:
         case aiohttp.ClientConnectorError(os_error=ForbiddenAddressError()):
             return "forbidden_address"
@@ -135,7 +120,7 @@ def _why(error: Exception) -> str:
 
 
 def _retry_after(text: str) -> float:
-    """Seconds, of a header that holds seconds or a date; 0 where it holds neither."""
+    """Return the seconds of a Retry-After header, which has seconds or a date; 0 if neither."""
     if text.isascii() and text.isdigit():
         return float(text[:9])
     try:

@@ -343,3 +343,27 @@ class TestOpen:
         await added(book, "anna")
         closed = await start(host="0.0.0.0")
         assert not closed.service.is_open
+
+
+class TestNotificationUrl:
+    @pytest.mark.parametrize(
+        ("url", "why"),
+        [
+            ("ftp://example.com/hook", "its scheme is 'ftp'; allowed are http and https"),
+            ("example.com/hook", "it has no scheme"),
+            ("http://anna:pw@example.com/hook", "it contains a user or password"),
+        ],
+    )
+    def test_an_unsuitable_url_is_refused(self, book: AccountBook, url: str, why: str) -> None:
+        book.add("anna")
+        with pytest.raises(AccountError, match=why):
+            book.notify("anna", url)
+        with pytest.raises(ValueError, match=rf"notify_url must be .*{why}"):
+            ServiceSettings(data_dir="d", notify_url=url)
+
+    def test_an_unknown_account_is_an_error(self, book: AccountBook) -> None:
+        book.add("anna")
+        with pytest.raises(AccountError, match="there is no account bob"):
+            book.notify("bob", "http://127.0.0.1/")
+        with pytest.raises(AccountError, match="there is no account bob"):
+            book.stop_notifying("bob")
