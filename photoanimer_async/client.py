@@ -37,7 +37,8 @@ from photoanimer_async.models import (
     TaskInfo,
     TaskStatus,
 )
-from photoanimer_async.notifications import NotificationDispatcher, NotificationReceiver
+from photoanimer_async.notifications.dispatcher import NotificationDispatcher
+from photoanimer_async.notifications.receiver import NotificationReceiver
 from photoanimer_async.polling.notified import NotifiedPolling
 from photoanimer_async.polling.policies import AdaptivePolling, PollPolicy
 from photoanimer_async.polling.saved_durations import persisted

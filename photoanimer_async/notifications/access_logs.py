@@ -1,7 +1,7 @@
-"""Keeping a token out of access logs.
+"""Access logs without the token.
 
-Servers write the path of every request down, and the path is where the token stands. A filter
-on their loggers blots it out, in the message and in whatever a formatter may still put together.
+Servers log the path of every request, and the token is a part of the path. A filter on their
+loggers replaces it, in the message and in whatever a formatter may use.
 """
 
 import logging
@@ -18,16 +18,16 @@ ACCESS_LOGGERS = (
     "hypercorn.access",
     "uvicorn.access",
 )
-"""The loggers of servers and frameworks that write down paths of requests."""
+"""The loggers of servers and frameworks that log paths of requests."""
 
-_BLOT = "…"
+_REPLACEMENT = "…"
 
 
 class TokenFilter(logging.Filter):
-    """Lets every record pass, with the token blotted out.
+    """Replaces a token in every log record; no record is dropped.
 
     Args:
-        token: what must not be seen.
+        token: the secret to replace.
     """
 
     def __init__(self, token: str) -> None:
@@ -35,35 +35,35 @@ class TokenFilter(logging.Filter):
         self._token = token
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Always true."""
-        self._blot_out(record.__dict__)
+        """Replace the token in the record, and return true."""
+        self._redact_values(record.__dict__)
         match record.args:
             case tuple():
-                record.args = tuple(map(self._blotted, record.args))
+                record.args = tuple(map(self._redacted, record.args))
             case MutableMapping():
-                self._blot_out(record.args)
+                self._redact_values(record.args)
             case _:
                 pass
         return True
 
-    def _blot_out(self, values: MutableMapping[str, object]) -> None:
+    def _redact_values(self, values: MutableMapping[str, object]) -> None:
         for name, value in list(values.items()):
             if isinstance(value, str):
-                values[name] = self._blotted(value)
+                values[name] = self._redacted(value)
 
-    def _blotted(self, value: object) -> object:
-        return value.replace(self._token, _BLOT) if isinstance(value, str) else value
+    def _redacted(self, value: object) -> object:
+        return value.replace(self._token, _REPLACEMENT) if isinstance(value, str) else value
 
 
 @contextmanager
 def hidden_in_access_logs(token: str) -> Iterator[None]:
-    """The token does not show in any of `ACCESS_LOGGERS` inside."""
-    blotting = TokenFilter(token)
+    """Replace a token in the records of all `ACCESS_LOGGERS` until the end of the block."""
+    token_filter = TokenFilter(token)
     loggers = [logging.getLogger(name) for name in ACCESS_LOGGERS]
     for logger in loggers:
-        logger.addFilter(blotting)
+        logger.addFilter(token_filter)
     try:
         yield
     finally:
         for logger in loggers:
-            logger.removeFilter(blotting)
+            logger.removeFilter(token_filter)

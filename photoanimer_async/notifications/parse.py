@@ -1,8 +1,7 @@
-"""Notifications as they come in (API page, Interface 2).
+"""The body of a notification (API page, Interface 2).
 
-A notification carries no signature, so that nothing in it is proof of anything. Only the task
-id is kept: a hint where to look. The link that is posted along is dropped here, and can reach
-nobody.
+A notification has no signature, so nothing in it is proven. Only the task id is kept, as a hint
+which task to poll. The posted link is dropped here, so that it cannot reach anyone.
 """
 
 import json
@@ -15,16 +14,16 @@ from photoanimer_async.errors import InvalidNotificationError
 from photoanimer_async.models import TaskId
 from photoanimer_async.redaction import printable
 
-LARGEST_NOTIFICATION = 16 * 1024
-"""Bytes of a notification, at most. The page's example has less than 200."""
+MAX_NOTIFICATION_BYTES = 16 * 1024
+"""Larger notifications are refused. The page's example has less than 200 bytes."""
 
 EVENT_FINISHED = "EVENT_FACE_DRIVEN_TASK_FINISHED"
-"""The event that the API page knows."""
+"""The only event on the API page."""
 
-_DEEPEST = 8
-_LONGEST_TASK_ID = 128
+_MAX_DEPTH = 8
+_MAX_TASK_ID_LENGTH = 128
 
-# Each reads a whole string at a time, also one without an end: so every pass is linear.
+# Each pattern consumes a whole string at a time, even an unterminated one: every pass is linear.
 _STRING = r'"(?:[^"\\]++|\\.)*+"?'
 _COMMENT = re.compile(rf"({_STRING})|//[^\n]*", re.DOTALL)
 _LAST_COMMA = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.DOTALL)
@@ -33,7 +32,7 @@ _BRACKET = re.compile(rf"{_STRING}|([\[{{])|([\]}}])", re.DOTALL)
 
 @frozen
 class TaskNotification:
-    """Somebody says that a task has ended. Only getTaskInfo can tell whether it has.
+    """An unconfirmed message that a task has ended; getTaskInfo confirms it.
 
     Attributes:
         task_id: the task.
@@ -43,21 +42,21 @@ class TaskNotification:
 
 
 def parse_notification(body: bytes) -> TaskNotification:
-    """The task that a notification names (API page, Interface 2).
+    """Return the task that a notification names (API page, Interface 2).
 
-    The page's own example is no JSON: it has a comma after the last member, and a comment.
-    Both are allowed here.
+    The page's own example is not JSON: it has a trailing comma and a comment. Both are
+    accepted.
 
     Args:
-        body: what was posted, at most 16 KiB of UTF-8.
+        body: the posted bytes, at most 16 KiB of UTF-8.
 
     Raises:
-        InvalidNotificationError: it is too large, nested too deeply, no JSON object, of
-            another event, or names no task. The message says which, and what was found.
+        InvalidNotificationError: too large, nested too deeply, not a JSON object, of another
+            event, or without a task id. The message says which, and what was found.
     """
-    if len(body) > LARGEST_NOTIFICATION:
+    if len(body) > MAX_NOTIFICATION_BYTES:
         raise InvalidNotificationError(
-            f"the notification has {len(body)} bytes; {LARGEST_NOTIFICATION} are the most"
+            f"the notification has {len(body)} bytes; {MAX_NOTIFICATION_BYTES} are the most"
         )
     content = _object(_json(body), "$")
     event = content.get("eventName")
@@ -77,14 +76,14 @@ def _json(body: bytes) -> object:
         ) from None
     text = _LAST_COMMA.sub(r"\1", _COMMENT.sub(r"\1", text))
     depth = _depth(text)
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         raise InvalidNotificationError(
-            f"the notification is nested {depth} levels deep; {_DEEPEST} are the most"
+            f"the notification is nested {depth} levels deep; {_MAX_DEPTH} are the most"
         )
     try:
         return json.loads(text)
     except ValueError as error:
-        raise InvalidNotificationError(f"the notification is no JSON: {error}") from None
+        raise InvalidNotificationError(f"the notification is not JSON: {error}") from None
 
 
 def _depth(text: str) -> int:
@@ -108,7 +107,7 @@ def _task_id(data: Mapping[str, object]) -> TaskId:
             pass
         case int():
             return value
-        case str() if value and value.isprintable() and len(value) <= _LONGEST_TASK_ID:
+        case str() if value and value.isprintable() and len(value) <= _MAX_TASK_ID_LENGTH:
             return value
         case _:
             pass

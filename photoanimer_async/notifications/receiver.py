@@ -1,13 +1,13 @@
-"""Where notifications come in.
+"""An endpoint of your web app that receives the service's notifications.
 
-How it works. A notification proves nothing, so taking one in is cheap: the token in the path
-is compared, the body parsed, the task's id put in a queue, and the sender answered. One worker
-takes ids off the queue and has the scheduler look at the tasks that are waited for; whoever
-waits is told what getTaskInfo says, and nothing else.
+How it works. A notification proves nothing, so receiving one is cheap: compare the token in the
+path, parse the body, put the task id in a queue, answer the sender. One worker passes the ids
+to the client, which polls the tasks that are waited for. Waiting calls return what getTaskInfo
+answers, and nothing of the notification.
 
-All is bounded: the body, the time it may take to come, the queue, what is remembered of tasks
-that were notified, and the looks that follow. When the queue is full the sender is told to
-come again; if it does not, the safety net of slow polling finds the task.
+Everything is bounded: the body and the time to read it, the queue, the number of notified tasks
+that are remembered, and the polls. If the queue is full, the sender gets status 503; should it
+not try again, the reduced polling of `NotifiedPolling` finds the task.
 """
 
 import asyncio
@@ -21,62 +21,44 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from aiohttp import web
-from attrs import frozen
 
 from photoanimer_async.errors import InvalidNotificationError, InvalidRequestError
 from photoanimer_async.models import TaskId
 from photoanimer_async.notifications.access_logs import hidden_in_access_logs
-from photoanimer_async.notifications.aiohttp_web import aiohttp_handler
-from photoanimer_async.notifications.asgi import AsgiApp, asgi_app
-from photoanimer_async.notifications.parse import LARGEST_NOTIFICATION, parse_notification
+from photoanimer_async.notifications.parse import MAX_NOTIFICATION_BYTES, parse_notification
+from photoanimer_async.notifications.web_adapters import Answer, AsgiApp, aiohttp_handler, asgi_app
 
 _log = logging.getLogger(__name__)
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22,200}")
-_QUEUED = 1000
-
-Hear = Callable[[TaskId], None]
-"""Is told the id of a task that is said to have ended."""
-
-
-@frozen
-class Answer:
-    """What the sender of a notification is answered.
-
-    Attributes:
-        status: the HTTP status.
-        text: for the person who looks why it was refused; empty if it was not.
-    """
-
-    status: HTTPStatus
-    text: str = ""
+_QUEUE_SIZE = 1000
 
 
 class NotificationReceiver:
     """An address for the service's notifications (API page, Interface 2).
 
-    Made once per application and client, mounted with `asgi` or `routes`, and handed to the
-    client, which listens to it while it is open:
+    Create one per application and client, mount it with `asgi` or `routes`, and pass it to the
+    client, which listens while it is open:
 
         receiver = NotificationReceiver(os.environ["PHOTOANIMER_NOTIFY_TOKEN"])
         app.mount("/photoanimer", receiver.asgi)
         client = PhotoAnimerClient(receiver=receiver)
 
-    The address to register with the service is your own one, the prefix it is mounted at, and
-    `path`. Whoever knows the token in it can make the client look at tasks, and nothing more;
-    keep it out of the logs of proxies. In the loggers of the usual servers it is blotted out.
+    The URL to register with the service is your origin, the prefix of the mount, and `path`.
+    Anyone who knows the token in it can make the client poll tasks, and nothing more. It is
+    hidden in the access logs of the usual servers; keep it out of the logs of proxies.
 
     Args:
-        token: at least 22 of the characters A-Z, a-z, 0-9, `-` and `_`, hard to guess, for
-            instance from `secrets.token_urlsafe(32)`; by default from the environment,
-            `PHOTOANIMER_NOTIFY_TOKEN`, else a new one.
-        queue: notifications held until they are looked into, at most.
+        token: 22 to 200 of the characters A-Z, a-z, 0-9, `-` and `_`, hard to guess, for
+            instance from `secrets.token_urlsafe(32)`. Without it, the environment variable
+            `PHOTOANIMER_NOTIFY_TOKEN` is used, and without that a new random token.
+        queue: the number of notifications that may wait to be processed, at least 1.
 
     Raises:
-        InvalidRequestError: a token that is not of that kind, or no room in the queue.
+        InvalidRequestError: an invalid token or queue size.
     """
 
-    def __init__(self, token: str | None = None, *, queue: int = _QUEUED) -> None:
+    def __init__(self, token: str | None = None, *, queue: int = _QUEUE_SIZE) -> None:
         token = token or os.environ.get("PHOTOANIMER_NOTIFY_TOKEN") or secrets.token_urlsafe(32)
         if not _TOKEN.fullmatch(token):
             raise InvalidRequestError(
@@ -95,7 +77,7 @@ class NotificationReceiver:
 
     @property
     def path(self) -> str:
-        """The secret path below where the receiver is mounted, with a slash before it."""
+        """The secret path below the mount, with a leading slash."""
         return f"/{self._token}"
 
     @property
@@ -104,7 +86,7 @@ class NotificationReceiver:
         return asgi_app(self)
 
     def routes(self, prefix: str = "") -> list[web.RouteDef]:
-        """Routes for aiohttp's `app.add_routes`.
+        """Return routes for aiohttp's `app.add_routes`.
 
         Args:
             prefix: the path before the token, for instance `/photoanimer`.
@@ -114,28 +96,28 @@ class NotificationReceiver:
     # --- for the adapters ---
 
     def admits(self, token: str) -> bool:
-        """Whether this is the token; compared in constant time."""
+        """Return whether this is the token; compared in constant time."""
         return hmac.compare_digest(token.encode(errors="replace"), self._token.encode())
 
     def take(self, body: bytes) -> Answer:
-        """Takes a notification in; nothing is awaited, and nobody is told of it yet."""
-        if len(body) > LARGEST_NOTIFICATION:
+        """Queue a notification, and return the answer to its sender. Does not block."""
+        if len(body) > MAX_NOTIFICATION_BYTES:
             return Answer(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {LARGEST_NOTIFICATION} bytes"
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MAX_NOTIFICATION_BYTES} bytes"
             )
         try:
             task_id = parse_notification(body).task_id
         except InvalidNotificationError as error:
-            _log.info("refused: %s", error)
+            _log.info("event=notification_refused why=%s", error)
             return Answer(HTTPStatus.BAD_REQUEST, str(error))
         if self._queue is None:
-            return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "nobody listens now")
+            return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "no client is listening")
         key = str(task_id)
         if key not in self._queued:
             try:
                 self._queue.put_nowait(task_id)
             except asyncio.QueueFull:
-                _log.warning("task=%s event=not_taken why=queue_full", key)
+                _log.warning("task=%s event=notification_refused why=queue_full", key)
                 return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "too many notifications")
             self._queued.add(key)
             _log.debug("task=%s event=notified", key)
@@ -144,27 +126,35 @@ class NotificationReceiver:
     # --- for the client ---
 
     @asynccontextmanager
-    async def listening(self, hear: Hear) -> AsyncIterator[None]:
-        """Has `hear` told of every notification that comes in meanwhile, duplicates left out.
+    async def listening(self, on_notified: Callable[[TaskId], None]) -> AsyncIterator[None]:
+        """Call `on_notified` with the task of each notification until the end of the block.
+
+        A notification of a task that is still in the queue is dropped.
 
         Raises:
-            InvalidRequestError: another client listens to this receiver.
+            InvalidRequestError: another client is listening to this receiver.
         """
         if self._queue is not None:
-            raise InvalidRequestError("another client listens to this receiver: make one for each")
+            raise InvalidRequestError(
+                "another client is listening to this receiver: create one for each client"
+            )
         self._queue = asyncio.Queue(self._size)
-        work = asyncio.create_task(self._work(self._queue, hear), name="photoanimer notifications")
+        worker = asyncio.create_task(
+            self._process(self._queue, on_notified), name="photoanimer notifications"
+        )
         try:
             with hidden_in_access_logs(self._token):
                 yield
         finally:
             self._queue = None
             self._queued.clear()
-            work.cancel()
-            await asyncio.wait([work])
+            worker.cancel()
+            await asyncio.wait([worker])
 
-    async def _work(self, queue: asyncio.Queue[TaskId], hear: Hear) -> None:
+    async def _process(
+        self, queue: asyncio.Queue[TaskId], on_notified: Callable[[TaskId], None]
+    ) -> None:
         while True:
             task_id = await queue.get()
             self._queued.discard(str(task_id))
-            hear(task_id)
+            on_notified(task_id)

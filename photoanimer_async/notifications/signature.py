@@ -1,7 +1,7 @@
-"""Signatures of notifications, as the local service makes them.
+"""Signatures of notifications from the local service.
 
-They are those of Standard Webhooks (version 1.0.0 of its text): HMAC-SHA256 of the message's
-id, the time of the attempt and the body, with points between. The API page knows none.
+They follow Standard Webhooks 1.0.0: HMAC-SHA256 of the message id, the time of the attempt and
+the body, joined by dots. The vendor's notifications are not signed.
 """
 
 import base64
@@ -26,21 +26,21 @@ def verify_signature(
     tolerance: float = 300.0,
     now: float | None = None,
 ) -> None:
-    """Check that a notification comes from whoever knows the secret, and is not an old one.
+    """Check that a notification was sent recently by someone who knows the secret.
 
-    It may still come more than once; `webhook-id` is the same then.
+    A notification may be delivered more than once, with the same `webhook-id`.
 
     Args:
         secret: `whsec_...`, as the service has shown it.
-        headers: the request's; names in small letters, or in a mapping that does not care.
-        body: what was posted, byte for byte.
-        tolerance: seconds by which the sender's clock may differ, and the request be old.
+        headers: the request's headers, in a case-insensitive mapping or with lowercase names.
+        body: the posted bytes.
+        tolerance: seconds that the request's time may differ from `now`.
         now: seconds since 1970; by default the time of the call.
 
     Raises:
-        InvalidNotificationError: a header is missing, the signature is another's, or the time
-            is too far off.
-        ValueError: the secret is none.
+        InvalidNotificationError: a header is missing, the signature does not match, or the
+            time differs too much.
+        ValueError: the secret is malformed.
     """
     key = _key(secret)
     message_id, timestamp, signatures = (
@@ -53,11 +53,11 @@ def verify_signature(
         version == _VERSION and hmac.compare_digest(expected, text.encode())
         for version, _, text in given
     ):
-        raise InvalidNotificationError("webhook-signature is not that of this secret")
-    off = abs((time.time() if now is None else now) - int(timestamp))
-    if off > tolerance:
+        raise InvalidNotificationError("webhook-signature does not match this secret")
+    difference = abs((time.time() if now is None else now) - int(timestamp))
+    if difference > tolerance:
         raise InvalidNotificationError(
-            f"webhook-timestamp is {off:.0f} s from now; {tolerance:g} s are allowed"
+            f"webhook-timestamp differs from now by {difference:.0f} s; {tolerance:g} s are allowed"
         )
 
 
@@ -67,7 +67,7 @@ def _key(secret: str) -> bytes:
     except binascii.Error:
         key = b""
     if not key:
-        raise ValueError(f"a secret for notifications is {_PREFIX} and base64")
+        raise ValueError(f"a notification secret is {_PREFIX} followed by base64")
     return key
 
 
@@ -76,5 +76,5 @@ def _header(headers: Mapping[str, str], name: str) -> str:
     if value is None:
         raise InvalidNotificationError(f"the header {name} is missing")
     if name == "webhook-timestamp" and not (value.isascii() and value.isdigit()):
-        raise InvalidNotificationError(f"the header {name} is no number of seconds")
+        raise InvalidNotificationError(f"the header {name} is not a number of seconds")
     return value

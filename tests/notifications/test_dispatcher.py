@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photoanimer_async import FixedInterval, TaskId
-from photoanimer_async.notifications import NotificationDispatcher
+from photoanimer_async.notifications.dispatcher import NotificationDispatcher
 from photoanimer_async.polling.notified import NotifiedPolling
 
 

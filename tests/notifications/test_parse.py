@@ -1,4 +1,4 @@
-"""What is posted is a hint, and what it may cost is bounded."""
+"""Parsing of notifications, hostile ones included."""
 
 import json
 from contextlib import suppress
@@ -13,24 +13,9 @@ from photoanimer_async import (
     parse_notification,
 )
 
-EVENT = "EVENT_FACE_DRIVEN_TASK_FINISHED"
-COMMENT = b"//Video address after video processing is completed"
+from ..support.notifications import COMMENT, EVENT, PAGE_EXAMPLE, notification
+
 UUID = "6f0c2b1e-6a0e-4f5b-9a52-0a4d0f6f3c11"
-PAGE_EXAMPLE = b"""{
-"eventName":"EVENT_FACE_DRIVEN_TASK_FINISHED",
-"eventData": {
-"taskId":123456,
-"resultUrl": "http://xxxxxxxxxxx", //Video address after video processing is completed
-}
-}"""
-
-
-def notification(task_id: object, **more: object) -> bytes:
-    data = {"taskId": task_id, "resultUrl": "http://127.0.0.1:9/evil.mp4", **more}
-    return json.dumps({"eventName": EVENT, "eventData": data}).encode()
-
-
-# --- parsing ---
 
 
 @pytest.mark.parametrize(
@@ -50,19 +35,19 @@ def test_a_notification_names_a_task(body: bytes, task_id: object) -> None:
     assert parse_notification(body) == TaskNotification(task_id)  # type: ignore[arg-type] # what is expected
 
 
-def test_the_posted_link_goes_nowhere() -> None:
+def test_the_posted_link_is_dropped() -> None:
     assert "evil" not in repr(parse_notification(notification(7)))
 
 
 @pytest.mark.parametrize(
     ("body", "what"),
     [
-        (b"", "no JSON"),
+        (b"", "not JSON"),
         (b" " * 16385, "16385 bytes; 16384 are the most"),
         (b"[" * 16384, "nested 16384 levels deep; 8 are the most"),
         (b'{"a":' * 9 + b"1" + b"}" * 9, "nested 9 levels deep"),
         (b"\xff\xfe{}", "not UTF-8: byte 0 is 0xff"),
-        (b"<html>", "no JSON"),
+        (b"<html>", "not JSON"),
         (b"[1, 2]", r"\$ is an array of 2; an object was expected"),
         (b"null", r"\$ is missing"),
         (b"{}", r"\$.eventName is missing"),
@@ -76,22 +61,22 @@ def test_the_posted_link_goes_nowhere() -> None:
         (notification("\ud800"), r"\$.eventData.taskId is '\\ud800'"),
         (notification("1\n2"), r"\$.eventData.taskId is '1\\n2'"),
         (notification([]), r"\$.eventData.taskId is an array of 0"),
-        (b'{"eventName": ' + b"9" * 5000 + b"}", "no JSON"),
+        (b'{"eventName": ' + b"9" * 5000 + b"}", "not JSON"),
     ],
 )
-def test_what_is_no_notification_is_refused_with_a_reason(body: bytes, what: str) -> None:
+def test_an_invalid_notification_is_refused_with_a_reason(body: bytes, what: str) -> None:
     with pytest.raises(InvalidNotificationError, match=what) as caught:
         parse_notification(body)
     assert len(str(caught.value)) < 400
 
 
 @given(st.binary(max_size=400) | st.text(alphabet='{}[]",:/\\\n a1', max_size=400).map(str.encode))
-def test_whatever_is_posted_there_is_no_other_error(body: bytes) -> None:
+def test_any_other_body_raises_no_other_error(body: bytes) -> None:
     with suppress(InvalidNotificationError):
         parse_notification(body)
 
 
 @given(st.dictionaries(st.text(), st.none() | st.integers() | st.text(), max_size=5))
-def test_the_tolerance_for_commas_and_comments_changes_no_json(extra: dict[str, object]) -> None:
+def test_valid_json_is_parsed_unchanged(extra: dict[str, object]) -> None:
     body = json.dumps({"extra": extra, "eventName": EVENT, "eventData": {"taskId": 7, "n": extra}})
     assert parse_notification(body.encode()).task_id == 7
