@@ -160,21 +160,21 @@ class TestTaskId:
     @pytest.mark.parametrize(
         ("query", "code", "text"),
         [
-            ({}, 40001, "taskId is missing; it has to be the number that submitTaskByUrl answered"),
+            ({}, 40001, "taskId is missing; it has to be the number that submitTaskByUrl returned"),
             (
                 {"taskId": "latest"},
                 40002,
-                "taskId is 'latest'; allowed is the number that submitTaskByUrl answered",
+                "taskId is 'latest'; allowed is the number that submitTaskByUrl returned",
             ),
             (
                 {"taskId": "-1"},
                 40002,
-                "taskId is '-1'; allowed is the number that submitTaskByUrl answered",
+                "taskId is '-1'; allowed is the number that submitTaskByUrl returned",
             ),
             (
                 {"taskId": "9" * 19},
                 40002,
-                f"taskId is '{'9' * 19}'; allowed is the number that submitTaskByUrl answered",
+                f"taskId is '{'9' * 19}'; allowed is the number that submitTaskByUrl returned",
             ),
             ({"taskId": "123456"}, 40004, "there is no task with taskId 123456"),
         ],

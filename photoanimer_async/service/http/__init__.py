@@ -1,1 +1,1 @@
-"""What the service answers over HTTP, beside its three interfaces."""
+"""HTTP: query parameters in; envelopes, result files, the description, metrics and health out."""

@@ -1,4 +1,4 @@
-"""The JSON that the service answers with (API page, Response data)."""
+"""The JSON of answers and notifications (API page, Response data)."""
 
 import time
 
@@ -7,17 +7,17 @@ from photoanimer_async.service.tasks import Task, TaskStatus
 
 
 def success(data: object) -> dict[str, object]:
-    """The envelope of an answer: `code` 0, `msg` null."""
+    """Return the envelope of a successful answer: `code` 0, `msg` null."""
     return {"code": 0, "data": data, "msg": None, "time": _epoch_milliseconds()}
 
 
 def failure(code: ErrorCode, message: str) -> dict[str, object]:
-    """The envelope of an error: `data` null."""
+    """Return the envelope of an error: `data` null."""
     return {"code": code.number, "data": None, "msg": message, "time": _epoch_milliseconds()}
 
 
 def task_info(task: Task, origin: str) -> dict[str, object]:
-    """The `data` of getTaskInfo; links start with `origin`."""
+    """Return the `data` of getTaskInfo; links start with `origin`."""
     finished = task.status is TaskStatus.FINISHED
     data: dict[str, object] = {
         "taskId": task.task_id,
@@ -33,10 +33,10 @@ def task_info(task: Task, origin: str) -> dict[str, object]:
 
 
 def ended_event(task: Task) -> dict[str, object]:
-    """The body of a notification (API page, Interface 2).
+    """Return the body of a notification (API page, Interface 2).
 
-    The page has one for tasks that have finished. One that has failed is told in the same
-    form, with its `status` and without a link.
+    The page describes notifications of finished tasks only. For a failed task, the body has the
+    same form, with its `status` and without a link.
     """
     finished = task.status is TaskStatus.FINISHED
     data: dict[str, object] = {

@@ -1,8 +1,7 @@
-"""Whether the service can do its work: `/healthz`, for whatever looks after it.
+"""`/healthz`: whether the service works.
 
-It is well if the database takes a change and a worker runs or can be started; where the renderer
-is somebody else's, as it says itself. A service that is stopping takes no more requests, so
-that this is seen at the address of `operations` only.
+It works if the database can be written to, and a worker runs or can be started. A stopping service
+accepts no more requests, so `draining` is visible at the address of `operations` only.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ _UNAVAILABLE: Final = 503
 
 
 class Health(Enum):
-    """How the service is."""
+    """The health of a service."""
 
     OK = "ok"
     DRAINING = "draining"
@@ -31,10 +30,10 @@ class Health(Enum):
 
 
 async def health_of(app: web.Application) -> Health:
-    """How a service that has started is."""
+    """Return the health of a service that has started."""
     if app[QUEUE].is_draining:
         return Health.DRAINING
-    if not await _takes_changes(app):
+    if not await _database_is_writable(app):
         return Health.NO_DATABASE
     if not await _has_workers(app):
         return Health.NO_WORKERS
@@ -42,7 +41,7 @@ async def health_of(app: web.Application) -> Health:
 
 
 def add_health(app: web.Application, service: web.Application) -> None:
-    """Tell at an application's `/healthz` how a service is."""
+    """Add `/healthz` of a service to an application, which may be another one."""
 
     async def answer(_: web.Request) -> web.Response:
         health = await health_of(service)
@@ -52,7 +51,7 @@ def add_health(app: web.Application, service: web.Application) -> None:
     app.router.add_get(HEALTH_PATH, answer, allow_head=False)
 
 
-async def _takes_changes(app: web.Application) -> bool:
+async def _database_is_writable(app: web.Application) -> bool:
     try:
         async with asyncio.timeout(_SECONDS):
             await app[DATABASE].write(lambda _: None)

@@ -1,8 +1,8 @@
-"""What the service does, counted for Prometheus.
+"""Metrics of the service for Prometheus.
 
-Everything is counted from outside: `middleware` is around the handlers, and `wrap_fetcher` and
-`wrap_renderer` around the fetcher and the renderer. Labels have few values (routes as patterns,
-codes, outcomes): no key, account, task or URL is among them.
+They are counted around the parts: `middleware` around the request handlers, `wrap_fetcher` and
+`wrap_renderer` around the fetcher and the renderer. Labels have few values (route patterns, codes,
+outcomes) and contain no key, account, task or URL.
 """
 
 import time
@@ -31,11 +31,13 @@ _REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 class Metrics:
     """The metrics of one service, in a registry of their own.
 
+        app = create_app(settings, metrics=Metrics())
+
     Attributes:
-        registry: all of them, and those of the process.
+        registry: all metrics, and those of the process.
         waiting: tasks that wait for a worker.
         open_tasks: tasks that have not ended.
-        pending: notifications that are still to be delivered.
+        pending: notifications that have not been delivered.
     """
 
     def __init__(self) -> None:
@@ -43,32 +45,32 @@ class Metrics:
         ProcessCollector(registry=registry)
         self._requests = Counter(
             "photoanimer_http_requests",
-            "Requests, by route, HTTP status, and name of the code in the answer.",
+            "Requests, by route, HTTP status, and name of the error code.",
             ("route", "status", "code"),
             registry=registry,
         )
         self._request_seconds = Histogram(
             "photoanimer_http_request_seconds",
-            "How long requests took.",
+            "Duration of requests.",
             ("route",),
             buckets=_REQUEST_BUCKETS,
             registry=registry,
         )
         self._fetches = Counter(
             "photoanimer_fetches",
-            "Photos and voices that were fetched, by outcome.",
+            "Fetched photos and voices, by outcome.",
             ("outcome",),
             registry=registry,
         )
         self._renders = Counter(
             "photoanimer_renders",
-            "Tasks that were rendered, by outcome: finished, or the name of the failure's code.",
+            "Rendered tasks, by outcome: finished, or the name of the error code.",
             ("outcome",),
             registry=registry,
         )
         self._render_seconds = Histogram(
             "photoanimer_render_seconds",
-            "How long rendering took, of tasks that have finished.",
+            "Duration of rendering, for finished tasks.",
             ("template",),
             buckets=_RENDER_BUCKETS,
             registry=registry,
@@ -87,30 +89,30 @@ class Metrics:
         )
         self.pending = Gauge(
             "photoanimer_notifications_pending",
-            "Notifications that are still to be delivered.",
+            "Notifications that have not been delivered.",
             registry=registry,
         )
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Count a request, and how long it took."""
-        begun = time.monotonic()
-        answer = await handler(request)
+        """Count a request, and measure its duration."""
+        started = time.monotonic()
+        response = await handler(request)
         route = route_of(request)
-        self._request_seconds.labels(route).observe(time.monotonic() - begun)
-        self._requests.labels(route, answer.status, answer.get(ERROR_CODE, "")).inc()
-        return answer
+        self._request_seconds.labels(route).observe(time.monotonic() - started)
+        self._requests.labels(route, response.status, response.get(ERROR_CODE, "")).inc()
+        return response
 
     def wrap_fetcher(self, fetcher: FileSource) -> FileSource:
-        """The fetcher, counted."""
+        """Return a fetcher whose files are counted."""
         return _CountedFetcher(self._fetches, fetcher)
 
     def wrap_renderer(self, renderer: Renderer) -> Renderer:
-        """The renderer, counted and timed."""
+        """Return a renderer whose tasks are counted and timed."""
         return _TimedRenderer(self._renders, self._render_seconds, renderer)
 
     def count_notification(self, outcome: DeliveryOutcome) -> None:
-        """An attempt to deliver a notification was made."""
+        """Count an attempt to deliver a notification."""
         self._notifications.labels(outcome.value).inc()
 
 
@@ -136,7 +138,7 @@ class _TimedRenderer:
     renderer: Renderer
 
     async def render(self, job: RenderJob) -> None:
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             await self.renderer.render(job)
         except RenderFailedError as error:
@@ -146,7 +148,7 @@ class _TimedRenderer:
             self.counter.labels(RENDERING_FAILED.name).inc()
             raise
         self.counter.labels("finished").inc()
-        self.seconds.labels(job.template).observe(time.monotonic() - begun)
+        self.seconds.labels(job.template).observe(time.monotonic() - started)
 
 
 def _fetch_outcome(error: FetchError) -> str:

@@ -1,9 +1,9 @@
-"""The service's description in OpenAPI 3.1, at `/openapi.json`.
+"""The description of the service in OpenAPI 3.1, served at `/openapi.json`.
 
-It is built from what the service works with (the table of errors, the prices, the pattern of a
-result's name), so that there is one place for each fact; a test compares its paths with the
-application's routes, and another has requests made from it and their answers compared with it.
-Everything that an answer may hold is named, and nothing else is allowed.
+It is built from the service's own tables (error codes, prices, the pattern of result names), so
+each fact has one place. Schemas name everything that an answer may contain and allow nothing
+else. One test compares the paths with the application's routes; another makes requests from the
+description and checks the answers against it.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _LINK: Final = {"type": "string", "format": "uri"}
 _TIME: Final = {"type": "integer", "description": "The service's clock, in epoch milliseconds."}
 _TASK_ID: Final = {"type": "integer", "minimum": 10**14, "maximum": 10**15 - 1}
 _NO_REQUEST: Final = {
-    "description": "This is no HTTP request, or one with a URL of more than 32 KiB.",
+    "description": "Not an HTTP request, or one with a URL of more than 32 KiB.",
     "content": {"text/plain": {"schema": _TEXT}},
 }
 _RETRY_AFTER: Final = {
@@ -39,10 +39,10 @@ _FAULT: Final = 500
 
 
 def describe(prefix: str) -> dict[str, Any]:
-    """The description of a service.
+    """Return the description of a service.
 
     Args:
-        prefix: what the paths of the API page start with.
+        prefix: the beginning of the API page's paths.
     """
     return {
         "openapi": "3.1.0",
@@ -51,9 +51,9 @@ def describe(prefix: str) -> dict[str, Any]:
             "version": "1",
             "summary": "Turns face photos into short videos that come alive.",
             "description": (
-                "Submit a photo by its URL, look at the task until its status is 1 or 2, and "
-                "download the result. Errors in what is asked for come with HTTP status 200 and "
-                "a code that is not 0. Every interface takes GET; another method gets 405."
+                "Submit a photo by its URL, poll the task until its status is 1 or 2, and download "
+                "the result. Errors in a request have HTTP status 200 and a code that is not 0. "
+                "Every interface uses GET; other methods get HTTP status 405."
             ),
         },
         "servers": [{"url": "/"}],
@@ -64,7 +64,7 @@ def describe(prefix: str) -> dict[str, Any]:
             f"{prefix}/mySubscription": {"get": _my_subscription()},
             "/results/{name}": {"get": _result(), "head": _head_of_result()},
             DESCRIPTION_PATH: {"get": _open("description", "This description", "application/json")},
-            PAGE_PATH: {"get": _open("page", "This description, to read", "text/html")},
+            PAGE_PATH: {"get": _open("page", "This description as a page", "text/html")},
             HEALTH_PATH: {"get": _health()},
         },
         "webhooks": {"ended": {"post": _ended()}},
@@ -91,7 +91,7 @@ def _submit() -> Schema:
     return {
         "operationId": "submitTaskByUrl",
         "summary": "Submit a photo",
-        "description": "Answers the id of a new task. It costs video seconds: send it once.",
+        "description": "Returns the id of a new task. It costs video seconds: send it once.",
         "parameters": [
             _query("imageUrl", _LINK, "The photo: PNG, JPEG, BMP or WEBP.", required=True),
             _query(
@@ -100,16 +100,16 @@ def _submit() -> Schema:
                 f"The expression. Video seconds: {prices}.",
                 required=True,
             ),
-            _query("voiceUrl", _LINK, "A sound that the mouth follows; with templateId 0 only."),
+            _query("voiceUrl", _LINK, "A voice for the mouth to follow; with templateId 0 only."),
             _query(
                 "outputFormat",
                 {"type": "string", "enum": ["mp4", "gif"]},
-                "`gif` makes a GIF beside the video.",
+                "`gif` makes a GIF in addition to the video.",
             ),
         ],
         "responses": _answers(
             "Accepted",
-            "The task's id, or what is wrong.",
+            "The task's id, or an error.",
             links={
                 "getTaskInfo": {
                     "operationId": "getTaskInfo",
@@ -123,17 +123,17 @@ def _submit() -> Schema:
 def _get_task_info() -> Schema:
     return {
         "operationId": "getTaskInfo",
-        "summary": "Look at a task",
-        "parameters": [_query("taskId", _TASK_ID, "What submitTaskByUrl answered.", required=True)],
-        "responses": _answers("Task", "How far the task is, or what is wrong."),
+        "summary": "Poll a task",
+        "parameters": [_query("taskId", _TASK_ID, "The id from submitTaskByUrl.", required=True)],
+        "responses": _answers("Task", "The state of the task, or an error."),
     }
 
 
 def _my_subscription() -> Schema:
     return {
         "operationId": "mySubscription",
-        "summary": "See the balance",
-        "responses": _answers("Balance", "What is left, or what is wrong."),
+        "summary": "Get the balance",
+        "responses": _answers("Balance", "The balance, or an error."),
     }
 
 
@@ -145,7 +145,7 @@ def _result() -> Schema:
     return {
         "operationId": "result",
         "summary": "Download a result",
-        "description": "A video or a GIF, to whoever has its link; whole, or in ranges.",
+        "description": "A video or a GIF, whole or in ranges. It needs no key, only the link.",
         "security": [],
         "parameters": [
             {
@@ -156,13 +156,13 @@ def _result() -> Schema:
                 "description": "As in `resultUrl` and `gifUrl`.",
             },
             _header("Range", "For instance `bytes=1000-`."),
-            _header("If-Range", "The `ETag` that the range is of."),
-            _header("If-None-Match", "The `ETag` of what is there already."),
+            _header("If-Range", "The `ETag` of the file that the range belongs to."),
+            _header("If-None-Match", "The `ETag` of the file that the caller has."),
         ],
         "responses": {
             "200": {"description": "The file.", "content": content},
             "206": {"description": "A part of the file.", "content": content},
-            "304": {"description": "What is there already is still the same."},
+            "304": {"description": "The caller's file is still current."},
             "416": {"description": "The file has no such range."},
             **_errors(_NOT_FOUND, _FAULT),
         },
@@ -174,8 +174,8 @@ def _head_of_result() -> Schema:
     return {
         **result,
         "operationId": "headOfResult",
-        "summary": "See what a result is like",
-        "description": "As for a download, without the file.",
+        "summary": "Get the headers of a result",
+        "description": "Like a download, without the file.",
         "responses": {
             status: {"description": answer["description"]}
             for status, answer in result["responses"].items()
@@ -204,11 +204,11 @@ def _health() -> Schema:
     failing = [state for state in Health if state is not Health.OK]
     return {
         "operationId": "health",
-        "summary": "See whether the service is well",
+        "summary": "Check the health of the service",
         "security": [],
         "responses": {
-            "200": answer("It can do its work.", Health.OK),
-            "503": answer("It is stopping, or something is amiss.", *failing),
+            "200": answer("The service works.", Health.OK),
+            "503": answer("The service is stopping, or cannot work.", *failing),
             **_errors(_FAULT),
         },
     }
@@ -219,21 +219,21 @@ def _ended() -> Schema:
         "operationId": "ended",
         "summary": "A task has ended",
         "description": (
-            "Posted to the account's address for notifications, if it has one. It can come more "
-            "than once, and in any order. It is a hint: look at the task. The headers are those "
-            "of Standard Webhooks."
+            "Posted to the account's address for notifications, if it has one. It may arrive more "
+            "than once, and in any order. It is a hint: poll the task. The headers are those of "
+            "Standard Webhooks."
         ),
         "security": [],
         "parameters": [
-            _header("webhook-id", "The same whenever the same notification comes again."),
-            _header("webhook-timestamp", "When it was sent, in seconds since 1970."),
+            _header("webhook-id", "The same for every attempt to deliver the same notification."),
+            _header("webhook-timestamp", "The time of sending, in seconds since 1970."),
             _header("webhook-signature", "`v1,` and an HMAC, if the address has a secret."),
         ],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ended"}}},
         },
-        "responses": {"2XX": {"description": "Taken. After anything else it is sent again."}},
+        "responses": {"2XX": {"description": "Received. After any other status it is sent again."}},
     }
 
 
@@ -255,7 +255,7 @@ def _header(name: str, description: str) -> Schema:
 
 
 def _answers(data: str, description: str, *, links: Schema | None = None) -> Schema:
-    """The answers of an interface that needs a key; `data` is the schema of the good one."""
+    """Return the answers of an interface that needs a key; `data` is the schema of success."""
     errors = _envelope_codes()
     schemas = [{"$ref": f"#/components/schemas/{name}"} for name in (data, f"Error{_HTTP_OK}")]
     ok = {
@@ -268,7 +268,7 @@ def _answers(data: str, description: str, *, links: Schema | None = None) -> Sch
 
 
 def _errors(*statuses: int) -> Schema:
-    """The answers with these HTTP statuses, and the one to what is no request."""
+    """Return the error answers with these HTTP statuses, and the one for malformed requests."""
     codes = _envelope_codes()
     return {"400": _NO_REQUEST} | {
         str(status): {
@@ -283,7 +283,7 @@ def _errors(*statuses: int) -> Schema:
 
 
 def _envelope_codes() -> dict[int, list[ErrorCode]]:
-    """The codes that an envelope can have, by the HTTP status that they come with."""
+    """Return the codes that an envelope can have, by their HTTP status."""
     found: dict[int, list[ErrorCode]] = {}
     for code in TABLE:
         if code.place is not Place.TASK:
@@ -291,7 +291,7 @@ def _envelope_codes() -> dict[int, list[ErrorCode]]:
     return found
 
 
-# --- what answers hold ---
+# --- schemas of answers ---
 
 
 def _object(properties: Mapping[str, Schema], *, optional: tuple[str, ...] = ()) -> Schema:

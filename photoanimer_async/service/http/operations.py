@@ -1,8 +1,7 @@
-"""What those who run the service look at: `/metrics` and `/healthz`, at an address of its own.
+"""`/metrics` and `/healthz` for the operators of the service, at an address of their own.
 
-The address is another one than that of the interfaces, so that a reverse proxy in front of those
-does not show it to the world, and nobody needs a key for it. It answers until the service has
-stopped, and so tells that it is about to.
+They need no key, so they have another address than the interfaces, where a reverse proxy would
+publish them. The address answers until the service has stopped, and so shows that it is stopping.
 """
 
 import asyncio
@@ -20,13 +19,13 @@ METRICS_PATH: Final = "/metrics"
 
 
 def create_operations_app(service: web.Application, metrics: Metrics) -> web.Application:
-    """The application for the operators of a service that has started."""
+    """Return the operators' application of a service that has started."""
 
     async def answer(_: web.Request) -> web.Response:
         queue = service[QUEUE]
         metrics.waiting.set(queue.waiting)
         metrics.open_tasks.set(queue.open_tasks)
-        if not queue.is_draining:  # then the database may be closed
+        if not queue.is_draining:  # a draining service may have closed its database
             metrics.pending.set(await service[DATABASE].read(outbox.pending))
         text = await asyncio.to_thread(generate_latest, metrics.registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})

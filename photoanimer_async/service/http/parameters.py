@@ -1,4 +1,4 @@
-"""The query of each interface: what it may hold (API page), and what is wrong with it if not."""
+"""Parses the query of each interface, and explains what is wrong with it (API page)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,10 +18,10 @@ from photoanimer_async.service.error_codes import (
 VIDEO_SECONDS: Final[Mapping[int, float]] = MappingProxyType(
     {0: 3.13, 1: 7.13, 2: 2.13, 3: 6.75, 4: 4.38, 5: 3.75}
 )
-"""The video seconds that one task costs, by template (API page, Price)."""
+"""Video seconds that a task costs, by template (API page, Price)."""
 
 SUBMIT_PARAMETERS: Final = frozenset({"imageUrl", "templateId", "voiceUrl", "outputFormat"})
-"""Everything that `submitTaskByUrl` reads from its query (API page, Interface 1)."""
+"""The query parameters of `submitTaskByUrl` (API page, Interface 1)."""
 
 _TEMPLATES: Final = {str(number): number for number in VIDEO_SECONDS}
 _FORMATS: Final = {None: False, "mp4": False, "gif": True}
@@ -30,13 +30,13 @@ _LONGEST_TASK_ID: Final = 18
 
 @frozen(kw_only=True)
 class Submission:
-    """What a submit asks for.
+    """The parameters of a submit.
 
     Attributes:
-        image_url: where the photo is.
+        image_url: the URL of the photo.
         template: the expression, 0 to 5.
-        gif: whether a GIF is wanted beside the video.
-        voice_url: where the sound is that the mouth follows, if there is one.
+        gif: whether a GIF is made in addition to the video.
+        voice_url: the URL of a voice file for the mouth to follow.
     """
 
     image_url: str = field(repr=shown_url)
@@ -46,12 +46,12 @@ class Submission:
 
 
 def parse_submission(query: MultiMapping[str]) -> Submission:
-    """Read the query of `submitTaskByUrl`.
+    """Parse the query of `submitTaskByUrl`.
 
-    Parameters that the page does not know are passed over, as callers send some of their own.
+    Parameters that the API page does not have are ignored, because some callers add their own.
 
     Raises:
-        RequestRefusedError: naming the parameter, what was found and what is allowed.
+        RequestRefusedError: with the parameter, what was found and what is allowed.
     """
     image_url = _required(query, "imageUrl", "an http or https URL")
     template = _template(query)
@@ -65,17 +65,17 @@ def parse_submission(query: MultiMapping[str]) -> Submission:
 
 
 def parse_task_id(query: MultiMapping[str]) -> int:
-    """Read the query of `getTaskInfo`.
+    """Parse the query of `getTaskInfo`.
 
     Raises:
-        RequestRefusedError: naming the parameter, what was found and what is allowed.
+        RequestRefusedError: with the parameter, what was found and what is allowed.
     """
-    text = _required(query, "taskId", "the number that submitTaskByUrl answered")
+    text = _required(query, "taskId", "the number that submitTaskByUrl returned")
     if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_TASK_ID):
         raise RequestRefusedError(
             PARAMETER_INVALID,
             f"taskId is {shown_argument(text)!r}; "
-            "allowed is the number that submitTaskByUrl answered",
+            "allowed is the number that submitTaskByUrl returned",
         )
     return int(text)
 
@@ -110,7 +110,7 @@ def _required(query: MultiMapping[str], name: str, allowed: str) -> str:
 
 
 def _optional(query: MultiMapping[str], name: str) -> str | None:
-    """The parameter's value; `None` where it is left out or empty."""
+    """Return the parameter's value; `None` if it is missing or empty."""
     values = query.getall(name, [])
     if len(values) > 1:
         raise RequestRefusedError(
@@ -120,5 +120,5 @@ def _optional(query: MultiMapping[str], name: str) -> str | None:
 
 
 def shown_argument(text: str) -> str:
-    """What a caller gave, in one bounded line, and of a URL only what may be shown."""
+    """Return a caller's value as one short line; of a URL, only the part that may be shown."""
     return shown_url(text) if "://" in text else printable(text.partition("?")[0])

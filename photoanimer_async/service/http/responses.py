@@ -1,7 +1,7 @@
-"""Every answer is an envelope, whatever went wrong.
+"""Answers in envelopes, for success and for every error.
 
-Errors in what is asked for come with HTTP status 200, as the vendor sends them; an unknown
-path, a wrong method, too many requests and a fault of the service have the HTTP status for it.
+Errors in a request have HTTP status 200, as the vendor's do. An unknown path, a wrong method, too
+many requests and internal errors have the HTTP status for it.
 """
 
 import json
@@ -16,7 +16,6 @@ from photoanimer_async.service.error_codes import (
     INTERNAL,
     NO_SUCH_METHOD,
     NO_SUCH_PATH,
-    ErrorCode,
     RequestRefusedError,
 )
 from photoanimer_async.service.http.envelope import failure, success
@@ -25,51 +24,51 @@ _logger = logging.getLogger(__name__)
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 ERROR_CODE: Final = web.ResponseKey("error_code", str)
-"""Under which an answer keeps the name of its code, if it is an error."""
+"""The key of the error code's name in a response that is an error."""
 
 _JSON: Final = "application/json; charset=utf-8"
 
 
 def answer(data: object) -> web.Response:
-    """What was asked for, in the envelope of success."""
+    """Return a successful answer."""
     return _json(success(data))
 
 
 @web.middleware
 async def envelope_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every error in an envelope."""
+    """Turn every error into an answer in an envelope."""
     try:
         return await handler(request)
     except RequestRefusedError as error:
         return _refusal(request, error)
     except web.HTTPNotFound:
-        nothing = f"there is nothing at {request.path[:120]!r}"
-        return _refusal(request, RequestRefusedError(NO_SUCH_PATH, nothing))
+        message = f"there is nothing at {request.path[:120]!r}"
+        return _refusal(request, RequestRefusedError(NO_SUCH_PATH, message))
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
-        wrong = f"the method is {error.method}; allowed is {allowed}"
-        refusal = _refusal(request, RequestRefusedError(NO_SUCH_METHOD, wrong))
+        message = f"the method is {error.method}; allowed is {allowed}"
+        refusal = _refusal(request, RequestRefusedError(NO_SUCH_METHOD, message))
         refusal.headers["Allow"] = allowed
         return refusal
     except Exception:
-        _logger.exception("event=fault route=%s", route_of(request))
-        fault = "the service has a fault; its log says more"
-        return _refusal(request, RequestRefusedError(INTERNAL, fault))
+        _logger.exception("event=internal_error route=%s", route_of(request))
+        message = "an internal error; see the service's log"
+        return _refusal(request, RequestRefusedError(INTERNAL, message))
 
 
 def _refusal(request: web.Request, error: RequestRefusedError) -> web.Response:
-    code: ErrorCode = error.code
+    code = error.code
     _logger.info("event=refused route=%s code=%s", route_of(request), code.name)
     refusal = _json(failure(code, error.message), status=code.http_status)
     refusal[ERROR_CODE] = code.name
     if error.retry_after is not None:
-        # The header knows whole seconds only (RFC 9110, 10.2.3).
+        # The header has whole seconds only (RFC 9110, 10.2.3).
         refusal.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     return refusal
 
 
 def route_of(request: web.Request) -> str:
-    """The route's pattern: a path can hold a result's token."""
+    """Return the route's pattern, for logs and metrics: the path may contain a result's token."""
     resource = request.match_info.route.resource
     return "none" if resource is None else resource.canonical
 

@@ -1,4 +1,4 @@
-"""Sending a result file, whole or in ranges."""
+"""Sends result files, whole or in ranges."""
 
 import asyncio
 import mimetypes
@@ -9,11 +9,11 @@ from aiohttp.abc import AbstractStreamWriter
 
 
 class ResultResponse(web.FileResponse):
-    """A file with Range, ETag, Last-Modified and conditional requests.
+    """A file response with ranges, ETag, Last-Modified and conditional requests.
 
-    Of `If-Range`, aiohttp knows the form with a date. With an entity tag, which is what a
-    download that was cut off has kept, the range holds only if the tag is still the file's
-    (RFC 9110, 13.1.5); otherwise the whole file is sent.
+    aiohttp supports `If-Range` with a date only. With an entity tag, which an interrupted download
+    has, the range is sent only if the tag is still the file's, and otherwise the whole file (RFC
+    9110, 13.1.5).
     """
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
@@ -26,7 +26,7 @@ class ResultResponse(web.FileResponse):
         return await super().prepare(request)
 
     async def whole(self) -> web.Response:
-        """The same file as an answer that is held in memory and knows no ranges."""
+        """Return the whole file as a response in memory, without ranges."""
         body = await asyncio.to_thread(self._path.read_bytes)
         tag = await asyncio.to_thread(_entity_tag, self._path)
         kind, _ = mimetypes.guess_type(self._path)
@@ -37,7 +37,7 @@ class ResultResponse(web.FileResponse):
 
 
 def _entity_tag(path: Path) -> str | None:
-    """The tag that aiohttp gives to the file; `None` where there is no file."""
+    """Return the tag that aiohttp gives the file; `None` if there is no file."""
     try:
         status = path.stat()
     except OSError:
