@@ -1,4 +1,4 @@
-"""What names on the command line stand for."""
+"""Which photos the arguments of a command stand for."""
 
 import io
 import os
@@ -30,26 +30,26 @@ def album(tmp_path: Path) -> Path:
 
 
 class TestNames:
-    def test_urls_and_files_stay_as_they_were_named(self) -> None:
+    def test_urls_and_files_are_unchanged(self) -> None:
         named = ["https://x.example/a.jpg?sig=1", "b.jpg", "HTTP://x.example/c"]
         assert find_photos(named) == [named[0], Path("b.jpg"), named[2]]
 
-    def test_what_is_found_twice_is_one_photo(self, album: Path) -> None:
+    def test_a_photo_found_twice_is_returned_once(self, album: Path) -> None:
         named = [str(album), str(album / "b.jpg"), str(album / "*.jpg"), "http://x/a", "http://x/a"]
         assert find_photos(named) == [album / "b.jpg", "http://x/a"]
 
-    def test_an_empty_name_does_not_stand_for_the_current_folder(self) -> None:
+    def test_an_empty_name_is_wrong_use(self) -> None:
         with pytest.raises(UsageError, match="empty"):
             find_photos([""])
 
-    def test_a_mistyped_option_is_no_photo_and_its_value_is_not_shown(self) -> None:
+    def test_an_unknown_option_is_wrong_use_and_its_value_is_hidden(self) -> None:
         with pytest.raises(UsageError, match="unknown option: --apikey") as caught:
             find_photos(["a.jpg", "--apikey=s3cret"])
         assert "s3cret" not in str(caught.value)
 
 
 class TestFolders:
-    def test_stand_for_their_photos_by_name(self, tmp_path: Path) -> None:
+    def test_stand_for_their_photos_sorted_by_name(self, tmp_path: Path) -> None:
         for name in ("b.PNG", "a.jpg", "c.webp", "d.heic", "notes.txt", "clip.gif", "._a.jpg"):
             (tmp_path / name).write_bytes(b"")
         (tmp_path / "e.jpg").mkdir()
@@ -57,23 +57,21 @@ class TestFolders:
             "a.jpg", "b.PNG", "c.webp", "d.heic"
         ]  # fmt: skip
 
-    def test_what_is_named_as_a_photo_and_is_none_is_left_to_the_check(
-        self, tmp_path: Path
-    ) -> None:
+    def test_files_with_a_photo_suffix_are_checked_later(self, tmp_path: Path) -> None:
         (tmp_path / "loop.jpg").symlink_to("loop.jpg")
         (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
         os.mkfifo(tmp_path / "pipe.jpg")
         found = names(find_photos([str(tmp_path)]), tmp_path)
         assert found == ["gone.jpg", "loop.jpg", "pipe.jpg"]
 
-    def test_without_photos_are_an_error_in_their_place(self, tmp_path: Path) -> None:
+    def test_without_photos_are_errors(self, tmp_path: Path) -> None:
         first, error, last = find_photos(["a.jpg", str(tmp_path), "b.jpg"])
         assert (first, last) == (Path("a.jpg"), Path("b.jpg"))
         assert isinstance(error, InvalidPhotoError)
         assert error.photo == str(tmp_path)
         assert "there is no photo in the folder" in str(error)
 
-    def test_are_searched_to_their_ground_if_asked_for(self, album: Path) -> None:
+    def test_are_searched_recursively_with_the_option(self, album: Path) -> None:
         assert names(find_photos([str(album)]), album) == ["b.jpg"]
         found = names(find_photos([str(album)], recursive=True), album)
         assert found == ["b.jpg", "A/c.jpg", "A/deep/a.heic"]
@@ -89,16 +87,16 @@ class TestPatterns:
             ("**", ["A/c.jpg", "A/deep/a.heic", "A/deep/notes.txt", "b.jpg"]),
         ],
     )
-    def test_stand_for_files_once_and_not_for_hidden_ones(
+    def test_match_files_once_but_not_hidden_ones(
         self, album: Path, pattern: str, found: list[str]
     ) -> None:
         assert names(find_photos([str(album / pattern)]), album) == found
 
-    def test_that_match_nothing_are_an_error(self, album: Path) -> None:
+    def test_without_a_match_are_errors(self, album: Path) -> None:
         [error] = find_photos([str(album / "*.png")])
         assert "no file matches" in str(error)
 
-    def test_a_file_of_that_name_comes_first(
+    def test_a_file_of_that_name_has_priority(
         self, album: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(album)
@@ -123,11 +121,11 @@ class TestStandardInput:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(listed)))
         assert find_photos(["first.jpg", "-"]) == [Path("first.jpg"), *found]
 
-    def test_that_lists_nothing_is_wrong_use(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_names_is_wrong_use(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n \n")))
         with pytest.raises(UsageError, match="standard input lists no photo"):
             find_photos(["-"])
 
-    def test_can_be_read_once(self) -> None:
+    def test_can_be_named_once(self) -> None:
         with pytest.raises(UsageError, match="once"):
             find_photos(["-", "-"])
