@@ -1,11 +1,11 @@
 """Video seconds: what a request costs, and how many may be spent.
 
-A submit's cost is reserved before it leaves and committed when it was accepted, or may have
-been; it is released only where the service provably did not take it. So what submits under
-way may yet cost is always counted, and the limit can not be passed however many there are.
+A submit's cost is reserved before it is sent and committed when it was accepted, or may have
+been; it is released only if the service provably did not accept it. So the cost of open submits
+always counts, and the limit cannot be passed however many there are.
 
-When the service charges, and whether it gives back what a failed task cost, is not documented:
-every accepted task is reckoned as charged.
+When the service charges, and whether it refunds failed tasks, is not documented: every accepted
+task counts as charged.
 """
 
 from collections.abc import Iterable
@@ -23,12 +23,12 @@ class Estimate:
     """What photos will cost.
 
     Attributes:
-        photos: how many there are.
+        photos: the number of photos.
         seconds: video seconds for all of them.
-        assumed: how many of them have a voice. Their price is not documented, and is taken to
-            be the sound's length.
-        unknown: how many of those sounds have no `voice_seconds`; each stands in `seconds`
-            with the template's own 3.13, and can cost more.
+        assumed: photos with a voice. Their price is not documented; it is assumed to be the
+            sound's length.
+        unknown: photos with a voice whose `voice_seconds` are not given; each counts with the
+            template's own 3.13 in `seconds`, and may cost more.
     """
 
     photos: int = 0
@@ -38,10 +38,10 @@ class Estimate:
 
 
 def price(options: AnimationOptions) -> float:
-    """Video seconds that a submit with these options costs (API page, Price).
+    """Return the video seconds that a submit with these options costs (API page, Price).
 
-    With a voice: the sound's length if it is known, which is an assumption; else the template's
-    own seconds, which is the least that can be expected.
+    With a voice it is assumed to be the sound's length if that is known, else the template's
+    own seconds, which is the least to be expected.
     """
     if options.speaks and options.voice_seconds is not None:
         return options.voice_seconds
@@ -55,13 +55,15 @@ def estimate(
     *,
     voice_seconds: float | None = None,
 ) -> Estimate:
-    """What it will cost to animate photos; nothing is read, checked or sent.
+    """Return what it will cost to animate photos; nothing is read, checked or sent.
+
+        estimate(photos, template=1).seconds
 
     Args:
-        photos: what would be handed to `animate_many`.
-        template: the expression, 0 to 5, for those that are no `AnimationRequest`.
-        voice_url: likewise, URL of a sound.
-        voice_seconds: how long that sound is.
+        photos: what would be passed to `animate_many`.
+        template: the expression, 0 to 5, of photos that are not an `AnimationRequest`.
+        voice_url: the URL of their sound.
+        voice_seconds: the length of that sound.
 
     Raises:
         InvalidRequestError: a value that the API page does not allow.
@@ -84,9 +86,9 @@ class Budget:
     """Video seconds that may be spent.
 
     Attributes:
-        limit: how many; `None` for no limit.
+        limit: video seconds; `None` for no limit.
         spent: committed so far.
-        reserved: may yet be committed.
+        reserved: of open submits, not committed yet.
     """
 
     limit: float | None = None
@@ -98,11 +100,11 @@ class Budget:
             raise InvalidRequestError(f"a limit must be 0 or more seconds, not {self.limit!r}")
 
     def reserve(self, options: AnimationOptions) -> float:
-        """Sets aside what one submit costs, and returns it.
+        """Reserve what one submit costs, and return it.
 
         Raises:
             BudgetExceededError: it would pass the limit.
-            InvalidRequestError: there is a limit, and the sound's length is not known.
+            InvalidRequestError: there is a limit, and the sound's length is not given.
         """
         cost = price(options)
         if self.limit is not None:
@@ -117,10 +119,10 @@ class Budget:
         return cost
 
     def commit(self, cost: float) -> None:
-        """The submit was accepted, or may have been."""
+        """Count a reserved cost as spent: the submit was accepted, or may have been."""
         self.reserved -= cost
         self.spent += cost
 
     def release(self, cost: float) -> None:
-        """The submit was provably not accepted."""
+        """Release a reserved cost: the submit was provably not accepted."""
         self.reserved -= cost

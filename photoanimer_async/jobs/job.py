@@ -16,7 +16,7 @@ from photoanimer_async.errors import (
     TaskFailedError,
 )
 from photoanimer_async.jobs.budget import Budget
-from photoanimer_async.jobs.journal import LEISURELY, NOTHING, Entry, Facts, Journal
+from photoanimer_async.jobs.journal import DEFERRED, NOTHING, Entry, Facts, Journal
 from photoanimer_async.jobs.lifecycle import Event, State, apply
 from photoanimer_async.jobs.photo_preparer import PhotoPreparer
 from photoanimer_async.jobs.progress import ProgressEvent, ProgressHook, report
@@ -150,7 +150,7 @@ class Job:
         state = apply(self.state, event)
         if self.context.journal is not None and self.entry is not None:
             written = self.context.journal.record(
-                self.entry.id, self.state, event, facts, within=LEISURELY
+                self.entry.id, self.state, event, facts, within=DEFERRED
             )
             written.add_done_callback(self._close_gate_unless_written)
         self.state = state

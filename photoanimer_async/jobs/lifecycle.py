@@ -1,4 +1,4 @@
-"""The states of one photo on its way, and the only ways between them.
+"""The states of a job, and the table of transitions between them.
 
     planned ──submit──▶ submitting ──accept──▶ submitted ──finish──▶ finished ──save──▶ saved
        ▲                 │  │  │                 ▲ │
@@ -17,7 +17,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a photo is."""
+    """How far a job is."""
 
     PLANNED = "planned"
     SUBMITTING = "submitting"
@@ -29,10 +29,10 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """What happened to it."""
+    """What happened to a job."""
 
     SUBMIT = "submit"
-    """The submit is about to leave."""
+    """The submit is about to be sent."""
     DEFER = "defer"
     """The submit was provably not accepted, for a passing reason."""
     REFUSE = "refuse"
@@ -40,17 +40,17 @@ class Event(StrEnum):
     ACCEPT = "accept"
     """The service answered with a task id."""
     LOSE = "lose"
-    """The submit left, its answer was lost."""
+    """The submit was sent, and its answer was lost."""
     FINISH = "finish"
     """The task has status 1."""
     FAIL = "fail"
     """The task has status 2."""
     SAVE = "save"
-    """The result is on disk."""
+    """The result is saved."""
     RETRY = "retry"
-    """It is to be tried once more, and may be charged once more."""
+    """A failed job is to be submitted again, and may be charged again."""
     RESUBMIT = "resubmit"
-    """Likewise, although it may have been accepted already."""
+    """An ambiguous job is to be submitted again, and may be charged twice."""
 
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
@@ -69,11 +69,11 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
 
 
 class IllegalTransitionError(LookupError):
-    """An event that can not happen in this state."""
+    """An event that cannot happen in this state."""
 
 
 def apply(state: State, event: Event) -> State:
-    """The state after the event.
+    """Return the state after the event.
 
     Raises:
         IllegalTransitionError: the pair is not in the table.
@@ -82,5 +82,5 @@ def apply(state: State, event: Event) -> State:
         return TRANSITIONS[state, event]
     except KeyError:
         raise IllegalTransitionError(
-            f"{event.value} can not happen to a photo that is {state.value}"
+            f"{event.value} cannot happen to a job that is {state.value}"
         ) from None

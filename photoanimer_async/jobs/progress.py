@@ -1,4 +1,4 @@
-"""What a batch tells while it runs: one hook, one frozen event."""
+"""Progress of jobs: one hook, called with one frozen event."""
 
 import logging
 from collections.abc import Callable
@@ -16,14 +16,14 @@ _log = logging.getLogger(__name__)
 
 @frozen
 class ProgressEvent:
-    """Something happened to one photo.
+    """A step of one photo's job.
 
     Attributes:
         index: the photo's place in the batch, from 0.
-        photo: the photo, as it was handed in.
-        state: where it is now.
+        photo: the photo, as it was passed in.
+        state: how far its job is.
         task_id: its task, once the service has accepted it.
-        error: why it does not go on from this state.
+        error: why the job ended in this state; `None` otherwise.
     """
 
     index: int
@@ -34,11 +34,11 @@ class ProgressEvent:
 
 
 ProgressHook: TypeAlias = Callable[[ProgressEvent], None]
-"""Called on the event loop; must not block. What it raises is logged and goes no further."""
+"""Called on the event loop; must not block. An exception that it raises is logged and ignored."""
 
 
 def report(hook: ProgressHook, event: ProgressEvent) -> None:
-    """Calls the hook. A faulty one loses nobody's result."""
+    """Call the hook; log what it raises, so that a faulty hook costs no result."""
     try:
         hook(event)
     except Exception:  # noqa: BLE001 - it is the user's code

@@ -89,5 +89,5 @@ def test_a_missing_journal_is_one_line(photoanimer: CommandLine) -> None:
     for command in (["status"], ["resume", "--api-key", "k"]):
         done = photoanimer(*command, "no.journal")
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == "photoanimer: no.journal: there is no such journal\n"
+        assert done.stderr == "photoanimer: no.journal: no such journal\n"
     assert list(photoanimer.folder.iterdir()) == []

@@ -1,4 +1,4 @@
-"""What the journal knows of one photo, and of all of them."""
+"""The values that are written to a journal and read from it."""
 
 import hashlib
 import json
@@ -27,23 +27,23 @@ Column = str | int | float | bytes | None
 
 @frozen
 class Entry:
-    """One photo of a journal.
+    """The record of one photo.
 
     Attributes:
         id: its number in the journal.
-        request: what was asked for. The content of a photo that was handed in as bytes is not
-            in the journal: it is empty here, and `has_photo` is false.
-        state: where it is.
+        request: the photo, and how to animate it. The content of a photo that was passed in
+            as bytes is not kept: it is empty here, and `has_photo` is false.
+        state: how far it is.
         cost: video seconds that one submit of it costs.
-        folder: the folder or part of an object store where its result goes; `None` if it is
-            not to be downloaded.
-        task_id: its task, once it was accepted.
-        image_url: the URL that was submitted last.
-        submitted_at: when, in seconds since the epoch.
-        evidence: what is known of a submit whose answer was lost.
+        folder: the folder or part of an object store for its result; `None` if it is not to
+            be downloaded.
+        task_id: its task, once accepted.
+        image_url: the URL of the last submit.
+        submitted_at: the time of the last submit, in seconds since the epoch.
+        evidence: whether the service fetched the photo of a submit whose answer was lost.
         seconds: from the submit to the end of the task.
-        destination: the file or object that its result was to become.
-        path: the one that it did become.
+        destination: the file or object that was reserved for its result.
+        path: the file or object that its result was saved as.
         error: why it failed, or is ambiguous.
         has_photo: whether `request.photo` can be submitted.
     """
@@ -66,7 +66,7 @@ class Entry:
 
 @frozen
 class Facts:
-    """What is written down with an event; `None` leaves what was there."""
+    """What is recorded with an event; `None` leaves a column unchanged."""
 
     task_id: TaskId | None = None
     image_url: str | None = None
@@ -78,7 +78,7 @@ class Facts:
     error: str | None = None
 
     def columns(self) -> dict[str, Column]:
-        """The columns that change, by name."""
+        """Return the columns that change, by name."""
         changes: dict[str, Column] = {}
         if self.task_id is not None:
             changes["task_id"] = _stored_id(self.task_id)
@@ -104,13 +104,13 @@ NOTHING = Facts()
 
 @frozen
 class Record:
-    """An event of one photo, to be written down.
+    """An event of one photo, to be written.
 
     Attributes:
         number: the entry.
-        state: where it is before.
+        state: its state before the event.
         event: what happened.
-        facts: what is known with it.
+        facts: what to store with it.
     """
 
     number: int
@@ -121,12 +121,12 @@ class Record:
 
 @frozen
 class NewEntry:
-    """A photo that no earlier run knows, to be written down.
+    """A photo that is new to the journal, to be written.
 
     Attributes:
-        number: the entry that it is to be.
+        number: its entry's number.
         digest: of the photo.
-        request: what is asked for.
+        request: the photo, and how to animate it.
         folder: see `Entry`.
     """
 
@@ -138,13 +138,13 @@ class NewEntry:
 
 @frozen
 class Summary:
-    """A journal in numbers.
+    """Totals of a journal.
 
     Attributes:
-        counts: photos by state, without the states in which there is none.
+        counts: photos by state; states without photos are left out.
         spent: video seconds of all accepted submits.
         at_risk: video seconds of submits that may have been accepted.
-        planned: video seconds of what has not been submitted.
+        planned: video seconds of photos that have not been submitted.
     """
 
     counts: Mapping[State, int]
@@ -154,12 +154,12 @@ class Summary:
 
     @property
     def photos(self) -> int:
-        """How many photos there are."""
+        """The number of photos."""
         return sum(self.counts.values())
 
 
 def key_of(digest: bytes, options: AnimationOptions) -> bytes:
-    """What makes two requests the same: the photo's digest, and how it is to be animated."""
+    """Return what identifies a request: a hash of the photo's digest and of the options."""
     how = f"{options.template:d}\0{options.output_format}\0".encode()
     voice = options.voice_url or "" if options.voice is None else _path_bytes(options.voice)
     said = voice.encode() if isinstance(voice, str) else b"file\0" + voice
@@ -180,7 +180,7 @@ REQUEST_COLUMNS = (
 
 
 def columns_of(request: AnimationRequest, folder: Location | None) -> dict[str, Column]:
-    """A request as columns, in the order of `REQUEST_COLUMNS`."""
+    """Return a request as columns, in the order of `REQUEST_COLUMNS`."""
     kind, source = _source(request.photo)
     options = request.options
     return {
@@ -197,7 +197,7 @@ def columns_of(request: AnimationRequest, folder: Location | None) -> dict[str, 
 
 
 def entry_of(row: Mapping[str, Any]) -> Entry:
-    """A row as an entry."""
+    """Return a row as an entry."""
     voice = row["voice_url"]
     options = AnimationOptions(
         template=row["template"],
@@ -212,14 +212,14 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
         request=AnimationRequest(photo, options, row["name"]),
         state=State(row["state"]),
         cost=row["cost"],
-        folder=_place(row["folder"]),
+        folder=_location(row["folder"]),
         task_id=None if row["task_id"] is None else json.loads(row["task_id"]),
         image_url=row["image_url"] or _own_url(photo, row["submitted_at"]),
         submitted_at=row["submitted_at"],
         evidence=Evidence(row["evidence"]),
         seconds=row["seconds"],
-        destination=_place(row["destination"]),
-        path=_place(row["path"]),
+        destination=_location(row["destination"]),
+        path=_location(row["path"]),
         error=row["error"],
         has_photo=photo != b"",
     )
@@ -234,7 +234,7 @@ def _source(photo: Photo) -> tuple[str, bytes | None]:
 
 
 def _path_bytes(path: str | os.PathLike[str]) -> bytes:
-    return os.fsencode(os.path.abspath(path))  # noqa: PTH100 - `..` goes too
+    return os.fsencode(os.path.abspath(path))  # noqa: PTH100 - resolves `..` too
 
 
 def _photo(kind: str, source: bytes | None) -> Photo:
@@ -248,21 +248,21 @@ def _photo(kind: str, source: bytes | None) -> Photo:
 
 
 def _own_url(photo: Photo, submitted_at: float | None) -> str | None:
-    """What was submitted of a photo that is a URL: the URL, which is not stored twice."""
+    """Return the submitted URL of a photo that is a URL, which is not stored twice."""
     return photo if isinstance(photo, str) and submitted_at is not None else None
 
 
 def _stored_id(task_id: TaskId) -> str:
-    """A task's id as JSON, which keeps numbers and texts apart."""
+    """Return a task id as JSON, which tells numbers from strings."""
     return str(task_id) if type(task_id) is int else json.dumps(task_id)
 
 
-def _stored(place: Location) -> bytes:
-    """A place as bytes: an absolute path begins with a slash, a URL does not."""
-    return place.encode() if isinstance(place, str) else os.fsencode(place.absolute())
+def _stored(location: Location) -> bytes:
+    """Return a location as bytes: an absolute path begins with a slash, a URL does not."""
+    return location.encode() if isinstance(location, str) else os.fsencode(location.absolute())
 
 
-def _place(value: bytes | None) -> Location | None:
+def _location(value: bytes | None) -> Location | None:
     if value is None:
         return None
     return Path(os.fsdecode(value)) if value.startswith(b"/") else value.decode()

@@ -1,4 +1,4 @@
-"""The journal on the event loop: one writer thread, group commit."""
+"""The journal on the event loop: records are queued here and written in groups by a thread."""
 
 import asyncio
 import os
@@ -20,28 +20,28 @@ from photoanimer_async.redaction import printable
 
 _T = TypeVar("_T")
 
-LEISURELY: Final = 0.04
-"""Seconds that what nobody waits for may wait for company in its transaction."""
+DEFERRED: Final = 0.04
+"""Seconds for which a record that nobody waits for may be held back, to share a transaction."""
 
 _PROMPT: Final = 0.0
-"""The same for what is waited for: it goes with all that this round of the loop has to say.
+"""The same for a record that is waited for: it leaves with all others of this loop iteration.
 
-More gathers by itself while the writer syncs."""
+More records gather while the writer syncs."""
 
 _BACKLOG = 4
-"""Groups that the writer may be behind before whoever plans has to wait for it."""
+"""Groups queued for the writer, above which planning waits for it."""
 
 
 @contextmanager
 def read_journal(path: str | os.PathLike[str]) -> Iterator[JournalStore]:
-    """A journal to look at, also while another process is at work with it. Blocking.
+    """Open a journal for reading, also while another process writes to it. Blocking.
 
     Raises:
-        JournalError: it is not there, or can not be read.
+        JournalError: it does not exist, or cannot be read.
     """
     journal = Path(path)
     if not journal.is_file():
-        raise JournalError(f"{printable(str(journal))}: there is no such journal")
+        raise JournalError(f"{printable(str(journal))}: no such journal")
     store = JournalStore(journal)
     try:
         yield store
@@ -50,22 +50,22 @@ def read_journal(path: str | os.PathLike[str]) -> Iterator[JournalStore]:
 
 
 class Journal:
-    """A journal that this process owns while it is inside `async with`.
+    """A journal, owned by this process inside `async with`.
 
     Args:
-        path: the file; made if it is not there.
+        path: the file; made if missing.
         service: the base URL of the service that its tasks belong to.
 
     Raises:
-        JournalInUseError: another process is at work with it (on entering).
-        JournalError: it can not be used (on entering, and from every method).
+        JournalInUseError: another process uses it (on entering).
+        JournalError: it cannot be used (on entering, and from every method).
     """
 
     def __init__(self, path: str | os.PathLike[str], service: str) -> None:
         self._path = Path(path)
         self._service = service
         self._waiting: list[Step | NewEntry] = []
-        self._within = LEISURELY
+        self._within = DEFERRED
         self._timer: asyncio.TimerHandle | None = None
         self._last = 0
         self._numbers = count(1)
@@ -80,7 +80,7 @@ class Journal:
             writer.groups.put(None)
             raise
         except JournalError:
-            # The lock is given back before anybody is told that the journal can not be used.
+            # The lock is released before the error is raised.
             await asyncio.to_thread(writer.join)
             raise
         self._writer = writer
@@ -102,9 +102,9 @@ class Journal:
     async def plan(
         self, photos: Sequence[tuple[bytes, AnimationRequest]], folder: Location | None
     ) -> list[int]:
-        """The numbers of the entries for photos, each given with its digest; see the store.
+        """Return the entries' numbers of photos, each given with its digest.
 
-        They are on disk when this returns.
+        New entries are on disk when this returns; see `JournalStore.plan`.
         """
         if self._last:
             return await self._do(
@@ -120,7 +120,7 @@ class Journal:
     async def planned(
         self, number: int, request: AnimationRequest, folder: Location | None
     ) -> Entry:
-        """The entry that `plan` has found or made, before anything is recorded of it."""
+        """Return the entry that `plan` has found or made, before anything is recorded."""
         if number > self._last:
             return _unsubmitted(number, request, folder)
         return await self.entry(number)
@@ -128,25 +128,25 @@ class Journal:
     async def plan_one(
         self, digest: bytes, request: AnimationRequest, folder: Location | None
     ) -> Entry:
-        """The entry for one photo; see the store.
+        """Return the entry of one photo; see `JournalStore.plan`.
 
-        A new one is only on its way to the disk. It is there when the first record of it is;
-        if it can not be written, that record fails for the same reason.
+        A new one is queued, and on disk when its first record is; if it cannot be written,
+        that record fails for the same reason.
         """
         if self._last:
             return await self._do(lambda store: store.plan(digest, request, folder))
         number = next(self._numbers)
-        self._add(NewEntry(number, digest, request, folder), LEISURELY)
+        self._add(NewEntry(number, digest, request, folder), DEFERRED)
         if self._writer is not None and self._writer.groups.qsize() > _BACKLOG:
             await self._do(lambda _: None)
         return _unsubmitted(number, request, folder)
 
     async def entry(self, number: int) -> Entry:
-        """One entry as it is now."""
+        """Return the present state of one entry."""
         return await self._do(lambda store: store.entry(number))
 
     async def entries(self, *states: State) -> AsyncGenerator[Entry]:
-        """The entries in these states, by number, some hundred held at a time."""
+        """Yield the entries in these states by number; some hundred are held at a time."""
         after = 0
         while page := await self._page(states, after):
             for entry in page:
@@ -154,7 +154,7 @@ class Journal:
             after = page[-1].id
 
     async def summary(self) -> Summary:
-        """The journal in numbers."""
+        """Return the journal's totals."""
         return await self._do(JournalStore.summary)
 
     def record(
@@ -166,20 +166,20 @@ class Journal:
         *,
         within: float = _PROMPT,
     ) -> "asyncio.Future[None]":
-        """An event, queued when this returns, and on disk when its future is done.
+        """Queue an event; it is on disk when the returned future is done.
 
         Args:
             number: the entry.
-            state: where it is before.
+            state: its state before the event.
             event: what happened.
-            facts: what is known with it.
-            within: seconds that it may wait for others to share its sync: `LEISURELY` where
-                nobody waits for it. Whatever is recorded later comes later, all the same.
+            facts: what to store with it.
+            within: seconds for which it may be held back to share a sync: `DEFERRED` if
+                nobody waits for it. Records are always written in the order of the calls.
         """
         return self._promised(Record(number, state, event, facts), within)
 
     async def note(self, number: int, facts: Facts) -> None:
-        """Something was learned that changes no state."""
+        """Store facts that change no state; they are on disk when this returns."""
         await self._do(lambda store: store.note(number, facts))
 
     def _page(self, states: Sequence[State], after: int) -> "asyncio.Future[list[Entry]]":
@@ -196,7 +196,7 @@ class Journal:
         return step.done
 
     def _add(self, step: Step | NewEntry, within: float) -> None:
-        """Queues it; all that has gathered is handed over together when the first has to go."""
+        """Queue a step; all that is queued is handed over when the first deadline is reached."""
         self._waiting.append(step)
         if self._timer is None or within < self._within:
             if self._timer is not None:

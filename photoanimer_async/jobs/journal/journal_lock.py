@@ -1,4 +1,4 @@
-"""One process at a time: a lock that dies with its process."""
+"""The lock that gives a journal one owner at a time."""
 
 import fcntl
 import os
@@ -9,15 +9,15 @@ from photoanimer_async.redaction import printable
 
 
 class OwnerLock:
-    """Holds `<journal>.lock` from its making to `release`.
+    """A lock on `<journal>.lock`, held until `release`.
 
-    It is a file of its own, since SQLite has locks of its own on the journal. The kernel
-    drops it with the process, however that ends; a file that a killed process has left
-    behind locks nobody out.
+    It is a separate file, since SQLite has its own locks on the journal. The kernel releases
+    it with the process, however that ends; a file that a killed process leaves behind does not
+    lock anybody out.
 
     Raises:
         JournalInUseError: another process holds it.
-        JournalError: the file can not be made.
+        JournalError: the file cannot be created.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -26,11 +26,11 @@ class OwnerLock:
             self._descriptor = self._acquire(journal)
         except OSError as error:
             raise JournalError(
-                f"{printable(str(self._path))}: can not be made: {error.strerror}"
+                f"{printable(str(self._path))}: cannot be created: {error.strerror}"
             ) from error
 
     def release(self) -> None:
-        """Lets others in."""
+        """Release the lock and delete its file."""
         self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
 
@@ -44,16 +44,16 @@ class OwnerLock:
                 os.close(descriptor)
                 who = f"process {owner}" if owner.isdecimal() else "another process"
                 raise JournalInUseError(
-                    f"{printable(str(journal))}: {who} is at work with this journal"
+                    f"{printable(str(journal))}: {who} uses this journal"
                 ) from None
-            if self._is_still(descriptor):
+            if self._is_current(descriptor):
                 os.truncate(descriptor, 0)
                 os.write(descriptor, f"{os.getpid()}\n".encode())
                 return descriptor
             os.close(descriptor)
 
-    def _is_still(self, descriptor: int) -> bool:
-        """Whether the file that was locked is not one that its owner has just removed."""
+    def _is_current(self, descriptor: int) -> bool:
+        """Return whether the locked file is still there, not just deleted by its last owner."""
         try:
             return os.path.samestat(os.fstat(descriptor), self._path.stat())
         except FileNotFoundError:

@@ -1,9 +1,8 @@
 """The tables of a journal.
 
-`photos` has one row for each photo: `key` is what makes it the same in another run, `run` the
-one that last had it in its batch; `voice_url` has a text if the sound has a URL, and bytes if
-it is a file; money is in video seconds. `runs` has one row for each time
-that the journal was opened by an owner.
+`photos` has one row for each photo: `key` identifies it in another run (`entries.key_of`), `run`
+is the last run that had it in its batch, `voice_url` is a text for a URL and bytes for a file,
+and money is in video seconds. `runs` has one row for each time an owner opened the journal.
 """
 
 SCHEMA_VERSION = 1

@@ -2,10 +2,10 @@
 
 Every change of a state is compare-and-set: it names the state that it starts from, and changes
 nothing if the row is in another. What a submit has cost, or may have cost, is added up in the
-same statement, so that the money can not disagree with the states.
+same statement, so that the money cannot disagree with the states.
 
-The file is in WAL mode with `synchronous=FULL`: what a transaction has committed survives the
-process at once, and the machine as far as its disk keeps its word.
+The file is in WAL mode with `synchronous=FULL`: a committed transaction survives the process,
+and a power cut as far as the disk honours a sync.
 """
 
 import os
@@ -47,45 +47,45 @@ _PAGE = 500
 
 
 class RefusedStepError(JournalError):
-    """What was to be written does not fit what is there; nothing was changed."""
+    """A record does not fit the state of its entry; nothing was changed."""
 
 
 class JournalStore:
     """An open journal file.
 
     Args:
-        path: the file; made if it is not there, for its user alone: URLs of photos stand in it.
+        path: the file; made if missing, readable by its owner only, since it holds URLs of photos.
 
     Raises:
-        JournalError: it is no journal, is one of a newer version, or can not be read.
+        JournalError: it is not a journal, is of a newer version, or cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._run = 0
         self.last_number = 0
-        with self._told():
+        with self._as_journal_error():
             self._connection = _connected(path)
         try:
-            with self._told(), self.transaction():
+            with self._as_journal_error(), self.transaction():
                 self._require_schema()
         except BaseException:
             self._connection.close()
             raise
 
     def close(self) -> None:
-        """Closes the file; all is in it, and nothing beside it."""
-        with self._told():
+        """Close the file; SQLite's files beside it are merged into it."""
+        with self._as_journal_error():
             self._connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is done inside becomes durable together, or not at all.
+        """Make all changes of the block durable together, or none.
 
         Raises:
-            JournalError: it could not be written.
+            JournalError: they could not be written.
         """
-        with self._told():
+        with self._as_journal_error():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -95,13 +95,13 @@ class JournalStore:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    # --- what is done in a transaction ---
+    # --- inside a transaction ---
 
     def begin_run(self, service: str) -> None:
-        """A new owner takes over. Submits that its predecessor left under way are ambiguous.
+        """Begin a run as the new owner; submits that the last one left open become ambiguous.
 
         Args:
-            service: its base URL. Task ids mean nothing to another service.
+            service: its base URL. Task ids are known to this service only.
 
         Raises:
             JournalError: the journal belongs to another service.
@@ -110,7 +110,7 @@ class JournalStore:
         if before and before[0]["service"] != service:
             raise JournalError(
                 f"{printable(str(self._path))}: belongs to {shown_url(before[0]['service'])}, "
-                f"not to {shown_url(service)}: its tasks are known there only"
+                f"not to {shown_url(service)}; its tasks are known there only"
             )
         self._run = self._inserted(
             "INSERT INTO runs (begun, service) VALUES (?, ?)", (time.time(), service)
@@ -122,10 +122,10 @@ class JournalStore:
             self.record(Record(entry.id, State.SUBMITTING, Event.LOSE, Facts(error=error)))
 
     def plan(self, digest: bytes, request: AnimationRequest, folder: Location | None) -> Entry:
-        """The entry for a photo: an earlier run's if it has one, else a new one.
+        """Return the entry of a photo: an earlier run's if there is one, else a new one.
 
-        A photo that stands in a batch twice has two entries. Photos are the same by content,
-        whatever their names; where there is a choice, the name decides.
+        A photo that is in a batch twice has two entries. Photos are identified by content;
+        among several equal entries the one with the same name is taken.
         """
         key = key_of(digest, request.options)
         columns = columns_of(request, folder)
@@ -139,7 +139,7 @@ class JournalStore:
         return Entry(number, request, State.PLANNED, price(request.options), folder)
 
     def add_all(self, entries: Sequence[NewEntry]) -> None:
-        """New entries, for photos of which it is known that no earlier run has them."""
+        """Add entries for photos that no earlier run can have."""
         rows = [
             (
                 entry.number,
@@ -161,7 +161,7 @@ class JournalStore:
         return None if found is None else int(found[0])
 
     def record(self, record: Record) -> None:
-        """An event: the entry leaves the record's state for the next one.
+        """Write an event: change the entry from the record's state to the next one.
 
         Raises:
             RefusedStepError: the entry is in another state; nothing was changed.
@@ -169,11 +169,11 @@ class JournalStore:
         self.record_all([record])
 
     def record_all(self, records: Sequence[Record]) -> None:
-        """Events of different photos.
+        """Write events of different photos.
 
         Raises:
-            RefusedStepError: an entry is in another state. Others may have been changed: the
-                transaction is to be rolled back.
+            RefusedStepError: an entry is in another state. Others may have been changed: roll
+                the transaction back.
         """
         alike: dict[tuple[Event, State, tuple[str, ...]], list[tuple[Column, ...]]] = {}
         for record in records:
@@ -185,26 +185,26 @@ class JournalStore:
             if self._connection.executemany(statement, rows).rowcount != len(rows):
                 numbers = ", ".join(str(row[-1]) for row in rows)
                 raise RefusedStepError(
-                    f"{printable(str(self._path))}: photo {numbers} is not {state.value} any "
-                    f"more, so that {event.value} can not be written down"
+                    f"{printable(str(self._path))}: photo {numbers} is no longer "
+                    f"{state.value}: {event.value} cannot be recorded"
                 )
 
     def note(self, number: int, facts: Facts) -> None:
-        """Something was learned that changes no state."""
+        """Store facts that change no state."""
         changes = facts.columns()
         self._connection.execute(
-            f"UPDATE photos SET {_assignments((*changes,))} WHERE id = ?",  # noqa: S608 - names of ours
+            f"UPDATE photos SET {_assignments((*changes,))} WHERE id = ?",  # noqa: S608 - our own column names
             (*changes.values(), number),
         )
 
-    # --- what is only read ---
+    # --- reading ---
 
     def entry(self, number: int) -> Entry:
-        """One entry."""
+        """Return one entry."""
         return entry_of(self._rows("SELECT * FROM photos WHERE id = ?", (number,))[0])
 
     def page(self, states: Sequence[State], after: int = 0) -> list[Entry]:
-        """The next entries in these states, by number; some hundred at most."""
+        """Return the next entries in these states by number; some hundred at most."""
         places = ", ".join("?" * len(states))
         rows = self._rows(
             f"SELECT * FROM photos WHERE id > ? AND state IN ({places}) ORDER BY id LIMIT {_PAGE}",  # noqa: S608 - likewise
@@ -213,19 +213,19 @@ class JournalStore:
         return [entry_of(row) for row in rows]
 
     def entries(self, states: Sequence[State]) -> Iterator[Entry]:
-        """All entries in these states, by number."""
+        """Yield all entries in these states by number."""
         after = 0
         while page := self.page(states, after):
             yield from page
             after = page[-1].id
 
     def states(self) -> Iterator[tuple[bytes, State]]:
-        """What makes each photo the same in another run (`key_of`), and where it is."""
+        """Yield the key (`key_of`) and the state of each photo."""
         for row in self._rows("SELECT key, state FROM photos ORDER BY id"):
             yield row["key"], State(row["state"])
 
     def summary(self) -> Summary:
-        """The journal in numbers."""
+        """Return the journal's totals."""
         rows = self._rows(
             "SELECT state, count(*) AS photos, sum(spent) AS spent, sum(at_risk) AS at_risk,"
             " sum(cost) AS cost FROM photos GROUP BY state",
@@ -249,40 +249,40 @@ class JournalStore:
             self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         elif application != APPLICATION_ID:
-            raise JournalError(f"{printable(str(self._path))}: is a database, but no journal")
+            raise JournalError(f"{printable(str(self._path))}: is a database, but not a journal")
         elif version > SCHEMA_VERSION:
             raise JournalError(
                 f"{printable(str(self._path))}: is a journal of version {version}; "
-                f"this program knows versions up to {SCHEMA_VERSION}"
+                f"this program reads versions up to {SCHEMA_VERSION}"
             )
 
     def _inserted(self, statement: str, values: tuple[Column, ...]) -> int:
         return self._connection.execute(statement, values).lastrowid or 0
 
     def _rows(self, statement: str, values: tuple[Column, ...] = ()) -> list[dict[str, Any]]:
-        with self._told():
+        with self._as_journal_error():
             cursor = self._connection.execute(statement, values)
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """SQLite's and the system's errors as ours, with the file's name."""
+    def _as_journal_error(self) -> Iterator[None]:
+        """Raise errors of SQLite and of the system as `JournalError`, with the file's name."""
         try:
             yield
         except OSError as error:
             raise JournalError(
-                f"{printable(str(self._path))}: can not be made: {error.strerror}"
+                f"{printable(str(self._path))}: cannot be created: {error.strerror}"
             ) from error
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             match code:
                 case sqlite3.SQLITE_FULL:
-                    reason = "can not be written: no space is left on the disk"
+                    reason = "cannot be written: no space is left on the disk"
                 case sqlite3.SQLITE_NOTADB:
-                    reason = "is no journal"
+                    reason = "is not a journal"
                 case _:
-                    reason = f"can not be used: {error}"
+                    reason = f"cannot be used: {error}"
             raise JournalError(f"{printable(str(self._path))}: {reason}") from error
 
 
@@ -306,14 +306,14 @@ def _assignments(names: Sequence[str]) -> str:
 
 @cache
 def _record_statement(event: Event, state: State, names: tuple[str, ...]) -> str:
-    # Of two assignments to one column, SQLite takes the second.
+    # Of two assignments to one column, SQLite uses the second.
     changes = [f"state = '{apply(state, event).value}'"]
     if event in _ALSO:
         changes.append(_ALSO[event])
     if names:
         changes.append(_assignments(names))
     return (
-        f"UPDATE photos SET {', '.join(changes)}"  # noqa: S608 - names of ours
+        f"UPDATE photos SET {', '.join(changes)}"  # noqa: S608 - our own column names
         f" WHERE id = ? AND state = '{state.value}'"
     )
 

@@ -1,4 +1,4 @@
-"""From requests to entries of a journal."""
+"""Finds or makes the journal entries of a batch's photos."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,17 +15,16 @@ _AT_ONCE = 64
 
 
 class Planning:
-    """Finds each photo's entry in a journal, or makes it.
+    """The entries of one batch.
 
-    Photos that are all there beforehand are planned before the first is submitted: so the
-    journal alone is enough to go on after a kill. Those that come one by one are planned as
-    they come.
+    A batch that is a sequence is planned as a whole before its first submit, so that `resume`
+    can finish it after a kill. Photos of an iterator are planned as they are pulled.
 
     Args:
         journal: an open one.
         folder: the folder or part of an object store where results go; `None` if they are not
             to be downloaded.
-        digest: what makes two photos the same.
+        digest: returns what identifies a photo.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class Planning:
         self._numbers: dict[int, int] = {}
 
     async def plan_all(self, requests: Sequence[AnimationRequest]) -> None:
-        """Plans a whole batch; photos that can not be read are left for `entry` to tell."""
+        """Plan a whole batch; photos that cannot be read fail in `entry`."""
         for start in range(0, len(requests), _AT_ONCE):
             some = requests[start : start + _AT_ONCE]
             digests = await asyncio.gather(*map(self._digest_or_none, some))
@@ -53,11 +52,11 @@ class Planning:
             self._numbers |= {item[0]: number for item, number in zip(sound, numbers, strict=True)}
 
     async def entry(self, index: int, request: AnimationRequest) -> Entry:
-        """The entry of the photo in this place of the batch.
+        """Return the entry of the photo with this index in the batch.
 
         Raises:
-            InvalidPhotoError: the photo can not be read, or the service would refuse it.
-            JournalError: the journal can not be written.
+            InvalidPhotoError: the photo cannot be read, or the service would refuse it.
+            JournalError: the journal cannot be written.
         """
         number = self._numbers.pop(index, None)
         if number is None:

@@ -1,4 +1,4 @@
-"""The one thread that writes a journal: it takes what has gathered, and syncs once for all."""
+"""The one thread that writes a journal: it writes all that is queued, and syncs once."""
 
 import asyncio
 import threading
@@ -19,23 +19,23 @@ _Answer: TypeAlias = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 @define
 class Step:
-    """Something to do in a transaction, and who waits for it."""
+    """Work to do in a transaction, and the future of its result."""
 
     done: "asyncio.Future[Any]"
     work: Record | Callable[[JournalStore], Any]
 
 
 class Writer(threading.Thread):
-    """Owns the journal: locks it, and writes down what comes, in groups.
+    """Owns a journal: locks it, and writes what is queued in groups.
 
     Args:
-        loop: where those who wait are told.
-        path: the file; made if it is not there.
+        loop: where the futures are resolved.
+        path: the file; made if missing.
         service: the base URL of the service that its tasks belong to.
 
     Attributes:
-        opened: done when the journal can be used; the number of the last entry in it.
-        groups: what is to be written, and `None` for the end.
+        opened: done when the journal can be used; its result is the last entry's number.
+        groups: what to write; `None` ends the thread.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, path: Path, service: str) -> None:
@@ -48,29 +48,29 @@ class Writer(threading.Thread):
         self._lost: dict[int, Exception] = {}
 
     def run(self) -> None:
-        """Until `None` is in the queue."""
+        """Write until `None` is taken from the queue."""
         try:
             lock = OwnerLock(self._path)
         except JournalError as error:
-            self._tell([(self.opened, None, error)])
+            self._resolve([(self.opened, None, error)])
             return
         try:
             store = JournalStore(self._path)
             try:
                 with store.transaction():
                     store.begin_run(self._service)
-                self._tell([(self.opened, store.last_number, None)])
+                self._resolve([(self.opened, store.last_number, None)])
                 while group := self._next_group():
-                    self._tell(self._commit(store, group))
+                    self._resolve(self._commit(store, group))
             finally:
                 store.close()
         except JournalError as error:
-            self._tell([(self.opened, None, error)])
+            self._resolve([(self.opened, None, error)])
         finally:
             lock.release()
 
     def _next_group(self) -> list[Step | NewEntry]:
-        """All that waits, at least one step; none at the end."""
+        """Return all that is queued, at least one step; nothing at the end."""
         group: list[Step | NewEntry] = []
         more = self.groups.get()
         while more is not None:
@@ -80,21 +80,21 @@ class Writer(threading.Thread):
             except Empty:
                 return group
         if group:
-            # The end is to be seen again, after this.
+            # Put back, to be taken after this group.
             self.groups.put(None)
         return group
 
     def _commit(self, store: JournalStore, group: Sequence[Step | NewEntry]) -> list[_Answer]:
-        """Does all of it in one transaction. A step that refuses has changed nothing."""
+        """Write a group in one transaction; if a step is refused, each in one of its own."""
         entries = [one for one in group if isinstance(one, NewEntry)]
         steps = [one for one in group if isinstance(one, Step)]
         try:
             try:
                 return self._transact(store, entries, steps)
             except RefusedStepError:
-                # It took the others with it: once more, each by itself.
+                # The transaction was rolled back as a whole.
                 self._transact(store, entries, [])
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must be told
+        except Exception as error:  # noqa: BLE001 - the futures must be resolved, whatever it is
             self._lost |= {entry.number: error for entry in entries}
             return [(step.done, None, error) for step in steps]
         return [answer for step in steps for answer in self._alone(store, step)]
@@ -108,7 +108,7 @@ class Writer(threading.Thread):
     def _transact(
         self, store: JournalStore, entries: Sequence[NewEntry], steps: Sequence[Step]
     ) -> list[_Answer]:
-        """Does it in one transaction: entries, then records in rounds of different photos."""
+        """Write entries, then records in rounds of different photos, then run other steps."""
         answers: list[_Answer] = []
         others: list[Step] = []
         records: dict[int, Record] = {}
@@ -121,7 +121,7 @@ class Writer(threading.Thread):
                     continue
                 number = work.number
                 if number in self._lost:
-                    # Nobody waited for the entry: the photo's first step learns that it is lost.
+                    # Nobody waited for the entry: the photo's first record reports the failure.
                     answers.append((step.done, None, self._lost[number]))
                     continue
                 if number in records:
@@ -131,21 +131,21 @@ class Writer(threading.Thread):
                 answers.append((step.done, None, None))
             store.record_all([*records.values()])
             for step in others:
-                assert not isinstance(step.work, Record)  # noqa: S101 - it has been sorted out
+                assert not isinstance(step.work, Record)  # noqa: S101 - records are written above
                 answers.append((step.done, step.work(store), None))
         return answers
 
-    def _tell(self, answers: Sequence[_Answer]) -> None:
+    def _resolve(self, answers: Sequence[_Answer]) -> None:
         if not answers:
             return
         try:
-            self._loop.call_soon_threadsafe(_resolve, answers)
+            self._loop.call_soon_threadsafe(_resolve_futures, answers)
         except RuntimeError:
-            # The loop was closed before the journal was: nobody waits any more.
+            # The loop was closed before the journal was: no coroutine waits any more.
             return
 
 
-def _resolve(answers: Sequence[_Answer]) -> None:
+def _resolve_futures(answers: Sequence[_Answer]) -> None:
     for done, result, error in answers:
         if done.done():
             continue

@@ -30,7 +30,7 @@ from photoanimer_async import (
     JournalInUseError,
     State,
 )
-from photoanimer_async.jobs.journal import LEISURELY, Facts, Journal, Record, read_journal
+from photoanimer_async.jobs.journal import DEFERRED, Facts, Journal, Record, read_journal
 from photoanimer_async.jobs.journal.entries import NewEntry
 from photoanimer_async.jobs.journal.journal_schema import SCHEMA_VERSION
 from photoanimer_async.jobs.journal.journal_store import JournalStore
@@ -108,7 +108,7 @@ def test_a_transition_starts_from_the_state_that_it_names_or_not_at_all(path: Pa
     store, number = store_with_one(path)
     with store.transaction():
         store.record(Record(number, State.PLANNED, Event.SUBMIT))
-    with pytest.raises(JournalError, match="not planned any more"), store.transaction():
+    with pytest.raises(JournalError, match="no longer planned"), store.transaction():
         store.record(Record(number, State.PLANNED, Event.SUBMIT))
     assert store.entry(number).state is State.SUBMITTING
     store.close()
@@ -216,14 +216,14 @@ def test_a_journal_of_a_newer_version_is_refused(path: Path) -> None:
 
 def test_what_is_no_journal_is_left_alone(path: Path, tmp_path: Path) -> None:
     path.write_bytes(b"a photo, perhaps" * 1000)
-    with pytest.raises(JournalError, match="is no journal"):
+    with pytest.raises(JournalError, match="is not a journal"):
         JournalStore(path)
     assert path.read_bytes() == b"a photo, perhaps" * 1000
     other = tmp_path / "other.db"
     with sqlite3.connect(other) as connection:
         connection.execute("CREATE TABLE mine (a)")
     connection.close()
-    with pytest.raises(JournalError, match="no journal"):
+    with pytest.raises(JournalError, match="not a journal"):
         JournalStore(other)
     with pytest.raises(JournalError, match="No such file"):
         JournalStore(tmp_path / "missing" / "batch.db")
@@ -269,7 +269,7 @@ async def test_one_process_owns_a_journal_at_a_time(path: Path) -> None:
     assert owner.stdout is not None
     try:
         assert await asyncio.to_thread(owner.stdout.readline) == "owned\n"
-        with pytest.raises(JournalInUseError, match=f"process {owner.pid} is at work"):
+        with pytest.raises(JournalInUseError, match=f"process {owner.pid} uses this journal"):
             async with Journal(path, SERVICE):
                 pass
         summary = await asyncio.to_thread(_summary, path)
@@ -302,7 +302,7 @@ async def test_a_step_that_is_refused_fails_alone(path: Path) -> None:
         also_good = journal.record(b, State.PLANNED, Event.SUBMIT)
         await good
         await also_good
-        with pytest.raises(JournalError, match="not submitted any more"):
+        with pytest.raises(JournalError, match="no longer submitted"):
             await bad
         assert [entry.state async for entry in journal.entries(*State)] == [State.SUBMITTING] * 2
 
@@ -348,12 +348,12 @@ async def test_leisurely_records_keep_their_order_and_are_written_at_the_end(pat
     async with Journal(path, SERVICE) as journal:
         a = (await journal.plan_one(b"a", REQUEST, None)).id
         b = (await journal.plan_one(b"b", REQUEST, None)).id
-        first = journal.record(a, State.PLANNED, Event.SUBMIT, within=LEISURELY)
+        first = journal.record(a, State.PLANNED, Event.SUBMIT, within=DEFERRED)
         await journal.record(a, State.SUBMITTING, Event.ACCEPT, Facts(task_id=1))
         assert first.done()
         last = [
-            journal.record(a, State.SUBMITTED, Event.FINISH, within=LEISURELY),
-            journal.record(b, State.PLANNED, Event.REFUSE, within=LEISURELY),
+            journal.record(a, State.SUBMITTED, Event.FINISH, within=DEFERRED),
+            journal.record(b, State.PLANNED, Event.REFUSE, within=DEFERRED),
         ]
     await asyncio.gather(*last)
     assert await asyncio.to_thread(_states, path) == {a: State.FINISHED, b: State.FAILED}
@@ -364,7 +364,7 @@ async def test_a_refused_step_takes_no_new_photo_with_it(path: Path) -> None:
         a = (await journal.plan_one(b"a", REQUEST, None)).id
         refused = journal.record(a, State.SUBMITTED, Event.FINISH)
         b = (await journal.plan_one(b"b", REQUEST, None)).id
-        with pytest.raises(JournalError, match="not submitted any more"):
+        with pytest.raises(JournalError, match="no longer submitted"):
             await refused
         await journal.record(b, State.PLANNED, Event.SUBMIT)
     assert await asyncio.to_thread(_states, path) == {a: State.PLANNED, b: State.SUBMITTING}
