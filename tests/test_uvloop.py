@@ -1,7 +1,8 @@
-"""The same on uvloop, which the extra `speed` installs."""
+"""The client on uvloop, which the extra `speed` installs."""
 
 from pathlib import Path
 
+import pytest
 import uvloop
 from aiohttp import web
 
@@ -10,19 +11,20 @@ from photoanimer_async import TaskInfo
 from .support.stub_service import API, StubService, envelope, quick_client, serving, task
 
 
-def test_a_batch_and_many_waits_on_uvloop(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_batch_and_wait_all_run_on_uvloop(tmp_path: Path) -> None:
     photos = [f"http://127.0.0.1:9/{number}.jpg" for number in range(300)]
 
     async def animate_and_wait() -> None:
         stub = StubService()
-        looks: dict[str, int] = {}
+        polls: dict[str, int] = {}
 
-        def ends_at_the_third_look(request: web.Request) -> web.Response:
+        def ends_at_the_third_poll(request: web.Request) -> web.Response:
             task_id = request.query["taskId"]
-            looks[task_id] = looks.get(task_id, 0) + 1
-            return envelope(task(int(task_id), int(looks[task_id] == 3)))
+            polls[task_id] = polls.get(task_id, 0) + 1
+            return envelope(task(int(task_id), int(polls[task_id] == 3)))
 
-        stub.finished = ends_at_the_third_look
+        stub.finished = ends_at_the_third_poll
         async with (
             serving(stub.answer) as origin,
             quick_client(origin + API, poll_rate=5000) as client,

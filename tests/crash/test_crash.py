@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_kills_lose_nothing_and_charge_nothing_twice() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.crash", "--kills", "60", "--photos", "400"],

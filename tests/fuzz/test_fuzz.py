@@ -13,6 +13,7 @@ from .seeds import SEEDS
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_mutated_files_end_their_tasks_and_nothing_else() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz", "--pictures", "250", "--sounds", "80"],
@@ -28,7 +29,7 @@ def test_mutated_files_end_their_tasks_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("kind", SEEDS)
-def test_a_number_always_gives_the_same_file(kind: str) -> None:
+def test_a_seed_always_gives_the_same_files(kind: str) -> None:
     first, again = (
         [mutated(seeds, 1, number) for number in range(50)]
         for seeds in (SEEDS[kind](), SEEDS[kind]())
@@ -38,7 +39,7 @@ def test_a_number_always_gives_the_same_file(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SEEDS)
-def test_what_is_taken_apart_can_be_put_together(kind: str) -> None:
+def test_a_file_taken_apart_can_be_put_together(kind: str) -> None:
     for file in SEEDS[kind]():
         again = put_together(taken_apart(file), like=file)
         assert taken_apart(again) == taken_apart(file)
