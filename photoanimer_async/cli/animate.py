@@ -142,14 +142,8 @@ async def _animate(
         await batch.run(
             opened.animate_many(
                 selection.requests,
-                save_to=batch.out,
                 journal=journal,
-                max_seconds=submit.max_seconds,
-                prepare=not submit.no_prepare,
-                check_urls=submit.check_urls,
-                retry_failed=submit.retry_failed,
-                resubmit_ambiguous=submit.resubmit_ambiguous,
-                on_progress=batch.on_progress,
+                **submit.batch_options(batch.on_progress, save_to=batch.out),
             )
         )
     return batch.print_summary()

@@ -14,6 +14,8 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from photoanimer_async.cli.exit_status import UsageError
+from photoanimer_async.jobs.batch_runner import BatchOptions
+from photoanimer_async.jobs.progress import ProgressHook
 from photoanimer_async.models import Location
 from photoanimer_async.redaction import printable, shown_url
 from photoanimer_async.storage.default_host import HOST_VARIABLE
@@ -173,6 +175,20 @@ class SubmitOptions:
             help="Video seconds to spend on photos that may have been charged already.",
         ),
     ] = 0.0
+
+    def batch_options(
+        self, on_progress: ProgressHook, *, save_to: Location | None = None
+    ) -> BatchOptions:
+        """Return the keywords of `animate_many` and `resume` for these options."""
+        return BatchOptions(
+            save_to=save_to,
+            on_progress=on_progress,
+            max_seconds=self.max_seconds,
+            prepare=not self.no_prepare,
+            check_urls=self.check_urls,
+            retry_failed=self.retry_failed,
+            resubmit_ambiguous=self.resubmit_ambiguous,
+        )
 
     def as_arguments(self) -> Sequence[str]:
         """Return the arguments that repeat how photos are sent."""

@@ -49,15 +49,5 @@ async def _resume(
     client: PhotoAnimerClient, batch: BatchRun, journal: Path, submit: SubmitOptions
 ) -> ExitStatus:
     async with client:
-        await batch.run(
-            client.resume(
-                journal,
-                max_seconds=submit.max_seconds,
-                prepare=not submit.no_prepare,
-                check_urls=submit.check_urls,
-                retry_failed=submit.retry_failed,
-                resubmit_ambiguous=submit.resubmit_ambiguous,
-                on_progress=batch.on_progress,
-            )
-        )
+        await batch.run(client.resume(journal, **submit.batch_options(batch.on_progress)))
     return batch.print_summary()
