@@ -38,6 +38,7 @@ from photoanimer_async import (
     TaskId,
 )
 from photoanimer_async.api import wire
+from photoanimer_async.api.answers import Answer
 from photoanimer_async.api.calls import ApiCalls
 from photoanimer_async.api.transport import Credentials, Transport
 
@@ -85,7 +86,7 @@ def submits(
         encoded=True,
     )
 
-    async def sent() -> wire.Answer:
+    async def sent() -> Answer:
         return await transport.send(wire.build_submit(IMAGE, options))
 
     async def read() -> TaskId:
@@ -115,7 +116,7 @@ def polls(
     info = f"{transport.base_url}/faceDriven/getTaskInfo?taskId="
     tasks_in_turn = cycle(tasks)
 
-    async def sent() -> wire.Answer:
+    async def sent() -> Answer:
         return await transport.send(wire.build_get_task_info(next(tasks_in_turn)))
 
     async def read() -> object:

@@ -18,7 +18,8 @@ from attrs import frozen
 from multidict import CIMultiDict
 from yarl import URL
 
-from photoanimer_async.api.wire import Answer, Operation, Request
+from photoanimer_async.api.answers import Answer
+from photoanimer_async.api.wire import Operation, Request
 from photoanimer_async.errors import (
     InvalidRequestError,
     NoAnswerError,
@@ -164,6 +165,7 @@ class Transport:
                 is_small = length <= _LARGEST_ANSWER and not _is_compressed(response)
                 body = await (response.read() if is_small else _read_bounded(response, operation))
                 return Answer(
+                    operation=operation,
                     status=response.status,
                     headers=response.headers,
                     body=body,

@@ -20,7 +20,7 @@ from attrs import define
 from yarl import URL
 
 from photoanimer_async.api.retry import RetryPolicy
-from photoanimer_async.api.wire import Answer, retry_after
+from photoanimer_async.api.retry_after import parse_retry_after
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.models import Location
 from photoanimer_async.redaction import is_url, shown_url
@@ -178,8 +178,10 @@ class _Transfer:
             )
         if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - server errors
             self.validator = None if status == 416 else self.validator  # noqa: PLR2004 - its range
-            answer = Answer(status, response.headers, b"", time.time())
-            raise _TransientError(f"HTTP status {status}", retry_after=retry_after(answer))
+            retry_after = response.headers.get(hdrs.RETRY_AFTER, "")
+            raise _TransientError(
+                f"HTTP status {status}", retry_after=parse_retry_after(retry_after, time.time())
+            )
         if status not in {200, 206}:
             raise DownloadError(f"{self.name}: HTTP status {status}")
         if response.content_type in _ERROR_PAGES:

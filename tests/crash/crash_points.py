@@ -15,8 +15,9 @@ from typing import Any
 
 from attrs import define
 
+from photoanimer_async.api.answers import Answer
 from photoanimer_async.api.transport import Transport
-from photoanimer_async.api.wire import Answer, Operation, Request
+from photoanimer_async.api.wire import Operation, Request
 from photoanimer_async.jobs.journal.entries import Entry, NewEntry, Record
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import Event

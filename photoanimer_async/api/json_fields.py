@@ -1,0 +1,110 @@
+"""Read JSON values into typed classes with cattrs, and name the path of a wrong value.
+
+cattrs itself converts where it can (`True` becomes 1, 5 becomes "5"). The types defined here accept
+only the JSON types that the API page or a known compatible service uses.
+"""
+
+from contextlib import suppress
+from functools import cache
+from typing import NewType, TypeVar
+
+import cattrs
+
+from photoanimer_async.redaction import is_url, printable, shown_url
+
+_T = TypeVar("_T")
+
+Number = NewType("Number", int)
+"""A whole number, or its decimal digits as a string."""
+Text = NewType("Text", str)
+"""A string."""
+Link = NewType("Link", str)
+"""An http(s) URL, or an empty string."""
+Id = NewType("Id", object)
+"""A task id: a whole number or a string that is not empty; see `is_task_id`."""
+
+
+class FieldError(Exception):
+    """A JSON value has the wrong type; the text ends with its path, such as `@ $.data.status`."""
+
+
+def structure(value: object, kind: type[_T], path: str) -> _T:
+    """Return a JSON value as an instance of a class.
+
+    Args:
+        value: the value, from `json.loads`.
+        kind: an attrs class, or one of the types of this module.
+        path: the JSON path of the value, such as `$.data`.
+
+    Raises:
+        FieldError: a field is missing or has another type.
+    """
+    with suppress(Exception):  # cattrs passes on whatever a hook raises
+        return _fast_converter.structure(value, kind)
+    try:
+        return _detailed_converter().structure(value, kind)
+    except Exception as error:  # noqa: BLE001 - as above
+        faults = cattrs.transform_error(error, path, _describe_fault)
+    raise FieldError("; ".join(faults))
+
+
+def is_task_id(value: object) -> bool:
+    """Return whether a value can be a task id."""
+    return isinstance(value, int | str) and not isinstance(value, bool) and value != ""
+
+
+def _describe_fault(error: BaseException, _: type | None) -> str:
+    if isinstance(error, KeyError):
+        return "required field missing"
+    return str(error) or type(error).__name__
+
+
+def _to_number(value: object, _: object) -> int:
+    if type(value) is int:
+        return value
+    if isinstance(value, str) and value.removeprefix("-").isdecimal():
+        return int(value)
+    raise TypeError(f"expected a whole number, not {printable(repr(value))}")
+
+
+def _to_text(value: object, _: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a string, not {printable(repr(value))}")
+    return value
+
+
+def _to_optional_link(value: object, _: object) -> str | None:
+    if value is None or (isinstance(value, str) and (not value or is_url(value))):
+        return value
+    shown = shown_url(value) if isinstance(value, str) else repr(value)
+    raise TypeError(f"expected an http or https URL, not {printable(shown)}")
+
+
+def _to_id(value: object, _: object) -> object:
+    if not is_task_id(value):
+        raise TypeError(f"expected a task id (number or string), not {printable(repr(value))}")
+    return value
+
+
+def _to_optional_id(value: object, kind: object) -> object:
+    return None if value is None else _to_id(value, kind)
+
+
+def _converter(*, detailed: bool) -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=detailed)
+    converter.register_structure_hook(Number, _to_number)
+    converter.register_structure_hook(Text, _to_text)
+    converter.register_structure_hook(Id, _to_id)
+    # One hook for the optional type: cattrs' own handling of `None` costs one more call.
+    converter.register_structure_hook(Link | None, _to_optional_link)
+    converter.register_structure_hook(Id | None, _to_optional_id)
+    return converter
+
+
+_fast_converter = _converter(detailed=False)
+
+
+@cache
+def _detailed_converter() -> cattrs.Converter:
+    """The converter that collects the path of each fault; it takes twice as long."""
+    return _converter(detailed=True)
