@@ -1,7 +1,8 @@
-"""How fast requests may go out: a rate that the user sets, a window that the service sets.
+"""Limits on requests: a rate that the user sets, and a window that adapts to the service.
 
-A rate is kept by a `RateLimiter`: in this process by `Pace`, over all processes that share a
-key by `photoanimer_async.api.redis_rate_limit.RedisRateLimiter`.
+A `RateLimiter` limits requests a second: `Pace` in this process, `RedisRateLimiter` (module
+`redis_rate_limit`) across all processes that share an account. `ConcurrencyWindow` limits requests
+in flight and narrows when the service answers 429 or 503.
 """
 
 import asyncio
@@ -23,25 +24,37 @@ _OVERLOADED = frozenset({429, 503})
 
 
 class RateLimiter(Protocol):
-    """Gives turns, no faster than a rate."""
+    """Limits the rate of requests. Any object with this method can be passed to the client.
+
+        class TokenBucketLimiter:
+            async def acquire(self) -> None:
+                await bucket.take(1)
+
+        client = PhotoAnimerClient(submit_rate=TokenBucketLimiter())
+
+    See `Pace` and `RedisRateLimiter`.
+    """
 
     async def acquire(self) -> None:
-        """Waits until it is the caller's turn. A turn that was given counts, used or not.
+        """Wait until the caller may send one request. It counts even if the request is not sent.
 
         Raises:
-            NotSentError: no turn can be had now; it may be asked for again.
+            NotSentError: the limiter does not work now; the call may be retried.
         """
         ...
 
 
 class Pace:
-    """A `RateLimiter` for this process, which spaces turns evenly.
+    """A `RateLimiter` for this process that spaces requests evenly, without bursts.
+
+        pace = Pace(2.5)
+        await pace.acquire()  # at most every 0.4 s
 
     Args:
-        rate: turns a second, at most; `None` for as many as come.
+        rate: requests a second, at most; `None` for no limit.
 
     Raises:
-        InvalidRequestError: a rate that is not above 0.
+        InvalidRequestError: the rate is not above 0.
     """
 
     def __init__(self, rate: float | None) -> None:
@@ -51,15 +64,15 @@ class Pace:
         self._next = 0.0
 
     def pause(self, now: float) -> float:
-        """Seconds until the next turn; 0 or less if it can be taken."""
+        """Return the seconds until the next request; 0 or less if it may be sent now."""
         return self._next - now
 
     def take(self, now: float) -> None:
-        """Takes the next turn; it is no sooner than now."""
+        """Count one request, sent at `now` or when the pause before it ends."""
         self._next = max(now, self._next) + self._gap
 
     async def acquire(self) -> None:
-        """Waits until it is the caller's turn."""
+        """Wait until the caller may send one request."""
         if self._gap:
             now = asyncio.get_running_loop().time()
             pause = max(self.pause(now), 0.0)
@@ -68,39 +81,42 @@ class Pace:
 
 
 class ConcurrencyWindow:
-    """How many requests of a client may be under way at once, all kinds together.
+    """The number of requests of a client in flight, adapted to the load that the service accepts.
 
-    How it works: as TCP finds out what a network bears. An answer 429 or 503 halves the
-    window, every answer that is neither widens it a little: by one for each window full of
-    them, up to the limit. It never falls below one. Requests that left before it was last
-    halved found the same crowd, and do not halve it once more.
+        async with window.slot():
+            answer = await transport.send(request)
+
+    It works like TCP congestion control (additive increase, multiplicative decrease). An answer
+    429 or 503 halves the window; each full window of other answers widens it by one, up to the
+    limit. It never falls below one. Requests sent before the last halving met the same overload, so
+    they do not halve it again.
 
     Args:
-        limit: the widest that it gets, and how wide it begins.
+        limit: the initial and maximum number of requests in flight.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = float(limit)
         self._size = float(limit)
-        self._under_way = 0
+        self._in_flight = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._started = 0
         self._halved_after = 0
 
     @property
     def size(self) -> float:
-        """How many requests may be under way at once, now."""
+        """The current width: its whole part is the number of requests allowed in flight."""
         return self._size
 
     def slot(self) -> AbstractAsyncContextManager[None]:
-        """Around one request, with its answer or error; waits until there is room for it."""
+        """Return the context of one request: it waits for room, and counts the answer or error."""
         return _Slot(self._enter, self._leave)
 
     async def _enter(self) -> int:
-        if not self._waiting and self._under_way < int(self._size):
-            self._under_way += 1
+        if not self._waiting and self._in_flight < int(self._size):
+            self._in_flight += 1
         else:
-            await self._room()
+            await self._wait_for_room()
         self._started += 1
         return self._started
 
@@ -109,37 +125,37 @@ class ConcurrencyWindow:
             if self._size < self._limit:
                 self._size = min(self._limit, self._size + 1.0 / self._size)
         elif isinstance(error, PhotoAnimerError) and is_overload(error):
-            self._narrow(number)
-        self._under_way -= 1
+            self._halve(number)
+        self._in_flight -= 1
         if self._waiting:
             self._admit()
 
-    async def _room(self) -> None:
+    async def _wait_for_room(self) -> None:
         room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(room)
         try:
             await room
         except asyncio.CancelledError:
             if room.done() and not room.cancelled():
-                self._under_way -= 1
+                self._in_flight -= 1
                 self._admit()
             raise
 
     def _admit(self) -> None:
-        while self._waiting and self._under_way < int(self._size):
+        while self._waiting and self._in_flight < int(self._size):
             room = self._waiting.popleft()
             if not room.done():
-                self._under_way += 1
+                self._in_flight += 1
                 room.set_result(None)
 
-    def _narrow(self, number: int) -> None:
+    def _halve(self, number: int) -> None:
         if number > self._halved_after:
             self._size = max(1.0, self._size / 2)
             self._halved_after = self._started
 
 
 class _Slot(AbstractAsyncContextManager[None]):
-    # Not by `asynccontextmanager`: its generator costs more than all else that a window does.
+    # A class, since the generator of `asynccontextmanager` costs more than the window itself.
     __slots__ = ("_enter", "_leave", "_number")
 
     def __init__(
@@ -164,7 +180,7 @@ class _Slot(AbstractAsyncContextManager[None]):
 
 
 def is_overload(error: PhotoAnimerError) -> bool:
-    """Whether the service says that it is asked too much (429) or can not serve now (503)."""
+    """Return whether the error is an answer 429 (too many requests) or 503 (unavailable)."""
     match error:
         case RateLimitedError():
             return True

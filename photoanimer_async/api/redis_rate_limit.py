@@ -1,9 +1,9 @@
-"""A rate that any number of processes and machines keep together, by way of Redis.
+"""A rate limit shared by any number of processes and machines through Redis.
 
-How it works. pyrate-limiter keeps one number in Redis, the time at which the next turn may be
-given (the generic cell rate algorithm, with bursts of one). A script moves it on, so that two
-processes never get the same turn, and the clock is that of Redis, so that those of the
-machines may differ. Within a process those who wait have their turns in order.
+pyrate-limiter stores one number in Redis: the time of the next request (generic cell rate
+algorithm, bursts of one). A script advances it atomically, so two processes never get the same
+time. The clock is that of Redis, so the machines' clocks may differ. Within a process, callers are
+served in order.
 """
 
 import math
@@ -41,12 +41,12 @@ class RedisRateLimiter:
     Needs the extra `redis` (redis 6.2 or newer, pyrate-limiter 4.5 or newer).
 
     Args:
-        redis: a client of `redis.asyncio`. It stays yours to close, after the client.
-        key: what those who share the rate have in common. Not the API key itself: it is stored.
-        rate: turns a second, at most, evenly spread.
+        redis: a client of `redis.asyncio`. The caller closes it, after the `PhotoAnimerClient`.
+        key: a name for the shared rate. Do not use the API key: the name is stored in Redis.
+        rate: requests a second, at most, evenly spaced.
 
     Raises:
-        InvalidRequestError: a rate that is not above 0.
+        InvalidRequestError: the rate is not above 0 and finite.
     """
 
     def __init__(self, redis: Redis, key: str, rate: float) -> None:
@@ -55,16 +55,16 @@ class RedisRateLimiter:
         self._limiter = _limiter(redis, f"{_PREFIX}{key}", rate)
 
     async def acquire(self) -> None:
-        """Waits until it is the caller's turn.
+        """Wait until the caller may send one request.
 
         Raises:
-            NotSentError: Redis can not be asked.
+            NotSentError: Redis does not answer.
         """
         try:
             await self._limiter.try_acquire_async()
         except (RedisError, OSError) as error:
             raise NotSentError(
-                f"not sent, since the shared rate's Redis can not be asked: {type(error).__name__}"
+                f"not sent: the Redis of the shared rate does not answer ({type(error).__name__})"
             ) from error
 
 
@@ -78,7 +78,7 @@ class _RedisClock(AbstractClock):
 
 
 def _limiter(redis: Redis, key: str, rate: float) -> Limiter:
-    # A thousand in so many milliseconds, which is one in as many microseconds.
+    # 1000 requests in n milliseconds: pyrate-limiter counts in ms, so this gives µs precision.
     rates = [Rate(1000, math.ceil(1_000_000 / rate), burst=1)]
     bucket = StateBucket(rates, store=RedisStateStore(redis, key), clock=_RedisClock(redis))
     return Limiter(SingleBucketFactory(bucket, schedule_leak=False), buffer_ms=0)

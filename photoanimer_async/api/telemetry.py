@@ -1,6 +1,7 @@
-"""OpenTelemetry spans for a client's requests, by aiohttp's own trace hooks.
+"""OpenTelemetry spans for a client's requests. Requires the extra `telemetry`.
 
-Needs the extra `telemetry`. A session of one's own takes the same hooks itself.
+The spans are made by OpenTelemetry's own instrumentation of aiohttp; this module keeps secrets out
+of them. A session that the user creates takes the same `TraceConfig` itself.
 """
 
 import aiohttp
@@ -10,13 +11,15 @@ from yarl import URL
 
 
 def trace_config(tracer_provider: TracerProvider | None = None) -> aiohttp.TraceConfig:
-    """Hooks for `PhotoAnimerClient(trace_configs=[...])`: a client span for each request.
+    """Return the trace hooks that make a client span for each request.
 
-    The attributes are those of OpenTelemetry's conventions for HTTP. URLs come without user
-    and query: photos' URLs stand there, and what signs a result's link.
+        client = PhotoAnimerClient(trace_configs=[trace_config()])
+
+    The attributes follow OpenTelemetry's conventions for HTTP. URLs are recorded without user,
+    query and fragment, since queries contain photos' URLs and signatures.
 
     Args:
-        tracer_provider: where spans go; by default the one that is set for the process.
+        tracer_provider: receives the spans; by default the global provider.
     """
     return create_trace_config(url_filter=_without_secrets, tracer_provider=tracer_provider)
 

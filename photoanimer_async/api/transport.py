@@ -1,9 +1,9 @@
-"""The one module that touches aiohttp's client: `send` makes one request once.
+"""Send one request to the service over aiohttp, and a submit at most once.
 
-A submit is a GET that costs money, and aiohttp sends a GET again by itself when a kept-alive
-connection drops. There is no public switch for that. But what a client middleware raises is
-only retried if it is one of aiohttp's own errors, so `_send_once` turns those into one that
-is not, except where the connection was never made.
+A submit is a GET that costs money, and aiohttp resends a GET by itself when a kept-alive connection
+drops. It has no public switch for that, but it resends only after its own exceptions. The client
+middleware `_send_once` therefore turns them into another exception, except where no connection was
+made.
 """
 
 import time
@@ -28,13 +28,13 @@ from photoanimer_async.errors import (
 )
 from photoanimer_async.redaction import is_url, shown_url
 
-_LARGEST_ANSWER = 1_048_576
+_MAX_BODY_BYTES = 1_048_576
 _CONNECT_SECONDS = 10.0
-_CONNECTIONS = 150
+_MAX_CONNECTIONS = 150
 
 
-class _LostError(Exception):
-    """Stands for aiohttp's errors after the connection was made; no `ClientError`, on purpose."""
+class _ConnectionLostError(Exception):
+    """The connection failed after it was made. Not a `ClientError`: aiohttp would resend."""
 
 
 async def _send_once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -43,12 +43,17 @@ async def _send_once(request: ClientRequest, handler: ClientHandlerType) -> Clie
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-        raise _LostError(type(error).__name__) from error
+        raise _ConnectionLostError(type(error).__name__) from error
 
 
 @frozen
 class Credentials:
-    """Where the service is and the key to it, checked; the key never shows in a repr."""
+    """The service's base URL and API key, validated; `repr` omits the key.
+
+    Raises:
+        InvalidRequestError: the URL is not an http(s) URL with a host, or the key is empty or not
+            printable ASCII.
+    """
 
     base_url: str
     api_key: str
@@ -68,14 +73,18 @@ class Credentials:
 class Transport:
     """Sends requests to one service over one aiohttp session.
 
+        async with Transport(Credentials(base_url, api_key)) as transport:
+            answer = await transport.send(wire.build_get_balance())
+
     Args:
-        credentials: where to, and with which key.
-        session: a session to use; it is not closed. By default one is made and closed here.
+        credentials: the service's base URL and API key.
+        session: the caller's session, which is not closed; by default, a session is created and
+            closed here.
         timeout: seconds for one request, from its start to the end of its answer.
-        trace_configs: hooks for the session that is made here.
+        trace_configs: trace hooks for the session that is created here.
 
     Raises:
-        InvalidRequestError: hooks for a session that is handed in.
+        InvalidRequestError: both a session and trace hooks are given.
     """
 
     def __init__(
@@ -87,20 +96,22 @@ class Transport:
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
         if session is not None and trace_configs:
-            raise InvalidRequestError("trace_configs go to the session that is handed in")
+            raise InvalidRequestError(
+                "trace_configs cannot be used with session: create the session with them"
+            )
         self._trace_configs = trace_configs
         self._credentials = credentials
         self._base_url = credentials.base_url.rstrip("/")
-        self._given = session
+        self._owns_session = session is None
         self._session = session
         self._headers = CIMultiDict({"APIKEY": credentials.api_key})
         self._urls: dict[str, URL] = {}
         self._timeout = ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_SECONDS))
 
     async def __aenter__(self) -> Self:
-        if self._given is None:
+        if self._owns_session:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+                connector=aiohttp.TCPConnector(limit=_MAX_CONNECTIONS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=list(self._trace_configs),
             )
@@ -112,25 +123,29 @@ class Transport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._given is None and self._session is not None:
+        if self._owns_session and self._session is not None:
             await self._session.close()
             self._session = None
 
     @property
     def base_url(self) -> str:
-        """Where the service is, with its path."""
+        """The service's base URL with its path, without a slash at its end."""
         return self._base_url
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """The open session, also for downloads (which carry no key)."""
+        """The open session, also for downloads, which carry no key.
+
+        Raises:
+            RuntimeError: the transport is not open.
+        """
         if self._session is None:
             raise RuntimeError("the client is not open: use it inside `async with`")
         return self._session
 
     def _url(self, request: Request) -> URL:
-        # Encoded here, since aiohttp's `params` cost more time than the rest of the request's
-        # preparation. Nothing is safe, so that whatever is in a value arrives as it is.
+        # Encoded here, since aiohttp's `params` cost more time than the rest of the preparation.
+        # No character is exempt from quoting, so every value arrives as it is.
         url = self._urls.get(request.path)
         if url is None:
             url = self._urls[request.path] = URL(self._base_url + request.path, encoded=True)
@@ -144,12 +159,12 @@ class Transport:
         )
 
     async def send(self, request: Request) -> Answer:
-        """Makes one request. A submit reaches the service at most once.
+        """Send one request and return its answer. A submit reaches the service at most once.
 
         Raises:
-            NotSentError: the connection was never made.
-            NoAnswerError: anything else that kept the answer away, a time-out included.
-            UnexpectedResponseError: an answer of more than 1 MiB.
+            NotSentError: no connection was made, so nothing was sent.
+            NoAnswerError: the answer is missing for any other reason, a timeout included.
+            UnexpectedResponseError: the answer is larger than 1 MiB.
         """
         operation = request.operation
         try:
@@ -161,8 +176,8 @@ class Transport:
                 timeout=self._timeout,
                 middlewares=(_send_once,) if operation is Operation.SUBMIT else None,
             ) as response:
-                length = response.content_length or _LARGEST_ANSWER + 1
-                is_small = length <= _LARGEST_ANSWER and not _is_compressed(response)
+                length = response.content_length or _MAX_BODY_BYTES + 1
+                is_small = length <= _MAX_BODY_BYTES and not _is_compressed(response)
                 body = await (response.read() if is_small else _read_bounded(response, operation))
                 return Answer(
                     operation=operation,
@@ -176,14 +191,14 @@ class Transport:
             raise NotSentError(
                 f"{operation.value}: no connection to {shown_url(self._base_url)}: {_reason(error)}"
             ) from error
-        except (aiohttp.ClientError, _LostError, OSError) as error:
+        except (aiohttp.ClientError, _ConnectionLostError, OSError) as error:
             raise NoAnswerError(
                 f"{operation.value}: no answer from {shown_url(self._base_url)}: {_reason(error)}"
             ) from error
 
 
 def _encoded(value: str) -> str:
-    # Task ids and numbers, which most requests have only, are what they are.
+    # Most values are task ids and numbers, which need no quoting.
     return value if value.isalnum() and value.isascii() else quote(value, "")
 
 
@@ -198,9 +213,9 @@ async def _read_bounded(response: ClientResponse, operation: Operation) -> bytes
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > _LARGEST_ANSWER:
+        if len(body) > _MAX_BODY_BYTES:
             raise UnexpectedResponseError(
-                f"{operation.value}: the answer is longer than {_LARGEST_ANSWER} bytes",
+                f"{operation.value}: the answer is larger than {_MAX_BODY_BYTES} bytes",
                 http_status=response.status,
             )
     return bytes(body)
@@ -214,7 +229,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return error.os_error.strerror or "connection failed"
     if isinstance(error, TimeoutError):
-        return "it took too long"
-    if isinstance(error, _LostError):
+        return "timed out"
+    if isinstance(error, _ConnectionLostError):
         return f"the connection was lost ({error})"
     return type(error).__name__

@@ -1,4 +1,4 @@
-"""The window that 429 and 503 narrow, and the pace that the user sets."""
+"""A client's window adapts to 429 and 503; `Pace` spaces requests evenly."""
 
 import asyncio
 from contextlib import suppress
@@ -31,7 +31,7 @@ async def request(window: ConcurrencyWindow, error: PhotoAnimerError | None = No
 
 
 @pytest.mark.parametrize("error", [BUSY, DOWN, UnexpectedResponseError("html", http_status=503)])
-async def test_an_overload_halves_it_and_answers_widen_it_again(error: PhotoAnimerError) -> None:
+async def test_overload_halves_the_window_and_answers_widen_it(error: PhotoAnimerError) -> None:
     window = ConcurrencyWindow(64)
     await request(window, error)
     assert window.size == 32
@@ -43,7 +43,7 @@ async def test_an_overload_halves_it_and_answers_widen_it_again(error: PhotoAnim
     assert window.size == 64
 
 
-async def test_other_failures_do_not_narrow_it() -> None:
+async def test_other_errors_do_not_halve_the_window() -> None:
     window = ConcurrencyWindow(8)
     for error in (NoAnswerError("lost"), UnexpectedResponseError("html", http_status=200)):
         assert not is_overload(error)
@@ -51,7 +51,7 @@ async def test_other_failures_do_not_narrow_it() -> None:
     assert window.size == 8
 
 
-async def test_it_never_falls_below_one_request() -> None:
+async def test_the_window_never_falls_below_one() -> None:
     window = ConcurrencyWindow(8)
     for _ in range(20):
         await request(window, BUSY)
@@ -59,38 +59,38 @@ async def test_it_never_falls_below_one_request() -> None:
     await request(window)
 
 
-async def test_those_that_left_together_halve_it_once() -> None:
-    window, leave = ConcurrencyWindow(8), asyncio.Event()
+async def test_requests_sent_together_halve_the_window_once() -> None:
+    window, release = ConcurrencyWindow(8), asyncio.Event()
 
-    async def refused_later() -> None:
+    async def refused_when_released() -> None:
         with suppress(PhotoAnimerError):
             async with window.slot():
-                await leave.wait()
+                await release.wait()
                 raise BUSY
 
-    requests = [asyncio.create_task(refused_later()) for _ in range(8)]
+    requests = [asyncio.create_task(refused_when_released()) for _ in range(8)]
     await asyncio.sleep(0)
-    leave.set()
+    release.set()
     await asyncio.gather(*requests)
     assert window.size == 4
     await request(window, BUSY)
     assert window.size == 2
 
 
-async def test_who_is_cancelled_while_waiting_takes_no_room() -> None:
-    window, leave = ConcurrencyWindow(1), asyncio.Event()
+async def test_a_cancelled_request_frees_its_room() -> None:
+    window, release = ConcurrencyWindow(1), asyncio.Event()
 
     async def hold() -> None:
         async with window.slot():
-            await leave.wait()
+            await release.wait()
 
     holder = asyncio.create_task(hold())
     await asyncio.sleep(0)
     waiting = [asyncio.create_task(request(window)) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()
-    leave.set()
-    # Admitted already, but not yet running.
+    release.set()
+    # The next one already has the room, but is not running yet.
     await holder
     waiting[1].cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
@@ -99,29 +99,29 @@ async def test_who_is_cancelled_while_waiting_takes_no_room() -> None:
 
 
 @given(st.lists(st.sampled_from(["good", "busy", "lost"]), max_size=60), st.integers(1, 6))
-def test_no_more_are_under_way_than_it_is_wide(answers: list[str], limit: int) -> None:
+def test_requests_in_flight_never_exceed_the_window(answers: list[str], limit: int) -> None:
     async def run() -> None:
-        window, under_way = ConcurrencyWindow(limit), 0
+        window, in_flight = ConcurrencyWindow(limit), 0
 
         async def one(answer: str) -> None:
-            nonlocal under_way
+            nonlocal in_flight
             with suppress(PhotoAnimerError):
                 async with window.slot():
-                    under_way += 1
-                    assert under_way <= limit
+                    in_flight += 1
+                    assert in_flight <= limit
                     await asyncio.sleep(0)
-                    under_way -= 1
+                    in_flight -= 1
                     if answer != "good":
                         raise BUSY if answer == "busy" else NoAnswerError("lost")
 
         await asyncio.gather(*map(one, answers))
-        assert under_way == 0
+        assert in_flight == 0
         assert 1 <= window.size <= limit
 
     asyncio.run(run())
 
 
-async def test_submits_and_polls_of_a_client_are_slowed_down_together(stub: StubService) -> None:
+async def test_submits_and_polls_share_one_window(stub: StubService) -> None:
     stub.submit_script = [lambda _: envelope(code=429, status=429)]
     async with quick_client(stub.base_url, concurrency=8) as client:
         task_id = await client.submit("http://127.0.0.1:9/a.jpg")
@@ -133,6 +133,22 @@ async def test_submits_and_polls_of_a_client_are_slowed_down_together(stub: Stub
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan")])
-def test_a_rate_is_above_nothing(rate: float) -> None:
+def test_a_rate_must_be_above_0(rate: float) -> None:
     with pytest.raises(InvalidRequestError, match="rate"):
         Pace(rate)
+
+
+def test_requests_are_spaced_evenly() -> None:
+    pace = Pace(2)
+    assert pace.pause(now=10.0) <= 0
+    pace.take(now=10.0)
+    assert pace.pause(now=10.1) == pytest.approx(0.4)
+    pace.take(now=10.1)
+    assert pace.pause(now=10.1) == pytest.approx(0.9)
+    assert pace.pause(now=99.0) <= 0
+
+
+async def test_without_a_rate_nothing_waits() -> None:
+    pace = Pace(None)
+    for _ in range(1000):
+        await pace.acquire()

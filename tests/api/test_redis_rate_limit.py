@@ -1,4 +1,4 @@
-"""One rate for several processes, kept by a real Redis."""
+"""Several processes share one rate through a real Redis."""
 
 import asyncio
 import importlib
@@ -27,19 +27,19 @@ from ..support.stub_service import StubService, quick_client
 
 RATE = 200.0
 GAP = 1_000_000 / RATE
-TURNS = 40
+REQUESTS = 40
 
 WORKER = """
 import asyncio, sys
 from redis.asyncio import Redis
 from photoanimer_async.api.redis_rate_limit import RedisRateLimiter
 
-async def main(port, key, rate, turns):
+async def main(port, key, rate, requests):
     async with Redis(port=port) as redis:
         limiter = RedisRateLimiter(redis, key, float(rate))
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
-        for _ in range(int(turns)):
+        for _ in range(int(requests)):
             await limiter.acquire()
             seconds, microseconds = await redis.time()
             print(seconds * 1_000_000 + microseconds, flush=True)
@@ -56,16 +56,16 @@ async def redis(redis_port: int) -> AsyncIterator["Redis"]:
 
 
 async def redis_time(redis: "Redis") -> int:
-    """Microseconds since the epoch, by the clock that the rate is kept by."""
+    """Microseconds since the epoch, by Redis' clock."""
     seconds, microseconds = await redis.time()
     return int(seconds) * 1_000_000 + int(microseconds)
 
 
-async def turns_of_two_processes(redis_port: int, *keys: str) -> list[int]:
-    """When each turn had been given, by Redis' clock."""
+async def request_times_of_two_processes(redis_port: int, *keys: str) -> list[int]:
+    """When each `acquire` returned, by Redis' clock."""
     workers = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-c", WORKER, str(redis_port), key, str(RATE), str(TURNS),
+            sys.executable, "-c", WORKER, str(redis_port), key, str(RATE), str(REQUESTS),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
         for key in keys
@@ -73,43 +73,43 @@ async def turns_of_two_processes(redis_port: int, *keys: str) -> list[int]:
     for worker in workers:
         assert worker.stdout is not None
         assert await worker.stdout.readline() == b"ready\n"
-    said = await asyncio.gather(*(worker.communicate(b"\n") for worker in workers))
+    outputs = await asyncio.gather(*(worker.communicate(b"\n") for worker in workers))
     assert all(worker.returncode == 0 for worker in workers)
-    return sorted(int(line) for out, _ in said for line in out.split())
+    return sorted(int(line) for output, _ in outputs for line in output.split())
 
 
-async def test_two_processes_on_one_key_keep_one_rate(redis_port: int, redis: "Redis") -> None:
+async def test_two_processes_with_one_key_share_one_rate(redis_port: int, redis: "Redis") -> None:
     before = await redis_time(redis)
-    given = await turns_of_two_processes(redis_port, "account", "account")
-    assert len(given) == 2 * TURNS
-    # By the time the n-th had been given, n gaps had passed: in no window are there more.
-    assert all(at >= before + n * GAP - 1000 for n, at in enumerate(given))
+    times = await request_times_of_two_processes(redis_port, "account", "account")
+    assert len(times) == 2 * REQUESTS
+    # The n-th request comes n gaps after the start, so no period has more requests than the rate.
+    assert all(at >= before + n * GAP - 1000 for n, at in enumerate(times))
 
 
-async def accounts_of(redis: Redis, redis_port: int, *keys: str) -> dict[str, list[int]]:
-    """What two processes make the limiter write down: for each key the times of next turns."""
-    accounts: dict[str, list[int]] = {key: [] for key in keys}
+async def stored_times_of(redis: Redis, redis_port: int, *keys: str) -> dict[str, list[int]]:
+    """The times of next requests that two processes store in Redis, for each key."""
+    times: dict[str, list[int]] = {key: [] for key in keys}
     async with redis.monitor() as monitor:
-        turns = asyncio.create_task(turns_of_two_processes(redis_port, *keys))
-        for _ in range(2 * TURNS):
+        requests = asyncio.create_task(request_times_of_two_processes(redis_port, *keys))
+        for _ in range(2 * REQUESTS):
             while (command := (await monitor.next_command())["command"].split())[0] != "HSET":
                 pass
-            accounts[command[1].removeprefix("photoanimer:rate:")].append(int(command[3]))
-        await turns
-    return accounts
+            times[command[1].removeprefix("photoanimer:rate:")].append(int(command[3]))
+        await requests
+    return times
 
 
-async def test_each_turn_moves_the_limiters_account_on_by_a_gap(
+async def test_each_request_advances_the_stored_time_by_a_gap(
     redis_port: int, redis: Redis
 ) -> None:
-    accounts = await accounts_of(redis, redis_port, "account", "account")
-    assert len(accounts["account"]) == 2 * TURNS
-    assert all(later - earlier >= GAP for earlier, later in pairwise(accounts["account"]))
+    times = await stored_times_of(redis, redis_port, "account", "account")
+    assert len(times["account"]) == 2 * REQUESTS
+    assert all(later - earlier >= GAP for earlier, later in pairwise(times["account"]))
 
 
 async def test_two_keys_are_two_rates(redis_port: int, redis: Redis) -> None:
-    accounts = await accounts_of(redis, redis_port, "mine", "yours")
-    assert {key: len(turns) for key, turns in accounts.items()} == {"mine": TURNS, "yours": TURNS}
+    times = await stored_times_of(redis, redis_port, "mine", "yours")
+    assert {key: len(sent) for key, sent in times.items()} == {"mine": REQUESTS, "yours": REQUESTS}
 
 
 async def test_a_client_submits_and_polls_at_the_shared_rate(
@@ -124,9 +124,7 @@ async def test_a_client_submits_and_polls_at_the_shared_rate(
     assert await redis_time(redis) >= before + (requests - 1) * 2000 - 1000
 
 
-async def test_without_redis_nothing_is_sent_and_the_error_says_so(
-    stub: StubService, tmp_path: Path
-) -> None:
+async def test_without_redis_nothing_is_sent(stub: StubService, tmp_path: Path) -> None:
     retry = Retry(NoBackoff(), 0)
     async with Redis(unix_socket_path=str(tmp_path / "nowhere"), retry=retry) as redis:
         rate = RedisRateLimiter(redis, "account", 5.0)
@@ -140,16 +138,16 @@ async def test_without_redis_nothing_is_sent_and_the_error_says_so(
     assert stub.requests == []
 
 
-async def test_polling_goes_on_when_redis_is_back(stub: StubService) -> None:
+async def test_polls_are_retried_until_the_limiter_works(stub: StubService) -> None:
     class Stumbling:
-        """A limiter that can not be asked at first."""
+        """A limiter that fails at first."""
 
         faults = 2
 
         async def acquire(self) -> None:
             if self.faults:
                 self.faults -= 1
-                raise NotSentError("no turn")
+                raise NotSentError("not now")
 
     async with quick_client(stub.base_url, poll_rate=Stumbling()) as client:
         assert (await client.wait(1)) == TaskInfo(
@@ -158,26 +156,26 @@ async def test_polling_goes_on_when_redis_is_back(stub: StubService) -> None:
     assert len(stub.polls) == 1
 
 
-async def test_any_object_with_turns_is_a_limiter(stub: StubService) -> None:
+async def test_any_object_with_acquire_is_a_limiter(stub: StubService) -> None:
     class Counting:
-        turns = 0
+        acquired = 0
 
         async def acquire(self) -> None:
-            self.turns += 1
+            self.acquired += 1
 
     limiter: RateLimiter = Counting()
     async with quick_client(stub.base_url, submit_rate=limiter, poll_rate=limiter) as client:
         await client.animate("http://127.0.0.1:9/a.jpg")
-    assert limiter.turns == len(stub.requests) == 2  # type: ignore[attr-defined] # it is our own
+    assert limiter.acquired == len(stub.requests) == 2  # type: ignore[attr-defined] # an attribute of the double
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("inf"), float("nan")])
-def test_a_shared_rate_is_above_0(rate: float) -> None:
+def test_a_rate_must_be_above_0_and_finite(rate: float) -> None:
     with pytest.raises(InvalidRequestError, match="rate"):
         RedisRateLimiter(Redis(), "account", rate)
 
 
-def test_without_the_extra_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyrate_limiter", None)
     monkeypatch.delitem(sys.modules, "photoanimer_async.api.redis_rate_limit")
     with pytest.raises(ImportError, match=r"photoanimer-async\[redis\]"):

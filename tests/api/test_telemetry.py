@@ -1,4 +1,4 @@
-"""Spans of a client's requests, taken by OpenTelemetry's own in-memory exporter."""
+"""A client's requests become spans, recorded by OpenTelemetry's in-memory exporter."""
 
 import aiohttp
 import pytest
@@ -29,7 +29,7 @@ def config(exporter: InMemorySpanExporter) -> aiohttp.TraceConfig:
 
 
 def attribute(span: ReadableSpan, *names: str) -> object:
-    """The first of these; the conventions have renamed some of them."""
+    """The first attribute found; the conventions renamed some of them."""
     assert span.attributes is not None
     return next(span.attributes[name] for name in names if name in span.attributes)
 
@@ -47,7 +47,7 @@ async def test_each_request_is_a_client_span(
         assert attribute(span, "http.response.status_code", "http.status_code") == 200
 
 
-async def test_no_span_holds_a_photo_s_url_or_the_key(
+async def test_spans_contain_neither_photo_urls_nor_the_key(
     stub: StubService, config: aiohttp.TraceConfig, exporter: InMemorySpanExporter
 ) -> None:
     stub.submit_script = [lambda _: web.Response(status=504)]
@@ -55,12 +55,12 @@ async def test_no_span_holds_a_photo_s_url_or_the_key(
         with pytest.raises(AmbiguousSubmitError):
             await client.submit(PHOTO)
     (span,) = exporter.get_finished_spans()
-    told = span.to_json()
+    text = span.to_json()
     for secret in ("s3cret", "grandma", KEY):
-        assert secret not in told
+        assert secret not in text
 
 
-async def test_a_session_of_one_s_own_has_hooks_of_its_own(config: aiohttp.TraceConfig) -> None:
+async def test_trace_hooks_and_a_session_exclude_each_other(config: aiohttp.TraceConfig) -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(InvalidRequestError, match="session"):
             quick_client("http://127.0.0.1:1", session=session, trace_configs=[config])

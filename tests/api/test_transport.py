@@ -1,7 +1,7 @@
-"""A submit is sent once, whatever becomes of its answer.
+"""A submit is sent once, whatever happens to its answer.
 
-With a real session against a raw socket server that counts what reaches it: aiohttp's own
-test client turns off the very retry that this is about.
+These tests use a real session against a raw socket server that counts requests: aiohttp's test
+client turns off the retry that they are about.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r
 
 @define
 class RawServer:
-    """Counts requests by the first line that arrives, and answers each as told."""
+    """Records each submit that arrives, and answers it with a fault."""
 
     fault: Callable[[asyncio.StreamWriter], Awaitable[None]]
     healthy_first: bool
@@ -54,7 +54,7 @@ class RawServer:
 
 
 async def close(writer: asyncio.StreamWriter) -> None:
-    """The connection is closed before any answer."""
+    """Close the connection without an answer."""
 
 
 async def reset(writer: asyncio.StreamWriter) -> None:
@@ -140,18 +140,20 @@ async def raw_server(
         await asyncio.gather(*connections, return_exceptions=True)
 
 
-def client_of(raw: RawServer, fault: object) -> PhotoAnimerClient:
-    return quick_client(
-        f"http://127.0.0.1:{raw.port}{API}", timeout=0.2 if fault is stall else 10.0
-    )
+def client_of(raw: RawServer, timeout: float) -> PhotoAnimerClient:
+    return quick_client(f"http://127.0.0.1:{raw.port}{API}", timeout=timeout)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("kept_alive", [False, True], ids=["fresh", "kept-alive"])
-async def test_an_answer_that_is_lost_makes_the_submit_ambiguous_and_it_is_not_repeated(
+async def test_a_submit_whose_answer_is_lost_is_ambiguous_and_sent_once(
     fault: Callable[[asyncio.StreamWriter], Awaitable[None]], kept_alive: bool
 ) -> None:
-    async with raw_server(fault, healthy_first=kept_alive) as raw, client_of(raw, fault) as client:
+    timeout = 0.2 if fault is stall else 10.0
+    async with (
+        raw_server(fault, healthy_first=kept_alive) as raw,
+        client_of(raw, timeout) as client,
+    ):
         if kept_alive:
             await client.get_balance()
         with pytest.raises(AmbiguousSubmitError) as caught:
@@ -166,7 +168,7 @@ async def test_an_answer_that_is_lost_makes_the_submit_ambiguous_and_it_is_not_r
         assert KEY not in str(caught.value) + repr(caught.value.__cause__)
 
 
-async def test_a_naive_session_repeats_the_submit_so_that_this_test_can_fail() -> None:
+async def test_a_plain_session_resends_so_that_these_tests_can_fail() -> None:
     async with raw_server(close, healthy_first=True) as raw, aiohttp.ClientSession() as session:
         origin = f"http://127.0.0.1:{raw.port}"
         async with session.get(f"{origin}/mySubscription") as response:
@@ -176,7 +178,7 @@ async def test_a_naive_session_repeats_the_submit_so_that_this_test_can_fail() -
         assert len(raw.submits) == 2
 
 
-async def test_a_session_of_the_users_own_is_used_and_not_closed() -> None:
+async def test_the_users_session_is_used_and_not_closed() -> None:
     async with raw_server(close, healthy_first=True) as raw, aiohttp.ClientSession() as session:
         base_url = f"http://127.0.0.1:{raw.port}{API}"
         async with quick_client(base_url, session=session) as client:
@@ -187,7 +189,7 @@ async def test_a_session_of_the_users_own_is_used_and_not_closed() -> None:
         assert not session.closed
 
 
-async def test_a_refused_connection_is_tried_again_until_somebody_listens() -> None:
+async def test_a_refused_connection_is_retried() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -209,7 +211,7 @@ async def test_a_refused_connection_is_tried_again_until_somebody_listens() -> N
         assert len(submits) == 1
 
 
-async def test_a_connection_that_stays_refused_was_never_sent() -> None:
+async def test_a_connection_that_stays_refused_is_not_sent_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -218,7 +220,7 @@ async def test_a_connection_that_stays_refused_was_never_sent() -> None:
             await client.submit(PHOTO)
 
 
-async def test_a_redirect_is_not_followed_and_the_key_goes_nowhere() -> None:
+async def test_a_redirect_is_not_followed_and_gets_no_key() -> None:
     visitors: list[web.Request] = []
 
     def elsewhere(request: web.Request) -> web.Response:
@@ -237,8 +239,8 @@ async def test_a_redirect_is_not_followed_and_the_key_goes_nowhere() -> None:
     assert "s3cret" not in str(caught.value)
 
 
-async def test_cancelling_a_submit_gets_through_and_sends_nothing_more() -> None:
-    async with raw_server(stall) as raw, client_of(raw, None) as client:
+async def test_a_cancelled_submit_is_not_sent_again() -> None:
+    async with raw_server(stall) as raw, client_of(raw, timeout=1.0) as client:
         submit = asyncio.create_task(client.submit(PHOTO))
         while not raw.submits:
             await asyncio.sleep(0.001)
