@@ -81,8 +81,8 @@ class LocalService:
     async def __aenter__(self) -> Self:
         try:
             await self._runner.setup()
-            await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
             await self._start_operations()
+            await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
         except BaseException:
             await self._stop()
             raise
