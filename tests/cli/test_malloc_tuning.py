@@ -1,4 +1,4 @@
-"""Memory is given back, in a process of its own since the allocator is asked for good."""
+"""Runs in a process of its own, because the setting cannot be undone."""
 
 import platform
 import subprocess

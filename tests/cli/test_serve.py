@@ -50,6 +50,7 @@ def test_it_runs_until_a_signal(photoanimer: CommandLine, stop: signal.Signals) 
     assert (photoanimer.folder / "photoanimer-data").is_dir()
 
 
+@pytest.mark.slow
 def test_a_key_is_accepted_until_it_is_revoked(photoanimer: CommandLine) -> None:
     process, base_url = photoanimer.serve()
     assert balance_code(base_url, "any") == 0
