@@ -1,7 +1,7 @@
-"""The pytest plugin: the fixture `photo_animer`.
+"""The pytest plugin with the fixture `photo_animer`.
 
-pytest loads it at its start, in every project where the package is installed. So it imports
-nothing of the package before the fixture is used.
+pytest loads it at every start, in every project where the package is installed. So it imports
+nothing else of the package until the fixture is used.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _failed = pytest.StashKey[bool]()
 def photo_animer(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PhotoAnimerServer]:
-    """A Photo Animer on loopback that is done at once and charges nobody.
+    """A double of the Photo Animer API on loopback: tasks finish at once and cost nothing.
 
-    `PHOTOANIMER_BASE_URL` and `PHOTOANIMER_API_KEY` lead to it for as long as the test runs.
+    During the test, `PHOTOANIMER_BASE_URL` and `PHOTOANIMER_API_KEY` point at it.
     """
-    from photoanimer_async.testing import PhotoAnimerServer  # noqa: PLC0415 - only when it is used
+    from photoanimer_async.testing import PhotoAnimerServer  # noqa: PLC0415 - only when the fixture is used
 
     with PhotoAnimerServer() as server:
         monkeypatch.setenv("PHOTOANIMER_BASE_URL", server.base_url)
@@ -41,7 +41,7 @@ def photo_animer(
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add to the report of a test that failed what the double was asked."""
+    """Add the requests that the double received to the report of a failed test."""
     report = yield
     server = getattr(item, "funcargs", {}).get(_FIXTURE)
     if server is not None and call.excinfo is not None:

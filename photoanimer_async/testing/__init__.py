@@ -1,27 +1,30 @@
-"""A double of the Photo Animer for other people's tests.
+"""A double of the Photo Animer API, for the tests of your app.
 
     def test_my_app(photo_animer):
         photo_animer.script("submit 1: status 429 retry-after 1s; task 2: fail")
         ...
         assert photo_animer.ledger.seconds == 7.13
 
-`PhotoAnimerServer` is a real server on loopback: the local service itself, with its parameters,
-codes and database, but a renderer that is done at once and needs no engine, and photos that are
-fetched from this machine only. With pytest, the fixture `photo_animer` is a fresh one for each
-test. What is to go wrong is said by a script; README has its words.
+`PhotoAnimerServer` is the local service on loopback, with its checks, codes and database; only
+the engine and the internet are replaced. The pytest fixture `photo_animer` is a new one for each
+test. A script says which requests and tasks fail; `testing/README.md` lists what can be scripted.
 """
 
 from photoanimer_async.service.faults import ScriptError, parse_script
 from photoanimer_async.service.faults.injection import Exchange
 from photoanimer_async.service.faults.script import Subject
-from photoanimer_async.testing.request_log import Charge, Ledger
+from photoanimer_async.testing.request_log import Charge, RequestLog
 from photoanimer_async.testing.server import PhotoAnimerServer, UnusedRulesError
+
+Ledger = RequestLog
+"""The earlier name of `RequestLog`."""
 
 __all__ = [
     "Charge",
     "Exchange",
     "Ledger",
     "PhotoAnimerServer",
+    "RequestLog",
     "ScriptError",
     "Subject",
     "UnusedRulesError",

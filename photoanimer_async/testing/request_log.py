@@ -1,4 +1,4 @@
-"""What a double was asked, and what it charged."""
+"""The requests that a double received, and what it charged for them."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -18,12 +18,12 @@ class Charge:
     """An accepted task.
 
     Attributes:
-        task_id: the id that was answered, or would have been.
-        task: its number, counted from 1 in the order of acceptance.
-        submit: the number of the submit.
+        task_id: the task's id, also if its answer was lost by a scripted fault.
+        task: the task's number, counted from 1 in the order of acceptance.
+        submit: the number of the submit request, counted from 1.
         image_url: the photo.
         template: the expression, 0 to 5.
-        seconds: video seconds, by the API page's table of prices.
+        seconds: the price in video seconds, by the API page's table.
     """
 
     task_id: int
@@ -35,19 +35,22 @@ class Charge:
 
 
 @define
-class Ledger:
-    """Every request that came; its `str` has a line for each.
+class RequestLog:
+    """All requests and charges; `str(log)` has a line for each.
+
+        assert server.ledger.seconds == 7.13
+        assert len(server.ledger.submits) == 1
 
     Attributes:
-        requests: in the order in which the double was done with them. A request is in here
-            before it is answered.
+        requests: all requests, in the order of their answers. A request is recorded just before
+            its answer is sent.
     """
 
     requests: list[Exchange] = field(factory=list)
 
     @property
     def submits(self) -> list[Exchange]:
-        """The requests to submitTaskByUrl, whether they were accepted or not."""
+        """The requests to submitTaskByUrl, accepted or not."""
         return self._about(Subject.SUBMIT)
 
     @property
@@ -62,16 +65,16 @@ class Ledger:
 
     @property
     def charges(self) -> list[Charge]:
-        """The tasks that were accepted, also those whose submit got no answer."""
+        """The accepted tasks, also those whose submit got no answer."""
         return [charge for request in self.submits if (charge := _charge(request)) is not None]
 
     @property
     def seconds(self) -> float:
-        """The video seconds of all charges, also of what was given back since."""
+        """The video seconds of all charges, refunded ones included."""
         return round(sum(charge.seconds for charge in self.charges), 2)
 
     def __str__(self) -> str:
-        runs = [list(run) for _, run in groupby(self.requests, _sameness)]
+        runs = [list(run) for _, run in groupby(self.requests, _group)]
         return "\n".join(map(_line, runs)) or "no requests"
 
     def _about(self, subject: Subject) -> list[Exchange]:
@@ -93,15 +96,15 @@ def _charge(request: Exchange) -> Charge | None:
     )
 
 
-def _sameness(request: Exchange) -> tuple[object, ...]:
-    """What polls that come one after the other have in common; all else is by itself."""
+def _group(request: Exchange) -> tuple[object, ...]:
+    """Return the same value for consecutive polls that share a line."""
     if request.subject is not Subject.POLL:
         return (request.subject, request.number)
-    return (request.subject, request.task, _answered(request), request.fault)
+    return (request.subject, request.task, _outcome(request), request.fault)
 
 
 def _line(run: Sequence[Exchange]) -> str:
-    """Requests that are the same in words, without what must not be shown."""
+    """Return the line of a group of requests, without the queries of URLs."""
     request, last = run[0], run[-1]
     numbers = str(request.number) if len(run) == 1 else f"{request.number} to {last.number}"
     what = f"{request.subject} {numbers}"
@@ -110,10 +113,10 @@ def _line(run: Sequence[Exchange]) -> str:
     if "imageUrl" in request.query:
         what += f" {shown_url(request.query['imageUrl'])}"
     fault = "" if request.fault is None else f"  [{request.fault}]"
-    return f"{what}: {_answered(request)}{fault}"
+    return f"{what}: {_outcome(request)}{fault}"
 
 
-def _answered(request: Exchange) -> str:
+def _outcome(request: Exchange) -> str:
     if request.status is None:
         return "not acted on"
     charge = _charge(request)

@@ -1,7 +1,6 @@
-"""A double of the Photo Animer, in a thread of its own.
+"""A double of the Photo Animer API, in a thread of its own.
 
-With its own thread and event loop it serves tests of every kind alike: plain functions that
-block, and coroutines on whichever loop the test has.
+With its own thread and event loop it serves blocking tests and coroutines alike.
 """
 
 import asyncio
@@ -10,7 +9,6 @@ import sqlite3
 import tempfile
 import threading
 from concurrent.futures import Future
-from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -29,53 +27,52 @@ from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.storing import outbox
 from photoanimer_async.service.storing.account_book import AccountBook
 from photoanimer_async.service.storing.accounts import account_number
-from photoanimer_async.testing.request_log import Ledger
-from photoanimer_async.testing.stand_ins import DoubleInjector, SampleRenderer
+from photoanimer_async.testing.fakes import RecordingInjector, SampleRenderer
+from photoanimer_async.testing.request_log import RequestLog
 
 _ACCOUNT: Final = "tests"
-# A task that waits for its polls keeps a place; so many may wait at once.
-_PLACES: Final = 256
+# A task whose script says how many polls it takes occupies a worker until then.
+_WORKERS: Final = 256
 _NOTIFY_SCHEDULE: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 class UnusedRulesError(AssertionError):
-    """A script has rules that nothing came of, so that the test does not test what it says."""
+    """A fault script has rules that were never applied, so the test did not test them."""
 
 
 @frozen
 class _Running:
     api_key: str = field(repr=False)
     service: LocalService
-    injector: DoubleInjector
+    injector: RecordingInjector
     loop: asyncio.AbstractEventLoop
     stop: asyncio.Event
 
 
 class PhotoAnimerServer:
-    """A real server on loopback that speaks the Photo Animer API and is done at once.
+    """A real server on loopback that speaks the Photo Animer API and finishes tasks at once.
 
         with PhotoAnimerServer() as server:
             requests.get(f"{server.base_url}/mySubscription", headers={"APIKEY": server.api_key})
 
-    Or `async with`, which does not block the loop while it starts.
+    `async with` works too and does not block the loop during the start.
 
-    Every photo is accepted: one on this machine is fetched and its header checked, as the
-    service does, and any other is taken for granted, so that nothing leaves the machine. A
-    result is a valid video of a second, or a GIF. A task has ended by its first poll, unless
-    the script says otherwise.
+    A photo on this machine is fetched and checked as the service does; every other URL is
+    accepted without a fetch, so that nothing leaves the machine. A result is a valid video, or
+    GIF, of a second. A task has ended by its first poll, unless the script says otherwise.
 
-    One account has a key. A task is charged to it when it is accepted, and given back if it
-    fails; `mySubscription` tells what is left, and without enough there is code 4001.
+    There is one account with one key. A task is charged when it is accepted, and refunded if it
+    fails. `mySubscription` returns the balance; a submit that exceeds it gets code 4001.
 
     Args:
-        seconds: the video seconds that the account has at first.
+        seconds: the initial balance in video seconds.
 
     Attributes:
-        ledger: what it was asked, and what it charged.
+        ledger: the `RequestLog` of all requests and charges.
     """
 
     def __init__(self, *, seconds: float = 36_000.0) -> None:
-        self.ledger = Ledger()
+        self.ledger = RequestLog()
         self._seconds = seconds
         self._started: Future[_Running] = Future()
         self._thread = threading.Thread(target=self._run, name="photo-animer", daemon=True)
@@ -110,37 +107,38 @@ class PhotoAnimerServer:
 
     @property
     def base_url(self) -> str:
-        """Where the interfaces are, for instance `http://127.0.0.1:40123/api/v1`."""
+        """The URL of the interfaces, for instance `http://127.0.0.1:40123/api/v1`."""
         return self._running.service.base_url
 
     @property
     def api_key(self) -> str:
-        """The one key that is accepted."""
+        """The only key that is accepted."""
         return self._running.api_key
 
     def client(self, **options: Any) -> PhotoAnimerClient:
-        """A client for this server that looks often and waits briefly.
+        """Return a client for this server that polls every 10 ms and retries quickly.
 
         Args:
-            options: those of `PhotoAnimerClient`, to have it otherwise.
+            options: options of `PhotoAnimerClient`, in place of these.
         """
-        brief: dict[str, Any] = {
+        quick: dict[str, Any] = {
             "base_url": self.base_url,
             "poll": FixedInterval(0.01),
             "retry": RetryPolicy(first_wait=0.01, longest_wait=0.05),
         }
-        return PhotoAnimerClient(self.api_key, **(brief | options))
+        return PhotoAnimerClient(self.api_key, **(quick | options))
 
     def script(self, *scripts: str, must_be_used: bool = True) -> None:
-        """Say what is to go wrong, from now on.
+        """Add rules that make requests, tasks or notifications fail from now on.
 
         Args:
-            scripts: texts of one rule or several. They come after those that are there; of
-                several for the same thing, the first counts.
-            must_be_used: whether `check` objects to a rule that nothing came of.
+            scripts: texts of one or more rules, appended to the earlier ones. Where several
+                rules match, the first applies.
+            must_be_used: whether `check` raises if one of these rules was never applied.
 
         Raises:
-            ScriptError: a text is no script; it says where, what was found, what is allowed.
+            ScriptError: a syntax error; the message shows where, what was found, and what is
+                allowed there. No rule is added.
         """
         parsed = [rule for script in scripts for rule in parse_script(script)]
         if not must_be_used:
@@ -148,12 +146,12 @@ class PhotoAnimerServer:
         self._running.injector.script.add(parsed)
 
     def notify(self, url: str) -> str:
-        """Send notifications (API page, Interface 2) to this address, from now on.
+        """Send notifications (API page, Interface 2) to a URL from now on.
 
-        One that is not taken comes again, a few times within two seconds.
+        One that is not accepted is sent again, a few times within two seconds.
 
         Returns:
-            The secret that signs them, as the service's own do.
+            The secret with which they are signed; see `notifications.verify_signature`.
         """
         running, secret = self._running, new_secret()
 
@@ -162,34 +160,35 @@ class PhotoAnimerServer:
             assert number is not None  # noqa: S101 - it was added before the start
             outbox.set_address(connection, number, url, secret)
 
-        # It is in the database before any task that is submitted from now on has ended.
+        # Written before any task that is submitted from now on can end.
         asyncio.run_coroutine_threadsafe(
             running.service.app[DATABASE].write(set_address), running.loop
         )
         return secret
 
     def check(self) -> None:
-        """Object to a test that did not test what it says.
+        """Check that the script was applied; the pytest fixture does so after each test.
 
         Raises:
-            UnusedRulesError: nothing came of a rule of the script.
-            AssertionError: the server has a fault of its own.
+            UnusedRulesError: a rule of the script was never applied.
+            AssertionError: the server itself has a bug.
         """
         if self._errors.texts:
-            raise AssertionError("the double has a fault: " + "; ".join(self._errors.texts))
+            raise AssertionError("the double has a bug: " + "; ".join(self._errors.texts))
         script = self._running.injector.script
         unused = [rule for rule in script.unused if rule not in self._optional]
         if unused:
             seen = ", ".join(f"{script.counted(subject)} of {subject}" for subject in Subject)
+            listed = ", ".join(f"'{rule}'" for rule in unused)
             raise UnusedRulesError(
-                f"nothing came of {_listed(unused)}: there were {seen}. "
-                "If that is as it should be: script(..., must_be_used=False)"
+                f"never applied: {listed}. Counted: {seen}. "
+                "If that is intended, use script(..., must_be_used=False)"
             )
 
     @property
     def _running(self) -> _Running:
         if not self._started.done():
-            raise RuntimeError("the server does not run yet: use it as a context manager")
+            raise RuntimeError("the server has not been started: use it as a context manager")
         return self._started.result()
 
     def _run(self) -> None:
@@ -207,18 +206,15 @@ class PhotoAnimerServer:
             logger.removeHandler(self._errors)
 
     async def _serve(self, folder: Path, key: str) -> None:
-        async with AsyncExitStack() as stack:
-            injector = DoubleInjector(self.ledger)
-            settings = ServiceSettings(
-                data_dir=folder,
-                port=0,
-                workers=_PLACES,
-                drain_seconds=0.0,
-                notify_schedule=_NOTIFY_SCHEDULE,
-            )
-            service = await stack.enter_async_context(
-                LocalService(settings, renderer=SampleRenderer(), faults=injector)
-            )
+        injector = RecordingInjector(self.ledger)
+        settings = ServiceSettings(
+            data_dir=folder,
+            port=0,
+            workers=_WORKERS,
+            drain_seconds=0.0,
+            notify_schedule=_NOTIFY_SCHEDULE,
+        )
+        async with LocalService(settings, renderer=SampleRenderer(), faults=injector) as service:
             stop = asyncio.Event()
             loop = asyncio.get_running_loop()
             self._started.set_result(_Running(key, service, injector, loop, stop))
@@ -226,7 +222,7 @@ class PhotoAnimerServer:
 
 
 class _Errors(logging.Handler):
-    """Keeps what the service reports as its own fault."""
+    """Collects the errors that the service logs: bugs of its own."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -234,7 +230,3 @@ class _Errors(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.texts.append(f"{record.getMessage()} {(record.exc_info or ('', ''))[1]!r}")
-
-
-def _listed(rules: list[Rule]) -> str:
-    return ", ".join(f"'{rule}'" for rule in rules)

@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from photoanimer_async.service import LocalService, ServiceSettings
-from photoanimer_async.testing.stand_ins import SampleRenderer
+from photoanimer_async.testing.fakes import SampleRenderer
 
 
 async def main(folder: str, notify_url: str) -> None:

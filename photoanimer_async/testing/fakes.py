@@ -1,4 +1,4 @@
-"""What a double has in place of the engine, the internet, and the service's own settings."""
+"""What a double uses in place of the engine, the internet, and real waiting."""
 
 import asyncio
 from base64 import b64decode
@@ -17,18 +17,18 @@ from photoanimer_async.service.faults.injection import Exchange, FaultInjector, 
 from photoanimer_async.service.faults.scripted_tasks import ScriptedTask
 from photoanimer_async.service.rendering.renderer import RenderJob
 from photoanimer_async.service.tasks import TaskStatus
-from photoanimer_async.testing.request_log import Ledger
+from photoanimer_async.testing.request_log import RequestLog
 
 _MP4: Final = (files(__package__) / "sample.mp4").read_bytes()
 _GIF: Final = (files(__package__) / "sample.gif").read_bytes()
 _PHOTO: Final = b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
 )
-_LOOK_AGAIN: Final = 0.002
+_RETRY_SECONDS: Final = 0.002
 
 
 class SampleRenderer:
-    """Gives every task the same short video."""
+    """Gives every task the same video of a second."""
 
     async def render(self, job: RenderJob) -> None:
         """See `Renderer.render`."""
@@ -38,63 +38,64 @@ class SampleRenderer:
 
 
 @frozen
-class NearbyFiles:
-    """Fetches what is on this machine, and takes it for granted that the rest is there."""
+class LoopbackFetcher:
+    """Fetches photos from this machine only; every other URL gives the same small photo."""
 
     fetcher: FileSource
 
     async def fetch(self, url: str, *, size_limit: int, accept: str) -> bytes:
         """See `Fetcher.fetch`."""
-        if _is_far_away(url):
+        if _is_elsewhere(url):
             return _PHOTO
         return await self.fetcher.fetch(url, size_limit=size_limit, accept=accept)
 
 
-def _is_far_away(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(host) and not _is_here(host or "")
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-class DoubleInjector(FaultInjector):
-    """The faults of a double, which notes every request and never makes anybody wait.
+class RecordingInjector(FaultInjector):
+    """Scripted faults of a double, which records every request and answers polls when it can.
 
     Args:
-        ledger: where requests are noted.
+        log: where requests are recorded.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, log: RequestLog) -> None:
         super().__init__()
-        self._ledger = ledger
+        self._log = log
 
     def wrap_fetcher(self, fetcher: FileSource) -> FileSource:
-        """The fetcher, kept on this machine."""
-        return NearbyFiles(fetcher)
+        """Return a fetcher that stays on this machine."""
+        return LoopbackFetcher(fetcher)
 
     def record(self, exchange: Exchange) -> None:
-        """Enter a request in the ledger."""
+        """Record a request before it is answered."""
         super().record(exchange)
-        self._ledger.requests.append(exchange)
+        self._log.requests.append(exchange)
 
     async def call_service(
         self, request: web.Request, handler: Handler, task: ScriptedTask | None
     ) -> web.StreamResponse:
-        """Let the service act. A task that is due is never found unfinished."""
+        """Return the service's own answer; of a task that may end, once it has ended."""
         answer = await super().call_service(request, handler, task)
         while task is not None and task.may_end and _is_unfinished(answer) and not self.is_stopping:
-            await self.pause(_LOOK_AGAIN)
+            await self.pause(_RETRY_SECONDS)
             answer = await handler(request)
         return answer
+
+
+def _is_elsewhere(url: str) -> bool:
+    """Whether this is the URL of a photo on another machine; false for invalid URLs."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(host) and not _is_this_machine(host)
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _is_unfinished(answer: web.StreamResponse) -> bool:
