@@ -28,8 +28,8 @@ def demo(*, out: Out = "photoanimer-demo") -> ExitStatus:
 
 async def _demo(console: Output, out: Location) -> ExitStatus:
     async with local_client(concurrency=DEFAULT_CONCURRENCY) as client:
-        names = _expression_names()
-        requests = _requests(names)
+        names = await asyncio.to_thread(_expression_names)
+        requests = await asyncio.to_thread(_requests, names)
         if isinstance(out, Path):
             await asyncio.to_thread(_remove_earlier, out, requests)
         console.print(
