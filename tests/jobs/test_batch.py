@@ -1,4 +1,4 @@
-"""Many photos: outcomes as they end, nothing held that need not be."""
+"""Many photos: pulled lazily, bounded in number, an outcome each."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -14,16 +14,12 @@ from photoanimer_async import (
     AnimationRequest,
     InvalidPhotoError,
     InvalidRequestError,
-    NotSentError,
     Outcome,
     Photo,
     PhotoAnimerClient,
     PhotoAnimerError,
-    ProgressEvent,
     RefusedRequestError,
-    State,
     TaskFailedError,
-    WaitTimeoutError,
 )
 
 from ..support.pictures import png
@@ -34,7 +30,7 @@ def urls(count: int) -> list[str]:
     return [f"http://127.0.0.1:9/{i}.jpg" for i in range(count)]
 
 
-async def test_an_outcome_for_each_photo(client: PhotoAnimerClient, stub: StubService) -> None:
+async def test_each_photo_has_one_outcome(client: PhotoAnimerClient, stub: StubService) -> None:
     outcomes = [outcome async for outcome in client.animate_many(urls(300), template=2)]
     assert sorted(outcome.index for outcome in outcomes) == list(range(300))
     assert all(outcome.ok for outcome in outcomes)
@@ -45,11 +41,11 @@ async def test_an_outcome_for_each_photo(client: PhotoAnimerClient, stub: StubSe
     assert by_index[7].unwrap().info.result_url is not None
 
 
-async def test_nothing_comes_of_nothing(client: PhotoAnimerClient) -> None:
+async def test_no_photos_give_no_outcomes(client: PhotoAnimerClient) -> None:
     assert [outcome async for outcome in client.animate_many([])] == []
 
 
-async def test_photos_may_come_from_an_asynchronous_iterable(client: PhotoAnimerClient) -> None:
+async def test_photos_may_come_from_an_async_iterable(client: PhotoAnimerClient) -> None:
     async def photos() -> AsyncIterator[str]:
         for url in urls(3):
             await asyncio.sleep(0)
@@ -58,7 +54,7 @@ async def test_photos_may_come_from_an_asynchronous_iterable(client: PhotoAnimer
     assert len([o async for o in client.animate_many(photos())]) == 3
 
 
-async def test_each_request_may_have_options_of_its_own(
+async def test_a_request_keeps_its_own_options(
     client: PhotoAnimerClient, stub: StubService
 ) -> None:
     requests = [
@@ -71,7 +67,7 @@ async def test_each_request_may_have_options_of_its_own(
     assert sent == {(url, str(template)) for template, url in enumerate(urls(6))}
 
 
-async def test_one_that_fails_touches_no_other(
+async def test_a_failed_photo_does_not_affect_the_others(
     client: PhotoAnimerClient, stub: StubService, tmp_path: Path
 ) -> None:
     async def drop(request: web.Request) -> web.Response:
@@ -108,7 +104,7 @@ async def test_one_that_fails_touches_no_other(
     assert len(stub.submits) == 4
 
 
-async def test_a_photo_is_pulled_when_there_is_room_for_it(client: PhotoAnimerClient) -> None:
+async def test_a_photo_is_pulled_when_a_slot_is_free(client: PhotoAnimerClient) -> None:
     pulled = taken = most_held = 0
 
     def photos() -> Iterator[str]:
@@ -124,7 +120,7 @@ async def test_a_photo_is_pulled_when_there_is_room_for_it(client: PhotoAnimerCl
     assert most_held <= 9
 
 
-async def test_a_caller_who_stops_taking_stops_the_pulling(client: PhotoAnimerClient) -> None:
+async def test_outcomes_not_taken_stop_the_pulling(client: PhotoAnimerClient) -> None:
     pulled = 0
 
     def endless() -> Iterator[str]:
@@ -140,7 +136,7 @@ async def test_a_caller_who_stops_taking_stops_the_pulling(client: PhotoAnimerCl
     await outcomes.aclose()
 
 
-async def test_leaving_the_loop_early_cancels_what_is_under_way(
+async def test_leaving_the_loop_cancels_jobs_in_flight(
     client: PhotoAnimerClient, stub: StubService
 ) -> None:
     closed = asyncio.Event()
@@ -171,7 +167,7 @@ def never_ends(request: web.Request) -> web.Response:
     return envelope(task(int(request.query["taskId"]), 0))
 
 
-async def test_what_is_held_for_photos_under_way_is_let_go_of(stub: StubService) -> None:
+async def test_leaving_the_loop_withdraws_published_photos(stub: StubService) -> None:
     held: set[Photo] = set()
 
     class Host:
@@ -191,7 +187,7 @@ async def test_what_is_held_for_photos_under_way_is_let_go_of(stub: StubService)
         assert held == set()
 
 
-async def test_closing_the_client_ends_its_batches(stub: StubService) -> None:
+async def test_closing_the_client_closes_its_batches(stub: StubService) -> None:
     async with quick_client(stub.base_url) as client:
         outcomes = client.animate_many(
             ("http://127.0.0.1:9/a.jpg" for _ in range(1000)), in_flight=2
@@ -202,7 +198,7 @@ async def test_closing_the_client_ends_its_batches(stub: StubService) -> None:
             pass
 
 
-async def test_cancellation_from_outside_gets_through(
+async def test_outer_cancellation_gets_through(
     client: PhotoAnimerClient, stub: StubService
 ) -> None:
     stub.poll_script = {}
@@ -221,7 +217,7 @@ async def test_cancellation_from_outside_gets_through(
         await consumer
 
 
-async def test_an_iterable_that_raises_midway_loses_nothing(client: PhotoAnimerClient) -> None:
+async def test_outcomes_precede_the_error_of_the_iterable(client: PhotoAnimerClient) -> None:
     def photos() -> Iterator[str]:
         yield from urls(3)
         raise LookupError("the list ends here")
@@ -233,60 +229,7 @@ async def test_an_iterable_that_raises_midway_loses_nothing(client: PhotoAnimerC
     assert sorted(o.index for o in outcomes) == [0, 1, 2]
 
 
-async def test_progress_is_told_step_by_step(client: PhotoAnimerClient, stub: StubService) -> None:
-    events: list[ProgressEvent] = []
-    stub.submit_script = [lambda _: envelope(1), lambda _: envelope(code=9010)]
-    async for _ in client.animate_many(urls(2), in_flight=1, on_progress=events.append):
-        pass
-    first = [(event.state, event.task_id) for event in events if event.index == 0]
-    assert first == [
-        (State.PLANNED, None),
-        (State.SUBMITTING, None),
-        (State.SUBMITTED, 1),
-        (State.FINISHED, 1),
-    ]
-    *_, last = events
-    assert (last.state, last.task_id) == (State.FAILED, None)
-    assert last.error is not None
-
-
-async def test_between_its_attempts_a_photo_is_told_to_be_planned_not_in_doubt(
-    client: PhotoAnimerClient, stub: StubService
-) -> None:
-    events: list[ProgressEvent] = []
-    stub.submit_script = [lambda _: envelope(code=429, status=429)]
-    async for _ in client.animate_many(urls(1), on_progress=events.append):
-        pass
-    attempts = [State.PLANNED, State.SUBMITTING] * 2
-    assert [event.state for event in events] == [*attempts, State.SUBMITTED, State.FINISHED]
-
-
-async def test_a_faulty_progress_hook_loses_nobodys_result(
-    client: PhotoAnimerClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    def faulty(event: ProgressEvent) -> None:
-        raise ZeroDivisionError(event.index)
-
-    assert [o.ok async for o in client.animate_many(urls(2), on_progress=faulty)] == [True, True]
-    assert "ZeroDivisionError" in caplog.text
-
-
-async def test_states_after_errors_that_leave_it_open(stub: StubService) -> None:
-    events: list[ProgressEvent] = []
-    stub.submit_script = [lambda _: envelope(1)]
-    stub.poll_script["1"] = [lambda _: envelope(task(1, 0))] * 10_000
-    async with quick_client(stub.base_url) as client:
-        async for outcome in client.animate_many(urls(1), timeout=0.02, on_progress=events.append):
-            assert isinstance(outcome.error, WaitTimeoutError)
-            assert outcome.task_id == 1
-    assert [event.state for event in events][-1] is State.SUBMITTED
-    async with quick_client("http://127.0.0.1:1/api/v1") as client:
-        async for outcome in client.animate_many(urls(1), on_progress=events.append):
-            assert isinstance(outcome.error, NotSentError)
-    assert [event.state for event in events][-1] is State.PLANNED
-
-
-async def test_wrong_arguments_are_told_at_once(client: PhotoAnimerClient) -> None:
+async def test_wrong_arguments_raise_before_the_first_outcome(client: PhotoAnimerClient) -> None:
     with pytest.raises(InvalidRequestError, match="template"):
         client.animate_many([], template=9)
     with pytest.raises(InvalidRequestError, match="in_flight"):

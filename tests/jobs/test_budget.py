@@ -20,12 +20,12 @@ VOICE = "http://v.example/a.mp3"
 
 
 @pytest.mark.parametrize(("template", "seconds"), PAGE.items())
-def test_the_page_s_prices(template: int, seconds: float) -> None:
+def test_prices_are_those_of_the_api_page(template: int, seconds: float) -> None:
     assert price(AnimationOptions(template=template)) == seconds
     assert estimate(["a.jpg"] * 100, template).seconds == pytest.approx(100 * seconds)
 
 
-def test_an_estimate_adds_up_and_marks_what_is_assumed() -> None:
+def test_an_estimate_adds_up_and_counts_assumptions() -> None:
     cost = estimate(
         [
             "a.jpg",
@@ -42,17 +42,17 @@ def test_an_estimate_adds_up_and_marks_what_is_assumed() -> None:
     assert (cost.assumed, cost.unknown) == (2, 1)
 
 
-def test_nothing_costs_nothing() -> None:
+def test_no_photos_cost_nothing() -> None:
     assert (estimate([]).photos, estimate([]).seconds) == (0, 0)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
-def test_a_sound_has_a_length(seconds: float) -> None:
+def test_voice_seconds_are_positive(seconds: float) -> None:
     with pytest.raises(InvalidRequestError, match="voice_seconds"):
         AnimationOptions(template=0, voice_url=VOICE, voice_seconds=seconds)
 
 
-def test_a_limit_can_be_used_up_to_the_last_hundredth() -> None:
+def test_a_limit_can_be_used_up_exactly() -> None:
     budget = Budget(round(10 * 2.13, 2))
     for _ in range(10):
         budget.reserve(AnimationOptions(template=2))
@@ -60,14 +60,14 @@ def test_a_limit_can_be_used_up_to_the_last_hundredth() -> None:
         budget.reserve(AnimationOptions(template=2))
 
 
-def test_a_sound_of_unknown_length_fits_no_limit() -> None:
+def test_a_voice_of_unknown_length_is_refused_with_a_limit() -> None:
     with pytest.raises(InvalidRequestError, match="voice_seconds"):
         Budget(1000).reserve(AnimationOptions(template=0, voice_url=VOICE))
     assert Budget().reserve(AnimationOptions(template=0, voice_url=VOICE)) == 3.13
 
 
 @pytest.mark.parametrize("limit", [-1, float("nan")])
-def test_a_limit_is_no_debt(limit: float) -> None:
+def test_a_limit_is_not_negative(limit: float) -> None:
     with pytest.raises(InvalidRequestError, match="limit"):
         Budget(limit)
 
@@ -76,7 +76,7 @@ def test_a_limit_is_no_debt(limit: float) -> None:
     limit=st.floats(0, 100),
     steps=st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["commit", "release", "wait"]))),
 )
-def test_the_limit_is_never_passed_whatever_is_under_way(
+def test_the_limit_is_never_passed_by_open_submits(
     limit: float, steps: list[tuple[int, str]]
 ) -> None:
     budget, spent = Budget(limit), 0.0

@@ -16,7 +16,7 @@ FINAL = {State.SAVED, State.FAILED, State.AMBIGUOUS}
 BY_CONSENT = {Event.RETRY, Event.RESUBMIT}
 
 
-def test_the_straight_way() -> None:
+def test_a_job_without_faults() -> None:
     state = State.PLANNED
     for event in (Event.SUBMIT, Event.ACCEPT, Event.FINISH, Event.SAVE):
         state = apply(state, event)
@@ -24,7 +24,7 @@ def test_the_straight_way() -> None:
 
 
 @given(st.lists(st.sampled_from(Event)))
-def test_a_final_state_is_left_and_anything_accepted_twice_only_by_consent(
+def test_only_retry_and_resubmit_leave_a_final_state_or_accept_twice(
     events: list[Event],
 ) -> None:
     state, accepted, consents = State.PLANNED, 0, 0
@@ -40,5 +40,5 @@ def test_a_final_state_is_left_and_anything_accepted_twice_only_by_consent(
     assert accepted <= 1 + consents
 
 
-def test_what_is_saved_stays_saved() -> None:
+def test_saved_is_final() -> None:
     assert not [event for state, event in TRANSITIONS if state is State.SAVED]

@@ -1,4 +1,4 @@
-"""A client inside an application: callers come and go, what was paid for stays."""
+"""Jobs that may have been paid for outlive their callers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,9 @@ from photoanimer_async import (
 from ..support.stub_service import StubService, envelope, quick_client, serving, task
 
 PHOTO = "http://127.0.0.1:9/a.jpg"
+
 FIRST = 471367831765062
+
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(5000)
 
 
@@ -61,10 +63,7 @@ async def until_submitted(stub: StubService, count: int = 1) -> None:
         await asyncio.sleep(0.001)
 
 
-# --- cancelled callers ---
-
-
-async def test_a_submit_under_way_is_answered_though_its_caller_was_cancelled(
+async def test_an_open_submit_is_answered_after_its_caller_was_cancelled(
     client: PhotoAnimerClient, stub: StubService, slow: asyncio.Event
 ) -> None:
     submitting = asyncio.create_task(client.submit(PHOTO))
@@ -79,7 +78,7 @@ async def test_a_submit_under_way_is_answered_though_its_caller_was_cancelled(
     assert len(stub.submits) == 1
 
 
-async def test_an_animation_goes_on_to_its_saved_result_without_its_caller(
+async def test_a_job_runs_to_its_saved_result_without_its_caller(
     client: PhotoAnimerClient, stub: StubService, slow: asyncio.Event, tmp_path: Path
 ) -> None:
     events: list[ProgressEvent] = []
@@ -100,7 +99,7 @@ async def test_an_animation_goes_on_to_its_saved_result_without_its_caller(
     assert len(stub.submits) == 1
 
 
-async def test_a_cancelled_wait_is_taken_up_again_by_the_tasks_id(
+async def test_attach_returns_to_a_task_by_its_id(
     client: PhotoAnimerClient, stub: StubService, slow: asyncio.Event, tmp_path: Path
 ) -> None:
     slow.set()
@@ -121,7 +120,7 @@ async def test_a_cancelled_wait_is_taken_up_again_by_the_tasks_id(
     assert len(stub.submits) == 1
 
 
-async def test_attaching_to_what_was_left_has_a_deadline_and_may_be_cancelled_too(
+async def test_attach_has_a_timeout_and_may_be_cancelled(
     client: PhotoAnimerClient, stub: StubService, slow: asyncio.Event, tmp_path: Path
 ) -> None:
     stub.submit_script = []
@@ -141,7 +140,7 @@ async def test_attaching_to_what_was_left_has_a_deadline_and_may_be_cancelled_to
     assert isinstance(await client.attach(FIRST), Animation)
 
 
-async def test_before_the_submit_leaves_a_cancelled_caller_pays_nothing(stub: StubService) -> None:
+async def test_a_caller_cancelled_before_the_submit_pays_nothing(stub: StubService) -> None:
     async with quick_client(stub.base_url, submit_rate=0.001) as client:
         await client.submit(PHOTO)
         for work in (client.submit(PHOTO), client.animate(PHOTO)):
@@ -152,7 +151,7 @@ async def test_before_the_submit_leaves_a_cancelled_caller_pays_nothing(stub: St
     assert len(stub.submits) == 1
 
 
-async def test_an_answer_that_is_lost_after_the_caller_has_gone_is_in_the_log(
+async def test_an_answer_lost_after_the_caller_was_cancelled_is_logged(
     client: PhotoAnimerClient, stub: StubService, caplog: pytest.LogCaptureFixture
 ) -> None:
     go_on = asyncio.Event()
@@ -176,10 +175,7 @@ async def test_an_answer_that_is_lost_after_the_caller_has_gone_is_in_the_log(
     assert len(stub.submits) == 2
 
 
-# --- closing ---
-
-
-async def test_closing_lets_a_submit_be_answered_and_names_the_task(
+async def test_closing_waits_for_an_open_submit_and_logs_its_task(
     stub: StubService, slow: asyncio.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
     stub.finished = lambda _: envelope(task(FIRST, 0))
@@ -192,7 +188,7 @@ async def test_closing_lets_a_submit_be_answered_and_names_the_task(
     assert f"task {FIRST}" in caplog.text
 
 
-async def test_closing_tells_those_who_still_wait(stub: StubService) -> None:
+async def test_closing_raises_in_waiting_callers(stub: StubService) -> None:
     stub.finished = lambda _: envelope(task(FIRST, 0))
     async with quick_client(stub.base_url) as client:
         animating = asyncio.create_task(client.animate(PHOTO))
@@ -202,7 +198,7 @@ async def test_closing_tells_those_who_still_wait(stub: StubService) -> None:
         await animating
 
 
-async def test_closing_lets_nothing_more_leave(stub: StubService) -> None:
+async def test_closing_sends_no_further_submit(stub: StubService) -> None:
     async with quick_client(stub.base_url, submit_rate=0.001) as client:
         await client.submit(PHOTO)
         waiting = asyncio.create_task(client.submit(PHOTO))
@@ -213,12 +209,7 @@ async def test_closing_lets_nothing_more_leave(stub: StubService) -> None:
     assert len(stub.submits) == 1
 
 
-# --- backpressure ---
-
-
-async def test_when_too_much_is_pending_no_more_is_taken(
-    stub: StubService, slow: asyncio.Event
-) -> None:
+async def test_more_than_max_pending_calls_raise(stub: StubService, slow: asyncio.Event) -> None:
     async with quick_client(stub.base_url, max_pending=2) as client:
         works = [asyncio.create_task(w) for w in (client.animate(PHOTO), client.submit(PHOTO))]
         await until_submitted(stub, 2)
@@ -238,7 +229,7 @@ async def test_when_too_much_is_pending_no_more_is_taken(
         quick_client(stub.base_url, max_pending=0)
 
 
-async def test_what_callers_have_left_is_remembered_within_bounds(
+async def test_detached_jobs_are_kept_within_a_bound(
     client: PhotoAnimerClient, stub: StubService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("photoanimer_async.jobs.pending._KEPT", 2)
@@ -263,10 +254,7 @@ async def test_what_callers_have_left_is_remembered_within_bounds(
     assert list(client.pending) == [FIRST + 1, FIRST + 2]
 
 
-# --- many at once ---
-
-
-async def test_five_hundred_requests_at_once_some_of_which_hang_up(stub: StubService) -> None:
+async def test_five_hundred_callers_some_of_which_hang_up(stub: StubService) -> None:
     told: list[object] = []
     returned: list[object] = []
 

@@ -1,4 +1,4 @@
-"""What happens to a photo before it is submitted, in batches as they are run."""
+"""Photos are checked, or made fit, before they get a URL."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ from ..support.stub_service import KEY, StubService, envelope, quick_client, ser
 
 
 @define
-class LookingHost:
+class InspectingHost:
     """Publishes photos on loopback, and remembers what they were."""
 
     seen: list[PictureHeader | None] = field(factory=list)
@@ -45,7 +45,9 @@ class LookingHost:
             yield url
 
 
-async def ended(client: PhotoAnimerClient, photos: list[Photo], **how: object) -> list[Outcome]:
+async def outcomes_of(
+    client: PhotoAnimerClient, photos: list[Photo], **how: object
+) -> list[Outcome]:
     batch = client.animate_many(photos, **how)  # type: ignore[arg-type] # options of the test's choosing
     return sorted([outcome async for outcome in batch], key=lambda outcome: outcome.index)
 
@@ -59,8 +61,8 @@ def turned(tmp_path: Path) -> Path:
 
 
 class TestPrepare:
-    async def test_is_asked_for(self, stub: StubService, turned: Path) -> None:
-        host = LookingHost()
+    async def test_it_is_an_option(self, stub: StubService, turned: Path) -> None:
+        host = InspectingHost()
         async with quick_client(stub.base_url, host=host) as client:
             await client.animate(turned)
             await client.animate(turned, prepare=True)
@@ -73,45 +75,47 @@ class TestPrepare:
             PictureHeader(PictureFormat.JPEG, 64, 32),
         ]
 
-    async def test_leaves_urls_alone(self, client: PhotoAnimerClient, stub: StubService) -> None:
+    async def test_urls_are_not_prepared(
+        self, client: PhotoAnimerClient, stub: StubService
+    ) -> None:
         await client.animate("http://127.0.0.1:9/a.heic", prepare=True)
         assert stub.submits[0].query["imageUrl"] == "http://127.0.0.1:9/a.heic"
 
-    async def test_a_photo_is_known_by_what_it_was(
+    async def test_a_photo_is_identified_by_its_original(
         self, client: PhotoAnimerClient, stub: StubService, turned: Path, tmp_path: Path
     ) -> None:
         photos: list[Photo] = [turned, heic(quarters())]
         journal = tmp_path / "batch.db"
         for prepare in (True, True, False):
-            outcomes = await ended(client, photos, journal=journal, prepare=prepare)
+            outcomes = await outcomes_of(client, photos, journal=journal, prepare=prepare)
             assert outcomes[0].ok
         assert len(stub.submits) == 2
         assert await photo_digest(turned) == await photo_digest(turned, prepare=True)
 
-    async def test_the_same_photo_twice_is_paid_for_once(
+    async def test_equal_originals_are_paid_for_once(
         self, client: PhotoAnimerClient, stub: StubService
     ) -> None:
         photo = heic(quarters())
-        outcomes = await ended(client, [photo, photo], prepare=True, deduplicate=True)
+        outcomes = await outcomes_of(client, [photo, photo], prepare=True, deduplicate=True)
         assert [outcome.ok for outcome in outcomes] == [True, True]
         assert len(stub.submits) == 1
 
-    async def test_a_batch_can_be_resumed(
+    async def test_a_prepared_batch_can_be_resumed(
         self, stub: StubService, turned: Path, tmp_path: Path
     ) -> None:
         photo = tmp_path / "me.tif"
         photo.write_bytes(saved(quarters(), "TIFF"))
         stub.submit_script = [lambda _: envelope(code=4001, msg="Insufficient credits")]
         journal = tmp_path / "batch.db"
-        host = LookingHost()
+        host = InspectingHost()
         async with quick_client(stub.base_url, host=host) as client:
             with pytest.raises(Exception, match="Insufficient credits"):
-                await ended(client, [photo], journal=journal, prepare=True)
+                await outcomes_of(client, [photo], journal=journal, prepare=True)
             outcomes = [o async for o in client.resume(journal, prepare=True)]
         assert [outcome.ok for outcome in outcomes] == [True]
         assert host.seen == [PictureHeader(PictureFormat.JPEG, 64, 32)] * 2
 
-    async def test_a_missing_decoder_leaves_the_photo_for_another_run(
+    async def test_without_a_decoder_the_photo_stays_planned(
         self,
         client: PhotoAnimerClient,
         stub: StubService,
@@ -122,12 +126,12 @@ class TestPrepare:
         journal = tmp_path / "batch.db"
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, "pillow_heif", None)
-            [outcome] = await ended(client, [photo], journal=journal, prepare=True)
+            [outcome] = await outcomes_of(client, [photo], journal=journal, prepare=True)
         assert isinstance(outcome.error, PreparationError)
-        [outcome] = await ended(client, [photo], journal=journal, prepare=True)
+        [outcome] = await outcomes_of(client, [photo], journal=journal, prepare=True)
         assert outcome.ok
 
-    async def test_a_host_that_can_not_be_reached_names_the_photo(self, turned: Path) -> None:
+    async def test_a_hosting_error_names_the_original(self, turned: Path) -> None:
         async with PhotoAnimerClient(KEY, base_url="http://service.example/api/v1") as client:
             with pytest.raises(HostingError) as caught:
                 await client.animate(turned, prepare=True)
@@ -136,7 +140,7 @@ class TestPrepare:
 
 class TestHostile:
     @pytest.mark.parametrize("prepare", [False, True])
-    async def test_each_gets_its_error_and_the_batch_goes_on(
+    async def test_each_has_an_error_and_the_batch_continues(
         self, client: PhotoAnimerClient, tmp_path: Path, prepare: bool
     ) -> None:
         odd = (b"two\nlines.jpg", b"quote'\".jpg", "emoji 👵🏽.jpg".encode(), b"latin \xe9.jpg")
@@ -155,33 +159,29 @@ class TestHostile:
         hostile: list[Photo] = [tmp_path / name for name in contents]
         hostile += [tmp_path / "pipe.jpg", tmp_path / "loop.jpg", tmp_path / "folder.jpg"]
         hostile += ["/dev/zero", "/dev/null", tmp_path / "gone.jpg", "a\0b.jpg"]
-        outcomes = await ended(client, [*hostile, png(64, 64)], prepare=prepare)
+        outcomes = await outcomes_of(client, [*hostile, png(64, 64)], prepare=prepare)
         assert outcomes.pop().ok
         assert [type(outcome.error) for outcome in outcomes] == [InvalidPhotoError] * len(hostile)
         assert all(str(outcome.error).isprintable() for outcome in outcomes)
 
-    async def test_a_photo_with_an_odd_name_is_none_the_worse(
-        self, client: PhotoAnimerClient, tmp_path: Path
-    ) -> None:
+    async def test_odd_file_names_are_fine(self, client: PhotoAnimerClient, tmp_path: Path) -> None:
         photos: list[Photo] = []
         for name in (b"two\nlines.jpg", b"'\".jpg", "👵🏽.jpg".encode(), b"\xe9.jpg", b"-.jpg"):
             path = tmp_path / os.fsdecode(name)
             path.write_bytes(saved(quarters(), "JPEG", exif=exif(6)))
             photos.append(path)
         journal = tmp_path / "batch.db"
-        outcomes = await ended(client, photos, prepare=True, journal=journal)
+        outcomes = await outcomes_of(client, photos, prepare=True, journal=journal)
         assert all(outcome.ok for outcome in outcomes)
 
-    async def test_4097_pixels_are_one_too_many_unless_prepared(
-        self, client: PhotoAnimerClient
-    ) -> None:
+    async def test_4097_pixels_need_preparation(self, client: PhotoAnimerClient) -> None:
         photo = saved(Image.new("L", (4097, 64)), "PNG")
-        [refused] = await ended(client, [photo])
+        [refused] = await outcomes_of(client, [photo])
         assert "4097x64 pixels; at most 4096x4096" in str(refused.error)
-        [taken] = await ended(client, [photo], prepare=True)
+        [taken] = await outcomes_of(client, [photo], prepare=True)
         assert taken.ok
 
-    async def test_a_file_that_may_not_be_read(
+    async def test_an_unreadable_file_is_refused(
         self, client: PhotoAnimerClient, tmp_path: Path
     ) -> None:
         path = tmp_path / "secret.jpg"
@@ -189,7 +189,7 @@ class TestHostile:
         path.chmod(0)
         if os.access(path, os.R_OK):
             pytest.skip("root may read everything")
-        [outcome] = await ended(client, [path])
+        [outcome] = await outcomes_of(client, [path])
         assert "cannot be read: Permission denied" in str(outcome.error)
 
 
@@ -214,17 +214,17 @@ class PhotoServer:
 
 
 class TestCheckUrls:
-    async def test_a_url_is_not_looked_at_unless_asked_for(self, client: PhotoAnimerClient) -> None:
+    async def test_urls_are_not_requested_by_default(self, client: PhotoAnimerClient) -> None:
         server = PhotoServer(404)
         async with serving(server.answer) as origin:
-            assert (await ended(client, [f"{origin}/a.jpg"]))[0].ok
+            assert (await outcomes_of(client, [f"{origin}/a.jpg"]))[0].ok
         assert server.requests == []
 
-    async def test_one_head_without_the_key(self, client: PhotoAnimerClient) -> None:
+    async def test_one_head_request_without_the_key(self, client: PhotoAnimerClient) -> None:
         server = PhotoServer(200, {"Content-Type": "image/jpeg", "Content-Length": "12345"})
         async with serving(server.answer) as origin:
             url = f"{origin}/a%20b c.jpg?X-Signature=%2F+ü&x=1"
-            assert (await ended(client, [url], check_urls=True))[0].ok
+            assert (await outcomes_of(client, [url], check_urls=True))[0].ok
         [request] = server.requests
         assert request.method == "HEAD"
         assert request.raw_path.startswith("/a%20b%20c.jpg?X-Signature=%2F+%C3%BC")
@@ -236,21 +236,23 @@ class TestCheckUrls:
     ) -> None:
         server = PhotoServer(404)
         async with serving(server.answer) as origin:
-            [outcome] = await ended(client, [f"{origin}/a.jpg?token=s3cret"], check_urls=True)
+            [outcome] = await outcomes_of(client, [f"{origin}/a.jpg?token=s3cret"], check_urls=True)
         assert isinstance(outcome.error, InvalidPhotoError)
         assert str(outcome.error).startswith(f"{origin}/a.jpg?…: its server has no such photo")
         assert "s3cret" not in str(outcome.error)
         assert stub.submits == []
 
-    async def test_a_host_that_is_down_leaves_the_photo_for_another_run(
+    async def test_an_unreachable_host_leaves_the_photo_planned(
         self, client: PhotoAnimerClient, tmp_path: Path
     ) -> None:
         journal = tmp_path / "batch.db"
         server = PhotoServer(503)
         async with serving(server.answer) as origin:
-            [outcome] = await ended(client, [f"{origin}/a.jpg"], check_urls=True, journal=journal)
+            [outcome] = await outcomes_of(
+                client, [f"{origin}/a.jpg"], check_urls=True, journal=journal
+            )
         assert isinstance(outcome.error, PreparationError)
         assert "HTTP status 503" in str(outcome.error)
-        [outcome] = await ended(client, [f"{origin}/a.jpg"], check_urls=True, journal=journal)
+        [outcome] = await outcomes_of(client, [f"{origin}/a.jpg"], check_urls=True, journal=journal)
         assert "connection failed" in str(outcome.error)
         assert await asyncio.to_thread(counts, journal) == {State.PLANNED: 1}

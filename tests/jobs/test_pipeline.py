@@ -1,4 +1,4 @@
-"""One photo the whole way, with a service that fetches it and results that are downloaded."""
+"""One photo from its file to its saved result, with a service that fetches it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,19 +13,14 @@ from photoanimer_async import (
     DownloadError,
     HostingError,
     InvalidPhotoError,
-    InvalidRequestError,
     PhotoAnimerClient,
-    ProgressEvent,
-    State,
-    TaskFailedError,
-    TaskInfo,
-    TaskStatus,
 )
 
 from ..support.pictures import png
-from ..support.stub_service import KEY, Reply, StubService, envelope, quick_client, serving, task
+from ..support.stub_service import KEY, StubService, envelope, quick_client, serving, task
 
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(5000)
+
 GIF = b"GIF89a" + bytes(3000)
 
 
@@ -75,7 +70,7 @@ async def results(stub: StubService, **more: object) -> AsyncIterator[list[web.R
         yield requests
 
 
-async def test_a_file_becomes_a_video_beside_it(
+async def test_a_file_becomes_a_saved_video(
     client: PhotoAnimerClient, stub: StubService, photo: Path, tmp_path: Path
 ) -> None:
     async with results(stub) as requests:
@@ -89,7 +84,7 @@ async def test_a_file_becomes_a_video_beside_it(
     assert KEY not in str(download.headers)
 
 
-async def test_content_in_memory_and_no_download(
+async def test_content_without_save_to_is_not_downloaded(
     client: PhotoAnimerClient, stub: StubService
 ) -> None:
     async with results(stub):
@@ -108,7 +103,7 @@ async def test_the_photo_is_withdrawn_when_its_task_has_ended(
             await session.get(stub.submits[0].query["imageUrl"])
 
 
-async def test_a_gif_where_one_was_asked_for(
+async def test_output_format_gif_saves_the_gif(
     client: PhotoAnimerClient, stub: StubService, photo: Path, tmp_path: Path
 ) -> None:
     async with results(stub):
@@ -128,61 +123,7 @@ async def test_results_never_overwrite_one_another(
     assert {p.name for p in paths if p} == {f"grandma{n}.mp4" for n in ("", "-2", "-3", "-4")}
 
 
-async def test_an_expired_link_is_asked_for_again_once(
-    client: PhotoAnimerClient, stub: StubService, tmp_path: Path
-) -> None:
-    async with results(stub):
-        async with serving(lambda _: web.Response(body=VIDEO, content_type="video/mp4")) as origin:
-            stub.poll_script["5"] = [lambda _: envelope(task(5, resultUrl=f"{origin}/new.mp4"))]
-            old = TaskInfo(5, TaskStatus.FINISHED, f"{origin}/old.mp4")
-            assert (await client.download(old, tmp_path / "a.mp4")).read_bytes() == VIDEO
-        assert len(stub.polls) == 0
-
-    def gone(request: web.Request) -> web.Response:
-        if "old" in request.path:
-            return web.Response(status=403)
-        return web.Response(body=VIDEO, content_type="video/mp4")
-
-    async with serving(gone) as origin:
-        fresh: Reply = lambda _: envelope(task(5, resultUrl=f"{origin}/new.mp4"))  # noqa: E731
-        stale: Reply = lambda _: envelope(task(5, resultUrl=f"{origin}/old.mp4"))  # noqa: E731
-        old = TaskInfo(5, TaskStatus.FINISHED, f"{origin}/old.mp4")
-        stub.poll_script["5"] = [fresh]
-        assert (await client.download(old, tmp_path / "b.mp4")).read_bytes() == VIDEO
-        assert len(stub.polls) == 1
-        stub.poll_script["5"] = [stale, fresh]
-        with pytest.raises(DownloadError, match="link has expired"):
-            await client.download(old, tmp_path / "c.mp4")
-    assert names_in(tmp_path) == {"a.mp4", "b.mp4"}
-
-
-async def test_there_is_nothing_to_save_of_a_task_that_has_no_result(
-    client: PhotoAnimerClient, tmp_path: Path
-) -> None:
-    with pytest.raises(TaskFailedError):
-        await client.download(TaskInfo(1, TaskStatus.FAILED), tmp_path / "a.mp4")
-    with pytest.raises(InvalidRequestError, match="wait for it first"):
-        await client.download(TaskInfo(1, TaskStatus.PROCESSING), tmp_path / "a.mp4")
-
-
-async def test_a_result_that_can_not_be_saved_keeps_its_task(
-    client: PhotoAnimerClient, stub: StubService, photo: Path, tmp_path: Path
-) -> None:
-    events: list[ProgressEvent] = []
-    async with results(stub, resultUrl="http://127.0.0.1:9/gone.mp4"):
-        [outcome] = [
-            o
-            async for o in client.animate_many(
-                [photo], save_to=tmp_path / "out", on_progress=events.append
-            )
-        ]
-    assert isinstance(outcome.error, DownloadError)
-    assert outcome.task_id == stub.next_id
-    assert events[-1].state is State.FINISHED
-    assert names_in(tmp_path / "out") == set()
-
-
-async def test_a_folder_that_can_not_be_written_to_is_told_before_money_is_spent(
+async def test_an_unwritable_folder_raises_before_the_submit(
     client: PhotoAnimerClient, stub: StubService, photo: Path
 ) -> None:
     with pytest.raises(DownloadError, match=r"grandma\.png"):
@@ -190,7 +131,7 @@ async def test_a_folder_that_can_not_be_written_to_is_told_before_money_is_spent
     assert stub.requests == []
 
 
-async def test_a_photo_that_the_service_would_refuse_is_not_submitted(
+async def test_an_unfit_photo_is_not_submitted(
     client: PhotoAnimerClient, stub: StubService, tmp_path: Path
 ) -> None:
     text = tmp_path / "text.jpg"
@@ -200,13 +141,13 @@ async def test_a_photo_that_the_service_would_refuse_is_not_submitted(
     assert stub.requests == []
 
 
-async def test_a_service_far_away_can_not_fetch_from_this_machine(photo: Path) -> None:
+async def test_a_remote_service_cannot_fetch_local_photos(photo: Path) -> None:
     async with quick_client("https://photo-animer.invalid/api/v1") as client:
         with pytest.raises(HostingError, match="public URL"):
             await client.animate(photo)
 
 
-async def test_a_host_of_the_users_own(stub: StubService, photo: Path) -> None:
+async def test_a_custom_image_host(stub: StubService, photo: Path) -> None:
     class MyHost:
         withdrawn = 0
 
@@ -227,7 +168,7 @@ async def test_a_host_of_the_users_own(stub: StubService, photo: Path) -> None:
     assert host.withdrawn == 2
 
 
-async def test_a_photo_is_published_until_its_paid_task_ends_also_without_the_caller(
+async def test_a_detached_photo_stays_published_until_its_task_ends(
     stub: StubService, photo: Path
 ) -> None:
     stub.finished = lambda _: envelope(task(471367831765062, 0))

@@ -1,0 +1,76 @@
+"""Entries are read as they were written."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from photoanimer_async import (
+    AnimationOptions,
+    AnimationRequest,
+    State,
+)
+from photoanimer_async.jobs.journal import Facts, Record
+from photoanimer_async.jobs.journal.journal_store import JournalStore
+from photoanimer_async.jobs.lifecycle import Event
+
+SERVICE = "http://127.0.0.1:1/api/v1"
+
+URL = "http://photos.example/grandma.jpg?sig=s3cret"
+
+REQUEST = AnimationRequest(URL, AnimationOptions(template=3))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "batch.db"
+
+
+def planned(store: JournalStore, digest: bytes = b"d", request: AnimationRequest = REQUEST) -> int:
+    return store.plan(digest, request, Path("out")).id
+
+
+def store_with_one(path: Path) -> tuple[JournalStore, int]:
+    store = JournalStore(path)
+    with store.transaction():
+        store.begin_run(SERVICE)
+        number = planned(store)
+    return store, number
+
+
+def test_an_entry_is_read_as_it_was_written(path: Path, tmp_path: Path) -> None:
+    options = AnimationOptions(
+        template=0, output_format="gif", voice_url="http://v.example/a.mp3", voice_seconds=9.5
+    )
+    odd = Path(os.fsdecode(b"/photos/\xff\n'\"\xf0\x9f\x98\x80.jpg"))
+    requests = [
+        AnimationRequest(URL, options, "gran"),
+        AnimationRequest(odd, AnimationOptions(template=5)),
+        AnimationRequest("grandma.jpg"),
+        AnimationRequest(b"content"),
+    ]
+    store = JournalStore(path)
+    with store.transaction():
+        numbers = [
+            store.plan(bytes([i]), request, tmp_path / "out").id
+            for i, request in enumerate(requests)
+        ]
+    url, file, relative, content = (store.entry(number) for number in numbers)
+    store.close()
+    assert url.request == requests[0]
+    assert url.cost == 9.5
+    assert (url.state, url.folder, url.task_id) == (State.PLANNED, tmp_path / "out", None)
+    assert file.request.photo == odd
+    assert relative.request.photo == Path("grandma.jpg").absolute()
+    assert not content.has_photo
+    assert "s3cret" not in repr(url)
+
+
+@pytest.mark.parametrize("task_id", [471367831765061, 2**80, "471", "a-uuid"])
+def test_a_task_id_keeps_its_type(path: Path, task_id: int | str) -> None:
+    store, number = store_with_one(path)
+    with store.transaction():
+        store.record(Record(number, State.PLANNED, Event.SUBMIT))
+        store.record(Record(number, State.SUBMITTING, Event.ACCEPT, Facts(task_id=task_id)))
+    assert store.entry(number).task_id == task_id
+    store.close()

@@ -1,0 +1,81 @@
+"""Records are written in groups; one that is refused fails alone."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from photoanimer_async import (
+    AnimationOptions,
+    AnimationRequest,
+    JournalError,
+    State,
+)
+from photoanimer_async.jobs.journal import Journal, read_journal
+from photoanimer_async.jobs.journal.entries import NewEntry
+from photoanimer_async.jobs.journal.journal_store import JournalStore
+from photoanimer_async.jobs.lifecycle import Event
+
+SERVICE = "http://127.0.0.1:1/api/v1"
+
+URL = "http://photos.example/grandma.jpg?sig=s3cret"
+
+REQUEST = AnimationRequest(URL, AnimationOptions(template=3))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "batch.db"
+
+
+async def test_a_refused_record_fails_alone(path: Path) -> None:
+    async with Journal(path, SERVICE) as journal:
+        a, b = await journal.plan([(b"a", REQUEST), (b"b", REQUEST)], None)
+        good = journal.record(a, State.PLANNED, Event.SUBMIT)
+        bad = journal.record(b, State.SUBMITTED, Event.FINISH)
+        also_good = journal.record(b, State.PLANNED, Event.SUBMIT)
+        await good
+        await also_good
+        with pytest.raises(JournalError, match="no longer submitted"):
+            await bad
+        assert [entry.state async for entry in journal.entries(*State)] == [State.SUBMITTING] * 2
+
+
+async def test_a_refused_record_does_not_affect_a_new_entry(path: Path) -> None:
+    async with Journal(path, SERVICE) as journal:
+        a = (await journal.plan_one(b"a", REQUEST, None)).id
+        refused = journal.record(a, State.SUBMITTED, Event.FINISH)
+        b = (await journal.plan_one(b"b", REQUEST, None)).id
+        with pytest.raises(JournalError, match="no longer submitted"):
+            await refused
+        await journal.record(b, State.PLANNED, Event.SUBMIT)
+    assert await asyncio.to_thread(_states, path) == {a: State.PLANNED, b: State.SUBMITTING}
+
+
+async def test_an_entry_that_could_not_be_written_fails_at_its_first_record(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_all, full = JournalStore.add_all, [True]
+
+    def add_or_fail(store: JournalStore, entries: Sequence[NewEntry]) -> None:
+        if entries and full:
+            raise JournalError("no space is left")
+        add_all(store, entries)
+
+    monkeypatch.setattr(JournalStore, "add_all", add_or_fail)
+    async with Journal(path, SERVICE) as journal:
+        lost = (await journal.plan_one(b"a", REQUEST, None)).id
+        with pytest.raises(JournalError, match="no space is left"):
+            await journal.summary()
+        full.clear()
+        kept = (await journal.plan_one(b"b", REQUEST, None)).id
+        told = journal.record(lost, State.PLANNED, Event.SUBMIT)
+        await journal.record(kept, State.PLANNED, Event.SUBMIT)
+        with pytest.raises(JournalError, match="no space is left"):
+            await told
+
+
+def _states(path: Path) -> dict[int, State]:
+    with read_journal(path) as store:
+        return {entry.id: entry.state for entry in store.entries([*State])}
