@@ -1,4 +1,4 @@
-"""A real service on loopback with an instant renderer, and a server to fetch photos from."""
+"""Services on loopback with an instant renderer, and a host that they fetch photos from."""
 
 import asyncio
 import json
@@ -14,7 +14,13 @@ import pytest
 from aiohttp import web
 from attrs import define, field
 
-from photoanimer_async.service import LocalService, Renderer, RenderJob, ServiceSettings
+from photoanimer_async.service import (
+    AccountBook,
+    LocalService,
+    Renderer,
+    RenderJob,
+    ServiceSettings,
+)
 
 from ..support.stub_service import serving
 
@@ -30,13 +36,13 @@ def golden(name: str) -> Any:
 
 
 def png(width: int = 8, height: int = 8) -> bytes:
-    """As much of a PNG as the service looks at."""
+    """The header of a PNG: all that the service reads before rendering."""
     return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", width, height) + b"\x08\x02\0\0\0"
 
 
 @define
 class InstantRenderer:
-    """Writes a few bytes at once, or when it is told to."""
+    """A renderer that writes a few bytes at once, or when its gate opens."""
 
     jobs: list[RenderJob] = field(factory=list)
     error: Exception | None = None
@@ -55,7 +61,7 @@ class InstantRenderer:
 
 @define
 class PhotoHost:
-    """A web server with files, and with answers of other kinds."""
+    """A web server with files and other answers, and the requests that it got."""
 
     origin: str = ""
     files: dict[str, bytes] = field(factory=dict)
@@ -79,7 +85,7 @@ class PhotoHost:
 
 @define
 class Running:
-    """A service that runs, and how a test talks to it."""
+    """A running service, and the calls that a test makes."""
 
     service: LocalService
     settings: ServiceSettings
@@ -121,7 +127,51 @@ class Running:
                 await asyncio.sleep(0.005)
 
 
+class Customer:
+    """Calls a service with an account's key."""
+
+    def __init__(self, service: Running, key: str) -> None:
+        self._service = service
+        self._headers = {"APIKEY": key}
+
+    async def get(self, path: str, **query: str) -> tuple[int, Envelope, Any]:
+        """HTTP status, envelope and headers of an answer."""
+        url = f"{self._service.service.base_url}/{path}"
+        async with (
+            aiohttp.ClientSession(headers=self._headers) as session,
+            session.get(url, params=query) as answer,
+        ):
+            return answer.status, await answer.json(), answer.headers
+
+    async def call(self, path: str, **query: str) -> Envelope:
+        _, envelope, _ = await self.get(path, **query)
+        return envelope
+
+    async def submit(self, image_url: str, template: int = 1) -> Envelope:
+        return await self.call(
+            "faceDriven/submitTaskByUrl", imageUrl=image_url, templateId=str(template)
+        )
+
+    async def balance(self) -> float:
+        balance: float = (await self.call("mySubscription"))["data"]["videoBalance"]
+        return balance
+
+    async def end_of(self, task_id: int) -> Envelope:
+        async with asyncio.timeout(30):
+            while True:
+                info = await self.call("faceDriven/getTaskInfo", taskId=str(task_id))
+                if info["data"]["status"] != 0:
+                    data: Envelope = info["data"]
+                    return data
+                await asyncio.sleep(0.005)
+
+
 Start = Callable[..., Awaitable[Running]]
+
+
+async def added(book: AccountBook, name: str, **limits: float) -> str:
+    """The key of a new account."""
+    return await asyncio.to_thread(lambda: book.add(name, **limits))
 
 
 def redirect(location: str) -> web.Response:
@@ -134,7 +184,7 @@ async def refused(service: Running, image_url: str) -> tuple[int, str]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait for what happens behind the service's back."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
@@ -163,7 +213,7 @@ def renderer() -> InstantRenderer:
 
 @pytest.fixture
 async def start(tmp_path: Path, renderer: InstantRenderer) -> AsyncIterator[Start]:
-    """Starts services with settings of the test's choice; they stop at its end."""
+    """Starts services with a test's settings, and stops them at its end."""
     async with AsyncExitStack() as stack:
 
         async def start(renderer: Renderer | None = renderer, **settings: Any) -> Running:
@@ -180,13 +230,20 @@ async def start(tmp_path: Path, renderer: InstantRenderer) -> AsyncIterator[Star
 
 
 @pytest.fixture
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AccountBook:
+    """The accounts of the services from `start`, which read them every 20 ms."""
+    monkeypatch.setattr("photoanimer_async.service.access.REFRESH_SECONDS", 0.02)
+    return AccountBook(tmp_path / "data")
+
+
+@pytest.fixture
 async def service(start: Start) -> Running:
     return await start()
 
 
 @pytest.fixture(autouse=True)
 def logged_errors() -> Iterator[list[logging.LogRecord]]:
-    """What the service reports as its own fault fails the test, unless the test clears it."""
+    """The errors that services log. They fail the test unless it clears them."""
     records: list[logging.LogRecord] = []
 
     class Collector(logging.Handler):

@@ -1,181 +1,149 @@
-"""What the service bears, and for how long it keeps what it has made."""
+"""API keys: which account a key belongs to, its rate limit, and what it can see."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
-from aiohttp import web
 
-from photoanimer_async.service import RenderFailedError, ServiceSettings
-from photoanimer_async.service.app_keys import FOLDER, STORE
-from photoanimer_async.service.error_codes import NO_FACE
-from photoanimer_async.service.storing.expiry import Expiry
+from photoanimer_async.service import (
+    AccountBook,
+    LocalService,
+    ServiceSettings,
+    SetupError,
+)
 
-from .conftest import InstantRenderer, PhotoHost, Running, Start, running, until
-
-
-async def submit_status(service: Running, image_url: str) -> tuple[int, int, str | None]:
-    """HTTP status, code and Retry-After of a submit."""
-    async with service.session.get(
-        f"{service.service.base_url}/faceDriven/submitTaskByUrl",
-        params={"imageUrl": image_url, "templateId": "1"},
-    ) as answer:
-        return answer.status, (await answer.json())["code"], answer.headers.get("Retry-After")
+from .conftest import Customer, InstantRenderer, PhotoHost, Running, Start, added, until
 
 
-def sweeper(service: Running) -> Callable[[float], Awaitable[None]]:
-    """Removes what has expired at a time of the test's choice."""
-    app = service.service.app
-    return Expiry(service.settings, app[STORE], app[FOLDER]).sweep
+class TestHeader:
+    async def test_a_missing_or_empty_key_is_refused(self, service: Running) -> None:
+        url = f"{service.service.base_url}/mySubscription"
+        async with aiohttp.ClientSession() as session:
+            for headers, found in (({}, "missing"), ({"APIKEY": " "}, "empty")):
+                async with session.get(url, headers=headers) as response:
+                    assert response.status == 200
+                    envelope = await response.json()
+                assert envelope["code"] == 4003
+                assert envelope["msg"] == f"the header APIKEY is {found}; it must hold the API key"
+
+    async def test_any_key_is_accepted_if_none_are_set(self, service: Running) -> None:
+        assert (await service.call("mySubscription"))["code"] == 0
+
+    async def test_only_keys_of_the_settings_are_accepted(self, start: Start) -> None:
+        strict = await start(keys={"another-key"})
+        code, text = await strict.refusal("mySubscription")
+        assert code == 4003
+        assert text == "the API key in the header APIKEY is not accepted"
+        async with strict.session.get(
+            f"{strict.service.base_url}/mySubscription", headers={"APIKEY": "another-key"}
+        ) as response:
+            assert (await response.json())["code"] == 0
+
+    async def test_every_interface_checks_the_key_first(self, service: Running) -> None:
+        async with aiohttp.ClientSession() as session:
+            for path in ("faceDriven/submitTaskByUrl", "faceDriven/getTaskInfo"):
+                async with session.get(f"{service.service.base_url}/{path}") as response:
+                    assert (await response.json())["code"] == 4003
 
 
-class TestQueue:
-    async def test_beyond_its_limit_a_submit_gets_a_429_that_says_when(
-        self, start: Start, host: PhotoHost, renderer: InstantRenderer
+async def test_keys_are_added_and_revoked_while_the_service_runs(
+    start: Start, book: AccountBook
+) -> None:
+    service = await start()
+    assert service.service.is_open
+
+    anna = Customer(service, await added(book, "anna"))
+    await until(lambda: not service.service.is_open)
+    assert (await anna.call("mySubscription"))["code"] == 0
+    assert (await service.refusal("mySubscription"))[0] == 4003
+
+    await asyncio.to_thread(book.revoke, "anna")
+    async with asyncio.timeout(30):
+        while (await anna.call("mySubscription"))["code"] == 0:
+            await asyncio.sleep(0.02)
+    # It must not become open again: a revoked key would be accepted.
+    assert not service.service.is_open
+
+
+async def test_keys_of_settings_and_accounts_are_accepted(start: Start, book: AccountBook) -> None:
+    key = await added(book, "anna", seconds=5)
+    service = await start(keys={"from-the-settings"}, video_balance=77)
+    assert await Customer(service, key).balance() == 5
+    assert await Customer(service, "from-the-settings").balance() == 77
+    assert (await Customer(service, "neither").call("mySubscription"))["code"] == 4003
+
+
+async def test_a_new_key_after_a_revoked_one_has_the_same_account(
+    start: Start, host: PhotoHost, book: AccountBook
+) -> None:
+    old = await added(book, "anna", seconds=5)
+    await asyncio.to_thread(book.revoke, "anna")
+    new = await added(book, "anna", seconds=2)
+    service = await start()
+    assert await Customer(service, new).balance() == 7
+    assert (await Customer(service, old).call("mySubscription"))["code"] == 4003
+
+
+class TestIsolation:
+    async def test_tasks_of_other_accounts_are_unknown(
+        self, start: Start, host: PhotoHost, book: AccountBook
     ) -> None:
-        service = await start(queue_limit=3, workers=1)
-        renderer.gate = asyncio.Event()
-        ids = [await service.submit(host.url("photo.png")) for _ in range(3)]
-        fetched = len(host.requests)
+        keys = [await added(book, name) for name in ("anna", "bob")]
+        service = await start()
+        anna, bob = Customer(service, keys[0]), Customer(service, keys[1])
+        task_id = (await anna.submit(host.url("photo.png")))["data"]
+        await anna.end_of(task_id)
 
-        status, code, retry_after = await submit_status(service, host.url("photo.png"))
+        envelope = await bob.call("faceDriven/getTaskInfo", taskId=str(task_id))
 
-        assert (status, code) == (429, 42901)
-        assert retry_after is not None
-        assert int(retry_after) >= 1
-        assert len(host.requests) == fetched
-        renderer.gate.set()
-        for task_id in ids:
-            await service.end_of(task_id)
-        assert await service.submit(host.url("photo.png"))
-
-    async def test_submits_under_way_count_and_those_that_fail_give_their_place_back(
-        self, start: Start, host: PhotoHost, renderer: InstantRenderer
-    ) -> None:
-        service = await start(queue_limit=2)
-        renderer.gate = asyncio.Event()
-        for _ in range(5):
-            code, _ = await service.refusal(imageUrl=host.url("nothing.png"), templateId="1")
-            assert code == 40011
-        answers = await asyncio.gather(
-            *(submit_status(service, host.url("photo.png")) for _ in range(6))
+        assert envelope["data"] is None
+        assert (envelope["code"], envelope["msg"]) == (
+            40004,
+            f"there is no task with taskId {task_id}",
         )
-        assert sorted(code for _, code, _ in answers) == [0, 0, 42901, 42901, 42901, 42901]
 
-    async def test_tasks_of_an_earlier_start_count(self, tmp_path: Path, host: PhotoHost) -> None:
-        settings = ServiceSettings(data_dir=tmp_path, port=0, queue_limit=1, drain_seconds=0)
-        stuck = InstantRenderer(gate=asyncio.Event())
-        async with running(settings, stuck) as service:
-            await service.submit(host.url("photo.png"))
-        async with running(settings, stuck) as service:
-            assert (await submit_status(service, host.url("photo.png")))[1] == 42901
-
-
-class TestDrain:
-    async def test_what_is_under_way_ends_and_the_rest_is_done_after_the_next_start(
-        self, tmp_path: Path, host: PhotoHost
+    async def test_tasks_from_before_the_first_account_are_unknown(
+        self, start: Start, host: PhotoHost, book: AccountBook
     ) -> None:
-        settings = ServiceSettings(data_dir=tmp_path, port=0, workers=1, drain_seconds=30)
-        gate = asyncio.Event()
-        slow = InstantRenderer(gate=gate)
-        async with running(settings, slow) as service:
-            ids = [await service.submit(host.url("photo.png")) for _ in range(3)]
-            await until(lambda: slow.jobs)
-            asyncio.get_running_loop().call_later(0.05, gate.set)
-        assert [job.task_id for job in slow.jobs] == ids[:1]
-
-        renderer = InstantRenderer()
-        async with running(settings, renderer) as service:
-            for task_id in ids:
-                assert (await service.end_of(task_id))["status"] == 1
-        assert [job.task_id for job in renderer.jobs] == ids[1:]
-
-    async def test_a_submit_under_way_is_answered(self, tmp_path: Path, host: PhotoHost) -> None:
-        settings = ServiceSettings(data_dir=tmp_path, port=0, drain_seconds=30)
-        gate, asked = asyncio.Event(), asyncio.Event()
-
-        async def slow(request: web.Request) -> web.StreamResponse:
-            asked.set()
-            await gate.wait()
-            return web.Response(body=host.files["photo.png"])
-
-        host.answers["slow.png"] = slow
-        async with aiohttp.ClientSession(headers={"APIKEY": "any"}) as session:
-            async with running(settings, InstantRenderer()) as service:
-                client = Running(service.service, settings, session)
-                submit = asyncio.create_task(client.submit(host.url("slow.png")))
-                await asked.wait()
-                asyncio.get_running_loop().call_later(0.05, gate.set)
-            task_id = await submit
-        async with running(settings, InstantRenderer()) as service:
-            assert (await service.end_of(task_id))["status"] == 1
-
-    async def test_it_is_bounded(self, tmp_path: Path, host: PhotoHost) -> None:
-        settings = ServiceSettings(data_dir=tmp_path, port=0, drain_seconds=0.05)
-        stuck = InstantRenderer(gate=asyncio.Event())
-        async with asyncio.timeout(20):
-            async with running(settings, stuck) as service:
-                await service.submit(host.url("photo.png"))
-                await until(lambda: stuck.jobs)
+        service = await start()
+        task_id = await service.submit(host.url("photo.png"))
+        anna = Customer(service, await added(book, "anna"))
+        await until(lambda: not service.service.is_open)
+        envelope = await anna.call("faceDriven/getTaskInfo", taskId=str(task_id))
+        assert envelope["code"] == 40004
 
 
-class TestExpiry:
-    async def test_results_go_first_and_then_the_tasks(
-        self, start: Start, host: PhotoHost, renderer: InstantRenderer
-    ) -> None:
-        service = await start(keep_results_seconds=100, keep_tasks_seconds=200)
-        done = await service.submit(host.url("photo.png"), outputFormat="gif")
-        info = await service.end_of(done)
-        renderer.error = RenderFailedError(NO_FACE, "no face")
-        failed = await service.submit(host.url("photo.png"))
-        await service.end_of(failed)
-        renderer.error, renderer.gate = None, asyncio.Event()
-        pending = await service.submit(host.url("photo.png"))
-        results = service.settings.data_dir / "results"
-        sweep = sweeper(service)
+async def test_more_requests_than_the_rate_get_429_with_retry_after(
+    start: Start, book: AccountBook
+) -> None:
+    keys = [await added(book, "anna", rate=0.01), await added(book, "bob", rate=1000)]
+    service = await start()
+    anna, bob = Customer(service, keys[0]), Customer(service, keys[1])
 
-        await sweep(time.time() + 90)
-        assert len(list(results.iterdir())) == 2
+    assert (await anna.call("mySubscription"))["code"] == 0
+    status, envelope, headers = await anna.get("mySubscription")
 
-        await sweep(time.time() + 110)
-        assert list(results.iterdir()) == []
-        async with service.session.get(info["resultUrl"]) as answer:
-            assert answer.status == 404
-        assert (await service.info(done))["status"] == 1
-        assert (await service.info(failed))["status"] == 2
+    assert status == 429
+    assert envelope["code"] == 42902
+    assert envelope["msg"] == "the limit of this API key is 0.01 requests a second"
+    assert 90 < int(headers["Retry-After"]) <= 100
+    # The limit is each key's own.
+    assert (await bob.call("mySubscription"))["code"] == 0
 
-        await sweep(time.time() + 210)
-        for task_id in (done, failed):
-            code, _ = await service.refusal("faceDriven/getTaskInfo", taskId=str(task_id))
-            assert code == 40004
-        assert (await service.info(pending))["status"] == 0
 
-    async def test_many_at_once(self, start: Start, host: PhotoHost) -> None:
-        service = await start(keep_results_seconds=100, keep_tasks_seconds=200)
-        ids = [await service.submit(host.url("photo.png")) for _ in range(210)]
-        for task_id in ids:
-            await service.end_of(task_id)
-        await sweeper(service)(time.time() + 210)
-        assert list((service.settings.data_dir / "results").iterdir()) == []
-        assert (await service.refusal("faceDriven/getTaskInfo", taskId=str(ids[0])))[0] == 40004
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "animer.example"])
+async def test_without_keys_the_service_starts_on_loopback_only(tmp_path: Path, host: str) -> None:
+    settings = ServiceSettings(data_dir=tmp_path / "data", host=host, port=0)
+    with pytest.raises(SetupError, match="without keys the service is open to everybody"):
+        await LocalService(settings, renderer=InstantRenderer()).__aenter__()
 
-    async def test_it_happens_by_itself(self, start: Start, host: PhotoHost) -> None:
-        service = await start(keep_results_seconds=0.01, sweep_seconds=0.05)
-        await service.end_of(await service.submit(host.url("photo.png")))
-        results = service.settings.data_dir / "results"
-        await until(lambda: not list(results.iterdir()))
 
-    async def test_or_never(self, start: Start, host: PhotoHost) -> None:
-        service = await start(keep_results_seconds=None, keep_tasks_seconds=None)
-        info = await service.end_of(await service.submit(host.url("photo.png")))
-        await sweeper(service)(time.time() + 10**9)
-        async with service.session.get(info["resultUrl"]) as answer:
-            assert answer.status == 200
-
-    @pytest.mark.parametrize("results", [None, 300.0])
-    def test_a_task_is_known_as_long_as_its_results(self, results: float | None) -> None:
-        with pytest.raises(ValueError, match="keep_tasks_seconds is 200; it must not be less"):
-            ServiceSettings(data_dir="d", keep_results_seconds=results, keep_tasks_seconds=200)
+async def test_with_a_key_or_open_to_network_it_starts_on_any_address(
+    start: Start, book: AccountBook, tmp_path: Path
+) -> None:
+    wanted = await start(data_dir=tmp_path / "open", host="0.0.0.0", open_to_network=True)
+    assert wanted.service.is_open
+    await added(book, "anna")
+    closed = await start(host="0.0.0.0")
+    assert not closed.service.is_open

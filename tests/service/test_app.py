@@ -1,4 +1,4 @@
-"""The three interfaces answer as the API page has them, to the page's own calls."""
+"""The interfaces answer as on the API page, to the page's own samples."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 
-from .conftest import KEY, InstantRenderer, PhotoHost, Running, Start, golden, until
+from .conftest import KEY, InstantRenderer, PhotoHost, Running, Start, golden
 
 
 async def curl(*arguments: str) -> object:
@@ -20,9 +20,7 @@ async def curl(*arguments: str) -> object:
     return json.loads(output)
 
 
-async def test_the_pages_curl_sample_with_only_the_host_changed(
-    service: Running, host: PhotoHost
-) -> None:
+async def test_the_api_pages_curl_sample(service: Running, host: PhotoHost) -> None:
     image_url = host.url("photo.png")
 
     envelope = await curl(
@@ -36,9 +34,7 @@ async def test_the_pages_curl_sample_with_only_the_host_changed(
     assert {**golden("submit.json"), "data": envelope["data"], "time": envelope["time"]} == envelope
 
 
-async def test_the_pages_requests_sample_with_only_the_host_changed(
-    service: Running, host: PhotoHost
-) -> None:
+async def test_the_api_pages_requests_sample(service: Running, host: PhotoHost) -> None:
     response = await asyncio.to_thread(
         requests.get,
         f"{service.service.base_url}/faceDriven/submitTaskByUrl"
@@ -53,13 +49,15 @@ async def test_the_pages_requests_sample_with_only_the_host_changed(
     assert response.json()["code"] == 0
 
 
-async def test_time_is_the_servers_clock_in_milliseconds(service: Running) -> None:
+async def test_time_is_in_milliseconds(service: Running) -> None:
     before = int(time.time() * 1000)
     envelope = await service.call("mySubscription")
     assert before <= envelope["time"] <= int(time.time() * 1000)
 
 
-async def test_a_finished_task_has_the_pages_answer(service: Running, host: PhotoHost) -> None:
+async def test_a_finished_task_is_answered_as_on_the_page(
+    service: Running, host: PhotoHost
+) -> None:
     task_id = await service.submit(host.url("photo.png"), template=3, outputFormat="gif")
     await service.end_of(task_id)
 
@@ -79,7 +77,7 @@ async def test_a_finished_task_has_the_pages_answer(service: Running, host: Phot
     assert json.dumps(envelope) == json.dumps(expected)
 
 
-async def test_only_a_gif_task_has_a_gif(
+async def test_only_gif_tasks_have_a_gif_url(
     service: Running, host: PhotoHost, renderer: InstantRenderer
 ) -> None:
     formats: list[dict[str, str]] = [{}, {"outputFormat": "mp4"}, {"outputFormat": ""}]
@@ -90,7 +88,7 @@ async def test_only_a_gif_task_has_a_gif(
     assert [job.gif for job in renderer.jobs] == [None] * 3
 
 
-async def test_a_pending_task_has_status_0_and_no_links_yet(
+async def test_a_pending_task_has_status_0_and_no_links(
     service: Running, host: PhotoHost, renderer: InstantRenderer
 ) -> None:
     renderer.gate = asyncio.Event()
@@ -107,70 +105,7 @@ async def test_a_pending_task_has_status_0_and_no_links_yet(
     assert (await service.end_of(task_id))["status"] == 1
 
 
-async def test_task_ids_are_numbers_of_15_digits_in_no_sequence(
-    service: Running, host: PhotoHost
-) -> None:
-    ids = [await service.submit(host.url("photo.png")) for _ in range(8)]
-
-    assert all(len(str(task_id)) == 15 for task_id in ids)
-    assert len(set(ids)) == 8
-    assert ids != sorted(ids)
-
-
-async def test_a_task_id_that_is_taken_is_not_given_again(
-    start: Start, host: PhotoHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn = iter([471367831765061, 471367831765061, 471367831765062])
-    monkeypatch.setattr("photoanimer_async.service.acceptance.new_task_ids", lambda: drawn)
-    service = await start()
-    ids = [await service.submit(host.url("photo.png")) for _ in range(2)]
-    assert ids == [471367831765061, 471367831765062]
-
-
-async def test_as_many_photos_are_rendered_at_once_as_there_are_workers(
-    start: Start, host: PhotoHost, renderer: InstantRenderer
-) -> None:
-    service = await start(workers=3)
-    renderer.gate = asyncio.Event()
-
-    ids = [await service.submit(host.url("photo.png")) for _ in range(5)]
-
-    await until(lambda: len(renderer.jobs) == 3)
-    assert {job.task_id for job in renderer.jobs} == set(ids[:3])
-    renderer.gate.set()
-    assert [(await service.end_of(task_id))["status"] for task_id in ids] == [1] * 5
-
-
-async def test_the_renderer_gets_the_photo_and_the_voice_as_they_were_fetched(
-    service: Running, host: PhotoHost, renderer: InstantRenderer
-) -> None:
-    renderer.gate = asyncio.Event()
-    voice_url = host.url("voice.mp3", b"a sound")
-
-    task_id = await service.submit(host.url("photo.png"), template=0, voiceUrl=voice_url)
-
-    await until(lambda: renderer.jobs)
-    [job] = renderer.jobs
-    assert job.voice is not None
-    assert job.template == 0
-    assert job.photo.read_bytes() == host.files["photo.png"]
-    assert job.voice.read_bytes() == b"a sound"
-    renderer.gate.set()
-    await service.end_of(task_id)
-
-
-async def test_what_a_task_worked_on_is_removed_when_it_ends(
-    service: Running, host: PhotoHost
-) -> None:
-    voice_url = host.url("voice.mp3", b"a sound")
-    task_id = await service.submit(host.url("photo.png"), template=0, voiceUrl=voice_url)
-    await service.end_of(task_id)
-
-    inputs = service.settings.data_dir / "inputs"
-    await until(lambda: not list(inputs.iterdir()))
-
-
-async def test_without_accounts_the_balance_is_the_settings_constant(start: Start) -> None:
+async def test_the_balance_without_accounts_is_a_constant(start: Start) -> None:
     service = await start(video_balance=12.5)
 
     balance = (await service.call("mySubscription"))["data"]
@@ -189,9 +124,7 @@ async def test_without_accounts_the_balance_is_the_settings_constant(start: Star
     assert balance["monthStartDate"] < balance["monthExpireDate"]
 
 
-async def test_links_start_with_the_public_url_where_one_is_set(
-    start: Start, host: PhotoHost
-) -> None:
+async def test_links_start_with_the_public_url(start: Start, host: PhotoHost) -> None:
     service = await start(public_url="https://animer.example/behind/")
 
     info = await service.end_of(await service.submit(host.url("photo.png")))
@@ -199,7 +132,7 @@ async def test_links_start_with_the_public_url_where_one_is_set(
     assert info["resultUrl"].startswith("https://animer.example/behind/results/")
 
 
-async def test_links_lead_to_the_host_that_was_asked(service: Running, host: PhotoHost) -> None:
+async def test_links_have_the_host_of_the_request(service: Running, host: PhotoHost) -> None:
     port = service.service.base_url.split(":")[2].split("/")[0]
     task_id = await service.submit(host.url("photo.png"))
     await service.end_of(task_id)
@@ -214,3 +147,22 @@ async def test_links_lead_to_the_host_that_was_asked(service: Running, host: Pho
 
     assert isinstance(envelope, dict)
     assert envelope["data"]["resultUrl"].startswith(f"http://animer.test:{port}/results/")
+
+
+async def test_logs_contain_the_task_and_no_secrets(
+    service: Running, host: PhotoHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+
+    task_id = await service.submit(host.url("photo.png") + "?sig=s3cret")
+    info = await service.end_of(task_id)
+    await service.refusal(imageUrl="http://127.0.0.1:1/p?sig=s3cret", templateId="1")
+    async with service.session.get(info["resultUrl"]) as answer:
+        await answer.read()
+
+    assert f"task={task_id} event=accepted template=1" in caplog.text
+    assert f"task={task_id} event=finished" in caplog.text
+    assert "event=refused route=/api/v1/faceDriven/submitTaskByUrl" in caplog.text
+    ours = [r.getMessage() for r in caplog.records if r.name.startswith("photoanimer_async")]
+    for secret in (KEY, "s3cret", info["resultUrl"].rsplit("/", 1)[1]):
+        assert not [line for line in ours if secret in line]

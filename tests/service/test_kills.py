@@ -1,4 +1,4 @@
-"""The kill test in its short form; the long one is `python -m tests.service.kills`."""
+"""The short form of the kill test; the long one is `python -m tests.service.kills`."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What a caller sees of each fault: a plain HTTP client on a real connection."""
+"""What a plain HTTP client sees of each fault, on a real connection."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -57,7 +57,7 @@ async def caller(server: PhotoAnimerServer) -> AsyncIterator[Caller]:
         yield Caller(server, session)
 
 
-async def test_without_a_script_all_is_well_at_the_first_look(caller: Caller) -> None:
+async def test_without_a_script_a_task_is_finished_at_the_first_poll(caller: Caller) -> None:
     url = await caller.result_url()
     status, content_type, video = await caller.get(url)
     assert (status, content_type) == (200, "video/mp4")
@@ -65,7 +65,7 @@ async def test_without_a_script_all_is_well_at_the_first_look(caller: Caller) ->
     assert (await caller.call("mySubscription"))["code"] == 0
 
 
-async def test_an_http_error(caller: Caller) -> None:
+async def test_status_sends_an_http_error(caller: Caller) -> None:
     caller.server.script("submit 1: status 429 retry-after 2s; submit 2: status 503")
     async with caller.session.get(f"{caller.server.base_url}/faceDriven/submitTaskByUrl") as answer:
         assert answer.status == 429
@@ -77,7 +77,7 @@ async def test_an_http_error(caller: Caller) -> None:
     assert (await caller.submit())["code"] == 0
 
 
-async def test_an_error_in_an_envelope(caller: Caller) -> None:
+async def test_refuse_sends_an_error_in_an_envelope(caller: Caller) -> None:
     caller.server.script('balance 1: refuse 4003; balance 2: refuse 503 "Busy" status 503')
     envelope = await caller.call("mySubscription")
     assert envelope["code"] == 4003
@@ -88,7 +88,7 @@ async def test_an_error_in_an_envelope(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(("when", "charged"), [("before", 0.0), ("after", 2.13)])
-async def test_html_instead_of_json(caller: Caller, when: str, charged: float) -> None:
+async def test_html_replaces_the_answer(caller: Caller, when: str, charged: float) -> None:
     caller.server.script(f"submit 1: html {when}")
     status, content_type, _ = await caller.get(
         "faceDriven/submitTaskByUrl", imageUrl=PHOTO, templateId=2
@@ -98,7 +98,7 @@ async def test_html_instead_of_json(caller: Caller, when: str, charged: float) -
 
 
 @pytest.mark.parametrize(("when", "charged"), [("before", 0.0), ("after", 2.13)])
-def test_a_reset(server: PhotoAnimerServer, when: str, charged: float) -> None:
+def test_reset_resets_the_connection(server: PhotoAnimerServer, when: str, charged: float) -> None:
     server.script(f"submit 1: reset {when}")
     # aiohttp would repeat the request by itself.
     with pytest.raises(requests.ConnectionError, match="reset by peer"):
@@ -112,7 +112,7 @@ def test_a_reset(server: PhotoAnimerServer, when: str, charged: float) -> None:
 
 
 @pytest.mark.parametrize(("when", "charged"), [("before", 0.0), ("after", 2.13)])
-async def test_no_answer_at_all(caller: Caller, when: str, charged: float) -> None:
+async def test_timeout_sends_no_answer(caller: Caller, when: str, charged: float) -> None:
     caller.server.script(f"submit 1: timeout {when}")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
@@ -120,7 +120,7 @@ async def test_no_answer_at_all(caller: Caller, when: str, charged: float) -> No
     assert caller.server.ledger.seconds == charged
 
 
-async def test_the_server_stops_while_somebody_waits_for_an_answer() -> None:
+async def test_the_server_stops_while_a_request_waits() -> None:
     async with PhotoAnimerServer() as server:
         server.script("balance: timeout")
         headers = {"APIKEY": server.api_key}
@@ -133,7 +133,7 @@ async def test_the_server_stops_while_somebody_waits_for_an_answer() -> None:
             await waiting
 
 
-async def test_a_late_answer(caller: Caller) -> None:
+async def test_delay_sends_the_answer_late(caller: Caller) -> None:
     caller.server.script("submit 1: delay 60s; submit 2: delay 10ms")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
@@ -142,7 +142,7 @@ async def test_a_late_answer(caller: Caller) -> None:
     assert (await caller.submit())["code"] == 0
 
 
-async def test_a_body_that_comes_piece_by_piece(caller: Caller) -> None:
+async def test_drip_sends_the_body_in_pieces(caller: Caller) -> None:
     url = await caller.result_url()
     _, _, video = await caller.get(url)
     caller.server.script("download 2: drip 500ms")
@@ -157,7 +157,7 @@ async def test_a_body_that_comes_piece_by_piece(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("percent", [0, 50, 99])
-async def test_a_result_that_is_cut_off(caller: Caller, percent: int) -> None:
+async def test_truncate_ends_a_result_early(caller: Caller, percent: int) -> None:
     url = await caller.result_url()
     _, _, video = await caller.get(url)
     caller.server.script(f"download 2 of task 1: truncate {percent}%")
@@ -175,14 +175,14 @@ async def test_a_result_that_is_cut_off(caller: Caller, percent: int) -> None:
         assert received + await response.read() == video
 
 
-async def test_an_answer_that_is_cut_off(caller: Caller) -> None:
+async def test_truncate_ends_an_answer_early(caller: Caller) -> None:
     caller.server.script("submit 1: truncate 50%")
     with pytest.raises(aiohttp.ClientPayloadError):
         await caller.submit()
     assert caller.server.ledger.seconds == 2.13
 
 
-async def test_an_expired_link(caller: Caller) -> None:
+async def test_expired_refuses_a_download(caller: Caller) -> None:
     url = await caller.result_url()
     caller.server.script("download 1 of task 1: expired")
     status, content_type, body = await caller.get(url)
@@ -192,7 +192,7 @@ async def test_an_expired_link(caller: Caller) -> None:
     assert status == 200
 
 
-async def test_a_duration_in_polls(caller: Caller) -> None:
+async def test_takes_a_number_of_polls(caller: Caller) -> None:
     caller.server.script("task 2: takes 3 polls")
     first, second = (await caller.submit())["data"], (await caller.submit())["data"]
     found = [(await caller.poll(second))["data"]["status"] for _ in range(5)]
@@ -200,7 +200,7 @@ async def test_a_duration_in_polls(caller: Caller) -> None:
     assert (await caller.poll(first))["data"]["status"] == 1
 
 
-async def test_a_duration_in_seconds(caller: Caller) -> None:
+async def test_takes_a_number_of_seconds(caller: Caller) -> None:
     caller.server.script("task 1: takes 60s; task 2: takes 10ms")
     first, second = (await caller.submit())["data"], (await caller.submit())["data"]
     while (await caller.poll(second))["data"]["status"] == 0:
@@ -208,7 +208,7 @@ async def test_a_duration_in_seconds(caller: Caller) -> None:
     assert (await caller.poll(first))["data"]["status"] == 0
 
 
-async def test_failures(caller: Caller) -> None:
+async def test_fail_ends_the_task_with_its_code(caller: Caller) -> None:
     caller.server.script('task 1: fail; task 2: fail 9010 "content"; task 2: takes 1 poll')
     first, second = (await caller.submit())["data"], (await caller.submit())["data"]
     failed = (await caller.poll(first))["data"]
@@ -219,7 +219,7 @@ async def test_failures(caller: Caller) -> None:
     assert (failed["status"], failed["failCode"], failed["failReason"]) == (2, 9010, "content")
 
 
-async def test_the_first_of_several_rules_counts(caller: Caller) -> None:
+async def test_the_first_matching_rule_counts(caller: Caller) -> None:
     caller.server.script("balance 2: status 500; balance every 2: status 502; balance 3-: html")
     found = [(await caller.get("mySubscription"))[:2] for _ in range(4)]
     assert found == [
@@ -230,7 +230,7 @@ async def test_the_first_of_several_rules_counts(caller: Caller) -> None:
     ]
 
 
-async def test_requests_are_counted_for_each_task(caller: Caller) -> None:
+async def test_of_task_counts_within_a_task(caller: Caller) -> None:
     caller.server.script("poll 2 of task 2: status 500")
     first, second = (await caller.submit())["data"], (await caller.submit())["data"]
     found = [
@@ -240,7 +240,7 @@ async def test_requests_are_counted_for_each_task(caller: Caller) -> None:
     assert found == [200, 200, 200, 500, 200]
 
 
-async def test_what_is_no_interface_has_no_faults(caller: Caller) -> None:
+async def test_other_paths_have_no_faults(caller: Caller) -> None:
     caller.server.script("submit: status 500", must_be_used=False)
     assert (await caller.get("nothing/here"))[0] == 404
     assert (await caller.call("faceDriven/getTaskInfo", taskId="none"))["code"] == 40002

@@ -1,4 +1,4 @@
-"""The description of the service: of all of it, true, and readable."""
+"""The OpenAPI description: complete, and true for real requests."""
 
 import json
 import subprocess
@@ -56,7 +56,7 @@ def description(server: PhotoAnimerServer) -> Any:
 
 
 def schemathesis(server: PhotoAnimerServer, described: object, folder: Path, *more: str) -> str:
-    """What schemathesis finds; empty if all is well."""
+    """The findings of schemathesis; empty if there are none."""
     task_id = call(
         server, "faceDriven/submitTaskByUrl", imageUrl="https://example.com/me.jpg", templateId=1
     )
@@ -73,9 +73,8 @@ def schemathesis(server: PhotoAnimerServer, described: object, folder: Path, *mo
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
-def test_no_fault_and_no_answer_that_is_not_described(
-    server: PhotoAnimerServer, tmp_path: Path
-) -> None:
+@pytest.mark.slow
+def test_all_answers_are_as_described(server: PhotoAnimerServer, tmp_path: Path) -> None:
     assert schemathesis(server, description(server), tmp_path) == ""
     codes = {request.envelope.get("code") for request in server.ledger.requests}
     assert codes >= {0, 4003, 40001, 40002, 40003, 40004, 40405}
@@ -83,8 +82,9 @@ def test_no_fault_and_no_answer_that_is_not_described(
     assert found >= {0, 1, 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forgotten", ["code", "field"])
-def test_an_answer_that_is_not_described_would_be_found(
+def test_an_answer_that_is_not_described_is_found(
     server: PhotoAnimerServer, tmp_path: Path, forgotten: str
 ) -> None:
     described = description(server)
@@ -99,7 +99,7 @@ def test_an_answer_that_is_not_described_would_be_found(
     assert "Response violates schema" in found
 
 
-def test_what_is_no_request_is_answered_as_described(server: PhotoAnimerServer) -> None:
+def test_a_malformed_request_is_answered_as_described(server: PhotoAnimerServer) -> None:
     answer = requests.get(f"{server.base_url}/mySubscription?{'x' * 33_000}", timeout=10)
     assert answer.status_code == 400
     [described] = description(server)["paths"]["/api/v1/mySubscription"]["get"]["responses"]["400"][
@@ -108,7 +108,7 @@ def test_what_is_no_request_is_answered_as_described(server: PhotoAnimerServer) 
     assert answer.headers["Content-Type"].startswith(described)
 
 
-def test_every_route_is_described_and_nothing_else(tmp_path: Path) -> None:
+def test_exactly_the_routes_are_described(tmp_path: Path) -> None:
     app = create_app(ServiceSettings(data_dir=tmp_path))
     routes = {
         (route.method.lower(), route.resource.canonical)
@@ -137,13 +137,13 @@ def test_every_code_is_described() -> None:
     assert in_tasks == {code.number for code in TABLE if code.place is not Place.ENVELOPE}
 
 
-def test_who_is_too_quick_is_told_how_long_to_wait() -> None:
+def test_retry_after_is_described_for_429() -> None:
     [submit] = describe("/api/v1")["paths"]["/api/v1/faceDriven/submitTaskByUrl"].values()
     assert "Retry-After" in submit["responses"]["429"]["headers"]
 
 
 @pytest.mark.parametrize(("status", "described"), [(1, 0), (2, 1)])
-def test_the_notification_is_described(status: int, described: int) -> None:
+def test_notifications_are_described(status: int, described: int) -> None:
     task = Task(
         task_id=471367831765061,
         template=1,

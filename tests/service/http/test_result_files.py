@@ -1,4 +1,4 @@
-"""Result files: whole, in ranges, and only to those who have the link."""
+"""Result files: whole, in ranges, and only with the link."""
 
 import pytest
 
@@ -14,7 +14,7 @@ async def link(service: Running, host: PhotoHost) -> str:
     return url
 
 
-async def test_whole_with_the_right_type_and_without_a_key(link: str, service: Running) -> None:
+async def test_a_whole_file_needs_no_key(link: str, service: Running) -> None:
     for url, kind, content in (
         (link, "video/mp4", VIDEO),
         (link.replace(".mp4", ".gif"), "image/gif", b"gif of template 1"),
@@ -26,7 +26,7 @@ async def test_whole_with_the_right_type_and_without_a_key(link: str, service: R
             assert await answer.read() == content
 
 
-async def test_head_tells_the_length_and_sends_nothing(link: str, service: Running) -> None:
+async def test_head_returns_the_headers_only(link: str, service: Running) -> None:
     async with service.session.head(link) as answer:
         assert answer.status == 200
         assert answer.headers["Content-Length"] == str(len(VIDEO))
@@ -49,13 +49,15 @@ async def test_a_range(link: str, service: Running, wanted: str, content: bytes,
         assert await answer.read() == content
 
 
-async def test_a_range_beyond_the_end(link: str, service: Running) -> None:
+async def test_a_range_beyond_the_end_is_a_416(link: str, service: Running) -> None:
     async with service.session.get(link, headers={"Range": "bytes=19-"}) as answer:
         assert answer.status == 416
         assert answer.headers["Content-Range"] == "bytes */19"
 
 
-async def test_a_range_only_if_the_file_is_still_the_same(link: str, service: Running) -> None:
+async def test_a_range_is_sent_only_if_the_file_has_not_changed(
+    link: str, service: Running
+) -> None:
     async with service.session.head(link) as answer:
         tag, date = answer.headers["ETag"], answer.headers["Last-Modified"]
 
@@ -72,14 +74,14 @@ async def test_a_range_only_if_the_file_is_still_the_same(link: str, service: Ru
             assert (answer.status, await answer.read()) == (status, content), condition
 
 
-async def test_not_again_what_is_known(link: str, service: Running) -> None:
+async def test_a_current_file_is_not_sent_again(link: str, service: Running) -> None:
     async with service.session.head(link) as answer:
         tag = answer.headers["ETag"]
     async with service.session.get(link, headers={"If-None-Match": tag}) as answer:
         assert answer.status == 304
 
 
-async def test_other_names_lead_nowhere(link: str, service: Running) -> None:
+async def test_other_names_are_a_404(link: str, service: Running) -> None:
     origin = link.partition("/results/")[0]
     for path in (
         "",

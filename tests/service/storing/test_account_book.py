@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 
 from photoanimer_async.service import (
@@ -13,66 +11,13 @@ from photoanimer_async.service import (
     AccountError,
     Charging,
     Kind,
-    LocalService,
     RenderFailedError,
     ServiceSettings,
     SetupError,
 )
 from photoanimer_async.service.error_codes import NO_FACE
 
-from ..conftest import InstantRenderer, PhotoHost, Running, Start, until
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> AccountBook:
-    return AccountBook(tmp_path / "data")
-
-
-@pytest.fixture(autouse=True)
-def accounts_are_read_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("photoanimer_async.service.access.REFRESH_SECONDS", 0.02)
-
-
-async def added(book: AccountBook, name: str, **limits: float) -> str:
-    return await asyncio.to_thread(lambda: book.add(name, **limits))
-
-
-class Customer:
-    """Calls a service with a key."""
-
-    def __init__(self, service: Running, key: str) -> None:
-        self._service = service
-        self._headers = {"APIKEY": key}
-
-    async def get(self, path: str, **query: str) -> tuple[int, dict[str, Any], Any]:
-        url = f"{self._service.service.base_url}/{path}"
-        async with (
-            aiohttp.ClientSession(headers=self._headers) as session,
-            session.get(url, params=query) as answer,
-        ):
-            return answer.status, await answer.json(), answer.headers
-
-    async def call(self, path: str, **query: str) -> dict[str, Any]:
-        _, envelope, _ = await self.get(path, **query)
-        return envelope
-
-    async def submit(self, image_url: str, template: int = 1) -> dict[str, Any]:
-        return await self.call(
-            "faceDriven/submitTaskByUrl", imageUrl=image_url, templateId=str(template)
-        )
-
-    async def balance(self) -> float:
-        balance: float = (await self.call("mySubscription"))["data"]["videoBalance"]
-        return balance
-
-    async def end_of(self, task_id: int) -> dict[str, Any]:
-        async with asyncio.timeout(30):
-            while True:
-                info = await self.call("faceDriven/getTaskInfo", taskId=str(task_id))
-                if info["data"]["status"] != 0:
-                    data: dict[str, Any] = info["data"]
-                    return data
-                await asyncio.sleep(0.005)
+from ..conftest import Customer, InstantRenderer, PhotoHost, Start, added
 
 
 class TestMoney:
@@ -199,73 +144,7 @@ class TestMoney:
         assert (await anna.submit(host.url("photo.png"), 2))["code"] == 0
 
 
-class TestIsolation:
-    async def test_tasks_of_others_are_not_there(
-        self, start: Start, host: PhotoHost, book: AccountBook
-    ) -> None:
-        keys = [await added(book, name) for name in ("anna", "bob")]
-        service = await start()
-        anna, bob = Customer(service, keys[0]), Customer(service, keys[1])
-        task_id = (await anna.submit(host.url("photo.png")))["data"]
-        await anna.end_of(task_id)
-
-        envelope = await bob.call("faceDriven/getTaskInfo", taskId=str(task_id))
-
-        assert envelope["data"] is None
-        assert (envelope["code"], envelope["msg"]) == (
-            40004,
-            f"there is no task with taskId {task_id}",
-        )
-
-    async def test_nor_are_those_of_the_time_when_the_service_was_open(
-        self, start: Start, host: PhotoHost, book: AccountBook
-    ) -> None:
-        service = await start()
-        task_id = await service.submit(host.url("photo.png"))
-        anna = Customer(service, await added(book, "anna"))
-        await until(lambda: not service.service.is_open)
-        envelope = await anna.call("faceDriven/getTaskInfo", taskId=str(task_id))
-        assert envelope["code"] == 40004
-
-
 class TestKeys:
-    async def test_a_key_works_and_stops_working_while_the_service_runs(
-        self, start: Start, book: AccountBook
-    ) -> None:
-        service = await start()
-        assert service.service.is_open
-
-        anna = Customer(service, await added(book, "anna"))
-        await until(lambda: not service.service.is_open)
-        assert (await anna.call("mySubscription"))["code"] == 0
-        assert (await service.refusal("mySubscription"))[0] == 4003
-
-        await asyncio.to_thread(book.revoke, "anna")
-        async with asyncio.timeout(30):
-            while (await anna.call("mySubscription"))["code"] == 0:
-                await asyncio.sleep(0.02)
-        # It does not open again: whoever had a key must not get in with any other.
-        assert not service.service.is_open
-
-    async def test_keys_of_the_settings_work_beside_those_of_accounts(
-        self, start: Start, book: AccountBook
-    ) -> None:
-        key = await added(book, "anna", seconds=5)
-        service = await start(keys={"from-the-settings"}, video_balance=77)
-        assert await Customer(service, key).balance() == 5
-        assert await Customer(service, "from-the-settings").balance() == 77
-        assert (await Customer(service, "neither").call("mySubscription"))["code"] == 4003
-
-    async def test_a_new_key_after_a_revoked_one_opens_the_same_account(
-        self, start: Start, host: PhotoHost, book: AccountBook
-    ) -> None:
-        old = await added(book, "anna", seconds=5)
-        await asyncio.to_thread(book.revoke, "anna")
-        new = await added(book, "anna", seconds=2)
-        service = await start()
-        assert await Customer(service, new).balance() == 7
-        assert (await Customer(service, old).call("mySubscription"))["code"] == 4003
-
     def test_what_is_kept_of_a_key_is_not_the_key(self, book: AccountBook, tmp_path: Path) -> None:
         key = book.add("anna")
         assert len(key) > 40
@@ -301,48 +180,6 @@ class TestKeys:
         (tmp_path / "file").touch()
         with pytest.raises(SetupError, match="can not be used: Not a directory"):
             AccountBook(tmp_path / "file" / "data").add("anna")
-
-
-class TestRate:
-    async def test_more_than_the_rate_gets_a_429_that_says_when(
-        self, start: Start, book: AccountBook
-    ) -> None:
-        keys = [await added(book, "anna", rate=0.01), await added(book, "bob", rate=1000)]
-        service = await start()
-        anna, bob = Customer(service, keys[0]), Customer(service, keys[1])
-
-        assert (await anna.call("mySubscription"))["code"] == 0
-        status, envelope, headers = await anna.get("mySubscription")
-
-        assert status == 429
-        assert envelope["code"] == 42902
-        assert envelope["msg"] == "the limit of this API key is 0.01 requests a second"
-        assert 90 < int(headers["Retry-After"]) <= 100
-        # The limit is each key's own.
-        assert (await bob.call("mySubscription"))["code"] == 0
-
-
-class TestOpen:
-    @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "animer.example"])
-    async def test_beyond_loopback_a_service_without_keys_does_not_start(
-        self, tmp_path: Path, host: str
-    ) -> None:
-        settings = ServiceSettings(data_dir=tmp_path / "data", host=host, port=0)
-        with pytest.raises(SetupError, match="without keys the service is open to everybody"):
-            await LocalService(settings, renderer=InstantRenderer()).__aenter__()
-
-    @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-    def test_loopback(self, host: str) -> None:
-        assert ServiceSettings(data_dir="d", host=host).is_on_loopback
-
-    async def test_unless_an_account_has_a_key_or_it_is_wanted(
-        self, start: Start, book: AccountBook, tmp_path: Path
-    ) -> None:
-        wanted = await start(data_dir=tmp_path / "open", host="0.0.0.0", open_to_network=True)
-        assert wanted.service.is_open
-        await added(book, "anna")
-        closed = await start(host="0.0.0.0")
-        assert not closed.service.is_open
 
 
 class TestNotificationUrl:

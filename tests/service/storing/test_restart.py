@@ -1,17 +1,14 @@
 """What was accepted is finished after a restart, and what was left over is removed."""
 
 import asyncio
-import signal
 import sqlite3
-import time
 from pathlib import Path
 
-import aiohttp
 import pytest
 
-from photoanimer_async.service import LocalService, RenderJob, ServiceSettings, SetupError, serve
+from photoanimer_async.service import LocalService, ServiceSettings, SetupError
 
-from ..conftest import KEY, InstantRenderer, PhotoHost, Start, png, running, until
+from ..conftest import InstantRenderer, PhotoHost, png, running, until
 
 
 @pytest.fixture
@@ -142,87 +139,3 @@ async def test_a_folder_that_can_not_be_made(settings: ServiceSettings) -> None:
     settings.data_dir.touch()
     with pytest.raises(SetupError, match="data cannot be used: Not a directory"):
         await LocalService(settings).__aenter__()
-
-
-async def test_a_port_that_is_taken(
-    settings: ServiceSettings, start: Start, tmp_path: Path
-) -> None:
-    other = await start()
-    port = int(other.service.base_url.split(":")[2].split("/")[0])
-    taken = ServiceSettings(data_dir=tmp_path / "third", port=port)
-    with pytest.raises(OSError, match="address already in use"):
-        await LocalService(taken, renderer=InstantRenderer()).__aenter__()
-    # It has let go of everything.
-    async with running(ServiceSettings(data_dir=tmp_path / "third", port=0), InstantRenderer()):
-        pass
-
-
-async def test_a_database_that_fails_stops_no_other_task(
-    start: Start, host: PhotoHost, logged_errors: list[object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    service = await start(workers=1)
-
-    async def full(self: object, task_id: int) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
-
-    with monkeypatch.context() as broken:
-        broken.setattr("photoanimer_async.service.storing.task_store.TaskStore.finish", full)
-        stuck = await service.submit(host.url("photo.png"))
-        await until(lambda: logged_errors)
-    logged_errors.clear()
-    assert (await service.end_of(await service.submit(host.url("photo.png"))))["status"] == 1
-    assert (await service.info(stuck))["status"] == 0
-
-
-async def test_a_renderer_that_blocks_the_loop_is_found_out(
-    start: Start, host: PhotoHost, logged_errors: list[object]
-) -> None:
-    class Blocking(InstantRenderer):
-        async def render(self, job: RenderJob) -> None:
-            time.sleep(0)  # noqa: ASYNC251 - the mistake that the tests watch for
-
-    service = await start(renderer=Blocking())
-    assert (await service.end_of(await service.submit(host.url("photo.png"))))["status"] == 2
-    assert "Blocking call to time.sleep" in str(logged_errors[0].exc_info)  # type: ignore[attr-defined]
-    logged_errors.clear()
-
-
-@pytest.mark.parametrize("end", ["cancel", "SIGTERM"])
-async def test_serve_runs_until_it_is_cancelled_or_terminated(
-    settings: ServiceSettings, end: str
-) -> None:
-    started: asyncio.Future[LocalService] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(
-        serve(settings, renderer=InstantRenderer(), on_start=started.set_result)
-    )
-    async with (
-        aiohttp.ClientSession(headers={"APIKEY": "any"}) as session,
-        session.get(f"{(await started).base_url}/mySubscription") as answer,
-    ):
-        assert (await answer.json())["code"] == 0
-
-    if end == "cancel":
-        serving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await serving
-    else:
-        signal.raise_signal(signal.SIGTERM)
-        await serving
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-
-
-@pytest.mark.parametrize(("host", "shown"), [("::1", "[::1]"), ("127.0.0.2", "127.0.0.2")])
-async def test_the_base_url_is_where_the_service_listens(
-    tmp_path: Path, host: str, shown: str
-) -> None:
-    settings = ServiceSettings(data_dir=tmp_path, host=host, port=0)
-    async with running(settings, InstantRenderer()) as service:
-        assert service.service.base_url.startswith(f"http://{shown}:")
-        assert (await service.call("mySubscription"))["code"] == 0
-
-
-async def test_a_service_on_every_address_is_reached_on_loopback(tmp_path: Path) -> None:
-    settings = ServiceSettings(data_dir=tmp_path, host="0.0.0.0", port=0, keys={KEY})
-    async with running(settings, InstantRenderer()) as service:
-        assert service.service.base_url.startswith("http://127.0.0.1:")
-        assert (await service.call("mySubscription"))["code"] == 0

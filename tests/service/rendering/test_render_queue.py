@@ -1,0 +1,114 @@
+"""The render queue: how many renders at once, their files, and their errors."""
+
+import asyncio
+import sqlite3
+import time
+
+import pytest
+
+from photoanimer_async.service import RenderFailedError, RenderJob
+from photoanimer_async.service import error_codes as codes
+
+from ..conftest import InstantRenderer, PhotoHost, Running, Start, until
+
+
+async def test_each_worker_renders_one_photo_at_a_time(
+    start: Start, host: PhotoHost, renderer: InstantRenderer
+) -> None:
+    service = await start(workers=3)
+    renderer.gate = asyncio.Event()
+
+    ids = [await service.submit(host.url("photo.png")) for _ in range(5)]
+
+    await until(lambda: len(renderer.jobs) == 3)
+    assert {job.task_id for job in renderer.jobs} == set(ids[:3])
+    renderer.gate.set()
+    assert [(await service.end_of(task_id))["status"] for task_id in ids] == [1] * 5
+
+
+async def test_the_renderer_gets_the_fetched_files(
+    service: Running, host: PhotoHost, renderer: InstantRenderer
+) -> None:
+    renderer.gate = asyncio.Event()
+    voice_url = host.url("voice.mp3", b"a sound")
+
+    task_id = await service.submit(host.url("photo.png"), template=0, voiceUrl=voice_url)
+
+    await until(lambda: renderer.jobs)
+    [job] = renderer.jobs
+    assert job.voice is not None
+    assert job.template == 0
+    assert job.photo.read_bytes() == host.files["photo.png"]
+    assert job.voice.read_bytes() == b"a sound"
+    renderer.gate.set()
+    await service.end_of(task_id)
+
+
+async def test_the_files_of_an_ended_task_are_removed(service: Running, host: PhotoHost) -> None:
+    voice_url = host.url("voice.mp3", b"a sound")
+    task_id = await service.submit(host.url("photo.png"), template=0, voiceUrl=voice_url)
+    await service.end_of(task_id)
+
+    inputs = service.settings.data_dir / "inputs"
+    await until(lambda: not list(inputs.iterdir()))
+
+
+async def test_a_failed_render_ends_the_task_with_its_code_and_reason(
+    service: Running, host: PhotoHost, renderer: InstantRenderer
+) -> None:
+    renderer.error = RenderFailedError(codes.NO_FACE, "no person's face was found")
+
+    task_id = await service.submit(host.url("photo.png"), outputFormat="gif")
+
+    assert await service.end_of(task_id) == {
+        "taskId": task_id,
+        "status": 2,
+        "resultUrl": None,
+        "gifUrl": None,
+        "failCode": 7001,
+        "failReason": "no person's face was found",
+    }
+
+
+async def test_an_error_of_the_renderer_fails_only_its_task(
+    service: Running, host: PhotoHost, renderer: InstantRenderer, logged_errors: list[object]
+) -> None:
+    renderer.error = ZeroDivisionError("secret detail")
+    info = await service.end_of(await service.submit(host.url("photo.png")))
+    assert (info["status"], info["failCode"]) == (2, 50001)
+    assert "secret detail" not in info["failReason"]
+    assert len(logged_errors) == 1
+    logged_errors.clear()
+
+    renderer.error = None
+    assert (await service.end_of(await service.submit(host.url("photo.png"))))["status"] == 1
+
+
+async def test_a_database_error_stops_only_its_task(
+    start: Start, host: PhotoHost, logged_errors: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = await start(workers=1)
+
+    async def full(self: object, task_id: int) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("photoanimer_async.service.storing.task_store.TaskStore.finish", full)
+        stuck = await service.submit(host.url("photo.png"))
+        await until(lambda: logged_errors)
+    logged_errors.clear()
+    assert (await service.end_of(await service.submit(host.url("photo.png"))))["status"] == 1
+    assert (await service.info(stuck))["status"] == 0
+
+
+async def test_a_renderer_that_blocks_the_loop_is_detected(
+    start: Start, host: PhotoHost, logged_errors: list[object]
+) -> None:
+    class Blocking(InstantRenderer):
+        async def render(self, job: RenderJob) -> None:
+            time.sleep(0)  # noqa: ASYNC251 - the mistake that the tests watch for
+
+    service = await start(renderer=Blocking())
+    assert (await service.end_of(await service.submit(host.url("photo.png"))))["status"] == 2
+    assert "Blocking call to time.sleep" in str(logged_errors[0].exc_info)  # type: ignore[attr-defined]
+    logged_errors.clear()
