@@ -5,12 +5,16 @@ import sys
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from photoanimer_async import InvalidRequestError
 from photoanimer_async.storage.object_store import Bucket, parse_object_url
+
+from ..support.pages import page
+from ..support.s3_server import BUCKET, S3Server
 
 
 class TestUrl:
@@ -77,3 +81,10 @@ class TestSignedUrl:
         url = await Bucket("az://photos/for-a-while", "host").signed_url("a.jpg", 60)
         assert url.startswith("https://me.blob.core.windows.net/photos/for-a-while/a.jpg?")
         assert parse_qs(urlsplit(url).query)["sp"] == ["r"]
+
+
+def test_a_store_accepts_the_lifecycle_rule_of_the_page(s3: S3Server) -> None:
+    rules = json.loads(page("storage/README.md").block("json", containing="Rules").text)
+    boto3.client("s3", endpoint_url=s3.origin).put_bucket_lifecycle_configuration(
+        Bucket=BUCKET, LifecycleConfiguration=rules
+    )
