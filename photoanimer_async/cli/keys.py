@@ -14,7 +14,7 @@ from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.serve_options import DEFAULT_DATA, Data
 from photoanimer_async.redaction import printable, shown_origin
 from photoanimer_async.service import AccountBook, AccountError, SetupError
-from photoanimer_async.service.storing.account_book import require_suitable
+from photoanimer_async.service.storing.account_book import require_notify_url
 
 app = App(
     name="keys",
@@ -55,7 +55,7 @@ def add(
     """
     with _account_book(data) as book:
         if notify_url is not None:
-            require_suitable(notify_url)
+            require_notify_url(notify_url)
         key = book.add(name, seconds=seconds, rate=rate)
         secret = None if notify_url is None else book.notify(name, notify_url)
     console = Output()

@@ -19,7 +19,12 @@ from typing import Final
 
 from photoanimer_async.service.error_codes import API_KEY, RATE_LIMITED, RequestRefusedError
 from photoanimer_async.service.request_rate import RateLimit
-from photoanimer_async.service.storing.accounts import OWN_ACCOUNT, Account, digest, named_accounts
+from photoanimer_async.service.storing.accounts import (
+    OWN_ACCOUNT,
+    Account,
+    key_digest,
+    named_accounts,
+)
 from photoanimer_async.service.storing.database import Database
 
 _logger = logging.getLogger(__name__)
@@ -42,7 +47,7 @@ class AccessControl:
     """
 
     def __init__(self, keys: frozenset[str] | None) -> None:
-        self._own = {} if keys is None else {digest(key): _OWN for key in keys}
+        self._own = {} if keys is None else {key_digest(key): _OWN for key in keys}
         self._is_open = keys is None
         self._accounts: dict[bytes, tuple[bytes, Account]] = {}
         self._limits: dict[int, RateLimit] = {}
@@ -99,7 +104,7 @@ class AccessControl:
             )
         if self._is_open:
             return _OWN
-        given_digest = digest(given)
+        given_digest = key_digest(given)
         known_digest, account = self._accounts.get(given_digest[:_HALF], (_NO_DIGEST, _OWN))
         if not hmac.compare_digest(given_digest, known_digest):
             raise RequestRefusedError(API_KEY, "the API key in the header APIKEY is not accepted")

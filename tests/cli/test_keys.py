@@ -22,8 +22,8 @@ def test_the_list_shows_what_accounts_may_spend(photoanimer: CommandLine) -> Non
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("list",), "photoanimer-data holds no accounts: no service has run there"),
-        (("revoke", "anna"), "photoanimer-data holds no accounts"),
+        (("list",), "photoanimer-data has no accounts: no service has run there"),
+        (("revoke", "anna"), "photoanimer-data has no accounts"),
         (("add", "anna", "--seconds", "-1"), "Must be >= 0"),
         (("add", "anna", "--rate", "0"), "Must be > 0"),
         (("credit", "anna", "much"), "SECONDS"),
@@ -68,7 +68,7 @@ class TestNotifications:
     def test_a_bad_url_is_refused_before_there_is_a_key(self, photoanimer: CommandLine) -> None:
         done = photoanimer("serve", "keys", "add", "anna", "--notify-url", "example.com/hook")
         assert done.returncode == 2
-        assert "the address for notifications is not allowed: it has no scheme" in done.stderr
+        assert "the URL for notifications is not allowed: it has no scheme" in done.stderr
         assert photoanimer("serve", "keys", "add", "anna").returncode == 0
 
     def test_either_a_url_or_off_is_needed(self, photoanimer: CommandLine) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from photoanimer_async.service.app_keys import DATABASE, QUEUE, RENDERER
-from photoanimer_async.service.rendering.renderer import Checkable
+from photoanimer_async.service.rendering.renderer import SupportsReadiness
 
 HEALTH_PATH: Final = "/healthz"
 _SECONDS: Final = 5.0
@@ -62,7 +62,7 @@ async def _database_is_writable(app: web.Application) -> bool:
 
 async def _has_workers(app: web.Application) -> bool:
     renderer = app[RENDERER]
-    if not isinstance(renderer, Checkable):
+    if not isinstance(renderer, SupportsReadiness):
         return True
     try:
         async with asyncio.timeout(_SECONDS):

@@ -1,13 +1,13 @@
-"""A connection to a Dask scheduler that outlives the scheduler.
+"""A Dask client that reconnects to its scheduler.
 
-What has been submitted is wanted until its result is here, and the scheduler keeps nothing that
-can not be sent again. So a scheduler that goes away loses nothing: Dask tells every future that
-waits that its connection is gone, whoever waited comes back for a connection, the first of them
-connects again, with growing pauses, and each submits again what has no result. Keys name the
-work: a scheduler that was never away knows the key, and the work is not done twice.
+A scheduler that goes away loses nothing, because it holds nothing that cannot be sent again:
 
-A worker that goes away is the scheduler's business. It gives the work to another one, and gives
-up on work under which too many workers died: `distributed.scheduler.allowed-failures`.
+* Dask fails every pending future when its connection is lost. Each `run` then asks for a
+  connection; the first one reconnects, with growing delays, and each submits its function again.
+* A key names the work. A scheduler that was running all the time knows the key, so the work is
+  not done twice.
+* A worker that goes away is the scheduler's business. It gives the work to another worker, and
+  gives up on work that has killed too many workers: `distributed.scheduler.allowed-failures`.
 """
 
 import asyncio
@@ -30,36 +30,40 @@ _Job = TypeVar("_Job")
 _Reply = TypeVar("_Reply")
 
 _CONNECT_SECONDS: Final = 10.0
-_FIRST_PAUSE: Final = 0.25
-_LONGEST_PAUSE: Final = 15.0
-# Inputs travel in the task itself, so that it can be run again wherever a worker dies: data that
-# is scattered would die with its worker. Dask warns of that from 10 MB on.
-_LARGE: Final = {"distributed.admin.large-graph-warning-threshold": "1GB"}
+_FIRST_DELAY: Final = 0.25
+_LONGEST_DELAY: Final = 15.0
+# Inputs travel in the task itself, so that it can run again wherever a worker dies: scattered
+# data would die with its worker. Dask warns about tasks of more than 10 MB.
+_LARGE_TASKS: Final = {"distributed.admin.large-graph-warning-threshold": "1GB"}
 _OURS: Final = "photoanimer-async"
-_SAME: Final = ("dask", "distributed", _OURS)
-# What Dask raises where there is no scheduler, where it speaks another language, and where its
-# configuration for TLS does not do.
-_NO_CONNECTION: Final = (OSError, CancelledError, ImportError, TypeError, ValueError, RuntimeError)
+_COMPARED_PACKAGES: Final = ("dask", "distributed", _OURS)
+# What Dask raises if there is no scheduler, if something else answers, and if its configuration
+# of TLS is wrong.
+_CONNECT_ERRORS: Final = (OSError, CancelledError, ImportError, TypeError, ValueError, RuntimeError)
 
 
-class DaskCluster:
-    """Runs functions on a Dask cluster. Use as an async context manager.
+class ReconnectingClient:
+    """Runs functions on a Dask cluster. Use it as an async context manager.
 
-    Entering needs the scheduler; from then on it may come and go.
+    The scheduler must answer when the context is entered; afterwards it may go away and return.
+
+        async with ReconnectingClient("tcp://scheduler:8786", check) as client:
+            reply = await client.run("job-1", function, lambda: argument)
 
     Args:
-        address: the scheduler's, for instance `tcp://scheduler:8786`. What else there is to a
-            connection, as certificates for `tls://`, is in Dask's own configuration.
-        obstacle: asked on every worker that is there: what keeps it from doing its work, in words.
+        address: of the scheduler, for instance `tcp://scheduler:8786`. Certificates for `tls://`
+            come from Dask's own configuration.
+        check_worker: runs on every worker when a connection is made; returns why the worker
+            cannot do its work, or `None` if it can.
 
     Raises, when entered:
-        SetupError: no scheduler answers, or it or a worker has another version, or lacks what
-            rendering needs.
+        SetupError: no scheduler answers, the scheduler or a worker has another version than this
+            process, or `check_worker` found a problem.
     """
 
-    def __init__(self, address: str, obstacle: Callable[[], Awaitable[str | None]]) -> None:
+    def __init__(self, address: str, check_worker: Callable[[], Awaitable[str | None]]) -> None:
         self._address = address
-        self._obstacle = obstacle
+        self._check_worker = check_worker
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
         self._reconnecting: asyncio.Task[Client] | None = None
@@ -80,10 +84,10 @@ class DaskCluster:
         await self._disconnect()
 
     def has_workers(self) -> bool:
-        """Whether there is a connection, and a worker as far as is known here.
+        """Return whether the scheduler is connected and had a worker when last asked.
 
-        Dask's client asks its scheduler every two seconds. A connection that is lost is made
-        again from here on: nobody else does that while there is nothing to run.
+        Dask's client asks it every two seconds. Without a connection this starts to reconnect,
+        because nothing else does while there is nothing to run.
         """
         if self._client is not None and self._client.status == "running":
             workers: int = self._client.scheduler_info()["n_workers"]
@@ -95,44 +99,46 @@ class DaskCluster:
     async def run(
         self, key: str, function: Callable[[_Job], Awaitable[_Reply]], load: Callable[[], _Job]
     ) -> _Reply:
-        """What a function returns somewhere on the cluster, however long that takes.
+        """Run a function on some worker and return its result, however long that takes.
 
         Args:
-            key: names the work; the same work has the same key.
-            function: runs in a Dask worker's event loop; may run more than once.
-            load: gives what the function is called with; runs in a thread, whenever it is sent.
+            key: names the work; the same work must have the same key.
+            function: a coroutine function, called in the event loop of a Dask worker; it may be
+                called more than once.
+            load: returns the function's argument; called in a thread for each submission.
 
         Raises:
             distributed.KilledWorker: too many workers died while they ran this.
             Exception: what the function raised.
         """
-        for pause in pauses():
-            _ = await self._connected()  # no photo is held while there is no scheduler
-            future = await self._send(key, function, await asyncio.to_thread(load))
+        for delay in retry_delays():
+            _ = await self._connected()  # so that no photo is in memory while there is no scheduler
+            future = await self._submit(key, function, await asyncio.to_thread(load))
             try:
                 reply: _Reply = await future
             except Exception as error:
-                if not _is_loss(error, future.client):
+                if not _is_connection_loss(error, future.client):
                     raise
                 why = str(error).partition("\n")[0]
                 _logger.warning("event=submitted_again key=%s why=%r", key, why)
             else:
                 return reply
             finally:
-                # When nobody wants it any more, what has not begun never will.
+                # After a cancellation, work that has not started never starts.
                 future.release()
-            await asyncio.sleep(pause)
-        raise AssertionError  # pauses never end
+            await asyncio.sleep(delay)
+        raise AssertionError  # retry_delays never ends
 
-    async def _send(self, key: str, function: Callable[[_Job], Any], job: _Job) -> "Future[Any]":
-        """The future alone: once it is sent, the job has no name here, and no place in memory."""
+    async def _submit(self, key: str, function: Callable[[_Job], Any], job: _Job) -> "Future[Any]":
+        """Submit a function; a method of its own, so that its caller does not keep the job."""
         client = await self._connected()
-        with dask.config.set(_LARGE):
+        with dask.config.set(_LARGE_TASKS):
             return client.submit(function, job, key=key)
 
     async def _connected(self) -> Client:
+        """Return a connected client, reconnecting until it succeeds."""
         async with self._connecting:
-            for pause in pauses():
+            for delay in retry_delays():
                 if self._client is not None and self._client.status == "running":
                     return self._client
                 _logger.warning("event=connecting address=%s", self._address)
@@ -140,14 +146,14 @@ class DaskCluster:
                 try:
                     self._client = await self._connect()
                 except SetupError as error:
-                    _logger.warning("event=no_cluster pause=%.1f why=%r", pause, str(error))
-                    await asyncio.sleep(pause)
-            raise AssertionError  # pauses never end
+                    _logger.warning("event=no_cluster pause=%.1f why=%r", delay, str(error))
+                    await asyncio.sleep(delay)
+            raise AssertionError  # retry_delays never ends
 
     async def _connect(self) -> Client:
-        # Dask looks its packages up in files, once, wherever it is when it needs them.
+        # The first call reads the packages' files, which would block the loop later.
         await asyncio.to_thread(get_versions, [_OURS])
-        client = await self._reached()
+        client = await self._open_client()
         try:
             await self._check(client)
         except (OSError, CancelledError) as error:
@@ -158,7 +164,7 @@ class DaskCluster:
             raise
         return client
 
-    async def _reached(self) -> Client:
+    async def _open_client(self) -> Client:
         try:
             client = Client(
                 self._address,
@@ -172,7 +178,7 @@ class DaskCluster:
             except BaseException:
                 await _close(client)
                 raise
-        except _NO_CONNECTION as error:
+        except _CONNECT_ERRORS as error:
             raise self._unreachable(error) from error
         return client
 
@@ -182,16 +188,16 @@ class DaskCluster:
             self._client = None
 
     async def _check(self, client: Client) -> None:
-        # Dask declares what an asynchronous client returns for a synchronous one too.
+        # Dask's annotations for an asynchronous client are those of a synchronous one.
         versions: Any = client.get_versions(packages=[_OURS])
-        wrong = differences(await versions)
-        if not wrong:
-            found: dict[str, str | None] = await client.run(self._obstacle)
-            wrong = [f"the worker {name}: {what}" for name, what in found.items() if what]
-        if wrong:
+        problems = version_differences(await versions)
+        if not problems:
+            found: dict[str, str | None] = await client.run(self._check_worker)
+            problems = [f"the worker {name}: {what}" for name, what in found.items() if what]
+        if problems:
             raise SetupError(
-                f"the Dask cluster at {self._address} can not render for this service: "
-                + "; ".join(wrong)
+                f"the Dask cluster at {self._address} cannot render for this service: "
+                + "; ".join(problems)
             )
         threads: dict[str, int] = await client.nthreads()
         _logger.info(
@@ -208,26 +214,26 @@ class DaskCluster:
         )
 
 
-def pauses() -> Iterator[float]:
-    """Seconds between attempts: they double, and no two of a crowd are alike."""
-    longest = _FIRST_PAUSE
+def retry_delays() -> Iterator[float]:
+    """Yield the seconds between attempts, without end: they double, with random jitter."""
+    longest = _FIRST_DELAY
     while True:
         yield longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-        longest = min(2 * longest, _LONGEST_PAUSE)
+        longest = min(2 * longest, _LONGEST_DELAY)
 
 
-def differences(versions: Mapping[str, Any]) -> list[str]:
-    """Where a cluster differs from here in a way that matters, in words.
+def version_differences(versions: Mapping[str, Any]) -> list[str]:
+    """Describe the packages of a cluster whose version differs from the one in this process.
 
     Args:
-        versions: as `distributed.Client.get_versions` returns them.
+        versions: the result of `distributed.Client.get_versions`.
     """
     here = _packages(versions["client"])
     there = {"the scheduler": versions["scheduler"]}
     there |= {f"the worker {name}": info for name, info in versions["workers"].items()}
     return [
-        f"{who} has {name} {found}, here it is {here[name]}" if found else f"{who} has no {name}"
-        for who, info in there.items()
+        f"{node} has {name} {found}, here it is {here[name]}" if found else f"{node} has no {name}"
+        for node, info in there.items()
         for name, found in _packages(info).items()
         if found != here[name]
     ]
@@ -236,18 +242,18 @@ def differences(versions: Mapping[str, Any]) -> list[str]:
 def _packages(info: Mapping[str, Any]) -> dict[str, str | None]:
     packages: Mapping[str, str | None] = info["packages"]
     python = ".".join((packages["python"] or "").split(".")[:2])
-    return {"Python": python} | {name: packages.get(name) for name in _SAME}
+    return {"Python": python} | {name: packages.get(name) for name in _COMPARED_PACKAGES}
 
 
-def _is_loss(error: Exception, client: Client) -> bool:
-    """Whether this is about the connection: where that ends, Dask fails in many ways."""
+def _is_connection_loss(error: Exception, client: Client) -> bool:
+    """Return whether an error comes from a lost connection, for which Dask raises many types."""
     return isinstance(error, CancelledError | OSError) or client.status != "running"
 
 
 async def _close(client: Client) -> None:
-    """Close a client, within some two seconds. A cancellation comes through when that is done.
+    """Close a client, which takes up to two seconds; a cancellation is raised after that.
 
-    Dask takes one that meets it meanwhile for its own, so that it has a task to itself.
+    Dask would take a cancellation during `close` for its own, so `close` has its own task.
     """
     closing = asyncio.ensure_future(client.close())
     try:

@@ -1,10 +1,8 @@
 """Rendering on the machines of a Dask cluster.
 
-The service stays what it is: the database is here, a task is open until its results are in the
-data folder, and a render that is interrupted is done again. All that leaves is a photo, with
-the task's id as its key, and all that comes back are the results, as bytes or by a folder that
-workers and service share. See `dask_client` for what happens when machines go away, and
-`dask_worker` for what runs there.
+The service keeps its database, its queue and its results. A photo is sent out with the task's id
+as its key, and the results come back as bytes, or through a folder that workers and service
+share. `dask_client` handles schedulers and workers that go away; `dask_worker` runs on a worker.
 """
 
 import asyncio
@@ -19,41 +17,49 @@ from typing import Final, Self
 from distributed import KilledWorker
 
 from photoanimer_async.service.error_codes import RENDERING_FAILED, RenderFailedError, SetupError
-from photoanimer_async.service.rendering.dask_client import DaskCluster
+from photoanimer_async.service.rendering.dask_client import ReconnectingClient
 from photoanimer_async.service.rendering.dask_worker import (
     ClusterJob,
     Reply,
-    Setup,
-    obstacle,
+    WorkerSetup,
+    check_worker,
     render,
 )
-from photoanimer_async.service.rendering.process_renderer import ANIMATE, RENDER_MEMORY, check_reply
+from photoanimer_async.service.rendering.process_renderer import ANIMATE, RENDER_MEMORY
 from photoanimer_async.service.rendering.renderer import RenderJob
-from photoanimer_async.service.storing.data_folder import RESULT_NAME, copy_whole, write_whole
+from photoanimer_async.service.rendering.worker_process import check_reply
+from photoanimer_async.service.storing.data_folder import (
+    RESULT_NAME,
+    copy_atomically,
+    write_atomically,
+)
 
-_LEFT: Final = re.compile(rf"{RESULT_NAME}|\.{RESULT_NAME}\.[0-9a-f]+\.part")
+_LEFTOVER: Final = re.compile(rf"{RESULT_NAME}|\.{RESULT_NAME}\.[0-9a-f]+\.part")
 _DAY: Final = 24 * 3600.0
 
 
 class DaskRenderer:
-    """A `Renderer` on a Dask cluster. Use as an async context manager.
+    """A `Renderer` on a Dask cluster. Use it as an async context manager.
 
-    How many jobs are under way is up to whoever calls `render`; the scheduler keeps those that
-    no worker has a thread for. A render that is cancelled is forgotten; a worker that has begun
-    it ends it, for nobody.
+        async with DaskRenderer("tcp://scheduler:8786") as renderer:
+            await renderer.render(job)
+
+    The number of jobs at the cluster is not limited here; the scheduler queues those for which no
+    worker has a free thread. After a cancellation a worker that has started the render completes
+    it, and its results are dropped.
 
     Args:
-        address: the scheduler's, for instance `tcp://scheduler:8786`.
-        shared: a folder of this service's own, under the same path on every worker and here,
-            that results travel by; `None`: they travel through the scheduler.
+        address: of the scheduler, for instance `tcp://scheduler:8786`.
+        shared: a folder of this service alone, under the same path on every worker and here,
+            through which results are transferred; `None`: through the scheduler.
         render_seconds: the longest that one job may render.
         animate: the function that renders, as `module:name`.
-        options: what it is called with besides; values of JSON.
-        memory: bytes of memory that one rendering process may have.
+        options: further keyword arguments of that function; JSON values.
+        memory: bytes of memory that one rendering process may use.
 
     Raises, when entered:
-        SetupError: no scheduler answers, or it or a worker has another version, or lacks what
-            rendering needs; or the shared folder can not be used.
+        SetupError: no scheduler answers; the scheduler or a worker has another version than this
+            process, or lacks what rendering needs; or the shared folder cannot be used.
     """
 
     def __init__(
@@ -67,10 +73,10 @@ class DaskRenderer:
         memory: int = RENDER_MEMORY,
     ) -> None:
         self._shared = None if shared is None else shared.absolute()
-        self._cluster = DaskCluster(
-            address, functools.partial(obstacle, options.get("engine"), self._shared)
+        self._client = ReconnectingClient(
+            address, functools.partial(check_worker, options.get("engine"), self._shared)
         )
-        self._setup = Setup(
+        self._setup = WorkerSetup(
             animate=animate,
             options=tuple(sorted(options.items())),
             render_seconds=render_seconds,
@@ -79,8 +85,8 @@ class DaskRenderer:
 
     async def __aenter__(self) -> Self:
         if self._shared is not None:
-            await asyncio.to_thread(_sweep, self._shared)
-        await self._cluster.__aenter__()
+            await asyncio.to_thread(_remove_leftovers, self._shared)
+        await self._client.__aenter__()
         return self
 
     async def __aexit__(
@@ -89,26 +95,26 @@ class DaskRenderer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._cluster.__aexit__(kind, error, trace)
+        await self._client.__aexit__(kind, error, trace)
 
     async def render(self, job: RenderJob) -> None:
-        """Render somewhere on the cluster; see `Renderer.render`."""
-        load = functools.partial(self._packed, job)
+        """Render on some machine of the cluster; see `Renderer.render`."""
+        load = functools.partial(self._cluster_job, job)
         try:
-            reply = await self._cluster.run(f"photoanimer-{job.task_id}", render, load)
+            reply = await self._client.run(f"photoanimer-{job.task_id}", render, load)
         except KilledWorker as error:
             raise RenderFailedError(
                 RENDERING_FAILED,
                 f"{error.allowed_failures + 1} workers of the cluster died on this photo",
             ) from error
         check_reply(reply)
-        await asyncio.to_thread(self._unpack, job, reply)
+        await asyncio.to_thread(self._save_results, job, reply)
 
     async def is_ready(self) -> bool:
-        """Whether the cluster has a scheduler and a worker; see `DaskCluster.has_workers`."""
-        return self._cluster.has_workers()
+        """Return whether there is a worker; see `ReconnectingClient.has_workers`."""
+        return self._client.has_workers()
 
-    def _packed(self, job: RenderJob) -> ClusterJob:
+    def _cluster_job(self, job: RenderJob) -> ClusterJob:
         return ClusterJob(
             task_id=job.task_id,
             template=job.template,
@@ -120,24 +126,24 @@ class DaskRenderer:
             setup=self._setup,
         )
 
-    def _unpack(self, job: RenderJob, reply: Reply) -> None:
+    def _save_results(self, job: RenderJob, reply: Reply) -> None:
         for path in (job.mp4, job.gif):
             if path is None:
                 continue
             if self._shared is None:
-                write_whole(path, reply["files"][path.name])
+                write_atomically(path, reply["files"][path.name])
             else:
-                left = self._shared / path.name
-                copy_whole(left, path)
-                left.unlink(missing_ok=True)
+                transferred = self._shared / path.name
+                copy_atomically(transferred, path)
+                transferred.unlink(missing_ok=True)
 
 
-def _sweep(shared: Path) -> None:
-    """Remove what workers left that nobody came for: they were taken for dead, and were not."""
+def _remove_leftovers(shared: Path) -> None:
+    """Remove old results that nobody collected, of workers that lost their connection."""
     oldest = time.time() - _DAY
     try:
         for path in shared.iterdir():
-            if _LEFT.fullmatch(path.name) and path.stat().st_mtime < oldest:
+            if _LEFTOVER.fullmatch(path.name) and path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
     except OSError as error:
-        raise SetupError(f"{shared}, which results travel by: {error.strerror}") from error
+        raise SetupError(f"{shared}, the shared folder for results: {error.strerror}") from error

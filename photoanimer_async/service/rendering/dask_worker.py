@@ -1,15 +1,15 @@
-"""What runs on a worker of a Dask cluster: one photo, in a contained process beside the worker.
+"""The part of rendering that runs on a worker of a Dask cluster.
 
-`render` is a coroutine, which Dask runs in the worker's event loop while it counts as one of
-the worker's threads. It hands the photo to a `ProcessRenderer` like the one at home, so that
-decoding happens under the same limits: a photo that crashes a decoder, hangs or swells kills a
-child, which is replaced, and neither the Dask worker nor its neighbours notice. When the
-Dask worker is closed it stops them; when it is killed, the pipe that they read from ends, and
-then they end too.
+`render` is a coroutine, which Dask runs in the worker's event loop while it counts as one of the
+worker's threads. It gives the photo to a `ProcessRenderer` as on a single machine, so decoding
+happens under the same limits: a photo that crashes a decoder, hangs or takes too much memory
+kills a child process, and neither the Dask worker nor other photos are affected. When the Dask
+worker is closed it stops these processes; when it is killed, their standard input ends, and they
+exit.
 
-Nothing is kept: a job brings all it needs, and the same job gives the same files, on any worker
-and however often. What comes back is numbers, text and bytes; an error of the engine is a code,
-so that whoever asks need not unpickle exceptions.
+Nothing is kept between jobs: a job has all it needs, and gives the same files on every worker,
+however often it runs. The reply consists of numbers, text and bytes, and an error of the engine
+is a code in it, so the service never unpickles exceptions.
 """
 
 import asyncio
@@ -27,20 +27,20 @@ from distributed import Worker, WorkerPlugin, get_worker
 from photoanimer_async.service.error_codes import RenderFailedError, SetupError
 from photoanimer_async.service.rendering.process_renderer import ProcessRenderer, check_engine
 from photoanimer_async.service.rendering.renderer import RenderJob
-from photoanimer_async.service.storing.data_folder import copy_whole
+from photoanimer_async.service.storing.data_folder import copy_atomically
 
 _LONGEST_TRACE: Final = 8_000
 
 
 @frozen(kw_only=True)
-class Setup:
-    """How the processes that render are set up; the same for every job of a service.
+class WorkerSetup:
+    """Settings of the rendering processes; the same for every job of a service.
 
     Attributes:
         animate: the function that renders, as `module:name`.
-        options: what it is called with besides, as pairs of a name and a value.
+        options: further keyword arguments of that function, as pairs of name and value.
         render_seconds: the longest that one job may take.
-        memory: bytes of memory that one process may have.
+        memory: bytes of memory that one process may use.
     """
 
     animate: str
@@ -51,16 +51,16 @@ class Setup:
 
 @frozen(kw_only=True)
 class ClusterJob:
-    """One photo to render, with all that it takes.
+    """One photo to render, with all the data that this needs.
 
     Attributes:
         task_id: the task, for logs.
         template: the expression, 0 to 5.
-        photo: the photo's file.
-        voice: the sound's file, if the mouth is to follow one.
-        mp4: name of the video's file.
-        gif: name of the GIF's file, if one is wanted.
-        shared: folder that the results are left in; `None`: they come back in the reply.
+        photo: content of the photo.
+        voice: content of the voice that the mouth follows, if there is one.
+        mp4: file name of the video.
+        gif: file name of the GIF, if one is wanted.
+        shared: folder to write the results to; `None`: the reply contains them.
         setup: how to render.
     """
 
@@ -71,13 +71,13 @@ class ClusterJob:
     mp4: str
     gif: str | None = None
     shared: Path | None = None
-    setup: Setup
+    setup: WorkerSetup
 
 
 class Reply(TypedDict, total=False):
-    """What comes back: `workers.check_reply` tells what of it means a failure.
+    """The result of a job; `worker_process.check_reply` raises the errors in it.
 
-    `files` holds the results by their names, unless they were left in the shared folder.
+    `files` has the results by name, unless they were written to the shared folder.
     """
 
     code: int
@@ -87,11 +87,11 @@ class Reply(TypedDict, total=False):
 
 
 async def render(job: ClusterJob) -> Reply:
-    """Render a job on this Dask worker; raises nothing, as everything is in the reply."""
+    """Render a job on this Dask worker; errors are in the reply."""
     worker = get_worker()
     try:
-        renderer = await _renderer(worker, job.setup)
-        async with _scratch(worker) as scratch:
+        renderer = await _renderer_of(worker, job.setup)
+        async with _scratch_folder(worker) as scratch:
             return {"code": 0, "files": await _render_in(scratch, renderer, job)}
     except RenderFailedError as failure:
         return {"code": failure.code.number, "reason": failure.reason}
@@ -99,19 +99,19 @@ async def render(job: ClusterJob) -> Reply:
         return {"fault": f"on {worker.address}:\n{traceback.format_exc()[-_LONGEST_TRACE:]}"}
 
 
-async def obstacle(engine: object, shared: Path | None) -> str | None:
-    """What keeps this Dask worker from rendering, in words."""
+async def check_worker(engine: object, shared: Path | None) -> str | None:
+    """Return why this Dask worker cannot render; `None` if it can."""
     try:
         await asyncio.to_thread(check_engine, engine)
     except SetupError as error:
         return str(error)
     if shared is not None and not await asyncio.to_thread(os.access, shared, os.W_OK | os.X_OK):
-        return f"{shared}, which results travel by, is no folder that it can write to"
+        return f"{shared}, the shared folder for results, is not a folder that it can write to"
     return None
 
 
 async def _render_in(scratch: Path, renderer: ProcessRenderer, job: ClusterJob) -> dict[str, bytes]:
-    """The results, by their names; none of them if they are in the shared folder."""
+    """Render in a folder; return the results by name, or nothing if they are in `job.shared`."""
     photo, voice = scratch / "photo", scratch / "voice"
     await asyncio.to_thread(photo.write_bytes, job.photo)
     if job.voice is not None:
@@ -130,13 +130,13 @@ async def _render_in(scratch: Path, renderer: ProcessRenderer, job: ClusterJob) 
     if job.shared is None:
         return {path.name: await asyncio.to_thread(path.read_bytes) for path in results}
     for path in results:
-        await asyncio.to_thread(copy_whole, path, job.shared / path.name)
+        await asyncio.to_thread(copy_atomically, path, job.shared / path.name)
     return {}
 
 
 @asynccontextmanager
-async def _scratch(worker: Worker) -> AsyncIterator[Path]:
-    """A folder in the Dask worker's own, which Dask removes when it finds its worker dead."""
+async def _scratch_folder(worker: Worker) -> AsyncIterator[Path]:
+    """Create a folder in the Dask worker's own, which Dask removes even after a crash."""
     folder = await asyncio.to_thread(TemporaryDirectory, dir=worker.local_directory)
     try:
         yield Path(folder.name)
@@ -144,10 +144,10 @@ async def _scratch(worker: Worker) -> AsyncIterator[Path]:
         await asyncio.to_thread(folder.cleanup)
 
 
-class _Processes(WorkerPlugin):
-    """A Dask worker's processes for one setup: they stay for the next job, and end with it."""
+class _RendererPlugin(WorkerPlugin):
+    """A Dask worker's renderer for one setup, which lives as long as the worker."""
 
-    def __init__(self, processes: int, setup: Setup) -> None:
+    def __init__(self, processes: int, setup: WorkerSetup) -> None:
         self.renderer = ProcessRenderer(
             processes,
             render_seconds=setup.render_seconds,
@@ -157,18 +157,18 @@ class _Processes(WorkerPlugin):
         )
 
     async def teardown(self, worker: Worker) -> None:  # noqa: ARG002 - Dask's
-        """Called by Dask when the worker is closed."""
+        """Stop the processes; called by Dask when the worker is closed."""
         await self.renderer.__aexit__(None, None, None)
 
 
-async def _renderer(worker: Worker, setup: Setup) -> ProcessRenderer:
+async def _renderer_of(worker: Worker, setup: WorkerSetup) -> ProcessRenderer:
     name = f"photoanimer {setup}"
     if name not in worker.plugins:
-        processes = _Processes(worker.state.nthreads, setup)
-        await processes.renderer.__aenter__()
-        # Others may have come here meanwhile; the first to get this far is the one.
+        created = _RendererPlugin(worker.state.nthreads, setup)
+        await created.renderer.__aenter__()
+        # Another job may have added one meanwhile; then that one is used.
         if name not in worker.plugins:
-            await worker.plugin_add(processes, name=name)
+            await worker.plugin_add(created, name=name)
     plugin = worker.plugins[name]
-    assert isinstance(plugin, _Processes)  # noqa: S101 - by its name
+    assert isinstance(plugin, _RendererPlugin)  # noqa: S101 - by its name
     return plugin.renderer

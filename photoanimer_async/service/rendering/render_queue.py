@@ -1,12 +1,12 @@
-"""Accepted tasks on their way through the renderer.
+"""The queue of accepted tasks before the renderer.
 
-A fixed number of consumers take tasks in the order of their acceptance. However a render
-ends, the end is in the database before anybody is told. A task that is interrupted (the
-service stops, the process dies) stays open there, and is queued again at the next start:
-rendering it twice gives the same files under the same names.
+A fixed number of consumers take tasks in the order of their acceptance, render them and store
+their end; after that the task's notification may be sent. A task that is interrupted (the
+service stops, the process dies) stays open in the database and is queued again at the next
+start. Rendering it twice gives the same files under the same names.
 
-There is room for so many open tasks. A submit takes a place before it costs anything, and gives
-it back if nothing comes of it; the task keeps it until its end.
+The number of open tasks is limited. A submit reserves a place before it fetches anything, and
+releases it if no task comes of it; a task keeps its place until its end.
 """
 
 import asyncio
@@ -28,24 +28,24 @@ from photoanimer_async.service.storing.task_store import TaskStore
 from photoanimer_async.service.tasks import Task
 
 _logger = logging.getLogger(__name__)
-_USUAL_SECONDS: Final = 5.0
-_LATEST_SHARE: Final = 0.2
+_FIRST_ESTIMATE: Final = 5.0
+_WEIGHT_OF_LATEST: Final = 0.2
 
 
 class RenderQueue:
-    """Renders tasks. Use as an async context manager.
+    """Renders accepted tasks. Use it as an async context manager.
 
-    Leaving waits for the renders under way until `drain_seconds` after it was stopped, and
-    cancels those that take longer.
+    Leaving the context waits for running renders until `drain_seconds` after `stop`, then cancels
+    the rest.
 
     Args:
         store: the tasks.
-        folder: where the renderer finds photos and puts results.
-        renderer: what makes the videos.
+        folder: where the renderer finds photos and writes results.
+        renderer: makes the videos.
         on_end: called when the end of a task is on disk.
-        workers: how many tasks are rendered at once.
-        limit: how many tasks may be open.
-        drain_seconds: how long renders under way are waited for.
+        workers: number of tasks that are rendered at the same time.
+        limit: the largest number of open tasks.
+        drain_seconds: how long running renders may continue after `stop`.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class RenderQueue:
         self._drain_seconds = drain_seconds
         self._waiting: asyncio.Queue[Task | None] = asyncio.Queue()
         self._open_tasks = 0
-        self._under_way = 0
-        self._render_seconds = _USUAL_SECONDS
-        self._running: asyncio.Task[None] | None = None
-        self._drained_by: float | None = None
+        self._rendering = 0
+        self._render_seconds = _FIRST_ESTIMATE
+        self._consumers: asyncio.Task[None] | None = None
+        self._drain_deadline: float | None = None
 
     async def __aenter__(self) -> Self:
-        self._running = asyncio.create_task(self._run())
+        self._consumers = asyncio.create_task(self._run())
         return self
 
     async def __aexit__(
@@ -84,64 +84,62 @@ class RenderQueue:
         trace: TracebackType | None,
     ) -> None:
         left = self.stop() - asyncio.get_running_loop().time()
-        if self._running is not None:
-            await asyncio.wait([self._running], timeout=max(left, 0.0))
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        if self._consumers is not None:
+            await asyncio.wait([self._consumers], timeout=max(left, 0.0))
+            self._consumers.cancel()
+            await asyncio.wait([self._consumers])
 
     @property
     def waiting(self) -> int:
-        """How many tasks wait for a worker."""
+        """Number of tasks that wait for a worker."""
         return 0 if self.is_draining else self._waiting.qsize()
 
     @property
     def open_tasks(self) -> int:
-        """How many tasks are open, with those that are being accepted."""
+        """Number of tasks that have not ended, including those that are being accepted."""
         return self._open_tasks
 
     @property
     def is_draining(self) -> bool:
-        """Whether it was stopped."""
-        return self._drained_by is not None
+        """Whether `stop` was called."""
+        return self._drain_deadline is not None
 
     def reserve(self) -> None:
-        """Take a place for a task that is to be put.
+        """Reserve a place for a task that is being accepted.
 
         Raises:
-            RequestRefusedError: all places are taken.
+            RequestRefusedError: the number of open tasks is at its limit.
         """
         if self._open_tasks >= self._limit:
             raise RequestRefusedError(
                 QUEUE_FULL,
-                f"{self._open_tasks} tasks are waiting, which is all that there is room for; "
-                "try again later",
+                f"{self._open_tasks} tasks are open, which is the limit; try again later",
                 retry_after=self._render_seconds / self._workers,
             )
         self._open_tasks += 1
 
     def release(self) -> None:
-        """Give back a place, as no task comes of it."""
+        """Release a reserved place, because its task was not accepted."""
         self._open_tasks -= 1
 
     def put(self, task: Task) -> None:
-        """Queue a task that is in the database and has a place."""
-        # A task that comes after the stop is rendered after the next start.
-        if self._drained_by is None:
+        """Queue a stored task that has a reserved place; after `stop` the next start renders it."""
+        if not self.is_draining:
             self._waiting.put_nowait(task)
 
     def requeue(self, tasks: Sequence[Task]) -> None:
-        """Queue tasks of an earlier start."""
+        """Queue the tasks that were open when the service stopped."""
         self._open_tasks += len(tasks)
         for task in tasks:
             self.put(task)
 
     def stop(self) -> float:
-        """Begin no other task; the loop's time by which those under way are waited for."""
-        if self._drained_by is None:
-            self._drained_by = asyncio.get_running_loop().time() + self._drain_seconds
+        """Start no more renders; return the loop's time at which running ones are cancelled."""
+        if self._drain_deadline is None:
+            self._drain_deadline = asyncio.get_running_loop().time() + self._drain_seconds
             _logger.info(
                 "event=stopping under_way=%d waiting=%d drain_seconds=%g",
-                self._under_way,
+                self._rendering,
                 self._waiting.qsize(),
                 self._drain_seconds,
             )
@@ -149,7 +147,7 @@ class RenderQueue:
                 self._waiting.get_nowait()
             for _ in range(self._workers):
                 self._waiting.put_nowait(None)
-        return self._drained_by
+        return self._drain_deadline
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -158,17 +156,17 @@ class RenderQueue:
 
     async def _consume(self) -> None:
         while (task := await self._waiting.get()) is not None:
-            self._under_way += 1
+            self._rendering += 1
             try:
-                await self._bring_to_end(task)
+                await self._process(task)
             except Exception:
-                # The database or the disk fails: the task stays open, the others go on.
+                # A failure of the database or the disk: this task stays open, others continue.
                 _logger.exception("task=%d event=stuck", task.task_id)
             finally:
-                self._under_way -= 1
+                self._rendering -= 1
                 self._open_tasks -= 1
 
-    async def _bring_to_end(self, task: Task) -> None:
+    async def _process(self, task: Task) -> None:
         _logger.debug("task=%d event=rendering", task.task_id)
         failure = await self._render(task)
         if failure is None:
@@ -178,12 +176,12 @@ class RenderQueue:
             await self._store.fail(task, failure.code.number, failure.reason)
             _logger.info("task=%d event=failed code=%s", task.task_id, failure.code.name)
         self._on_end()
-        await asyncio.to_thread(self._folder.discard_inputs, task.task_id)
+        await asyncio.to_thread(self._folder.remove_inputs, task.task_id)
 
     async def _render(self, task: Task) -> RenderFailedError | None:
-        if not await self._lay_out(task):
+        if not await self._write_inputs(task):
             return RenderFailedError(RENDERING_FAILED, "the photo is lost")
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             await self._renderer.render(self._job(task))
             await asyncio.to_thread(self._folder.sync_results, task)
@@ -192,16 +190,19 @@ class RenderQueue:
         except Exception:
             _logger.exception("task=%d event=renderer_fault", task.task_id)
             return RenderFailedError(RENDERING_FAILED, "the renderer has a fault")
-        latest = time.monotonic() - begun
-        self._render_seconds += _LATEST_SHARE * (latest - self._render_seconds)
+        latest = time.monotonic() - started
+        self._render_seconds += _WEIGHT_OF_LATEST * (latest - self._render_seconds)
         return None
 
-    async def _lay_out(self, task: Task) -> bool:
-        """Put what the task works on where the renderer finds it; whether there was anything."""
+    async def _write_inputs(self, task: Task) -> bool:
+        """Write the task's photo and voice to files; return whether the database has them.
+
+        The photo is in memory only during this call, not during the render.
+        """
         inputs = await self._store.inputs(task.task_id)
         if inputs is None:
             return False
-        await asyncio.to_thread(self._folder.lay_out, task.task_id, inputs.photo, inputs.voice)
+        await asyncio.to_thread(self._folder.write_inputs, task.task_id, inputs.photo, inputs.voice)
         return True
 
     def _job(self, task: Task) -> RenderJob:

@@ -1,4 +1,4 @@
-"""The seam between the service and whatever makes the videos."""
+"""The interface between the service and what makes the videos."""
 
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -8,15 +8,15 @@ from attrs import frozen
 
 @frozen(kw_only=True)
 class RenderJob:
-    """What there is to render.
+    """One photo to render.
 
     Attributes:
         task_id: the task, for logs.
         template: the expression, 0 to 5.
-        photo: the photo's file.
-        voice: the sound's file, if the mouth is to follow one.
-        mp4: where the video goes.
-        gif: where the GIF goes, if one is wanted.
+        photo: path of the photo.
+        voice: path of the voice that the mouth follows, if there is one.
+        mp4: path of the video to write.
+        gif: path of the GIF to write, if one is wanted.
     """
 
     task_id: int
@@ -28,30 +28,34 @@ class RenderJob:
 
 
 class Renderer(Protocol):
-    """Makes the results of a task.
+    """Makes the video of a task.
 
-    A renderer that is handed to the service belongs to whoever made it. The default is
+    The service never closes a renderer that it was given; its owner does. The default is
     `ProcessRenderer`.
+
+        class Copying:
+            async def render(self, job: RenderJob) -> None:
+                await asyncio.to_thread(shutil.copyfile, "sample.mp4", job.mp4)
     """
 
     async def render(self, job: RenderJob) -> None:
         """Write `job.mp4`, and `job.gif` if it is not `None`.
 
-        A file is there under its name complete, or not at all; what is not finished is beside
-        it, under its name with a dot before and more behind. The same job may come again
-        after a restart of the service. When this is cancelled, nothing of it goes on here.
+        Each file appears under its name only when it is complete; until then it has a dot before
+        its name and more behind it. The same job may come again after a restart of the service.
+        When the call is cancelled, nothing continues to run on this machine.
 
         Raises:
             RenderFailedError: the task ends with status 2 and this code and reason. Any other
-                exception is a fault, and the task ends with the code for one.
+                exception ends it with the code RENDERING_FAILED, and is logged as a fault.
         """
         ...
 
 
 @runtime_checkable
-class Checkable(Protocol):
-    """What a renderer may be besides, so that `/healthz` tells of it."""
+class SupportsReadiness(Protocol):
+    """A renderer that `/healthz` can ask whether it works."""
 
     async def is_ready(self) -> bool:
-        """Whether something that renders runs, or can be started."""
+        """Return whether a worker runs or can be started."""
         ...

@@ -1,18 +1,16 @@
-"""What a worker process may use at most, by limits that the system holds it to.
+"""Limits of memory, processor time and file size for a worker process.
 
-Photos and sounds from anywhere are decoded by large libraries in C, and one day a file will
-make one of them run wild. The limits see to it that this costs one process its life and the
-task its video, rather than the machine its memory or its disk. They are set by the worker on
-itself before it loads any of those libraries, and survive none of them: code that an attacker
-got to run could still read what the service's user can read, and reach the network, as there
-is no portable way for an unprivileged process to give that up. For that, run the service as
-a user of its own, or in a container.
+Photos and sounds from anybody are decoded by large C libraries, and some file will make one of
+them loop or allocate without bound. With these limits such a file costs one process and one
+task, not the machine's memory or disk. A worker sets them on itself before it loads the
+libraries. They are not a sandbox: code that an attacker managed to run could still read what the
+service's user can read, and use the network. Against that, run the service as its own user or in
+a container.
 
-Memory is limited by `RLIMIT_DATA`, what a process has for itself. `RLIMIT_AS`, the whole
-address space, would count shared libraries and files that are only mapped, which is most of
-what the engine's libraries ask for. On Linux it holds for all memory; macOS does not hold
-processes to it, and where a limit can not be set, work goes on without: the time limit of
-`workers.ProcessRenderer` is there in any case.
+Memory is limited by `RLIMIT_DATA`, the private memory of a process. `RLIMIT_AS`, its whole
+address space, would include shared libraries and mapped files, which are most of what the
+engine's libraries reserve. Linux enforces it for all private memory, macOS does not. Where a
+limit cannot be set, work continues without it; the timeout of `ProcessRenderer` always holds.
 """
 
 import contextlib
@@ -23,19 +21,21 @@ from typing import Final, Self
 from attrs import asdict, frozen
 
 OUT_OF_MEMORY_STATUS: Final = 71
-"""Exit status of a worker that could get no more memory."""
+"""Exit status of a worker that could not allocate memory."""
 
 _OPEN_FILES: Final = 128
 
 
 @frozen(kw_only=True)
-class Limits:
-    """What a worker may use.
+class ResourceLimits:
+    """What a worker process may use.
+
+        ResourceLimits(memory=2**31, cpu_seconds=600, file_bytes=2**30).impose()
 
     Attributes:
-        memory: bytes of memory of its own, the libraries' included.
-        cpu_seconds: processor time of one job, all its threads together.
-        file_bytes: the longest file that it writes.
+        memory: bytes of private memory, including those of its libraries.
+        cpu_seconds: processor seconds of one job, summed over all threads.
+        file_bytes: size of the largest file that it may write.
     """
 
     memory: int
@@ -44,41 +44,40 @@ class Limits:
 
     @classmethod
     def from_argument(cls, argument: str) -> Self:
-        """From one argument of a command line."""
+        """Parse what `as_argument` returned."""
         return cls(**json.loads(argument))
 
     def as_argument(self) -> str:
-        """As one argument of a command line."""
+        """Return the limits as one command-line argument."""
         return json.dumps(asdict(self))
 
     def impose(self) -> None:
-        """Hold this process to them, for good."""
+        """Set the limits on this process; they cannot be raised again."""
         _limit(resource.RLIMIT_DATA, self.memory)
         _limit(resource.RLIMIT_FSIZE, self.file_bytes)
         _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
-        # What would be dumped is other people's photos.
+        # A core dump would contain other people's photos.
         _limit(resource.RLIMIT_CORE, 0)
 
     def begin_job(self) -> None:
-        """Count processor time from now on; the system ends the process when it is used up."""
+        """Count processor time from now on; the kernel ends the process when it is used up."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         used = int(usage.ru_utime + usage.ru_stime) + 1
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        _set(resource.RLIMIT_CPU, _within(used + self.cpu_seconds, hard), hard)
+        _set(resource.RLIMIT_CPU, _capped(used + self.cpu_seconds, hard), hard)
 
 
 def _limit(kind: int, most: int) -> None:
     """Set a limit, unless a stricter one is in force."""
     _, hard = resource.getrlimit(kind)
-    limit = _within(most, hard)
+    limit = _capped(most, hard)
     _set(kind, limit, limit)
 
 
-def _within(limit: int, hard: int) -> int:
+def _capped(limit: int, hard: int) -> int:
     return limit if hard == resource.RLIM_INFINITY else min(limit, hard)
 
 
 def _set(kind: int, soft: int, hard: int) -> None:
-    # Not every system has all of them.
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError):  # not supported by this system
         resource.setrlimit(kind, (soft, hard))

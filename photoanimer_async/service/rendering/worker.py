@@ -1,12 +1,12 @@
-"""A worker process: reads jobs from its standard input, renders, writes replies.
+"""The program of a worker process: read a job, render it, write a reply.
 
-Started by `workers.ProcessRenderer` as `python -m photoanimer_async.service.rendering.worker
-MODULE:FUNCTION LIMITS`. A job is one line of JSON, and so is its reply: photos from anywhere
-are decoded here, so nothing that comes back is trusted to be more than text (a pickle would
-be), and the process is held to limits; see `containment`.
+`WorkerProcess` starts it as `python -m photoanimer_async.service.rendering.worker
+MODULE:FUNCTION LIMITS`. A job is one line of JSON on standard input, a reply one line of JSON on
+standard output. The process decodes untrusted photos, so the service accepts nothing from it
+that could run code, as a pickle could.
 
-The engine is loaded with the first job. When the service goes away, however it does, the
-standard input ends, and the worker leaves at once, also from the middle of a render.
+The engine is imported with the first job. When the service ends, for whatever reason, standard
+input ends, and the worker exits at once, even in the middle of a render.
 """
 
 import importlib
@@ -33,7 +33,10 @@ from photoanimer_async.service.error_codes import (
     VOICE_UNPROCESSABLE,
     ErrorCode,
 )
-from photoanimer_async.service.rendering.resource_limits import OUT_OF_MEMORY_STATUS, Limits
+from photoanimer_async.service.rendering.resource_limits import (
+    OUT_OF_MEMORY_STATUS,
+    ResourceLimits,
+)
 
 _LONGEST_TRACE = 8_000
 _LONGEST_REASON = 1_000
@@ -45,16 +48,16 @@ _CODES: dict[type[EngineError], ErrorCode] = {
 
 
 def animate(photo: bytes, template: int, **job: Any) -> None:
-    """Render by the engine. What of the job is not a file is one of `engine.RenderSettings`."""
+    """Render with the engine; `job` has the files and the fields of `engine.RenderSettings`."""
     engine = importlib.import_module("photoanimer_async.engine")
     files = {name: job.pop(name) for name in ("mp4", "gif", "voice")}
     engine.animate(photo, template, **files, settings=engine.RenderSettings(**job))
 
 
 def main() -> None:
-    """Render jobs until the standard input ends."""
+    """Render jobs until standard input ends."""
     module, _, function = sys.argv[1].partition(":")
-    limits = Limits.from_argument(sys.argv[2])
+    limits = ResourceLimits.from_argument(sys.argv[2])
     limits.impose()
     replies = _take_standard_output()
     jobs: SimpleQueue[str] = SimpleQueue()
@@ -65,14 +68,14 @@ def main() -> None:
         try:
             reply = render(job, module, function)
         except MemoryError:
-            # What libraries leave behind then is nothing to go on with.
+            # The libraries' state is undefined now, so the process cannot be used again.
             os._exit(OUT_OF_MEMORY_STATUS)
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 
 
 def _take_standard_output() -> TextIO:
-    """Keep standard output for replies; what libraries print goes to standard error."""
+    """Reserve standard output for replies; what libraries print goes to standard error."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return replies
@@ -85,13 +88,14 @@ def _receive(jobs: SimpleQueue[str]) -> None:
 
 
 def render(job: dict[str, Any], module: str, function: str) -> dict[str, object]:
-    """Render one job; what comes back is the reply.
+    """Render one job and return the reply.
 
-    `code` is 0 where all went well, or one of the table of errors with its `reason`; `fault`
-    holds the trace of anything that the engine does not raise on purpose.
+    Returns:
+        `code` 0 after success, otherwise a number of the table of errors with its `reason`; or
+        `fault`, the traceback of an exception that is not an `EngineError`.
 
     Raises:
-        MemoryError: there is no more.
+        MemoryError: memory ran out.
     """
     try:
         run: Callable[..., object] = getattr(importlib.import_module(module), function)

@@ -1,4 +1,4 @@
-"""The accounts of a data folder, for whoever runs the service, which may be running meanwhile."""
+"""Administration of the accounts in a data folder, also while its service runs."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -13,28 +13,32 @@ from photoanimer_async.service.storing import ledger, outbox
 from photoanimer_async.service.storing.accounts import (
     Account,
     account_number,
-    digest,
+    key_digest,
     named_accounts,
     new_key,
 )
 from photoanimer_async.service.storing.data_folder import DataFolder
-from photoanimer_async.service.storing.database import connected
+from photoanimer_async.service.storing.database import connect
 
 _LONGEST_NAME: Final = 64
 
 
 class AccountError(Exception):
-    """What was asked of the accounts can not be done; the text says why."""
+    """An operation on accounts is not possible; the message says why."""
 
 
 class AccountBook:
-    """The accounts of a data folder, for whoever runs the service. Blocks.
+    """The accounts of a data folder, for the operator. All methods block.
+
+        book = AccountBook(Path("data"))
+        key = book.add("anna", seconds=600)
+        book.credit("anna", 60)  # 660.0
 
     Args:
-        data_dir: the service's folder.
+        data_dir: the service's data folder.
 
-    Raises, whatever is asked for:
-        SetupError: the folder can not be used.
+    Raises, from every method:
+        SetupError: the folder cannot be used.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -42,48 +46,46 @@ class AccountBook:
         self._folder = DataFolder(data_dir)
 
     def add(self, name: str, *, seconds: float | None = None, rate: float | None = None) -> str:
-        """Give an account a key. The folder is made if it is not there.
+        """Give an account a key, creating account and folder if they do not exist.
 
-        A new name gets an account. A name whose key was revoked gets a new key to the account
-        that it had, with its tasks and what is left of its video seconds.
+        An account whose key was revoked gets a new key, and keeps its tasks and its balance.
 
         Args:
-            name: at most 64 printable characters.
-            seconds: video seconds to give to it; `None` gives none: a new account is without
-                limit then.
-            rate: requests a second that it may make; `None` for any number.
+            name: 1 to 64 printable characters.
+            seconds: video seconds to credit. With `None`, a new account has no limit.
+            rate: requests per second that it may make; `None` without limit.
 
         Returns:
-            The key, which can not be found out again.
+            The key. It is not stored, so it cannot be shown again.
 
         Raises:
-            AccountError: the name has a key, or is none.
+            AccountError: the account has a key, or the name is not allowed.
         """
         if not (name.strip() and name.isprintable() and len(name) <= _LONGEST_NAME):
             raise AccountError(f"a name has 1 to {_LONGEST_NAME} printable characters")
         try:
             self._folder.create()
         except OSError as error:
-            raise SetupError(f"{self._data_dir} can not be used: {error.strerror}") from error
+            raise SetupError(f"{self._data_dir} cannot be used: {error.strerror}") from error
         key = new_key()
         with _transaction(self._folder.database) as connection:
             connection.execute("INSERT OR IGNORE INTO account (name) VALUES (?)", (name,))
             number = _number(connection, name)
-            given = connection.execute(
+            updated = connection.execute(
                 "UPDATE account SET digest = ?, rate = ? WHERE number = ? AND digest IS NULL",
-                (digest(key), rate, number),
+                (key_digest(key), rate, number),
             ).rowcount
-            if not given:
+            if not updated:
                 raise AccountError(f"{name} has a key already; revoke it to give it a new one")
             if seconds is not None:
                 ledger.credit(connection, number, seconds)
         return key
 
     def revoke(self, name: str) -> None:
-        """Take an account's key away. Its tasks, results and video seconds stay.
+        """Revoke an account's key. Its tasks, results and balance stay.
 
         Raises:
-            AccountError: there is no such name, or it has no key.
+            AccountError: there is no such account, or it has no key.
         """
         with self._existing() as connection:
             changed = connection.execute(
@@ -93,13 +95,13 @@ class AccountBook:
                 raise AccountError(f"{name} has no key")
 
     def credit(self, name: str, seconds: float) -> float:
-        """Give an account more video seconds; one without limit has one from then on.
+        """Add video seconds to an account; one without limit has a limit from then on.
 
         Returns:
-            What it has now.
+            The new balance.
 
         Raises:
-            AccountError: there is no such name.
+            AccountError: there is no such account.
         """
         with self._existing() as connection:
             number = _number(connection, name)
@@ -107,60 +109,61 @@ class AccountBook:
             return ledger.balance(connection, number) or 0.0
 
     def notify(self, name: str, url: str) -> str:
-        """Tell an address when this account's tasks end; what is pending goes there too.
+        """Set the URL for an account's notifications, including those that are pending.
 
         Args:
-            name: whose account it is.
-            url: http or https, without user and password. The service connects only to where
-                it may fetch photos from.
+            name: name of the account.
+            url: http or https, without user and password. The service connects only to
+                addresses that it may also fetch photos from.
 
         Returns:
-            The secret that signs what is posted from now on, as `whsec_...`: a new one each
-            time, so that no address has another's. It is not shown again.
+            The secret that signs notifications from now on, as `whsec_...`. It is new each time,
+            so that no receiver has another's, and it is not shown again.
 
         Raises:
-            AccountError: there is no such name, or the URL is not suitable.
+            AccountError: there is no such account, or the URL is not allowed.
         """
-        require_suitable(url)
+        require_notify_url(url)
         secret = new_secret()
         with self._existing() as connection:
             outbox.set_address(connection, _number(connection, name), url, secret)
         return secret
 
     def stop_notifying(self, name: str) -> None:
-        """Tell nobody any more when this account's tasks end; what is pending is dropped.
+        """Send no more notifications to an account, and drop those that are pending.
 
         Raises:
-            AccountError: there is no such name.
+            AccountError: there is no such account.
         """
         with self._existing() as connection:
             outbox.set_address(connection, _number(connection, name), None, None)
 
     def accounts(self) -> list[Account]:
-        """Every account that was ever given a key, by name."""
+        """Return every account that was ever given a key, ordered by name."""
         with self._existing() as connection:
             return named_accounts(connection)
 
     def entries(self, name: str) -> list[ledger.Entry]:
-        """Every movement of an account's video seconds, the oldest first.
+        """Return every ledger entry of an account, the oldest first.
 
         Raises:
-            AccountError: there is no such name.
+            AccountError: there is no such account.
         """
         with self._existing() as connection:
             return ledger.entries(connection, _number(connection, name))
 
     @contextmanager
     def _existing(self) -> Iterator[sqlite3.Connection]:
+        """Open a transaction on a database that must exist."""
         if not self._folder.database.is_file():
-            raise SetupError(f"{self._data_dir} holds no accounts: no service has run there")
+            raise SetupError(f"{self._data_dir} has no accounts: no service has run there")
         with _transaction(self._folder.database) as connection:
             yield connection
 
 
 @contextmanager
 def _transaction(database: Path) -> Iterator[sqlite3.Connection]:
-    with closing(connected(database)) as connection:
+    with closing(connect(database)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         with connection:
             yield connection
@@ -173,13 +176,13 @@ def _number(connection: sqlite3.Connection, name: str) -> int:
     return number
 
 
-def require_suitable(url: str) -> None:
-    """Check an address for notifications.
+def require_notify_url(url: str) -> None:
+    """Check a URL for notifications.
 
     Raises:
-        AccountError: it is no http or https URL, or holds a user or password.
+        AccountError: it is not http or https, or contains a user or password.
     """
     try:
         parse_url(url)
     except UnsuitableUrlError as error:
-        raise AccountError(f"the address for notifications is not allowed: {error}") from None
+        raise AccountError(f"the URL for notifications is not allowed: {error}") from None

@@ -1,8 +1,8 @@
-"""Accounts and their keys, as they are kept in the database.
+"""Accounts and their API keys, as rows of the database.
 
-A key is 256 random bits, so that nobody finds one by trying, however fast a digest of it is
-reckoned. A slow password hash protects what people choose and guess; here it would only make
-each request dear. So what is kept is SHA-256 of the key, and the key itself is shown once.
+A key has 256 random bits, so nobody can guess one, however fast its hash is. A slow password hash
+protects passwords that people choose; here it would only slow down each request. So the database
+has the SHA-256 of a key, and the key itself is shown once, when it is created.
 """
 
 import hashlib
@@ -12,25 +12,25 @@ from typing import Final
 
 from attrs import field, frozen
 
-from photoanimer_async.service.storing.ledger import in_seconds
+from photoanimer_async.service.storing.ledger import to_seconds
 
 OWN_ACCOUNT: Final = 0
-"""The service's own account: of everybody, or of the keys that its settings name."""
+"""The service's own account: of everybody without keys, or of the keys in its settings."""
 
 _KEY_BYTES: Final = 32
 
 
 @frozen(kw_only=True)
 class Account:
-    """Who can use the service.
+    """An account that was ever given a key.
 
     Attributes:
         number: its number in the database.
-        name: what it is called by whoever runs the service.
-        digest: SHA-256 of its key; `None` once the key was revoked.
-        balance: video seconds; `None` if without limit.
-        rate: requests a second, of any kind; `None` if without limit.
-        notify_url: where it is told that its tasks have ended; `None`: nowhere.
+        name: its name for the operator.
+        digest: SHA-256 of its key; `None` after the key was revoked.
+        balance: video seconds; `None` without limit.
+        rate: requests of any kind per second; `None` without limit.
+        notify_url: where its notifications are sent; `None`: nowhere.
     """
 
     number: int
@@ -42,17 +42,17 @@ class Account:
 
 
 def new_key() -> str:
-    """A key that can not be guessed, and is easy to recognise."""
+    """Return a random API key; its prefix `pa_` makes it recognisable."""
     return f"pa_{secrets.token_urlsafe(_KEY_BYTES)}"
 
 
-def digest(key: str) -> bytes:
-    """What is kept of a key."""
+def key_digest(key: str) -> bytes:
+    """Return the SHA-256 of a key."""
     return hashlib.sha256(key.encode(errors="surrogateescape")).digest()
 
 
 def named_accounts(connection: sqlite3.Connection) -> list[Account]:
-    """Every account that was ever given a key, by name."""
+    """Return all accounts but the service's own, ordered by name."""
     rows = connection.execute(
         "SELECT number, name, digest, balance, rate, notify_url FROM account WHERE number <> ?"
         " ORDER BY name",
@@ -62,17 +62,17 @@ def named_accounts(connection: sqlite3.Connection) -> list[Account]:
         Account(
             number=number,
             name=name,
-            digest=kept,
-            balance=None if balance is None else in_seconds(balance),
+            digest=digest,
+            balance=None if balance is None else to_seconds(balance),
             rate=rate,
             notify_url=notify_url,
         )
-        for number, name, kept, balance, rate, notify_url in rows
+        for number, name, digest, balance, rate, notify_url in rows
     ]
 
 
 def account_number(connection: sqlite3.Connection, name: str) -> int | None:
-    """The number of the account with this name; `None` if there is none."""
+    """Return the number of the account with this name; `None` if there is none."""
     row = connection.execute(
         "SELECT number FROM account WHERE name = ? AND number <> ?", (name, OWN_ACCOUNT)
     ).fetchone()

@@ -1,20 +1,19 @@
-"""What the service keeps on disk, and under which names.
+"""The files of a service and their names.
 
 ::
 
-    DATA/service.lock        held by the service that runs
+    DATA/service.lock        locked by the running service
     DATA/tasks.db            tasks, accounts and the ledger, photos of open tasks
     DATA/inputs/ID.photo     the photo of a task that is being rendered
-    DATA/inputs/ID.voice     the sound of a task that is being rendered
+    DATA/inputs/ID.voice     the voice of a task that is being rendered
     DATA/results/TOKEN.mp4   the video of a finished task
     DATA/results/TOKEN.gif   the GIF of a finished task
 
-The database is what counts. A result gets its name by a rename when it is complete, and is
-synced before its task is finished. An input is laid out for the renderer and can be again. So
-whatever else lies in the two folders is left from something that was interrupted, and `sweep`
-removes it.
+A result gets its name by a rename when it is complete, and is synced before its task is finished
+in the database. An input is a copy of what the database has. So any other file in the two folders
+is left over from interrupted work, and `sweep` removes it.
 
-Everything here blocks: it is called in threads.
+All functions block; call them in threads.
 """
 
 import fcntl
@@ -31,11 +30,15 @@ from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.tasks import Task
 
 RESULT_NAME: Final = r"[A-Za-z0-9_-]{32}\.(?:mp4|gif)"
-"""What the name of a result file looks like, as a regular expression."""
+"""Regular expression for the file name of a result."""
 
 
 class DataFolder:
-    """The folder of one service."""
+    """The paths in the data folder of a service, and what is done with the files there.
+
+    Args:
+        root: the folder, `ServiceSettings.data_dir`.
+    """
 
     def __init__(self, root: Path) -> None:
         self.database = root / "tasks.db"
@@ -44,58 +47,62 @@ class DataFolder:
         self._results = root / "results"
 
     def create(self) -> None:
-        """Make the folders that are not there; only their owner can look into them."""
+        """Create the folders that do not exist, readable for their owner only.
+
+        Raises:
+            OSError: a folder cannot be created.
+        """
         for folder in (self._inputs, self._results):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def photo(self, task_id: int) -> Path:
-        """The photo of a task that is being rendered."""
+        """Return the path of the photo of a task that is being rendered."""
         return self._inputs / f"{task_id}.photo"
 
     def voice(self, task_id: int) -> Path:
-        """The sound of a task that is being rendered."""
+        """Return the path of the voice of a task that is being rendered."""
         return self._inputs / f"{task_id}.voice"
 
     def result(self, name: str) -> Path:
-        """A result by its file's name, which has to match `RESULT_NAME`."""
+        """Return the path of a result; its name must match `RESULT_NAME`."""
         return self._results / name
 
     def mp4(self, task: Task) -> Path:
-        """The task's video."""
+        """Return the path of a task's video."""
         return self.result(f"{task.token}.mp4")
 
     def gif(self, task: Task) -> Path:
-        """The task's GIF."""
+        """Return the path of a task's GIF."""
         return self.result(f"{task.token}.gif")
 
-    def lay_out(self, task_id: int, photo: bytes, voice: bytes | None) -> None:
-        """Put what a task works on where the renderer finds it."""
+    def write_inputs(self, task_id: int, photo: bytes, voice: bytes | None) -> None:
+        """Write the photo and the voice of a task to files for the renderer."""
         self.photo(task_id).write_bytes(photo)
         if voice is not None:
             self.voice(task_id).write_bytes(voice)
 
-    def discard_inputs(self, task_id: int) -> None:
-        """Remove the photo and the sound of a task that has ended."""
+    def remove_inputs(self, task_id: int) -> None:
+        """Remove the files that `write_inputs` wrote."""
         self.photo(task_id).unlink(missing_ok=True)
         self.voice(task_id).unlink(missing_ok=True)
 
     def sync_results(self, task: Task) -> None:
-        """Make a task's results survive also a power cut.
+        """Sync a task's results to the disk, so that they survive a power failure.
 
         Raises:
-            OSError: one is not there, or the disk fails.
+            OSError: a result does not exist, or the disk fails.
         """
         for path in self._results_of(task):
             _sync(path)
         _sync(self._results)
 
-    def discard_results(self, task: Task) -> None:
+    def remove_results(self, task: Task) -> None:
         """Remove a task's results."""
         for path in self._results_of(task):
             path.unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Remove what interrupted work left: before anything else is under way."""
+        """Remove the leftovers of interrupted work; call it before any task is processed."""
         for path in self._inputs.iterdir():
             path.unlink()
         for path in self._results.iterdir():
@@ -107,14 +114,13 @@ class DataFolder:
 
 
 class FolderLock:
-    """Holds a lock file from its making to `release`.
+    """An exclusive lock on a file, from its creation until `release`.
 
-    The kernel gives the lock back when the process ends, however it does. The file itself
-    stays, and means nothing.
+    The kernel releases it too when the process ends, however it ends. The file itself stays.
 
     Raises:
-        SetupError: another service holds it.
-        OSError: the file can not be made.
+        SetupError: another process has the lock.
+        OSError: the file cannot be created.
     """
 
     def __init__(self, path: Path) -> None:
@@ -126,24 +132,24 @@ class FolderLock:
             raise SetupError(f"{path.parent} is in use by another service") from None
 
     def release(self) -> None:
-        """Let others in."""
+        """Release the lock."""
         os.close(self._descriptor)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Put a file there under its name complete, or not at all."""
-    with _unfinished(path) as part:
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it appears under its name complete, or not at all."""
+    with _replacing(path) as part:
         part.write_bytes(content)
 
 
-def copy_whole(source: Path, path: Path) -> None:
-    """Put a copy of a file, of this or another disk, there complete, or not at all."""
-    with _unfinished(path) as part:
+def copy_atomically(source: Path, path: Path) -> None:
+    """Copy a file, also from another disk, so that it appears complete, or not at all."""
+    with _replacing(path) as part:
         shutil.copyfile(source, part)
 
 
 @contextmanager
-def _unfinished(path: Path) -> Iterator[Path]:
+def _replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield part

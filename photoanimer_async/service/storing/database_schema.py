@@ -1,17 +1,16 @@
-"""The tables of the service's database, version by version.
+"""The tables of the service's database and their migrations.
 
-`task` has a row for each task that was accepted and has not expired; `sequence` is their order.
-`input` holds what an open task works on, so that both are there or neither is. `account` has a
-row for each name that was ever given a key; number 0 is the service's own, which everybody uses
-where there are no keys. `ledger` has a row for each movement of video seconds, in thousandths,
-and `account.balance` is their sum; it is null where an account is without limit. `notification`
-holds what is still to be posted to `account.notify_url`. Times are in seconds since 1970.
+`task` has one row for each accepted task that has not expired; `sequence` is their order. `input`
+has the photo and voice of each open task. `account` has one row for each name that ever had a
+key; number 0 is the service's own account, which is used where there are no keys. `ledger` has
+one row for each movement of video seconds, in thousandths, and `account.balance` is their sum, or
+null for an account without limit. `notification` has what is still to be sent to
+`account.notify_url`. Times are seconds since 1970.
 
-What is written for a submit goes to the end of each table, and the one index that it touches is
-on ids that are near each other: what a commit costs are the pages that it changes.
+The rows of a submit are appended to each table, and the one index that it changes is on ids that
+are close together: the cost of a commit is the number of pages that it changes.
 
-A database of an older version is brought up to date when it is opened, one version at a time,
-each in one transaction.
+A database of an older version is migrated when it is opened, in one transaction.
 """
 
 import sqlite3
@@ -100,31 +99,27 @@ _VERSION_3: Final = """
 """
 
 
-def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables, or those that an older version lacks.
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Create the tables, or bring those of an older version up to date.
 
     Args:
-        connection: an open database, in no transaction.
-        path: its file; an older version has kept things beside it.
+        connection: an open database, not in a transaction.
+        path: its file; version 1 kept inputs in a folder beside it.
 
     Raises:
-        SetupError: the database is of a newer version.
+        SetupError: the database has a newer version.
     """
     connection.execute("BEGIN IMMEDIATE")
     with connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        _require_known(version, path)
-        for migrate in _MIGRATIONS[version:]:
-            migrate(connection, path)
+        if version > len(_MIGRATIONS):
+            raise SetupError(
+                f"{path} has version {version} of the tasks' database, and this service supports "
+                f"up to version {len(_MIGRATIONS)}: use the newer service, or another folder"
+            )
+        for migration in _MIGRATIONS[version:]:
+            migration(connection, path)
         connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
-
-
-def _require_known(version: int, path: Path) -> None:
-    if version > len(_MIGRATIONS):
-        raise SetupError(
-            f"{path} has version {version} of the tasks' database, this service knows up to "
-            f"version {len(_MIGRATIONS)}: use the newer service, or another folder"
-        )
 
 
 def _to_version_1(connection: sqlite3.Connection, _: Path) -> None:
@@ -149,7 +144,7 @@ def _to_version_3(connection: sqlite3.Connection, _: Path) -> None:
 
 
 def _execute_all(connection: sqlite3.Connection, statements: str) -> None:
-    # `executescript` would commit first.
+    # `executescript` would commit the transaction first.
     for statement in statements.split(";"):
         connection.execute(statement)
 

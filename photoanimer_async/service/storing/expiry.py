@@ -1,7 +1,7 @@
-"""Removing what has expired: results first, tasks later.
+"""Removal of expired results, and later of their tasks.
 
-A little at a time, so that submits never wait long for the database, and files before the row
-that names them: what is interrupted is done again.
+Rows are removed in small batches, so that submits do not wait long for the database. A result's
+file is removed before its row changes: after an interruption it is removed again.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from photoanimer_async.service.storing.task_store import TaskStore
 from photoanimer_async.service.tasks import Task
 
 _logger = logging.getLogger(__name__)
-_AT_ONCE: Final = 200
+_BATCH: Final = 200
 
 
 class Expiry:
-    """Removes results and tasks when their time has come."""
+    """Removes results and tasks that are older than the settings allow."""
 
     def __init__(self, settings: ServiceSettings, store: TaskStore, folder: DataFolder) -> None:
         self._settings = settings
@@ -30,7 +30,7 @@ class Expiry:
         self._folder = folder
 
     async def run(self) -> None:
-        """Sweep again and again, for ever."""
+        """Sweep every `sweep_seconds` until cancelled."""
         while True:
             try:
                 await self.sweep(time.time())
@@ -46,26 +46,26 @@ class Expiry:
         """
         results = tasks = 0
         if (kept := self._settings.keep_results_seconds) is not None:
-            while old := await self._store.with_old_results(int(now - kept), _AT_ONCE):
-                await asyncio.to_thread(self._discard, old)
-                await self._store.forget_results(old)
-                results += len(old)
+            while expired := await self._store.with_results_before(int(now - kept), _BATCH):
+                await asyncio.to_thread(self._remove_results, expired)
+                await self._store.mark_results_removed(expired)
+                results += len(expired)
         if (kept := self._settings.keep_tasks_seconds) is not None:
-            while forgotten := await self._store.forget_tasks(int(now - kept), _AT_ONCE):
-                tasks += forgotten
+            while removed := await self._store.remove_ended_before(int(now - kept), _BATCH):
+                tasks += removed
         if results or tasks:
             _logger.info("event=swept results=%d tasks=%d", results, tasks)
 
-    def _discard(self, tasks: list[Task]) -> None:
+    def _remove_results(self, tasks: list[Task]) -> None:
         for task in tasks:
-            self._folder.discard_results(task)
+            self._folder.remove_results(task)
 
 
 @asynccontextmanager
 async def running_expiry(
     settings: ServiceSettings, store: TaskStore, folder: DataFolder
 ) -> AsyncIterator[None]:
-    """Sweeps for as long as the block lasts."""
+    """Remove expired results and tasks for the duration of the block."""
     sweeping = asyncio.create_task(Expiry(settings, store, folder).run())
     try:
         yield

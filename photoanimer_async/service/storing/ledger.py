@@ -1,7 +1,7 @@
-"""The ledger of video seconds: what was given, charged and given back.
+"""The ledger of video seconds: credits, charges and refunds.
 
-Every function works on a connection that is in a transaction, so that money moves together with
-the task that it is for. Amounts are whole thousandths of a video second, so that sums are exact.
+Every function works on a connection that is in a transaction, so that a charge and its task are
+written together. Amounts are integers, in thousandths of a video second, so that sums are exact.
 """
 
 import sqlite3
@@ -15,7 +15,7 @@ _THOUSANDTHS: Final = 1000
 
 
 class Kind(Enum):
-    """Why video seconds moved."""
+    """The kind of a ledger entry."""
 
     CREDIT = "credit"
     CHARGE = "charge"
@@ -26,23 +26,23 @@ class Charging(Enum):
     """When a task is charged. The API page does not say, so it can be chosen."""
 
     REFUND_FAILED = "refund-failed"
-    """When it is accepted; given back if it fails."""
+    """When it is accepted; refunded if it fails."""
     KEEP_FAILED = "keep-failed"
-    """When it is accepted, whatever becomes of it."""
+    """When it is accepted, even if it fails."""
     ON_SUCCESS = "on-success"
-    """When it has finished. Tasks under way at once can take the balance below zero."""
+    """When it has finished. Tasks that run at the same time can make the balance negative."""
 
 
 @frozen(kw_only=True)
 class Entry:
-    """One movement.
+    """One movement of video seconds.
 
     Attributes:
         account: number of the account.
-        kind: why.
-        seconds: video seconds; below zero where they were taken.
-        task_id: the task that it is for; `None` for a credit.
-        at: when, in seconds since 1970.
+        kind: credit, charge or refund.
+        seconds: video seconds; negative for a charge.
+        task_id: the task that was charged or refunded; `None` for a credit.
+        at: seconds since 1970.
     """
 
     account: int
@@ -53,10 +53,10 @@ class Entry:
 
 
 class InsufficientBalanceError(Exception):
-    """The account holds less than a task costs; nothing was charged.
+    """The account has fewer video seconds than a task costs; nothing was charged.
 
     Attributes:
-        balance: the video seconds that there are.
+        balance: the account's video seconds.
     """
 
     def __init__(self, balance: float) -> None:
@@ -65,18 +65,18 @@ class InsufficientBalanceError(Exception):
 
 
 def balance(connection: sqlite3.Connection, account: int) -> float | None:
-    """The video seconds of an account; `None` where it is without limit."""
+    """Return the video seconds of an account; `None` if it has no limit."""
     (left,) = connection.execute(
         "SELECT balance FROM account WHERE number = ?", (account,)
     ).fetchone()
-    return None if left is None else in_seconds(left)
+    return None if left is None else to_seconds(left)
 
 
 def require(connection: sqlite3.Connection, account: int, seconds: float) -> None:
-    """Check that there is enough.
+    """Check that an account has enough video seconds, without charging it.
 
     Raises:
-        InsufficientBalanceError: there is not.
+        InsufficientBalanceError: it has not.
     """
     left = balance(connection, account)
     if left is not None and left < seconds:
@@ -84,7 +84,7 @@ def require(connection: sqlite3.Connection, account: int, seconds: float) -> Non
 
 
 def credit(connection: sqlite3.Connection, account: int, seconds: float) -> None:
-    """Give video seconds to an account; one that was without limit has one from then on."""
+    """Add video seconds to an account; one without limit has a limit from then on."""
     connection.execute(
         "UPDATE account SET balance = coalesce(balance, 0) WHERE number = ?", (account,)
     )
@@ -92,65 +92,65 @@ def credit(connection: sqlite3.Connection, account: int, seconds: float) -> None
 
 
 def spend(connection: sqlite3.Connection, account: int, seconds: float, task_id: int) -> None:
-    """Take what a task costs, if there is enough.
+    """Charge an account for a task if its balance suffices.
 
     Raises:
-        InsufficientBalanceError: there is not; nothing was changed.
+        InsufficientBalanceError: it does not; nothing was changed.
     """
-    amount = in_thousandths(seconds)
+    amount = to_thousandths(seconds)
     spent = connection.execute(
         "UPDATE account SET balance = balance - ? WHERE number = ? AND balance >= ?",
         (amount, account, amount),
     ).rowcount
     if not spent and (left := balance(connection, account)) is not None:
         raise InsufficientBalanceError(left)
-    _enter(connection, account, Kind.CHARGE, -amount, task_id)
+    _add_entry(connection, account, Kind.CHARGE, -amount, task_id)
 
 
 def charge(connection: sqlite3.Connection, account: int, seconds: float, task_id: int) -> None:
-    """Take what a task costs, whether there is enough or not."""
+    """Charge an account for a task, even beyond its balance."""
     _move(connection, account, Kind.CHARGE, -seconds, task_id)
 
 
 def refund(connection: sqlite3.Connection, account: int, seconds: float, task_id: int) -> None:
-    """Give back what a task was charged."""
+    """Return the charge of a task to its account."""
     _move(connection, account, Kind.REFUND, seconds, task_id)
 
 
 def entries(connection: sqlite3.Connection, account: int) -> list[Entry]:
-    """Every movement of an account, the oldest first."""
+    """Return all entries of an account, the oldest first."""
     rows = connection.execute(
         "SELECT account, kind, amount, task_id, at FROM ledger WHERE account = ? ORDER BY entry",
         (account,),
     )
     return [
-        Entry(account=owner, kind=Kind(kind), seconds=in_seconds(amount), task_id=task_id, at=at)
+        Entry(account=owner, kind=Kind(kind), seconds=to_seconds(amount), task_id=task_id, at=at)
         for owner, kind, amount, task_id, at in rows
     ]
 
 
-def in_seconds(amount: int) -> float:
-    """Video seconds, of the thousandths that the tables hold."""
+def to_seconds(amount: int) -> float:
+    """Convert an amount of the tables to video seconds."""
     return amount / _THOUSANDTHS
 
 
-def in_thousandths(seconds: float) -> int:
-    """What the tables hold, of video seconds."""
+def to_thousandths(seconds: float) -> int:
+    """Convert video seconds to an amount of the tables."""
     return round(seconds * _THOUSANDTHS)
 
 
 def _move(
     connection: sqlite3.Connection, account: int, kind: Kind, seconds: float, task_id: int | None
 ) -> None:
-    amount = in_thousandths(seconds)
-    # What is without limit stays null.
+    amount = to_thousandths(seconds)
+    # The balance of an account without limit stays null.
     connection.execute(
         "UPDATE account SET balance = balance + ? WHERE number = ?", (amount, account)
     )
-    _enter(connection, account, kind, amount, task_id)
+    _add_entry(connection, account, kind, amount, task_id)
 
 
-def _enter(
+def _add_entry(
     connection: sqlite3.Connection, account: int, kind: Kind, amount: int, task_id: int | None
 ) -> None:
     connection.execute(

@@ -1,10 +1,10 @@
-"""Notifications that are still to be delivered, as they are kept in the database.
+"""The outbox: notifications that are still to be delivered, as rows of the database.
 
-A notification is written down in the transaction that ends its task, with the body that is
-posted, and removed when it is delivered or given up. Where it goes is its account's address at
-the time of each attempt, so that a wrong one can be put right.
+A notification is written in the transaction that ends its task, with the body that will be
+posted, and removed when it is delivered or given up. The URL is read from its account at each
+attempt, so a wrong one can be corrected.
 
-Every function works on a connection; those that change something, on one in a transaction.
+Functions that change something need a connection in a transaction.
 """
 
 import json
@@ -30,16 +30,16 @@ _Row = tuple[int, int, int, str, int, str, str | None]
 
 @frozen
 class Notification:
-    """One that is to be delivered.
+    """A notification that is to be delivered.
 
     Attributes:
         number: its number in the database.
         task_id: the task that has ended.
-        account: number of the account that it is for.
-        body: JSON, as it is posted.
-        attempts: how often it was tried in vain.
-        url: the account's address.
-        secret: what signs it, as `whsec_...`; `None` if nothing does.
+        account: number of the account.
+        body: the JSON to post.
+        attempts: number of failed attempts.
+        url: the account's URL for notifications.
+        secret: signs it, as `whsec_...`; `None`: it is not signed.
     """
 
     number: int
@@ -52,12 +52,12 @@ class Notification:
 
     @property
     def message_id(self) -> str:
-        """What is the same at every attempt, and different for every notification."""
+        """An id that is the same for all attempts, and differs between notifications."""
         return f"task_{self.task_id}"
 
 
 def put(connection: sqlite3.Connection, ended: Task) -> None:
-    """Write down that a task has ended, if its account wants to know."""
+    """Add the notification of a task's end, if its account has a URL for it."""
     connection.execute(
         "INSERT INTO notification (task_id, account, body, due)"
         " SELECT ?, number, ?, ? FROM account WHERE number = ? AND notify_url IS NOT NULL",
@@ -68,13 +68,13 @@ def put(connection: sqlite3.Connection, ended: Task) -> None:
 def due(
     connection: sqlite3.Connection, now: float, busy: Collection[int], limit: int
 ) -> list[Notification]:
-    """What is to be tried by now, the earliest first.
+    """Return notifications that are due, the earliest first.
 
     Args:
         connection: an open database.
         now: seconds since 1970.
         busy: accounts to leave out.
-        limit: how many at most.
+        limit: the largest number to return.
     """
     query = _DUE.format(", ".join("?" * len(busy)))
     rows: list[_Row] = connection.execute(query, (now, *busy, limit)).fetchall()
@@ -82,7 +82,7 @@ def due(
 
 
 def next_due(connection: sqlite3.Connection, now: float) -> float | None:
-    """When the next one after now is to be tried, in seconds since 1970; `None` if none is."""
+    """Return when the first notification after `now` is due, or `None`; seconds since 1970."""
     (earliest,) = connection.execute(
         "SELECT min(due) FROM notification WHERE due > ?", (now,)
     ).fetchone()
@@ -90,12 +90,12 @@ def next_due(connection: sqlite3.Connection, now: float) -> float | None:
 
 
 def remove(connection: sqlite3.Connection, number: int) -> None:
-    """It is delivered, or given up."""
+    """Remove a notification that is delivered or given up."""
     connection.execute("DELETE FROM notification WHERE number = ?", (number,))
 
 
 def postpone(connection: sqlite3.Connection, number: int, until: float) -> None:
-    """It was tried in vain, and is to be tried again at this time."""
+    """Count a failed attempt, and set when the next one is due."""
     connection.execute(
         "UPDATE notification SET attempts = attempts + 1, due = ? WHERE number = ?",
         (until, number),
@@ -103,7 +103,7 @@ def postpone(connection: sqlite3.Connection, number: int, until: float) -> None:
 
 
 def pending(connection: sqlite3.Connection) -> int:
-    """How many there are."""
+    """Return the number of notifications."""
     (count,) = connection.execute("SELECT count(*) FROM notification").fetchone()
     return int(count)
 
@@ -111,7 +111,10 @@ def pending(connection: sqlite3.Connection) -> int:
 def set_address(
     connection: sqlite3.Connection, account: int, url: str | None, secret: str | None
 ) -> None:
-    """Where an account's notifications go from now on, pending ones too; `None`: nowhere."""
+    """Set an account's URL and secret for all notifications from now on, pending ones included.
+
+    Without a URL, pending notifications are dropped.
+    """
     connection.execute(
         "UPDATE account SET notify_url = ?, notify_secret = ? WHERE number = ?",
         (url, secret, account),

@@ -1,13 +1,12 @@
-"""The tasks: what was accepted is never forgotten, and never charged or finished twice.
+"""The tasks: an accepted task is never lost, and never charged or finished twice.
 
-A task, its photo and its charge are one transaction, and so are its end, what is given back and
-the notification of it.
-An end is compare-and-set: only an open task ends. So whenever the process dies, what the
-database says is whole.
+A task, its photo and its charge are written in one transaction. So are its end, its refund and
+its notification. An end is compare-and-set: only an open task can end. So the database is
+consistent whenever the process dies.
 
-Tasks that were seen lately are also kept in memory, as most of what a service is asked is
-whether one has ended. The database is the truth: a task leaves the memory before its end is
-written, and comes back when it is on disk. That only one service has the folder makes this safe.
+Recently used tasks are cached, because most requests ask whether a task has ended. A task leaves
+the cache before its end is written, and returns when the end is on disk. The cache is safe
+because a data folder belongs to one service at a time.
 """
 
 import sqlite3
@@ -24,11 +23,11 @@ from photoanimer_async.service.storing.database import Database
 from photoanimer_async.service.storing.ledger import Charging
 from photoanimer_async.service.tasks import Task, TaskStatus
 
-_REMEMBERED: Final = 8192
+_CACHED_TASKS: Final = 8192
 _COLUMNS: Final = (
     "task_id, account, template, gif, voice, token, origin, status, fail_code, fail_reason"
 )
-_SELECT: Final = f"SELECT {_COLUMNS} FROM task"  # noqa: S608 - names of ours
+_SELECT: Final = f"SELECT {_COLUMNS} FROM task"  # noqa: S608 - constants
 _INSERT: Final = (
     "INSERT INTO task (task_id, account, template, gif, voice, token, origin, charged)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -42,12 +41,12 @@ _Row = tuple[int, int, int, int, int, str, str, int, int | None, str | None]
 
 
 class TaskIdTakenError(Exception):
-    """There is a task with this id; nothing was written down."""
+    """Another task has this id; nothing was written."""
 
 
 @frozen
 class Inputs:
-    """What an open task works on: the files as they were fetched."""
+    """The inputs of an open task: its photo and voice, as they were fetched."""
 
     photo: bytes
     voice: bytes | None = None
@@ -56,33 +55,35 @@ class Inputs:
 class TaskStore:
     """The tasks of a database.
 
+        store = TaskStore(database)
+        await store.add(task, Inputs(photo))
+        await store.finish(task)
+
     Args:
-        database: an open one.
+        database: an open database.
         charging: when tasks are charged.
     """
 
     def __init__(self, database: Database, charging: Charging = Charging.REFUND_FAILED) -> None:
         self._database = database
         self._charging = charging
-        self._recent: OrderedDict[int, Task] = OrderedDict()
+        self._cached_tasks: OrderedDict[int, Task] = OrderedDict()
 
     async def add(self, task: Task, inputs: Inputs) -> None:
-        """Write down a new task with what it works on, and charge it.
-
-        All of it is on disk when this returns.
+        """Store a new task with its inputs, and charge it; it is on disk when this returns.
 
         Raises:
-            InsufficientBalanceError: the account holds less than the task costs.
-            TaskIdTakenError: another id is needed.
+            InsufficientBalanceError: the account has fewer video seconds than the task costs.
+            TaskIdTakenError: another task has this id.
         """
         await self._database.write(lambda connection: self._add(connection, task, inputs))
-        self._remember(task)
+        self._cache(task)
 
     async def get(self, task_id: int) -> Task | None:
-        """The task with this id, if there is one."""
-        task = self._recent.get(task_id)
+        """Return the task with this id, or `None`."""
+        task = self._cached_tasks.get(task_id)
         if task is not None:
-            self._recent.move_to_end(task_id)
+            self._cached_tasks.move_to_end(task_id)
             return task
         row = await self._database.read(
             lambda connection: connection.execute(
@@ -92,11 +93,11 @@ class TaskStore:
         return None if row is None else _task(row)
 
     async def open_tasks(self) -> list[Task]:
-        """Every task that has not ended, the oldest first."""
+        """Return all tasks that have not ended, the oldest first."""
         return await self._database.read(_open_tasks)
 
     async def inputs(self, task_id: int) -> Inputs | None:
-        """What an open task works on; `None` once it has ended."""
+        """Return the inputs of an open task; `None` if it has ended."""
         row = await self._database.read(
             lambda connection: connection.execute(
                 "SELECT input.photo, input.voice FROM task JOIN input USING (sequence)"
@@ -107,31 +108,32 @@ class TaskStore:
         return None if row is None else Inputs(*row)
 
     async def finish(self, task: Task) -> None:
-        """An open task's results are there. A task that has ended stays as it is."""
+        """End an open task as finished. A task that has ended does not change."""
         await self._end(evolve(task, status=TaskStatus.FINISHED))
 
     async def fail(self, task: Task, code: int, reason: str) -> None:
-        """An open task will never have results. A task that has ended stays as it is."""
+        """End an open task as failed. A task that has ended does not change."""
         await self._end(evolve(task, status=TaskStatus.FAILED, fail_code=code, fail_reason=reason))
 
     async def balance(self, account: int) -> float | None:
-        """The video seconds of an account; `None` if it is without limit."""
+        """Return the video seconds of an account; `None` if it has no limit."""
         return await self._database.read(lambda connection: ledger.balance(connection, account))
 
-    async def entries(self, account: int) -> list[ledger.Entry]:
-        """Every movement of an account's video seconds, the oldest first."""
-        return await self._database.read(lambda connection: ledger.entries(connection, account))
+    async def with_results_before(self, before: int, limit: int) -> list[Task]:
+        """Return some tasks that ended before a time and still have results.
 
-    async def with_old_results(self, before: int, limit: int) -> list[Task]:
-        """Some tasks that ended before this second and have their results still."""
+        Args:
+            before: seconds since 1970.
+            limit: the largest number to return.
+        """
         return await self._database.read(
             lambda connection: _tasks(
                 connection, "has_results = 1 AND ended < ? ORDER BY ended LIMIT ?", before, limit
             )
         )
 
-    async def forget_results(self, tasks: Sequence[Task]) -> None:
-        """The results of these tasks are gone."""
+    async def mark_results_removed(self, tasks: Sequence[Task]) -> None:
+        """Record that the results of these tasks were removed."""
         ids = [(task.task_id,) for task in tasks]
         await self._database.write(
             lambda connection: connection.executemany(
@@ -139,18 +141,23 @@ class TaskStore:
             )
         )
 
-    async def forget_tasks(self, before: int, limit: int) -> int:
-        """Forget some tasks that ended before this second and have no results; how many."""
-        forgotten = await self._database.write(
+    async def remove_ended_before(self, before: int, limit: int) -> int:
+        """Remove some tasks that ended before a time and have no results; return how many.
+
+        Args:
+            before: seconds since 1970.
+            limit: the largest number to remove.
+        """
+        removed = await self._database.write(
             lambda connection: connection.execute(
                 "DELETE FROM task WHERE sequence IN (SELECT sequence FROM task"
                 " WHERE ended < ? AND has_results = 0 ORDER BY ended LIMIT ?) RETURNING task_id",
                 (before, limit),
             ).fetchall()
         )
-        for (task_id,) in forgotten:
-            self._recent.pop(task_id, None)
-        return len(forgotten)
+        for (task_id,) in removed:
+            self._cached_tasks.pop(task_id, None)
+        return len(removed)
 
     def _add(self, connection: sqlite3.Connection, task: Task, inputs: Inputs) -> None:
         cost = VIDEO_SECONDS[task.template]
@@ -167,12 +174,12 @@ class TaskStore:
         connection.execute(_INSERT_INPUT, (sequence, inputs.photo, inputs.voice))
 
     async def _end(self, ended: Task) -> None:
-        self._recent.pop(ended.task_id, None)
+        self._cached_tasks.pop(ended.task_id, None)
         if await self._database.write(lambda connection: self._write_end(connection, ended)):
-            self._remember(ended)
+            self._cache(ended)
 
     def _write_end(self, connection: sqlite3.Connection, ended: Task) -> bool:
-        """Whether the task was open until now."""
+        """Write the end of a task if it is open; return whether it was."""
         is_finished = ended.status is TaskStatus.FINISHED
         row = connection.execute(
             _END,
@@ -187,7 +194,7 @@ class TaskStore:
         ).fetchone()
         if row is None:
             return False
-        sequence, charged = row[0], ledger.in_seconds(row[1])
+        sequence, charged = row[0], ledger.to_seconds(row[1])
         connection.execute("DELETE FROM input WHERE sequence = ?", (sequence,))
         if is_finished and self._charging is Charging.ON_SUCCESS:
             cost = VIDEO_SECONDS[ended.template]
@@ -197,10 +204,10 @@ class TaskStore:
         outbox.put(connection, ended)
         return True
 
-    def _remember(self, task: Task) -> None:
-        self._recent[task.task_id] = task
-        if len(self._recent) > _REMEMBERED:
-            self._recent.popitem(last=False)
+    def _cache(self, task: Task) -> None:
+        self._cached_tasks[task.task_id] = task
+        if len(self._cached_tasks) > _CACHED_TASKS:
+            self._cached_tasks.popitem(last=False)
 
 
 def _open_tasks(connection: sqlite3.Connection) -> list[Task]:
@@ -221,7 +228,7 @@ def _row(task: Task, charged: float) -> tuple[int | str, ...]:
         task.voice,
         task.token,
         task.origin,
-        ledger.in_thousandths(charged),
+        ledger.to_thousandths(charged),
     )
 
 

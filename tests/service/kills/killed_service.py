@@ -103,23 +103,23 @@ def arm(fuse: Fuse) -> None:
     """Put wrappers around the service's own functions, for the rest of this process's life."""
     _after(TaskStore, "_add", fuse, "accepted: before its commit")
     _after(TaskStore, "_write_end", fuse, "ended: before its commit")
-    _after(DataFolder, "lay_out", fuse, "input laid out")
+    _after(DataFolder, "write_inputs", fuse, "input laid out")
     _after(DataFolder, "sync_results", fuse, "result: synced")
-    _after(DataFolder, "discard_inputs", fuse, "input removed")
-    deliver = database._deliver
+    _after(DataFolder, "remove_inputs", fuse, "input removed")
+    report = database._report
 
-    def delivered(outcomes: Any) -> None:
+    def reported(results: Any) -> None:
         kinds = {
             "accepted: after its commit, before its answer"
-            if outcome.result is None
+            if result.value is None
             else "ended: after its commit"
-            for outcome in outcomes
+            for result in results
         }
         for kind in kinds:
             fuse.passes(kind)
-        deliver(outcomes)
+        report(results)
 
-    _replace(database, "_deliver", delivered)
+    _replace(database, "_report", reported)
 
 
 def be_hasty() -> None:

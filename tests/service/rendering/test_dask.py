@@ -31,9 +31,9 @@ from photoanimer_async.service import (
 )
 from photoanimer_async.service.http.health import Health, health_of
 from photoanimer_async.service.rendering import dask_client
-from photoanimer_async.service.rendering.dask_client import differences, pauses
+from photoanimer_async.service.rendering.dask_client import retry_delays, version_differences
 from photoanimer_async.service.rendering.dask_renderer import DaskRenderer
-from photoanimer_async.service.rendering.dask_worker import obstacle
+from photoanimer_async.service.rendering.dask_worker import check_worker
 
 from ..conftest import PhotoHost, Running, Start, png, running, until
 
@@ -182,7 +182,7 @@ class TestSetup:
             await DaskRenderer("tls://127.0.0.1:8786").__aenter__()
 
     async def test_a_shared_folder_that_is_not_there(self, tmp_path: Path) -> None:
-        with pytest.raises(SetupError, match=r"nowhere, which results travel by: No such file"):
+        with pytest.raises(SetupError, match="the shared folder for results: No such file"):
             await DaskRenderer("tcp://no:1", shared=tmp_path / "nowhere").__aenter__()
 
     def test_versions_that_differ(self) -> None:
@@ -191,14 +191,14 @@ class TestSetup:
         bare = {"packages": here["packages"] | {"photoanimer-async": None}}
         found = {"client": here, "scheduler": other, "workers": {"one": here, "two": bare}}
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        assert differences(found) == [
+        assert version_differences(found) == [
             f"the scheduler has Python 3.9, here it is {python}",
             f"the scheduler has dask 2020.1, here it is {version('dask')}",
             "the worker two has no photoanimer-async",
         ]
 
     def test_pauses_grow_to_a_limit(self) -> None:
-        first = list(itertools.islice(pauses(), 20))
+        first = list(itertools.islice(retry_delays(), 20))
         assert 0.1 < first[0] < 0.3
         assert all(7 < pause <= 15 for pause in first[10:])
 
@@ -277,9 +277,11 @@ class TestWorker:
     async def test_says_what_it_lacks(self, address: str, tmp_path: Path) -> None:
         with pytest.raises(SetupError, match=r"worker tcp://127.*no engine 'live' is installed"):
             await DaskRenderer(address, options={"engine": "live"}).__aenter__()
-        assert await obstacle(None, tmp_path) is None
-        nowhere = await obstacle(None, tmp_path / "nowhere")
-        assert "nowhere, which results travel by, is no folder that it can write" in str(nowhere)
+        assert await check_worker(None, tmp_path) is None
+        nowhere = await check_worker(None, tmp_path / "nowhere")
+        assert "nowhere, the shared folder for results, is not a folder that it can write" in str(
+            nowhere
+        )
 
 
 class TestRender:

@@ -22,9 +22,9 @@ from photoanimer_async.service.rendering.process_renderer import (
     _ENGINES,
     _WARP,
     ProcessRenderer,
-    check_reply,
 )
-from photoanimer_async.service.rendering.resource_limits import Limits
+from photoanimer_async.service.rendering.resource_limits import ResourceLimits
+from photoanimer_async.service.rendering.worker_process import check_reply
 
 from ..conftest import KEY, InstantRenderer, PhotoHost, Running, Start, png, running
 
@@ -135,7 +135,7 @@ class TestProcessRenderer:
 
     @pytest.mark.parametrize("reply", [{}, {"code": "0"}, {"code": 12}, {"fault": None}, []])
     def test_a_reply_that_means_nothing_is_a_fault(self, reply: Any) -> None:
-        with pytest.raises(RuntimeError, match="means nothing"):
+        with pytest.raises(RuntimeError, match="an invalid reply"):
             check_reply(reply)
 
     async def test_without_the_engines_libraries_it_says_what_to_install(
@@ -206,7 +206,7 @@ class TestContainment:
             raise ValueError("not allowed to raise maximum limit")
 
         monkeypatch.setattr(resource, "setrlimit", refuse)
-        limits = Limits(memory=MIB, cpu_seconds=1, file_bytes=MIB)
+        limits = ResourceLimits(memory=MIB, cpu_seconds=1, file_bytes=MIB)
         limits.impose()
         limits.begin_job()
 
@@ -235,7 +235,7 @@ async def test_a_crash_harms_no_other_task(start: Start, host: PhotoHost) -> Non
 SERVE = """
 import asyncio, sys
 from photoanimer_async.service import ServiceSettings, serve
-from photoanimer_async.service.rendering.process_renderer import ProcessRenderer, check_reply
+from photoanimer_async.service.rendering.process_renderer import ProcessRenderer
 
 async def main():
     async with ProcessRenderer(1, animate="renderers:hang") as renderer:

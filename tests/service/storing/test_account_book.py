@@ -172,13 +172,13 @@ class TestKeys:
         assert [account.name for account in book.accounts()] == ["anna"]
 
     def test_looking_at_a_folder_that_is_none_makes_none(self, tmp_path: Path) -> None:
-        with pytest.raises(SetupError, match="nowhere holds no accounts"):
+        with pytest.raises(SetupError, match="nowhere has no accounts"):
             AccountBook(tmp_path / "nowhere").accounts()
         assert not (tmp_path / "nowhere").exists()
 
     def test_a_folder_that_can_not_be_made(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(SetupError, match="can not be used: Not a directory"):
+        with pytest.raises(SetupError, match="cannot be used: Not a directory"):
             AccountBook(tmp_path / "file" / "data").add("anna")
 
 

@@ -116,7 +116,7 @@ async def test_a_file_that_is_no_database_is_left_alone(
     settings.data_dir.mkdir(parents=True)
     database = settings.data_dir / "tasks.db"
     database.write_bytes(content)
-    with pytest.raises(SetupError, match=r"tasks\.db can not be used"):
+    with pytest.raises(SetupError, match=r"tasks\.db cannot be used"):
         await LocalService(settings).__aenter__()
     assert database.read_bytes() == content
 
@@ -130,7 +130,7 @@ async def test_a_folder_of_a_newer_version_is_left_alone(settings: ServiceSettin
         connection.close()
 
     await asyncio.to_thread(write_newer)
-    with pytest.raises(SetupError, match=r"has version 99 .* knows up to version 3"):
+    with pytest.raises(SetupError, match=r"has version 99 .* supports up to version 3"):
         await LocalService(settings).__aenter__()
 
 
