@@ -300,7 +300,7 @@ class TestLocal:
         (photoanimer.folder / "astronaut.jpg").write_bytes(ASTRONAUT.read_bytes())
         done = photoanimer.run_process("animate", "astronaut.jpg", "--local", "--template", "2")
         assert (done.returncode, done.stderr) == (0, "")
-        assert s3.asked == []
+        assert s3.received == []
 
 
 class TestObjectStore:
@@ -320,13 +320,15 @@ class TestObjectStore:
         assert f", saved in s3://{BUCKET}/out\n  " in done.stdout
         assert s3.objects() == {"out/anna.mp4": b"a video", "out/bert.mp4": b"a video"}
         # The content is the same: one upload for both.
-        assert 1 <= len([asked for asked in s3.uploads() if "/in/" in asked.path]) <= 2
+        assert 1 <= len([request for request in s3.uploads() if "/in/" in request.path]) <= 2
         assert not re.search(f"{KEY_ID}|{SECRET}", done.stdout)
 
     def test_keeps_the_journal_on_this_machine(self, stored: CommandLine, s3: S3Server) -> None:
         (stored.folder / "anna.png").write_bytes(png())
         stored.environment["PHOTOANIMER_HOST"] = f"s3://{BUCKET}/in"
-        s3.fault = lambda asked: 403 if asked.is_upload and asked.path.endswith(".mp4") else None
+        s3.fault = lambda request: (
+            403 if request.is_upload and request.path.endswith(".mp4") else None
+        )
         done = stored("animate", "anna.png", "--out", f"s3://{BUCKET}/out")
         assert done.returncode == 1
         assert "1 accepted, but not saved:" in done.stdout

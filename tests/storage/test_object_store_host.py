@@ -21,7 +21,7 @@ from photoanimer_async import (
 from photoanimer_async.models import Photo
 
 from ..support.pictures import png
-from ..support.s3_server import BUCKET, KEY_ID, SECRET, Asked, S3Server
+from ..support.s3_server import BUCKET, KEY_ID, SECRET, S3Request, S3Server
 
 PHOTO = png(64, 64)
 ANOTHER = png(65, 64)
@@ -93,8 +93,8 @@ class TestPublish:
     ) -> None:
         published, deleting, may_continue = asyncio.Event(), threading.Event(), threading.Event()
 
-        def slow_delete(asked: Asked) -> None:
-            if asked.method == "DELETE":
+        def slow_delete(request: S3Request) -> None:
+            if request.method == "DELETE":
                 deleting.set()
                 may_continue.wait(30)
 
@@ -121,8 +121,8 @@ class TestPublish:
     ) -> None:
         uploading, may_continue = threading.Event(), threading.Event()
 
-        def slow_upload(asked: Asked) -> None:
-            if asked.is_upload:
+        def slow_upload(request: S3Request) -> None:
+            if request.is_upload:
                 uploading.set()
                 may_continue.wait(30)
 
@@ -180,8 +180,8 @@ class TestSharing:
     ) -> None:
         uploading, may_continue = threading.Event(), threading.Event()
 
-        def slow_upload(asked: Asked) -> None:
-            if asked.is_upload:
+        def slow_upload(request: S3Request) -> None:
+            if request.is_upload:
                 uploading.set()
                 may_continue.wait(30)
 
@@ -209,7 +209,7 @@ class TestRefusals:
             with pytest.raises(InvalidPhotoError):
                 async with host.publish(photo):
                     pytest.fail("it was published")
-        assert s3.asked == []
+        assert s3.received == []
 
     async def test_a_missing_bucket(self, s3: S3Server) -> None:
         with pytest.raises(
@@ -230,12 +230,12 @@ class TestRefusals:
         self, host: ObjectStoreHost, s3: S3Server, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
-        s3.fault = lambda asked: 403 if asked.is_upload else None
+        s3.fault = lambda request: 403 if request.is_upload else None
         with pytest.raises(HostingError) as caught:
             async with host.publish(PHOTO):
                 pytest.fail("it was published")
         assert "answered 403 Forbidden (AccessDenied)" in str(caught.value)
-        s3.fault = lambda asked: 403 if asked.method == "DELETE" else None
+        s3.fault = lambda request: 403 if request.method == "DELETE" else None
         async with host.publish(PHOTO) as url:
             pass
         [left] = s3.objects()

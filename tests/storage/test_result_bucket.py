@@ -17,7 +17,7 @@ from photoanimer_async.storage.download import download
 from photoanimer_async.storage.result_bucket import ObjectDestination, ResultBucket
 
 from ..support.result_server import VIDEO, ResultServer, after, drops_after, sends
-from ..support.s3_server import BUCKET, KEY_ID, SECRET, Asked, S3Server
+from ..support.s3_server import BUCKET, KEY_ID, SECRET, S3Request, S3Server
 from ..support.stub_service import QUICK_RETRY
 
 SMALL = VIDEO
@@ -61,7 +61,7 @@ class TestDownload:
         assert await save() == f"{URL}/video.mp4"
         assert s3.objects() == {"out/video.mp4": SMALL}
         assert s3.object("out/video.mp4").headers["Content-Type"] == "video/mp4"
-        assert [asked.path for asked in s3.uploads()][1:] == [f"/{BUCKET}/out/video.mp4"]
+        assert [request.path for request in s3.uploads()][1:] == [f"/{BUCKET}/out/video.mp4"]
 
     async def test_a_large_result_is_uploaded_in_parts(
         self, save: Save, results: ResultServer, s3: S3Server
@@ -70,7 +70,7 @@ class TestDownload:
         assert await save() == f"{URL}/video.mp4"
         assert s3.objects() == {"out/video.mp4": LARGE}
         assert s3.object("out/video.mp4").headers["Content-Type"] == "video/mp4"
-        assert len([asked for asked in s3.uploads() if "partNumber" in asked.query]) > 2
+        assert len([request for request in s3.uploads() if "partNumber" in request.query]) > 2
         assert s3.unfinished() == []
 
     async def test_nothing_is_written_to_the_disk(
@@ -137,14 +137,14 @@ class TestDownload:
     async def test_a_refusal_at_any_stage_leaves_nothing(
         self, save: Save, results: ResultServer, s3: S3Server, stage: str
     ) -> None:
-        def refuses(asked: Asked) -> int | None:
+        def refuses(request: S3Request) -> int | None:
             match stage:
                 case "copy":
-                    hit = "/.part/" not in asked.path and asked.query.startswith("uploads")
+                    hit = "/.part/" not in request.path and request.query.startswith("uploads")
                 case "uploadId":
-                    hit = asked.method == "POST" and asked.query.startswith("uploadId")
+                    hit = request.method == "POST" and request.query.startswith("uploadId")
                 case _:
-                    hit = stage in asked.query
+                    hit = stage in request.query
             return 403 if hit else None
 
         s3.fault = refuses
@@ -164,8 +164,8 @@ class TestDownload:
     ) -> None:
         sending, may_continue = threading.Event(), threading.Event()
 
-        def slow_part(asked: Asked) -> None:
-            if "partNumber=2" in asked.query:
+        def slow_part(request: S3Request) -> None:
+            if "partNumber=2" in request.query:
                 sending.set()
                 may_continue.wait(30)
 
@@ -215,7 +215,7 @@ class TestClaim:
     async def test_the_store_is_probed_once_before_the_first_claim(
         self, store: ResultBucket, s3: S3Server
     ) -> None:
-        s3.fault = lambda asked: 403 if asked.is_upload else None
+        s3.fault = lambda request: 403 if request.is_upload else None
         for photo in ("me.jpg", "you.jpg"):
             with pytest.raises(DownloadError, match=rf"{URL}: cannot be written: .* 403"):
                 await self.claimed(store, photo)

@@ -71,7 +71,9 @@ class TestBucket:
                 assert entry.path == saved
                 yield entry.state, saved
 
-        s3.fault = lambda asked: 403 if asked.path.endswith(".mp4") and asked.is_upload else None
+        s3.fault = lambda request: (
+            403 if request.path.endswith(".mp4") and request.is_upload else None
+        )
         assert [found async for found in outcomes()] == [(State.FINISHED, None)]
         s3.fault = None
         saved = [(State.SAVED, f"{URL}/me.mp4")]

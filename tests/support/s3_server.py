@@ -20,8 +20,8 @@ BUCKET = "photos"
 
 
 @frozen
-class Asked:
-    """A request that the server got."""
+class S3Request:
+    """A signed request that the server received."""
 
     method: str
     path: str
@@ -32,16 +32,16 @@ class Asked:
         return self.method == "PUT" and self.path.count("/") > 1
 
 
-Fault = Callable[[Asked], int | None]
-"""The HTTP status to answer with in place of the server, or `None`. It may take its time."""
+Fault = Callable[[S3Request], int | None]
+"""Returns the HTTP status of a fault, or `None` to let the server answer. It may block."""
 
 
 @define
 class S3Server:
-    """What the server holds and has been asked; one bucket is there."""
+    """A running S3 server with one bucket, and the signed requests it has received."""
 
     origin: str = ""
-    asked: list[Asked] = field(factory=list)
+    received: list[S3Request] = field(factory=list)
     fault: Fault | None = None
 
     @property
@@ -58,7 +58,7 @@ class S3Server:
         self.fault = None
         requests.post(f"{self.origin}/moto-api/reset", timeout=30).raise_for_status()
         self.make_bucket(BUCKET)
-        self.asked.clear()
+        self.received.clear()
 
     def make_bucket(self, bucket: str) -> None:
         requests.put(f"{self.origin}/{bucket}", timeout=30).raise_for_status()
@@ -82,15 +82,17 @@ class S3Server:
         """Uploads in parts that were neither completed nor aborted."""
         return _keys(requests.get(f"{self.origin}/{BUCKET}?uploads", timeout=30).text)
 
-    def uploads(self) -> list[Asked]:
+    def uploads(self) -> list[S3Request]:
         """The requests that brought content."""
-        return [asked for asked in self.asked if asked.is_upload]
+        return [request for request in self.received if request.is_upload]
 
     def answer(self, app: Any, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        asked = Asked(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
-        if "AWS4-HMAC-SHA256" in environ.get("HTTP_AUTHORIZATION", "") + asked.query:
-            self.asked.append(asked)
-            status = None if self.fault is None else self.fault(asked)
+        request = S3Request(
+            environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"]
+        )
+        if "AWS4-HMAC-SHA256" in environ.get("HTTP_AUTHORIZATION", "") + request.query:
+            self.received.append(request)
+            status = None if self.fault is None else self.fault(request)
             if status is not None:
                 environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
                 start_response(f"{status} Fault", [("Content-Type", "application/xml")])
@@ -100,7 +102,7 @@ class S3Server:
 
 
 REFUSAL = f"<Error><Code>AccessDenied</Code><AWSAccessKeyId>{KEY_ID}</AWSAccessKeyId></Error>"
-"""Real stores give the key's id away like this."""
+"""Real stores show the id of the key like this."""
 
 
 def _keys(listed: str) -> list[str]:

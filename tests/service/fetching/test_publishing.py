@@ -60,7 +60,9 @@ async def test_from_one_object_store_to_another(
     assert set(s3.objects()) == {"out/grandma.mp4", "out/photo.mp4", "out/photo-2.mp4"}
     assert set(s3.objects().values()) == {b"video of template 1"}
     fetches = [
-        asked for asked in s3.asked if asked.method == "GET" and "X-Amz-Signature" in asked.query
+        request
+        for request in s3.received
+        if request.method == "GET" and "X-Amz-Signature" in request.query
     ]
     assert len(fetches) == len(renderer.jobs) == 3
 
@@ -74,12 +76,12 @@ async def test_the_same_photo_twice_is_uploaded_once_and_paid_for_twice(
         while len(renderer.jobs) < 1:
             await asyncio.sleep(0.005)
         async with asyncio.timeout(60):
-            while len([a for a in s3.asked if "X-Amz-Signature" in a.query]) < 5:
+            while len([a for a in s3.received if "X-Amz-Signature" in a.query]) < 5:
                 await asyncio.sleep(0.005)
         renderer.gate.set()
         outcomes = await batch
     assert len({outcome.unwrap().task_id for outcome in outcomes}) == 5
-    assert len([asked for asked in s3.uploads() if "/in/" in asked.path]) == 1
+    assert len([request for request in s3.uploads() if "/in/" in request.path]) == 1
     assert not [key for key in s3.objects() if key.startswith("in/")]
 
 
