@@ -22,7 +22,6 @@ from photoanimer_async.redaction import printable, shown_url
 
 if TYPE_CHECKING:
     import obstore
-    from obstore import AsyncWritableFile
     from obstore.store import AzureStore, ClientConfig, GCSStore, RetryConfig, S3Store
 
     _Store: TypeAlias = AzureStore | GCSStore | S3Store
@@ -183,7 +182,7 @@ class Bucket:
 class MultipartUpload:
     """An upload in parts. Its methods raise `ObjectStoreError`, as those of `Bucket` do."""
 
-    def __init__(self, writer: "AsyncWritableFile") -> None:
+    def __init__(self, writer: "obstore.AsyncWritableFile") -> None:
         self._writer = writer
 
     async def write(self, data: bytes | bytearray) -> None:
