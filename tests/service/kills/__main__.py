@@ -10,7 +10,7 @@ from .harness import Harness
 
 
 def main() -> int:
-    """Kills our service, then a hasty one; the exit status tells whether all is as it must be."""
+    """Kill the service, then a hasty one; return 0 if only the hasty one has problems."""
     parser = argparse.ArgumentParser(prog="python -m tests.service.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--hasty-kills", type=int, default=20)
@@ -21,9 +21,9 @@ def main() -> int:
     print("the service:", ours)
     with TemporaryDirectory(prefix="kills-") as folder:
         hasty = Harness(Path(folder), chosen.hasty_kills, chosen.seed, hasty=True).run()
-    print("one that answers before it has written down:", hasty)
+    print("a service that answers before a task is on disk:", hasty)
     if not hasty.problems:
-        print("the harness saw nothing wrong with the hasty one: it proves nothing")
+        print("no problem was found in the hasty service, so the test proves nothing")
     return 0 if not ours.problems and hasty.problems else 1
 
 

@@ -1,8 +1,8 @@
-"""Kills the service again and again, lets it finish, and compares the books.
+"""Kills the service many times, lets it finish, and compares its tasks, files and ledger.
 
-Every run of the service is a process of its own, forked from this one, so that a restart costs
-milliseconds. Half of the kills come from inside, at a named point; the others from outside, at
-a random moment. Meanwhile customers submit and look, and remember every answer they have seen.
+Every run of the service is a process forked from this one, so that a restart takes milliseconds.
+Half of the kills come from inside, at a named point; the others from outside, at a random time.
+Meanwhile customers submit and poll, and keep every answer.
 """
 
 import asyncio
@@ -46,14 +46,14 @@ _NOWHERE = "http://127.0.0.1:1"
 
 @define
 class Report:
-    """What became of it all.
+    """The result of a test.
 
     Attributes:
-        kills: by the point at which they happened.
+        kills: number of kills by point.
         answered: submits that were answered.
-        unanswered: submits whose answer was lost.
-        accepted: tasks in the database in the end.
-        problems: promises that were broken.
+        unanswered: submits without an answer.
+        accepted: tasks in the database at the end.
+        problems: what differs from what the service promises.
     """
 
     kills: Counter[str] = field(factory=Counter)
@@ -65,9 +65,9 @@ class Report:
     def __str__(self) -> str:
         submits = f"{self.answered} submits answered, {self.unanswered} without an answer"
         lines = [
-            f"{self.kills.total()} kills at {len(self.kills)} kinds of moments",
+            f"{self.kills.total()} kills at {len(self.kills)} points",
             f"    {submits}, {self.accepted} tasks",
-            *(f"    {count:4} {moment}" for moment, count in sorted(self.kills.items())),
+            *(f"    {count:4} {point}" for point, count in sorted(self.kills.items())),
             f"{len(self.problems)} problems",
             *(f"    {problem}" for problem in self.problems[:20]),
         ]
@@ -76,7 +76,7 @@ class Report:
 
 @define
 class Customers:
-    """Several people who submit and look, and what they were told."""
+    """Several callers who submit and poll, and the answers that they got."""
 
     key: str
     photos: str
@@ -88,27 +88,27 @@ class Customers:
     _number: int = 0
 
     async def use(self, base_url: str) -> None:
-        """Submit and look until the service is gone."""
+        """Submit and poll until the service is killed."""
         async with aiohttp.ClientSession(headers={"APIKEY": self.key}) as session:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_RUN):
                     await asyncio.gather(*(self._use(session, base_url) for _ in range(_CUSTOMERS)))
 
-    async def look_at_all(self, base_url: str) -> None:
-        """Look at every task until it has ended."""
+    async def poll_all(self, base_url: str) -> None:
+        """Poll every task until it has ended."""
         async with (
             aiohttp.ClientSession(headers={"APIKEY": self.key}) as session,
             asyncio.timeout(_TO_THE_END),
         ):
             for task_id in self.submitted:
-                while not await self._look(session, base_url, task_id):
+                while not await self._poll(session, base_url, task_id):
                     await asyncio.sleep(0.01)
 
     async def _use(self, session: aiohttp.ClientSession, base_url: str) -> None:
         with suppress(aiohttp.ClientError):
             while True:
                 await self._submit(session, base_url)
-                await self._look(session, base_url, self.rng.choice([*self.submitted]))
+                await self._poll(session, base_url, self.rng.choice([*self.submitted]))
 
     async def _submit(self, session: aiohttp.ClientSession, base_url: str) -> None:
         self._number += 1
@@ -121,16 +121,16 @@ class Customers:
             self.contradictions.append(f"a submit was refused: {envelope['msg']}")
         self.submitted[envelope["data"]] = (number, template)
 
-    async def _look(self, session: aiohttp.ClientSession, base_url: str, task_id: int) -> bool:
+    async def _poll(self, session: aiohttp.ClientSession, base_url: str, task_id: int) -> bool:
         query = {"taskId": str(task_id)}
         envelope = await _get(session, f"{base_url}/faceDriven/getTaskInfo", query)
         if envelope["code"] != 0:
-            self.contradictions.append(f"task {task_id} was accepted, and then unknown")
+            self.contradictions.append(f"task {task_id} was accepted, but is unknown")
             return True
         status = envelope["data"]["status"]
         known = self.ends.get(task_id, status)
         if known != status:
-            self.contradictions.append(f"task {task_id} had status {known}, and then {status}")
+            self.contradictions.append(f"task {task_id} had status {known}, and now {status}")
         if status:
             self.ends[task_id] = status
         return bool(status)
@@ -144,13 +144,13 @@ async def _get(session: aiohttp.ClientSession, url: str, query: dict[str, str]) 
 
 @define
 class Harness:
-    """One service under fire.
+    """A service that is killed many times.
 
     Attributes:
-        folder: an empty folder.
-        kills: how many.
-        seed: of all chance.
-        hasty: whether the service answers before it has written down, as it must not.
+        folder: an empty folder for its data.
+        kills: how many times it is killed.
+        seed: of the random numbers.
+        hasty: whether the service answers before a task is on disk, which the test must detect.
     """
 
     folder: Path
@@ -163,26 +163,26 @@ class Harness:
         self.rng = Random(self.seed)
 
     def run(self) -> Report:
-        """Kill until there have been enough kills, then let it end."""
+        """Kill the service as often as asked, then let it finish, and check it."""
         report = Report()
         book = AccountBook(self.folder)
         key = book.add("customers", seconds=_CREDIT)
         with _photo_server() as photos:
             customers = Customers(key, photos, self.rng)
             while report.kills.total() < self.kills:
-                moment = self._killed_run(customers)
-                if moment is not None:
-                    report.kills[moment] += 1
+                point = self._killed_run(customers)
+                if point is not None:
+                    report.kills[point] += 1
             with self._service(Fuse("never", 0)) as (_, base_url), suppress(TimeoutError):
-                asyncio.run(customers.look_at_all(base_url))
-                self._wait_for_the_rest()
+                asyncio.run(customers.poll_all(base_url))
+                self._wait_for_unanswered()
         report.answered, report.unanswered = len(customers.submitted), customers.lost
         report.problems += customers.contradictions
-        self._judge(report, customers, book)
+        self._check(report, customers, book)
         return report
 
-    def _wait_for_the_rest(self) -> None:
-        """Let those tasks end too that were accepted without anybody being told."""
+    def _wait_for_unanswered(self) -> None:
+        """Wait for tasks whose submit was accepted but not answered."""
         with closing(sqlite3.connect(self.folder / "tasks.db")) as connection:
             for _ in range(int(_TO_THE_END / _OFTEN)):
                 (left,) = connection.execute(
@@ -193,12 +193,12 @@ class Harness:
                 time.sleep(_OFTEN)
 
     def _killed_run(self, customers: Customers) -> str | None:
-        """One run that is to be killed; the moment, or `None` if it went on."""
+        """Run the service until it is killed; return the point, or `None` if it was not killed."""
         point = self.rng.choice(POINTS)
         if self.rng.random() < _FROM_OUTSIDE:
-            point = "a random moment"
+            point = "a random time"
         with self._service(Fuse(point, self.rng.randint(1, 12))) as (process, base_url):
-            if point == "a random moment":
+            if point == "a random time":
                 alarm = Timer(self.rng.uniform(0, 0.15), process.kill)
                 alarm.start()
             asyncio.run(customers.use(base_url))
@@ -207,13 +207,13 @@ class Harness:
 
     @contextmanager
     def _service(self, fuse: Fuse) -> Iterator[tuple[ForkProcess, str]]:
-        """A service in a process of its own, and its base URL; gone at the end of the block."""
+        """Run a service in a process of its own; return the process and its base URL."""
         receiver, sender = _FORK.Pipe(duplex=False)
         process = _FORK.Process(target=_serve, args=(self.folder, fuse, sender, self.hasty))
         process.start()
         sender.close()
         base_url = _NOWHERE
-        with suppress(EOFError):  # it may be killed before it has started
+        with suppress(EOFError):  # it may be killed before it listens
             base_url = receiver.recv()
         try:
             yield process, base_url
@@ -224,14 +224,14 @@ class Harness:
             process.join()
             receiver.close()
 
-    def _judge(self, report: Report, customers: Customers, book: AccountBook) -> None:
-        """Compare what customers were told with the tasks, the files and the ledger."""
+    def _check(self, report: Report, customers: Customers, book: AccountBook) -> None:
+        """Compare the answers with the tasks, the files and the ledger."""
         with closing(sqlite3.connect(self.folder / "tasks.db")) as connection:
             rows = connection.execute("SELECT task_id, status, template, token FROM task")
             tasks = {row[0]: (row[1], row[2], row[3]) for row in rows}
             (inputs,) = connection.execute("SELECT count(*) FROM input").fetchone()
         report.accepted = len(tasks)
-        say = report.problems.append
+        problem = report.problems.append
         for task_id, (number, template) in customers.submitted.items():
             status, found, token = tasks.get(task_id, (None, None, ""))
             result = self.folder / "results" / f"{token}.mp4"
@@ -242,19 +242,21 @@ class Harness:
                 case 2 if number % _FACELESS_EVERY == 0 and not result.exists():
                     pass
                 case _:
-                    say(f"task {task_id}, template {found}, has status {status} or a wrong result")
+                    problem(
+                        f"task {task_id}, template {found}, has status {status} or a wrong result"
+                    )
         names = {f"{token}.mp4" for status, _, token in tasks.values() if status == 1}
-        strays = {path.name for path in (self.folder / "results").iterdir()} ^ names
-        report.problems += [f"a stray or missing result: {name}" for name in strays]
-        report.problems += [f"a stray input: {path.name}" for path in self._inputs()]
+        differing = {path.name for path in (self.folder / "results").iterdir()} ^ names
+        report.problems += [f"an unexpected or missing result: {name}" for name in differing]
+        report.problems += [f"an unexpected input: {path.name}" for path in self._inputs()]
         if inputs:
-            say(f"{inputs} inputs are kept of tasks that have ended")
-        self._judge_ledger(report, tasks, book)
+            problem(f"{inputs} inputs of ended tasks are left")
+        self._check_ledger(report, tasks, book)
 
     def _inputs(self) -> list[Path]:
         return list((self.folder / "inputs").iterdir())
 
-    def _judge_ledger(
+    def _check_ledger(
         self, report: Report, tasks: dict[int, tuple[int, int, str]], book: AccountBook
     ) -> None:
         entries = book.entries("customers")
@@ -266,14 +268,14 @@ class Harness:
                 expected[(Kind.REFUND, cost, task_id)] += 1
         found = Counter((entry.kind, entry.seconds, entry.task_id) for entry in entries)
         wrong = [*(expected - found), *(found - expected)]
-        report.problems += [f"the ledger is wrong about {movement}" for movement in wrong]
+        report.problems += [f"wrong entry in the ledger: {movement}" for movement in wrong]
         [account] = book.accounts()
         if account.balance is None or abs(account.balance - sum(e.seconds for e in entries)) > 1e-3:
             report.problems.append("the balance is not the sum of the ledger")
 
 
 def photo(number: int) -> bytes:
-    """A customer's photo: as much of a PNG as the service looks at, and whose it is."""
+    """A photo: the header of a PNG, and its number."""
     header = struct.pack(">II", 8, 8) + b"\x08\x02\0\0\0"
     face = FACELESS if number % _FACELESS_EVERY == 0 else b"face"
     return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + header + b"%s %d" % (face, number)
@@ -281,7 +283,7 @@ def photo(number: int) -> bytes:
 
 class _PhotoServer(HTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """Bear with services that are killed."""
+        """Ignore connections of killed services."""
 
 
 class _Photos(BaseHTTPRequestHandler):
@@ -293,12 +295,12 @@ class _Photos(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *arguments: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @contextmanager
 def _photo_server() -> Iterator[str]:
-    """A server of photos in a process of its own; gives its origin."""
+    """A server of photos in a process of its own; returns its origin."""
     server = _PhotoServer(("127.0.0.1", 0), _Photos)
     process = _FORK.Process(target=server.serve_forever, daemon=True)
     process.start()

@@ -1,4 +1,4 @@
-"""The service in the process that is killed, and the moments at which it is."""
+"""The service in the process that is killed, and the points at which it is killed."""
 
 import asyncio
 import os
@@ -34,17 +34,17 @@ POINTS = (
     "ended: after its commit",
     "input removed",
 )
-"""Every named moment."""
+"""Every named point."""
 
 
 @define
 class Fuse:
-    """Kills this process when a point has been passed so many times."""
+    """Kills this process when it has reached a point for the given number of times."""
 
     point: str
     left: int
 
-    def passes(self, point: str) -> None:
+    def reached(self, point: str) -> None:
         if point == self.point:
             self.left -= 1
             if self.left <= 0:
@@ -53,7 +53,7 @@ class Fuse:
 
 @define
 class FusedRenderer:
-    """Makes a video that tells what it was made of, in no time."""
+    """Writes the photo and the template as the video, in several steps."""
 
     fuse: Fuse
 
@@ -67,15 +67,15 @@ class FusedRenderer:
         content = video(photo, job.template)
         part = job.mp4.with_name(f".{job.mp4.name}.part")
         part.write_bytes(content[: len(content) // 2])
-        self.fuse.passes("result: part of it written")
+        self.fuse.reached("result: part of it written")
         part.write_bytes(content)
-        self.fuse.passes("result: complete, without its name")
+        self.fuse.reached("result: complete, without its name")
         part.replace(job.mp4)
-        self.fuse.passes("result: with its name")
+        self.fuse.reached("result: with its name")
 
 
 def video(photo: bytes, template: int) -> bytes:
-    """What the renderer makes of a photo."""
+    """The video of a photo."""
     return b"%d:%s" % (template, photo)
 
 
@@ -84,13 +84,13 @@ async def run(folder: Path, fuse: Fuse, started: Callable[[str], None], *, hasty
 
     Args:
         folder: the data folder.
-        fuse: when to be killed.
-        started: is told the base URL.
-        hasty: answer submits before they are on disk, as the service must not.
+        fuse: when to kill this process.
+        started: called with the base URL.
+        hasty: answer submits before they are on disk, which the test must detect.
     """
-    arm(fuse)
+    install_fuse(fuse)
     if hasty:
-        be_hasty()
+        answer_before_storing()
     settings = ServiceSettings(data_dir=folder, port=0, workers=3, drain_seconds=0)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -99,8 +99,8 @@ async def run(folder: Path, fuse: Fuse, started: Callable[[str], None], *, hasty
         await stop.wait()
 
 
-def arm(fuse: Fuse) -> None:
-    """Put wrappers around the service's own functions, for the rest of this process's life."""
+def install_fuse(fuse: Fuse) -> None:
+    """Wrap functions of the service in this process, so that they reach the named points."""
     _after(TaskStore, "_add", fuse, "accepted: before its commit")
     _after(TaskStore, "_write_end", fuse, "ended: before its commit")
     _after(DataFolder, "write_inputs", fuse, "input laid out")
@@ -116,19 +116,19 @@ def arm(fuse: Fuse) -> None:
             for result in results
         }
         for kind in kinds:
-            fuse.passes(kind)
+            fuse.reached(kind)
         report(results)
 
     _replace(database, "_report", reported)
 
 
-def be_hasty() -> None:
+def answer_before_storing() -> None:
     """Answer submits before they are on disk."""
-    write_down = TaskStore.add
-    under_way: set[asyncio.Task[None]] = set()
+    original_add = TaskStore.add
+    adding: set[asyncio.Task[None]] = set()
 
     async def add(store: TaskStore, task: Task, inputs: Inputs) -> None:
-        under_way.add(asyncio.create_task(write_down(store, task, inputs)))
+        adding.add(asyncio.create_task(original_add(store, task, inputs)))
 
     _replace(TaskStore, "add", add)
 
@@ -136,12 +136,12 @@ def be_hasty() -> None:
 def _after(owner: type, name: str, fuse: Fuse, point: str) -> None:
     function = getattr(owner, name)
 
-    def passing(*args: Any) -> Any:
+    def wrapped(*args: Any) -> Any:
         result = function(*args)
-        fuse.passes(point)
+        fuse.reached(point)
         return result
 
-    _replace(owner, name, passing)
+    _replace(owner, name, wrapped)
 
 
 def _replace(owner: object, name: str, function: Callable[..., object]) -> None:
