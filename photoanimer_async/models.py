@@ -107,7 +107,7 @@ def _shown_optional_url(url: str | None) -> str:
 
 
 class Evidence(StrEnum):
-    """What the image host can tell about a submit whose answer was lost.
+    """What the image host knows about a submit whose answer was lost.
 
     Each submit uses a URL of its own, so a fetch of that URL proves that the submit arrived. No
     fetch proves less: once the photo is withdrawn no video can be made from it, but the submit

@@ -1,1 +1,1 @@
-"""One HTTP call: its JSON, its transport, its retries and its rate."""
+"""One call of the Photo Animer API: JSON, HTTP, retries and rate limits."""

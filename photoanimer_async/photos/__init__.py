@@ -1,1 +1,1 @@
-"""What a photo or a voice must be: checks, formats, metadata, preparation."""
+"""Check photos and voices, and convert photos that the service does not accept."""

@@ -1,4 +1,4 @@
-"""What may be tried again, and after how long."""
+"""Which failures may be repeated, and after which waits."""
 
 from random import Random
 
@@ -48,7 +48,7 @@ AGAIN, GIVE_UP, AMBIGUOUS = Verdict.TRY_AGAIN, Verdict.GIVE_UP, Verdict.AMBIGUOU
         (InvalidPhotoError("no photo", photo="a"), GIVE_UP, GIVE_UP),
     ],
 )
-def test_retry_belongs_to_the_operation(
+def test_whether_to_repeat_depends_on_the_operation(
     error: PhotoAnimerError, submit: Verdict, read: Verdict
 ) -> None:
     assert verdict(Operation.SUBMIT, error) is submit
@@ -61,7 +61,7 @@ def test_retry_belongs_to_the_operation(
     st.none() | st.floats(0, 86_400),
     st.randoms(use_true_random=False),
 )
-def test_a_wait_is_bounded_and_what_the_service_asks_is_a_floor(
+def test_retry_after_is_a_floor_and_other_waits_are_bounded(
     failures: int, retry_after: float | None, rng: Random
 ) -> None:
     policy = RetryPolicy(first_wait=0.5, longest_wait=30)
@@ -71,11 +71,11 @@ def test_a_wait_is_bounded_and_what_the_service_asks_is_a_floor(
     assert wait >= min(0.25 * 2 ** min(failures - 1, 10), 15)
 
 
-def test_the_wait_generator_speaks_the_protocol_of_backoff() -> None:
+def test_waits_is_a_wait_generator_for_backoff() -> None:
     generator = waits(RetryPolicy(first_wait=1.0, longest_wait=3.0), Random(1))
     generator.send(None)  # type: ignore[arg-type] # as backoff primes it
-    sent = [generator.send(NotSentError("")) for _ in range(4)]
+    waited = [generator.send(NotSentError("")) for _ in range(4)]
     assert all(
         low <= wait <= high
-        for wait, (low, high) in zip(sent, [(0.5, 1), (1, 2), (1.5, 3), (1.5, 3)], strict=True)
+        for wait, (low, high) in zip(waited, [(0.5, 1), (1, 2), (1.5, 3), (1.5, 3)], strict=True)
     )

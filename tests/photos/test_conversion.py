@@ -161,15 +161,15 @@ class TestSize:
         assert converted(photo).size == (2400, 2400)
 
     @pytest.mark.parametrize(
-        ("photo", "said"),
+        ("photo", "text"),
         [
             (saved(Image.new("L", (1, 1)), "PNG"), "has 1x1 pixels; a face needs at least 16x16"),
             (saved(Image.new("L", (8192, 20)), "PNG"), "4096x10 pixels; a face needs at least"),
         ],
         ids=["1x1", "a line"],
     )
-    def test_too_few_pixels_are_refused(self, photo: bytes, said: str) -> None:
-        with pytest.raises(InvalidPhotoError, match=said):
+    def test_too_few_pixels_are_refused(self, photo: bytes, text: str) -> None:
+        with pytest.raises(InvalidPhotoError, match=text):
             prepare_content(photo)
 
 

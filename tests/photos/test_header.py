@@ -132,7 +132,9 @@ def _require_header_or_error(data: bytes) -> None:
     ]
     for read in readers:
         try:
-            said: object = read()
+            result: object = read()
         except (PictureFlawError, InvalidPhotoError) as error:
-            said = str(error)
-        assert isinstance(said, PictureHeader) or (isinstance(said, str) and said.isprintable())
+            result = str(error)
+        assert isinstance(result, PictureHeader) or (
+            isinstance(result, str) and result.isprintable()
+        )

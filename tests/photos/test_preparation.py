@@ -50,7 +50,7 @@ class TestAcceptablePhotos:
 
 class TestRefusedPhotos:
     @pytest.mark.parametrize(
-        ("content", "said"),
+        ("content", "text"),
         [
             (b"", "is empty"),
             (b"hello", "is text; allowed are PNG, JPEG, BMP, WEBP, HEIC, AVIF and TIFF"),
@@ -62,10 +62,10 @@ class TestRefusedPhotos:
             (b"\xff\xd8\xff\xfe\0\x0b%PDF-1.4\n", "a JPEG and a PDF at once"),
         ],
     )
-    def test_other_content_is_refused(self, content: bytes, said: str, tmp_path: Path) -> None:
+    def test_other_content_is_refused(self, content: bytes, text: str, tmp_path: Path) -> None:
         path = tmp_path / "portrait.jpg"
         path.write_bytes(content)
-        with pytest.raises(InvalidPhotoError, match=rf"portrait\.jpg: .*{said}") as caught:
+        with pytest.raises(InvalidPhotoError, match=rf"portrait\.jpg: .*{text}") as caught:
             prepare_content(path)
         assert str(caught.value).isprintable()
 

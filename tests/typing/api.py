@@ -1,4 +1,4 @@
-"""The public names as a type checker sees them. Only type-checked, never run."""
+"""The public names as a type checker sees them. This file is type-checked, never run."""
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -78,7 +78,7 @@ async def many(client: PhotoAnimerClient, source: AsyncIterator[str]) -> None:
     assert_type(options.output_format, OutputFormat)
     async for outcome in client.animate_many([AnimationRequest("a.jpg", options), b"..."]):
         assert_type(outcome.task_id, TaskId | None)
-    async for _ in client.animate_many(source, on_progress=told):
+    async for _ in client.animate_many(source, on_progress=show_progress):
         pass
 
 
@@ -95,7 +95,7 @@ async def in_a_web_app(account: RateLimiter) -> None:
     assert_type(await RedisRateLimiter(Redis(), "account", 1.0).acquire(), None)
 
 
-def told(event: ProgressEvent) -> None:
+def show_progress(event: ProgressEvent) -> None:
     assert_type(event.task_id, TaskId | None)
 
 
