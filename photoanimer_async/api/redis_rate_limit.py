@@ -27,6 +27,9 @@ except ImportError as error:
     ) from error
 
 _PREFIX = "photoanimer:rate:"
+# A process may stall between reading Redis' clock and using that time. If the stored time expired
+# meanwhile, two processes could get the same one; by default it expires after two gaps.
+_MIN_TTL_MS = 60_000
 
 
 class RedisRateLimiter:
@@ -80,5 +83,7 @@ class _RedisClock(AbstractClock):
 def _limiter(redis: Redis, key: str, rate: float) -> Limiter:
     # 1000 requests in n milliseconds: pyrate-limiter counts in ms, so this gives µs precision.
     rates = [Rate(1000, math.ceil(1_000_000 / rate), burst=1)]
-    bucket = StateBucket(rates, store=RedisStateStore(redis, key), clock=_RedisClock(redis))
+    ttl_ms = max(_MIN_TTL_MS, math.ceil(2000 / rate))
+    store = RedisStateStore(redis, key, ttl_ms=ttl_ms)
+    bucket = StateBucket(rates, store=store, clock=_RedisClock(redis))
     return Limiter(SingleBucketFactory(bucket, schedule_leak=False), buffer_ms=0)

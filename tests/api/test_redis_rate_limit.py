@@ -107,6 +107,11 @@ async def test_each_request_advances_the_stored_time_by_a_gap(
     assert all(later - earlier >= GAP for earlier, later in pairwise(times["account"]))
 
 
+async def test_the_stored_time_outlives_a_process_that_stalls(redis: Redis) -> None:
+    await RedisRateLimiter(redis, "account", RATE).acquire()
+    assert await redis.pttl("photoanimer:rate:account") > 30_000
+
+
 async def test_two_keys_are_two_rates(redis_port: int, redis: Redis) -> None:
     times = await stored_times_of(redis, redis_port, "mine", "yours")
     assert {key: len(sent) for key, sent in times.items()} == {"mine": REQUESTS, "yours": REQUESTS}
