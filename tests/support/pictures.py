@@ -97,7 +97,7 @@ MAKERS: dict[str, tuple[PictureFormat, Maker]] = {
     "lossless webp": (PictureFormat.WEBP, lossless_webp),
     "extended webp": (PictureFormat.WEBP, extended_webp),
 }
-"""Each kind of file that the service takes, by name, with a function of width and height."""
+"""Each kind of file that the service accepts: its format, and its maker of width and height."""
 
 
 EVERY_FORMAT = pytest.mark.parametrize(("kind", "make"), MAKERS.values(), ids=MAKERS)
