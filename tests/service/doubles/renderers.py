@@ -1,4 +1,4 @@
-"""What a worker process may be told to run in place of the engine, each with a way of its own."""
+"""Functions that a worker process runs in place of the engine, each with one behaviour."""
 
 import contextlib
 import ctypes
@@ -19,9 +19,11 @@ from photoanimer_async.engine.engine_errors import (
     VoiceError,
 )
 
+MIB = 1024 * 1024
+
 
 def copy(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None) -> None:
-    """Writes down what it was given, and prints as careless libraries do."""
+    """Write the arguments to the video, and print as some libraries do."""
     print("noise on standard output")  # noqa: T201 - must not be taken for a reply
     sys.stdout.flush()
     mp4.write_bytes(b"%d:%s:%s" % (template, photo, voice or b"silent"))
@@ -29,7 +31,7 @@ def copy(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: byt
         gif.write_bytes(b"gif")
 
 
-def queue_up(
+def copy_after_gate(
     photo: bytes,
     template: int,
     *,
@@ -38,35 +40,37 @@ def queue_up(
     voice: bytes | None,
     gate: str,
 ) -> None:
-    """Waits until the gate is open, if the photo asks it to."""
+    """Copy; a photo that contains "wait" waits until the file `gate` exists."""
     while b"wait" in photo and not Path(gate).exists():
         time.sleep(0.01)
     copy(photo, template, mp4=mp4, gif=gif, voice=voice)
 
 
-def kill_starter(
+def kill_parent(
     photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None
 ) -> None:
-    """Takes with it whoever started it, as the system does when a machine runs out of memory."""
+    """Kill the process that started this one, as the kernel does when memory runs out."""
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(3600)
 
 
-def refuse(
+def raise_engine_error(
     photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None
 ) -> None:
-    """Raises the engine's error that the photo names."""
+    """Raise an error of the engine, chosen by the template."""
     kinds: list[type[EngineError]] = [NoFaceError, PictureError, VoiceError, EngineError]
     raise kinds[template](f"reason {template}")
 
 
-def fault(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None) -> None:
-    """Has a mistake."""
+def raise_other_error(
+    photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None
+) -> None:
+    """Raise an error that is not the engine's."""
     raise ZeroDivisionError("a mistake")
 
 
 def crash(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None) -> None:
-    """Dies of a bad pointer, as decoders do, as often as the photo says; then it is well."""
+    """Crash with a segmentation fault as often as the photo says, then succeed."""
     count = mp4.with_suffix(".count")
     crashes = int(count.read_text()) if count.exists() else 0
     if crashes < int(photo):
@@ -78,7 +82,7 @@ def crash(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: by
 
 
 def hang(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None) -> None:
-    """Never ends. Holds a lock that only its death gives back."""
+    """Never return, holding a file lock that ends with the process."""
     with mp4.with_name("lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         mp4.with_name(f".{mp4.name}.part").write_bytes(b"half a video")
@@ -86,36 +90,44 @@ def hang(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: byt
         time.sleep(3600)
 
 
-def hoard(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None) -> None:
-    """Takes as many MiB of memory as the photo says."""
-    taken = bytearray(int(photo) * 1024 * 1024)
-    mp4.write_bytes(taken[:1])
+def allocate(
+    photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None
+) -> None:
+    """Allocate as many MiB of memory as the photo says."""
+    allocated = bytearray(int(photo) * MIB)
+    mp4.write_bytes(allocated[:1])
 
 
-def toil(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None) -> None:
-    """Counts without end, with its worker's clock set forward by all that a job may take."""
+def use_processor(
+    photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None
+) -> None:
+    """Compute without end, with the limit of processor time lowered by the photo's seconds."""
     soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (soft - int(photo), hard))
     while True:
         pass
 
 
-def pour(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None) -> None:
-    """Writes where the file already has as many MiB as the photo says."""
+def write_large_file(
+    photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None
+) -> None:
+    """Write at the offset, in MiB, that the photo says."""
     with mp4.open("wb") as file:
-        file.seek(int(photo) * 1024 * 1024)
+        file.seek(int(photo) * MIB)
         file.write(b"more")
 
 
-def tell(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None) -> None:
-    """Writes down what it is held to, and what it has been given by whoever started it."""
+def describe_process(
+    photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None
+) -> None:
+    """Write this process's limits, environment and open files to the video."""
     limits = ("RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_CORE", "RLIMIT_CPU")
-    told = {
+    description = {
         "limits": {name: resource.getrlimit(getattr(resource, name)) for name in limits},
         "environment": dict(os.environ),
         "descriptors": [kind for each in range(128) if (kind := _kind(each))],
     }
-    mp4.write_text(json.dumps(told))
+    mp4.write_text(json.dumps(description))
 
 
 def _kind(descriptor: int) -> str | None:

@@ -1,7 +1,6 @@
-"""What a worker answers to a job: plain JSON, whatever happens."""
+"""The replies of the worker's program."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,13 +8,6 @@ import pytest
 from photoanimer_async.engine import RenderSettings
 from photoanimer_async.service import ServiceSettings
 from photoanimer_async.service.rendering.worker import render
-
-DOUBLES = Path(__file__).parents[1] / "doubles"
-
-
-@pytest.fixture(autouse=True)
-def doubles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [*sys.path, str(DOUBLES)])
 
 
 @pytest.fixture
@@ -34,20 +26,20 @@ def job(tmp_path: Path) -> dict[str, object]:
     return sent
 
 
-def test_code_0_once_the_files_are_there(job: dict[str, object], tmp_path: Path) -> None:
+def test_success_is_code_0(job: dict[str, object], tmp_path: Path) -> None:
     more = {"voice": str(tmp_path / "voice"), "gif": str(tmp_path / "a.gif")}
     assert render(job | more, "renderers", "copy") == {"code": 0}
     assert (tmp_path / "a.mp4").read_bytes() == b"0:photo:voice"
     assert (tmp_path / "a.gif").exists()
 
 
-def test_the_engine_is_told_the_services_settings(
+def test_the_engine_gets_the_services_settings(
     job: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: dict[str, object] = {}
+    received: dict[str, object] = {}
 
     def animate(photo: bytes, template: int, **options: object) -> None:
-        told.update(options)
+        received.update(options)
 
     monkeypatch.setattr("photoanimer_async.engine.animate", animate, raising=False)
     settings = ServiceSettings(
@@ -59,11 +51,13 @@ def test_the_engine_is_told_the_services_settings(
     expected = RenderSettings(
         all_faces=True, longest_side=640, gif_longest_side=240, voice_limit=5, engine="warp"
     )
-    assert told["settings"] == expected
+    assert received["settings"] == expected
 
 
-def test_the_code_and_reason_of_what_the_engine_refuses(job: dict[str, object]) -> None:
-    replies = [render(job | {"template": number}, "renderers", "refuse") for number in range(4)]
+def test_an_error_of_the_engine_is_a_code_with_a_reason(job: dict[str, object]) -> None:
+    replies = [
+        render(job | {"template": number}, "renderers", "raise_engine_error") for number in range(4)
+    ]
     assert replies == [
         {"code": 7001, "reason": "reason 0"},
         {"code": 7002, "reason": "reason 1"},
@@ -72,9 +66,9 @@ def test_the_code_and_reason_of_what_the_engine_refuses(job: dict[str, object]) 
     ]
 
 
-def test_the_trace_of_a_fault(job: dict[str, object]) -> None:
+def test_any_other_error_is_a_fault_with_its_traceback(job: dict[str, object]) -> None:
     for reply in (
-        render(job, "renderers", "fault"),
+        render(job, "renderers", "raise_other_error"),
         render(job, "no_such_module", "animate"),
         render(job | {"photo": "no such file"}, "renderers", "copy"),
     ):
