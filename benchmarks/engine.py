@@ -38,9 +38,9 @@ from photoanimer_async.engine import animate
 from photoanimer_async.engine.expressions import motion
 from photoanimer_async.engine.face import Face, FaceFinder
 from photoanimer_async.engine.picture import Picture, load_picture
-from photoanimer_async.engine.portrait import WarpEngine
 from photoanimer_async.engine.samples import ASTRONAUT
 from photoanimer_async.engine.video import Mp4Writer
+from photoanimer_async.engine.warp_engine import WarpEngine
 
 TEMPLATE = 1
 SIZES = (512, 1024)

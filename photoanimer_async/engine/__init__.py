@@ -1,6 +1,6 @@
-"""The animation engine: a photo and an expression in, a video out. Knows nothing of HTTP.
+"""The animation engine: a photo of a face and an expression in, a video out.
 
-Names are loaded when they are first used, so that the errors cost no import of numpy or OpenCV.
+Names are imported on first use, so that importing the errors does not import numpy or OpenCV.
 """
 
 import importlib
@@ -14,10 +14,10 @@ from photoanimer_async.engine.engine_errors import (
 )
 
 if TYPE_CHECKING:
+    from photoanimer_async.engine.blendshapes import FaceMotion
+    from photoanimer_async.engine.engines import Engine, Portrait
     from photoanimer_async.engine.face import Face
-    from photoanimer_async.engine.portrait import Engine, Portrait
     from photoanimer_async.engine.render import Rendering, RenderSettings, animate
-    from photoanimer_async.engine.shapes import FaceMotion
 
 __all__ = [
     "Engine",
@@ -33,11 +33,11 @@ __all__ = [
     "animate",
 ]
 
-_HOMES = {
-    "Engine": "portrait",
+_MODULES = {
+    "Engine": "engines",
     "Face": "face",
-    "FaceMotion": "shapes",
-    "Portrait": "portrait",
+    "FaceMotion": "blendshapes",
+    "Portrait": "engines",
     "RenderSettings": "render",
     "Rendering": "render",
     "animate": "render",
@@ -45,6 +45,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

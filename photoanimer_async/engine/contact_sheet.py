@@ -1,10 +1,10 @@
-"""Contact sheets: what every expression looks like over some photos, in one picture.
+"""Contact sheets: all expressions of some photos in one picture.
 
 ::
 
     python -m photoanimer_async.engine.contact_sheet PHOTO... --out sheet.png
 
-One row for each photo and expression; along the row, moments spread evenly over the video.
+Each row is one photo with one expression, at moments spread evenly over its video.
 """
 
 import argparse
@@ -17,15 +17,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from photoanimer_async.engine.engine_errors import EngineError
-from photoanimer_async.engine.engines import WARP, load_engine
+from photoanimer_async.engine.engines import WARP, Engine, load_engine
 from photoanimer_async.engine.expressions import EXPRESSIONS, Expression, motion
 from photoanimer_async.engine.face import Face, FaceFinder
 from photoanimer_async.engine.picture import Picture, fit, load_picture
-from photoanimer_async.engine.portrait import Engine
 
 _LONGEST_SIDE = 1280
-_AROUND_FACE = 0.45
-"""How much is seen around the face's box, in sizes of the box."""
+_FACE_MARGIN = 0.45
+"""Margin around the face, relative to the size of its box."""
 
 _CAPTION_HEIGHT = 18
 
@@ -38,14 +37,17 @@ def contact_sheet(
     columns: int = 8,
     side: int = 180,
 ) -> Picture:
-    """A contact sheet of the largest face of each photo.
+    """Draw a contact sheet of the largest face of each photo.
 
     Args:
-        photos: RGB, shape (H, W, 3). Those without a face are left out.
-        engine: What animates them.
-        templates: Which expressions are shown.
-        columns: Moments of each expression.
-        side: Of one moment, in pixels.
+        photos: RGB, shape (H, W, 3). Photos without a face are skipped.
+        engine: Renders the frames.
+        templates: Expressions to show.
+        columns: Number of moments of each expression.
+        side: Side of each tile, in pixels.
+
+    Raises:
+        EngineError: None of the photos has a face.
     """
     finder = FaceFinder()
     rows = []
@@ -66,9 +68,9 @@ def contact_sheet(
 
 
 def _window(picture: Picture, face: Face) -> tuple[slice, slice]:
-    """The square around a face, as far as it lies in the picture."""
+    """Return a square around a face, limited to the picture."""
     left, top, right, bottom = face.box
-    reach = max(right - left, bottom - top) * (0.5 + _AROUND_FACE)
+    reach = max(right - left, bottom - top) * (0.5 + _FACE_MARGIN)
     x, y = face.centre
     height, width = picture.shape[:2]
     reach = min(reach, width / 2, height / 2)
@@ -77,8 +79,8 @@ def _window(picture: Picture, face: Face) -> tuple[slice, slice]:
 
 
 def _tile(part: Picture, side: int) -> Picture:
-    way = cv2.INTER_AREA if part.shape[0] > side else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(part, (side, side), interpolation=way), np.uint8)
+    interpolation = cv2.INTER_AREA if part.shape[0] > side else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(part, (side, side), interpolation=interpolation), np.uint8)
 
 
 def _captioned(row: Picture, expression: Expression) -> Picture:
@@ -89,15 +91,17 @@ def _captioned(row: Picture, expression: Expression) -> Picture:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m photoanimer_async.engine.contact_sheet",
-        description="Draw all expressions over some photos into one picture.",
+        description="Draw all expressions of some photos in one picture.",
     )
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
     parser.add_argument("--out", type=Path, default=Path("contact_sheet.png"))
     parser.add_argument("--engine", default=WARP, help="default: %(default)s")
-    parser.add_argument("--template", type=int, action="append", help="may be repeated; all")
+    parser.add_argument(
+        "--template", type=int, action="append", help="default: all; can be given more than once"
+    )
     parser.add_argument("--columns", type=int, default=8, help="default: %(default)s")
     parser.add_argument("--side", type=int, default=180, help="default: %(default)s px")
     given = parser.parse_args(arguments)

@@ -1,7 +1,7 @@
-"""Curves over time: what moves between keyframes, and what never stands still.
+"""Animation curves: interpolated keyframes, blinks, and random small motion.
 
-All times are in seconds, all curves are evaluated at an array of times, shape (n,), and give
-the same shape. Nothing here is random but by the generator that is handed in.
+All times are in seconds. A curve is evaluated at an array of times, shape (n,), and returned in
+the same shape. Random curves depend on the given generator only.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,10 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from photoanimer_async.engine.warp import smoothstep
+
 FRAME_RATE = 24
-"""Frames in a second of every video."""
+"""Frames per second of every video."""
 
 Curve: TypeAlias = NDArray[np.float64]
 Knot: TypeAlias = tuple[float, float]
@@ -20,29 +22,31 @@ Knot: TypeAlias = tuple[float, float]
 
 
 def frame_times(frame_count: int) -> Curve:
-    """When each frame begins, in seconds."""
+    """Return the start time of each frame, in seconds."""
     return np.arange(frame_count) / FRAME_RATE
 
 
 def monotone(knots: Sequence[Knot], times: Curve) -> Curve:
-    """Cubic curve through the knots that never swings beyond them (PCHIP).
+    """Interpolate knots by a cubic curve that does not overshoot (PCHIP).
 
-    The slope at an inner knot is Fritsch and Butland's weighted harmonic mean of its neighbours'
-    slopes, and zero at a turning point and at both ends: so a value that is held stays held, and
-    a movement starts and stops softly. Before the first knot and after the last, the curve keeps
-    their values.
+    The slope at an inner knot is the weighted harmonic mean of its neighbours' slopes (Fritsch
+    and Butland). It is zero at extrema and at both ends, so a held value stays constant, and a
+    movement starts and stops smoothly. Outside the knots, the curve has the value of the nearest.
+
+    Raises:
+        ValueError: The times of the knots are not strictly increasing.
     """
     at, value = np.array(knots, np.float64).T
     span = np.diff(at)
     if (span <= 0).any():
-        raise ValueError(f"the times of the knots must rise: {knots}")
+        raise ValueError(f"the times of the knots must be strictly increasing: {knots}")
     rise = np.diff(value) / span
     slope = np.zeros_like(value)
     before, after = rise[:-1], rise[1:]
-    on = before * after > 0
+    monotonic = before * after > 0
     weight_before, weight_after = 2 * span[1:] + span[:-1], span[1:] + 2 * span[:-1]
-    slope[1:-1][on] = (weight_before + weight_after)[on] / (
-        weight_before[on] / before[on] + weight_after[on] / after[on]
+    slope[1:-1][monotonic] = (weight_before + weight_after)[monotonic] / (
+        weight_before[monotonic] / before[monotonic] + weight_after[monotonic] / after[monotonic]
     )
     piece = np.clip(np.searchsorted(at, times, side="right") - 1, 0, len(span) - 1)
     s = np.clip((times - at[piece]) / span[piece], 0, 1)
@@ -53,23 +57,15 @@ def monotone(knots: Sequence[Knot], times: Curve) -> Curve:
     return np.asarray(start + end)
 
 
-def smoothstep(x: Curve) -> Curve:
-    """0 up to x = 0, 1 from x = 1 on, and a soft rise between."""
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x))
-
-
 @frozen
 class Blink:
-    """One blink: lids close faster than they open.
-
-    The lids stay closed for at least one frame, so that none is lost between two frames.
+    """One blink of the eyes, which close faster than they open.
 
     Attributes:
-        at: When the lids begin to close.
-        close: How long they take to.
-        hold: How long they stay closed.
-        open: How long they take to open.
+        at: Time at which the lids begin to close.
+        close: Duration of closing.
+        hold: Duration for which they stay closed: at least one frame, so that every blink shows.
+        open: Duration of opening.
     """
 
     at: float
@@ -78,31 +74,31 @@ class Blink:
     open: float = 0.165
 
     def curve(self, times: Curve) -> Curve:
-        """How far the lids are closed, 0 to 1."""
+        """Return how far the lids are closed, 0 to 1."""
         shut = smoothstep((times - self.at) / self.close)
         opened = smoothstep((times - self.at - self.close - self.hold) / self.open)
         return np.asarray(shut * (1 - opened))
 
     @property
     def end(self) -> float:
-        """When the lids are open again."""
+        """Time at which the lids are open again."""
         return self.at + self.close + self.hold + self.open
 
 
 def blinking(blinks: Sequence[Blink], times: Curve) -> Curve:
-    """How far the lids are closed by any of the blinks, 0 to 1."""
+    """Return how far the lids are closed by any of the blinks, 0 to 1."""
     return np.asarray(
         np.max([np.zeros_like(times), *(blink.curve(times) for blink in blinks)], axis=0)
     )
 
 
 def neutral_ends(times: Curve, ramp: float) -> Curve:
-    """A weight that is exactly 0 at the first and the last time, and 1 from `ramp` inwards."""
+    """Return a weight that is exactly 0 at the first and the last time, and 1 beyond `ramp`."""
     return smoothstep(np.minimum(times - times[0], times[-1] - times) / ramp)
 
 
 def sway(times: Curve, hertz: float, rng: np.random.Generator) -> Curve:
-    """Slow wandering about 0, mostly within -1 to 1: three waves that never meet again."""
+    """Return slow random oscillation about 0, mostly within -1 to 1: a sum of three sine waves."""
     rates = hertz * np.array([1.0, 1.618, 2.414]) * rng.uniform(0.9, 1.1, 3)
     phases = rng.uniform(0, 2 * np.pi, 3)
     waves = np.sin(2 * np.pi * rates * times[:, None] + phases)
@@ -110,7 +106,7 @@ def sway(times: Curve, hertz: float, rng: np.random.Generator) -> Curve:
 
 
 def saccades(times: Curve, rng: np.random.Generator) -> tuple[Curve, Curve]:
-    """Small jumps of the gaze, across and down, each within -1 to 1, with rests between."""
+    """Return the horizontal and vertical gaze, -1 to 1, of random jumps with pauses between."""
     jump = 0.06
     knots: list[tuple[float, float, float]] = [(float(times[0]), 0, 0)]
     at = float(times[0]) + rng.uniform(0.3, 0.8)

@@ -1,20 +1,19 @@
-"""Finding faces: boxes and six key points.
+"""Face detection: boxes and six key points.
 
-Theory of operation. BlazeFace is a small network that looks at one square picture and says, for
-each of a fixed set of *anchors* (points of a regular grid), how sure it is that a face is there
-and where its box and key points lie relative to the anchor. Two forms of it are used:
+Theory of operation. BlazeFace is a small network with a square picture as input. For each of a
+fixed set of *anchors* (points of a regular grid), it returns a score for a face at this point,
+and the face's box and key points relative to the anchor. Two variants are used:
 
 * **full range**, 192 px, one anchor for each cell of a 48 x 48 grid: faces of about 5 % to 60 % of
   the picture;
 * **short range**, 128 px, 896 anchors on two grids: faces that fill the picture.
 
-A picture is shrunk to the network's square and centred on it (*letterbox*). Several anchors fire
-for one face; those that overlap are averaged by their scores. The networks know upright faces:
-where they see none that stands upright, they look at the picture turned by quarters as well.
-Where the full range sees nothing at all, the short range looks, then the full range again at
-overlapping *tiles* of the picture, in which a small face is larger. A turned picture or a tile
-has to be surer of itself than the picture as it is, because each is one more chance of a false
-face.
+A picture is scaled to the network's square and centred in it (*letterbox*). Several anchors fire
+for one face; overlapping detections are averaged, weighted by their scores. The networks detect
+upright faces only, so if there is none, the picture is also searched rotated by 90, 180 and 270
+degrees. If the full range finds nothing, the short range is tried, then the full range on
+overlapping *tiles* of the picture, in which a small face is larger. Rotated pictures and tiles
+require a higher score, since each additional search is one more chance of a false positive.
 """
 
 from collections.abc import Iterator
@@ -29,21 +28,21 @@ from numpy.typing import NDArray
 from photoanimer_async.engine.picture import Picture
 
 MIN_SCORE = 0.62
-"""Least score of a face in the whole picture. At 0.5 a cat and a colour wheel pass for one."""
+"""Minimum score of a face in the whole picture. At 0.5, a cat and a colour wheel are accepted."""
 
 MIN_TILE_SCORE = 0.70
-"""Least score of a face in a tile."""
+"""Minimum score of a face in a tile."""
 
-MIN_TURNED_SCORE = 0.70
-"""Least score of a face in a turned picture."""
+MIN_ROTATED_SCORE = 0.70
+"""Minimum score of a face in a rotated picture."""
 
 TILE_SIZES = (0.6, 0.36)
-"""Sides of the tiles, as parts of the picture's longest side; the next is tried only if needed."""
+"""Sides of the tiles relative to the picture's longest side, tried in this order."""
 
-_UPRIGHT = np.radians(50)
-"""Roll up to which a detection is trusted: beyond, one of the turned pictures shows it better."""
+_MAX_ROLL = np.radians(50)
+"""Largest roll of a detection that is used: beyond it, a rotated picture gives a better one."""
 
-_SMALLEST_TILE = 96
+_MIN_TILE = 96
 _TILE_STEP = 0.6
 _SAME_FACE_OVERLAP = 0.3
 
@@ -53,10 +52,10 @@ _EYE_LEFT, _EYE_RIGHT = 0, 1
 
 @frozen(eq=False)
 class Detection:
-    """A face as the detector sees it, in pixels of the picture.
+    """A detected face, in pixels of the picture.
 
     Attributes:
-        score: How sure the detector is, 0 to 1.
+        score: Confidence, 0 to 1.
         centre: Centre of the box, shape (2,).
         size: Width and height of the box, shape (2,).
         key_points: Shape (6, 2): eye on the left, eye on the right, nose tip, mouth, and the two
@@ -70,67 +69,67 @@ class Detection:
 
     @property
     def roll(self) -> float:
-        """Angle of the line through the eyes, in radians, clockwise in the picture."""
+        """Angle of the line through the eyes, in radians, clockwise."""
         across = self.key_points[_EYE_RIGHT] - self.key_points[_EYE_LEFT]
         return float(np.arctan2(across[1], across[0]))
 
     def moved(self, x: float, y: float) -> "Detection":
-        """The same face in a picture of which this one begins at (x, y)."""
+        """Return the detection in a picture of which this one is the part at (x, y)."""
         offset = np.array([x, y])
         return Detection(self.score, self.centre + offset, self.size, self.key_points + offset)
 
-    def turned_back(self, quarters: int, picture: Picture) -> "Detection":
-        """The same face in `picture`, if found in `numpy.rot90(picture, quarters)`."""
+    def rotated_back(self, quarters: int, picture: Picture) -> "Detection":
+        """Return the detection in `picture`, if found in `numpy.rot90(picture, quarters)`."""
         height, width = picture.shape[:2]
-        linear, offset = _TURNED_BACK[quarters]
+        linear, offset = _ROTATION_BACK[quarters]
         shift = np.array(offset) * [width - 1, height - 1]
-        turn = np.array(linear)
+        rotation = np.array(linear)
         return Detection(
             self.score,
-            centre=turn @ self.centre + shift,
-            size=np.abs(turn) @ self.size,
-            key_points=self.key_points @ turn.T + shift,
+            centre=rotation @ self.centre + shift,
+            size=np.abs(rotation) @ self.size,
+            key_points=self.key_points @ rotation.T + shift,
         )
 
 
-_TURNED_BACK = (
+_ROTATION_BACK = (
     (((1, 0), (0, 1)), (0, 0)),
     (((0, -1), (1, 0)), (1, 0)),
     (((-1, 0), (0, -1)), (1, 1)),
     (((0, 1), (-1, 0)), (0, 1)),
 )
-"""From a picture turned by quarters to the picture: linear part, and offset in sizes less one."""
+"""Maps from a picture rotated by quarters back to it: linear part, offset in units of size - 1."""
 
 
 def onnx_session(weights: str, threads: int) -> onnxruntime.InferenceSession:
-    """Load one of the packaged models.
+    """Load one of the package's models.
 
     Args:
-        weights: File name inside the package's `weights` folder.
-        threads: Number of threads that one run of the model may use.
+        weights: File name in the `weights` folder.
+        threads: Number of threads for one run of the model.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what fails is raised, and need not be printed as well
+    options.log_severity_level = 4  # errors are raised; do not print them too
     model = (files("photoanimer_async.engine") / "weights" / weights).read_bytes()
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _grid_anchors(cells: int, each: int) -> NDArray[np.float64]:
-    """Centres of a square grid's cells, row by row, each repeated, in parts of the square."""
+    """Return the centres of a grid's cells, row by row, each repeated, relative to the square."""
     y, x = np.divmod(np.arange(cells * cells), cells)
     return np.repeat((np.stack([x, y], axis=1) + 0.5) / cells, each, axis=0)
 
 
 @define(eq=False)
 class BlazeFace:
-    """One of the two detectors.
+    """One variant of the network.
 
     Attributes:
-        session: The model: a square picture in, regressions and scores of the anchors out.
-        side: Side of the model's square, in pixels.
-        anchors: Centres of its anchors, in parts of the square, shape (n, 2).
+        session: The model. Input: a square picture; output: regressions and scores of the anchors.
+        side: Side of the input square, in pixels.
+        anchors: Centres of the anchors relative to the square, shape (n, 2).
     """
 
     session: onnxruntime.InferenceSession
@@ -139,18 +138,18 @@ class BlazeFace:
 
     @classmethod
     def full_range(cls, threads: int) -> "BlazeFace":
-        """The detector for faces of any but the largest size."""
+        """Load the variant for all but the largest faces."""
         session = onnx_session("blazeface_full_range.onnx", threads)
         return cls(session, 192, _grid_anchors(48, 1))
 
     @classmethod
     def short_range(cls, threads: int) -> "BlazeFace":
-        """The detector for faces that fill the picture."""
+        """Load the variant for faces that fill the picture."""
         session = onnx_session("blazeface_short_range.onnx", threads)
         return cls(session, 128, np.concatenate([_grid_anchors(16, 2), _grid_anchors(8, 6)]))
 
     def detect(self, picture: Picture, min_score: float) -> list[Detection]:
-        """Faces of at least that score, unmerged: several may be one face."""
+        """Return all detections with at least this score, without merging them."""
         square, scale, offset = self._letterbox(picture)
         outputs = self.session.run(None, {self.session.get_inputs()[0].name: square[None]})
         regressions, logits = sorted((output[0] for output in outputs), key=lambda o: -o.shape[-1])
@@ -158,7 +157,7 @@ class BlazeFace:
         fired = np.flatnonzero(scores >= min_score)
         points = regressions[fired].astype(np.float64).reshape(-1, 2 + _KEY_POINTS, 2)
         from_anchor = np.ones((2 + _KEY_POINTS, 1))
-        from_anchor[1] = 0  # the size is no position
+        from_anchor[1] = 0  # the size is not a position
         points += from_anchor * self.anchors[fired, None] * self.side
         points = (points - from_anchor * offset) / scale
         return [
@@ -169,12 +168,12 @@ class BlazeFace:
     def _letterbox(
         self, picture: Picture
     ) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
-        """The picture in the model's square, the scale, and the offset in the square's pixels."""
+        """Return the picture in the square, its scale, and its offset in pixels of the square."""
         height, width = picture.shape[:2]
         scale = self.side / max(height, width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        small = cv2.resize(picture, size, interpolation=way)
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        small = cv2.resize(picture, size, interpolation=interpolation)
         x, y = (self.side - size[0]) // 2, (self.side - size[1]) // 2
         square = np.zeros((self.side, self.side, 3), np.float32)
         square[y : y + size[1], x : x + size[0]] = small / np.float32(127.5) - 1
@@ -183,7 +182,7 @@ class BlazeFace:
 
 @define(eq=False)
 class FaceDetector:
-    """Both detectors, and the tiles."""
+    """A search for faces with both variants, rotations and tiles."""
 
     full_range: BlazeFace
     short_range: BlazeFace
@@ -193,45 +192,45 @@ class FaceDetector:
         """Load both models."""
         return cls(BlazeFace.full_range(threads), BlazeFace.short_range(threads))
 
-    def looks(self, picture: Picture) -> Iterator[list[Detection]]:
-        """What each look at the picture sees, from the cheapest look to the dearest.
+    def searches(self, picture: Picture) -> Iterator[list[Detection]]:
+        """Yield the detections of each search, from the cheapest search to the most expensive.
 
-        Within one look, a face may be seen more than once, from different turns or tiles.
+        One search may return a face more than once, from different rotations or tiles.
         """
         yield _detect_upright(self.full_range, picture, MIN_SCORE)
-        yield _detect_turned(self.full_range, picture, MIN_SCORE)
-        yield _detect_turned(self.short_range, picture, MIN_SCORE)
+        yield _detect_rotated(self.full_range, picture, MIN_SCORE)
+        yield _detect_rotated(self.short_range, picture, MIN_SCORE)
         for part in TILE_SIZES:
             side = round(max(picture.shape) * part)
-            if side >= _SMALLEST_TILE:
+            if side >= _MIN_TILE:
                 yield [
                     detection.moved(x, y)
                     for x, y, tile in tiles(picture, side)
-                    for detection in _detect_turned(self.full_range, tile, MIN_TILE_SCORE)
+                    for detection in _detect_rotated(self.full_range, tile, MIN_TILE_SCORE)
                 ]
 
 
-def _detect_turned(detector: BlazeFace, picture: Picture, min_score: float) -> list[Detection]:
-    """Faces in the picture and in its three quarter turns, as they lie in the picture."""
+def _detect_rotated(detector: BlazeFace, picture: Picture, min_score: float) -> list[Detection]:
+    """Return the faces in the picture in all four rotations, in coordinates of the picture."""
     return [
-        detection.turned_back(quarters, picture)
+        detection.rotated_back(quarters, picture)
         for quarters in range(4)
         for detection in _detect_upright(
             detector,
             np.rot90(picture, quarters),
-            min_score if quarters == 0 else max(min_score, MIN_TURNED_SCORE),
+            min_score if quarters == 0 else max(min_score, MIN_ROTATED_SCORE),
         )
     ]
 
 
 def _detect_upright(detector: BlazeFace, picture: Picture, min_score: float) -> list[Detection]:
-    """Faces in the picture that stand more or less upright, each once."""
+    """Return the upright faces in the picture, each once."""
     found = merge(detector.detect(picture, min_score))
-    return [detection for detection in found if abs(detection.roll) < _UPRIGHT]
+    return [detection for detection in found if abs(detection.roll) < _MAX_ROLL]
 
 
 def tiles(picture: Picture, side: int) -> Iterator[tuple[int, int, Picture]]:
-    """Overlapping square parts that cover the picture, each with its upper left corner."""
+    """Yield overlapping squares that cover the picture: x, y of the upper left corner, pixels."""
     starts = []
     for length in picture.shape[:2]:
         count = max(1, int(np.ceil(length / (side * _TILE_STEP))))
@@ -242,7 +241,7 @@ def tiles(picture: Picture, side: int) -> Iterator[tuple[int, int, Picture]]:
 
 
 def merge(detections: list[Detection]) -> list[Detection]:
-    """One detection for each face: those that overlap the surest are averaged by their scores."""
+    """Average overlapping detections, weighted by score, so that each face has one detection."""
     rest = sorted(detections, key=lambda detection: -detection.score)
     merged = []
     while rest:
@@ -262,7 +261,7 @@ def merge(detections: list[Detection]) -> list[Detection]:
 
 
 def _overlap(one: Detection, other: Detection) -> float:
-    """Intersection over union; a box that lies almost whole in the other counts as the same."""
+    """Return the intersection over union, or 0.9 of that over the smaller box, if larger."""
     upper_left = np.maximum(one.centre - one.size / 2, other.centre - other.size / 2)
     lower_right = np.minimum(one.centre + one.size / 2, other.centre + other.size / 2)
     shared = float(np.prod(np.clip(lower_right - upper_left, 0, None)))

@@ -1,28 +1,28 @@
-"""What can be wrong with what the engine is given.
+"""Errors about the photo or the voice given to the engine.
 
 ::
 
     EngineError
-    ├── PictureError   the photo cannot be read, or is larger than allowed
-    ├── NoFaceError    the photo can be read, but shows no person
-    └── VoiceError     the sound cannot be read, is empty, or is longer than allowed
+    ├── PictureError   the photo cannot be decoded, or is too large
+    ├── NoFaceError    the photo shows no face
+    └── VoiceError     the voice cannot be decoded, is empty, or is too long
 
-The text of each is written for the person who sent the photo. This module imports nothing, so
-that a process which only passes errors on need not load numpy or OpenCV.
+The messages are written for the person who sent the photo. This module imports nothing, so that
+a process that only forwards errors does not load numpy or OpenCV.
 """
 
 
 class EngineError(Exception):
-    """The root of all errors that are raised on purpose by the engine."""
+    """The base class of all errors about the input."""
 
 
 class PictureError(EngineError):
-    """The photo cannot be read as a picture, or is larger than allowed."""
+    """The photo cannot be decoded, or is too large."""
 
 
 class NoFaceError(EngineError):
-    """No person's face was found in the photo."""
+    """No face was found in the photo."""
 
 
 class VoiceError(EngineError):
-    """The voice cannot be read as sound, is empty, or is longer than allowed."""
+    """The voice cannot be decoded, is empty, or is too long."""

@@ -1,11 +1,9 @@
-"""The six expressions, as data, and the motion they make.
+"""The six expressions as keyframes, and their motion.
 
-An `Expression` is a set of curves, each the keyframes of one coefficient: (seconds, value). What
-the coefficients mean, `shapes.py` says. All curves begin and end at 0, the photo itself: the
-first and the last keyframe are not written down. A name of a paired coefficient without its side
-("mouthSmile") stands for both sides. To add an expression, add one to `EXPRESSIONS`.
-
-`motion` lays over the keyframes what no one plans; see `liveliness.py`.
+An `Expression` has the keyframes, (seconds, value), of some coefficients; `blendshapes.NAMES`
+describes these. All curves begin and end at 0, that is with the photo itself; these two keyframes
+are omitted. A paired coefficient without a side ("mouthSmile") stands for both sides. To add an
+expression, append it to `EXPRESSIONS`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from attrs import field, frozen
 
+from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.curves import (
     FRAME_RATE,
     Blink,
@@ -21,20 +20,19 @@ from photoanimer_async.engine.curves import (
     frame_times,
     monotone,
 )
-from photoanimer_async.engine.liveliness import alive
-from photoanimer_async.engine.shapes import FaceMotion
+from photoanimer_async.engine.idle_motion import with_idle_motion
 
 
 @frozen
 class Expression:
-    """One template.
+    """The expression of one template.
 
     Attributes:
-        template: Its number in the API.
-        name: One word or two, for file names and tables.
-        title: A few words.
-        description: One sentence of what is seen.
-        frames: How many frames it takes at 24 a second.
+        template: The template's number in the API.
+        name: A short name for files and tables.
+        title: A title of a few words.
+        description: One sentence about what is visible.
+        frames: Number of frames, at 24 per second.
         curves: Keyframes of each coefficient, without the first and the last.
         blinks: Blinks of both eyes.
     """
@@ -49,7 +47,7 @@ class Expression:
 
     @property
     def seconds(self) -> float:
-        """Length of the video, in seconds."""
+        """Duration of the video, in seconds."""
         return self.frames / FRAME_RATE
 
 
@@ -250,37 +248,37 @@ KISS = Expression(
 )  # fmt: skip
 
 EXPRESSIONS = (TALKING, LOOKING_AROUND, WINK, LAUGHTER, HEAD_SHAKE, KISS)
-"""By template number."""
+"""All expressions, by template number."""
 
 
 def expression(template: int) -> Expression:
-    """The expression of a template.
+    """Return the expression of a template.
 
     Raises:
-        ValueError: There is no such template.
+        ValueError: The template does not exist.
     """
     if template not in range(len(EXPRESSIONS)):
-        raise ValueError(f"there is no template {template}; there are 0 to {len(EXPRESSIONS) - 1}")
+        raise ValueError(f"template {template} does not exist; use 0 to {len(EXPRESSIONS) - 1}")
     return EXPRESSIONS[template]
 
 
 def frames(template: int) -> int:
-    """How many frames the template's video has, at 24 a second."""
+    """Return the number of frames of a template's video, at 24 per second."""
     return expression(template).frames
 
 
 def motion(template: int, seed: int) -> list[FaceMotion]:
-    """What the face does in each frame of a template.
+    """Return the motion of a template, with idle motion.
 
     Args:
         template: 0 to 5.
-        seed: A number that stands for the photo, not negative.
+        seed: The seed of the idle motion, derived from the photo; not negative.
 
     Returns:
-        Coefficients of each frame; the first and the last are exactly the photo itself.
+        Coefficients of each frame. Those of the first and the last frame are 0.
 
     Raises:
-        ValueError: There is no such template.
+        ValueError: The template does not exist.
     """
     chosen = expression(template)
     times = frame_times(chosen.frames)
@@ -290,4 +288,4 @@ def motion(template: int, seed: int) -> list[FaceMotion]:
         name: monotone([(0.0, 0.0), *knots, (last, 0.0)], times)
         for name, knots in chosen.curves.items()
     }
-    return alive(curves, blinking(chosen.blinks, times), times, rng)
+    return with_idle_motion(curves, blinking(chosen.blinks, times), times, rng)

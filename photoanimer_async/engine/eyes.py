@@ -1,19 +1,17 @@
-"""Eyes: lids that close over them, and a gaze that wanders.
+"""Eyes: closing lids and a moving gaze.
 
 Theory of operation
 -------------------
-An eye is drawn on the photo's own pixel grid (every few pixels of it, where the eye is large), in
-a box around it, as an `EyePatch`: by how much the source of each pixel shifts, and a layer of
-colour laid over. The frame samples both through its map, so that the photo is resampled only
-once.
+An eye is rendered on the photo's pixel grid (on every n-th pixel if the eye is large), in a box
+around it, as an `EyePatch`: a shift of each pixel's source, and a colour layer on top. The frame
+samples both through its own map, so that the photo is resampled only once.
 
-In the eye's own coordinates (x from the left corner to the right, y down, the eye's width w), the
-lids are two polynomials that meet in the corners. Closing moves the upper one down to the lower
-one. The skin above it is stretched: the strip along the lashes moves as it is, the fold under the
-brow stays, and the stretching happens between. A photo rarely shows enough skin there, so what is
-stretched is covered with the skin of `lids`. The lid's edge is the photo's own row of lashes,
-moved along, with a soft line in the colour of those lashes that makes up for what the open eye
-hides.
+In the eye's coordinates (x from the left corner to the right, y down, the eye's width w), the lids
+are two polynomials that meet at the corners. To close the eye, the upper one moves down to the
+lower one. The skin above is stretched between the fold under the brow, which does not move, and the
+strip along the lashes, which moves unchanged. A photo rarely shows enough skin for that, so the
+stretched part is covered with the skin of `eyelid_skin`. The lid's edge is the photo's row of
+lashes, with a soft line in the lashes' colour for those that the open eye hides.
 """
 
 from typing import Self
@@ -24,34 +22,34 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
-from photoanimer_async.engine.lids import grain, lid_colours
+from photoanimer_async.engine.blendshapes import FaceMotion
+from photoanimer_async.engine.eyelid_skin import eyelid_colours, grain
 from photoanimer_async.engine.picture import Picture
-from photoanimer_async.engine.shapes import FaceMotion
 from photoanimer_async.engine.warp import Box, Field, smoothstep
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
-_MEET = 0.97
-"""Where the closed lids meet: part of the way from the upper one to the lower one."""
+_MEETING_POINT = 0.97
+"""Where closed lids meet, from 0 at the upper lid to 1 at the lower one."""
 
 _SQUINT = 0.24
-"""Part of the eye's opening that the lower lid covers at a full squint."""
+"""Part of the opening that the lower lid covers at a full squint."""
 
-_FINE = 48
-"""Samples across an eye above which every other pixel is enough, and so on."""
+_SAMPLES_ACROSS = 48
+"""Number of samples across an eye: the step between them is the eye's width by this."""
 
 
 @frozen(eq=False)
 class EyePatch:
-    """An eye in one state.
+    """An eye in one frame.
 
     Attributes:
-        box: Where in the photo it lies.
-        step: Pixels of the photo from one sample to the next; the first lies on the box's first.
-        shift: To be added to each source position, shape (rows, columns, 2), in pixels.
-        layer: Red, green, blue (times alpha) and alpha to lay over, shape (rows, columns, 4),
-            0 to 255; None where nothing is laid over.
+        box: Its pixels in the photo.
+        step: Distance between samples in photo pixels; the first is the box's first pixel.
+        shift: Added to each source position, shape (rows, columns, 2), in pixels.
+        layer: Colour on top: RGB times alpha, and alpha, shape (rows, columns, 4), 0 to 255; None
+            if there is none.
     """
 
     box: Box
@@ -62,7 +60,7 @@ class EyePatch:
 
 @frozen(eq=False)
 class _Outline:
-    """An eye's axes and lids."""
+    """The axes and lids of an eye."""
 
     centre: Array
     right: Array
@@ -116,7 +114,7 @@ def _fit_lid(points: Array, width: float) -> Array:
 
 
 def _lid(coefficients: Array, x: Floats) -> Floats:
-    """Height (y) of a lid, 0 beyond the corners; x in half widths of the eye."""
+    """Return y of a lid, 0 beyond the corners; x is in half widths of the eye."""
     clipped = np.clip(x, -1, 1)
     a, b, c = (np.float32(value) for value in coefficients)
     return np.asarray((1 - clipped * clipped) * (a + clipped * (b + clipped * c)), np.float32)
@@ -124,7 +122,7 @@ def _lid(coefficients: Array, x: Floats) -> Floats:
 
 @frozen(eq=False)
 class Eye:
-    """One eye of a photo, ready to be drawn in any state; lengths in pixels."""
+    """One eye of a photo, prepared for rendering; lengths in pixels."""
 
     box: Box
     _step: int
@@ -142,7 +140,7 @@ class Eye:
 
     @classmethod
     def left(cls, picture: Picture, landmarks: Array) -> Self:
-        """The eye on the picture's left."""
+        """Prepare the eye on the picture's left."""
         outline = _Outline.of(
             landmarks,
             lm.EYE_LEFT_UPPER,
@@ -154,7 +152,7 @@ class Eye:
 
     @classmethod
     def right(cls, picture: Picture, landmarks: Array) -> Self:
-        """The eye on the picture's right."""
+        """Prepare the eye on the picture's right."""
         outline = _Outline.of(
             landmarks,
             lm.EYE_RIGHT_UPPER,
@@ -177,17 +175,17 @@ class Eye:
         box = Box.around(corners, 1) & Box.of(picture)
         if box.empty:
             box = Box(0, 0, 1, 1)
-        step = max(1, int(w // _FINE))
+        step = max(1, int(w // _SAMPLES_ACROSS))
         local = (box.pixels()[::step, ::step] - outline.centre) @ outline.turn
         x, y = local[..., 0].astype(np.float32), local[..., 1].astype(np.float32)
         upper, lower = (_lid(c, x / np.float32(w / 2)) for c in (outline.upper, outline.lower))
-        # The wet rim of the lower lid closes too.
+        # The wet rim of the lower lid also closes.
         rim = np.clip(1 - (x / np.float32(w / 2)) ** 2, 0, 1) * np.float32(0.03 * w)
         lower = np.maximum(lower + rim, upper)
         colours = picture[box.slices].astype(np.float32)
         if step > 1:
             colours = np.asarray(cv2.blur(colours, (step, step))[::step, ::step], np.float32)
-        skin, lash = lid_colours(colours, x, y, upper=upper, lower=lower, width=w)
+        skin, lash = eyelid_colours(colours, x, y, upper=upper, lower=lower, width=w)
         strands = grain((len(x), x.shape[1]), 0.9)
         return cls(
             box, step, outline, side, x, y, upper, lower,
@@ -199,14 +197,17 @@ class Eye:
         names = (f"eyeBlink{self._side}", f"eyeSquint{self._side}", "gazeX", "gazeY")
         return not any(motion.get(name, 0.0) for name in names)
 
-    def draw(self, motion: FaceMotion) -> EyePatch:
-        """The eye in the state that a motion asks for."""
+    def render(self, motion: FaceMotion) -> EyePatch:
+        """Render the eye for a motion."""
         w = np.float32(self._outline.width)
         close = float(np.clip(motion.get(f"eyeBlink{self._side}", 0.0), -0.3, 1))
         squint = float(np.clip(motion.get(f"eyeSquint{self._side}", 0.0), 0, 1))
         opening = self._lower - self._upper
-        rise = min(max(close, 0) * (1 - _MEET) + squint * _SQUINT, 1 - max(close, 0) * _MEET)
-        drop = opening * np.float32(close * _MEET)
+        rise = min(
+            max(close, 0) * (1 - _MEETING_POINT) + squint * _SQUINT,
+            1 - max(close, 0) * _MEETING_POINT,
+        )
+        drop = opening * np.float32(close * _MEETING_POINT)
         upper, lower = self._upper + drop, self._lower - opening * np.float32(rise)
 
         above, below = self._y - upper, lower - self._y
@@ -215,9 +216,9 @@ class Eye:
         room = np.maximum(np.float32(self._cheek) - lower, 1)
         pouch = smoothstep((self._cheek - self._y) / room) * (self._lower - lower)
         ball_x, ball_y = self._ball(motion, upper, lower, min(close, 0.0))
-        open_ = (above >= 0) & (below >= 0)
+        is_open = (above >= 0) & (below >= 0)
         down = np.where(above < 0, lid, np.where(below < 0, pouch, ball_y))
-        across = np.where(open_, ball_x, np.float32(0))
+        across = np.where(is_open, ball_x, np.float32(0))
         rim = smoothstep((0.72 * w - np.abs(self._x)) / (0.16 * w))
         shift = np.stack([across * rim, down * rim], axis=-1) @ self._outline.turn.T
         layer = self._layer(close, above, drop) if close > 0 else None
@@ -226,7 +227,7 @@ class Eye:
     def _ball(
         self, motion: FaceMotion, upper: Floats, lower: Floats, wide: float
     ) -> tuple[Floats, Floats]:
-        """Shift of the eyeball's source: against the gaze, and stretched where lids open wide."""
+        """Return the shift of the eyeball's source: against the gaze, stretched if wide open."""
         w = np.float32(self._outline.width)
         x = self._x / (w / 2)
         middle = (self._upper + self._lower) / 2
@@ -241,16 +242,16 @@ class Eye:
         return ball_x, ball_y
 
     def _layer(self, close: float, above: Floats, drop: Floats) -> NDArray[np.uint8]:
-        """What is laid over the moved pixels: lid skin, lashes, and the lid's shadow."""
+        """Return the colour layer: lid skin, lashes and the lid's shadow."""
         w = np.float32(self._outline.width)
         x = np.abs(self._x) / (w / 2)
         ends = np.clip((np.float32(1.04) - x) / np.float32(0.16), 0, 1)
         depth = np.clip(drop / (0.05 * w), 0, 1) * ends
-        # The strip along the lashes stays the photo's own.
+        # The strip along the lashes is that of the photo.
         lashes = np.float32(0.035) * w
         uncovered = smoothstep((-above - lashes * 0.5) / lashes)
-        begins = smoothstep((self._y - self._fold) / np.maximum(self._upper - self._fold, 1))
-        skin = np.where(above < 0, uncovered * begins * depth, 0) * np.float32(0.94)
+        fade_in = smoothstep((self._y - self._fold) / np.maximum(self._upper - self._fold, 1))
+        skin = np.where(above < 0, uncovered * fade_in * depth, 0) * np.float32(0.94)
         line = np.exp(-0.5 * (above / np.maximum(np.float32(0.016) * w, 0.6)) ** 2) * 0.68
         fringe = np.exp(-np.maximum(above, 0) / (np.float32(0.035) * w)) * (above > 0) * 0.4
         lash = (

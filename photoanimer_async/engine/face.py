@@ -1,14 +1,15 @@
 """Faces: 478 landmarks in pixels of the photo.
 
-The attention mesh looks at a square of 192 px in which the face stands upright and fills two
-thirds of the side. The first square comes from the detector's box and eyes; the second, which
-counts, from the landmarks that the first one gave (*refinement*).
+The attention mesh is a network with a square of 192 px as input, in which the face is upright and
+fills two thirds of the side. The first square is placed by the detector's box and eyes, the second
+by the landmarks measured in the first (*refinement*).
 
-What the detector took for a face need not be one. The model says how sure it is that there is a
-face in the square at all (its *flag*), and eyes, nose and mouth must lie about where the detector
-saw them; else it is none, or one that another look shows better.
+Detections may be false. The network returns a score that the square shows a face at all (its
+*flag*). A detection is accepted if this score is high enough, and if eyes, nose and mouth are near
+the detector's key points.
 """
 
+import itertools
 import math
 from collections.abc import Iterable
 
@@ -24,18 +25,18 @@ from photoanimer_async.engine.detection import Detection, FaceDetector, onnx_ses
 from photoanimer_async.engine.picture import Picture
 
 MIN_FLAG = 0.8
-"""Least flag of a face, 0 to 1. Profiles reach 0.97; what is no face mostly stays under 0.3."""
+"""Minimum flag of a face, 0 to 1. Profiles reach 0.97; false detections mostly stay below 0.3."""
 
 MAX_DISAGREEMENT = 0.22
-"""Greatest mean distance between the detector's key points and the landmarks, in face sizes."""
+"""Maximum mean distance between key points and landmarks, relative to the face's size."""
 
 _SIDE = 192
-_ROOM = 1.5
-"""Side of the square in sides of the face's box."""
+_SQUARE_SCALE = 1.5
+"""Side of the square relative to the face's box."""
 
 _REFINEMENTS = 1
-_SHARPEST = 1.5
-"""Pixels of the photo for each of the model's, above which the photo is first shrunk."""
+_MAX_DENSITY = 1.5
+"""Photo pixels per input pixel above which the photo is shrunk first, against aliasing."""
 
 
 @frozen(eq=False)
@@ -44,9 +45,8 @@ class Face:
 
     Attributes:
         landmarks: Shape (478, 3): x, y in pixels of the photo (pixel centres at integers), z in
-            pixels of the same scale, negative towards the camera. `landmarks.py` says which is
-            which.
-        score: How sure the mesh is that this is a face, 0 to 1.
+            the same unit, negative towards the camera. For the indices see `landmarks.py`.
+        score: Confidence that this is a face, 0 to 1.
     """
 
     landmarks: NDArray[np.float64]
@@ -54,7 +54,7 @@ class Face:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of the mesh, in pixels."""
+        """Left, top, right and bottom of the landmarks, in pixels."""
         left, top = self.landmarks[: lm.MESH_COUNT, :2].min(axis=0).tolist()
         right, bottom = self.landmarks[: lm.MESH_COUNT, :2].max(axis=0).tolist()
         return left, top, right, bottom
@@ -84,24 +84,24 @@ class Face:
         return float(np.arctan2(across[1], across[0]))
 
     def contains(self, point: tuple[float, float]) -> bool:
-        """Whether the point lies in the box."""
+        """Return whether a point is in the box."""
         left, top, right, bottom = self.box
         return left <= point[0] <= right and top <= point[1] <= bottom
 
     def scaled(self, across: float, down: float) -> "Face":
-        """The same face in the photo scaled by these factors."""
+        """Return the face in the photo scaled by these factors."""
         factors = np.array([across, down, (across + down) / 2])
         to_edge = np.array([0.5, 0.5, 0])  # pixel centres are at integers, edges at halves
         return Face((self.landmarks + to_edge) * factors - to_edge, self.score)
 
     def moved(self, x: float, y: float) -> "Face":
-        """The same face, moved by so many pixels."""
+        """Return the face moved by some pixels."""
         return Face(self.landmarks + np.array([x, y, 0]), self.score)
 
 
 @frozen(eq=False)
 class _Square:
-    """A square part of the photo: centre (2,) and side in pixels, angle in radians, clockwise."""
+    """A square in the photo: centre (2,) and side in pixels, clockwise angle in radians."""
 
     centre: NDArray[np.float64]
     side: float
@@ -109,24 +109,26 @@ class _Square:
 
     @classmethod
     def around_detection(cls, detection: Detection) -> "_Square":
-        return cls(detection.centre, _ROOM * float(detection.size.max()), detection.roll)
+        return cls(detection.centre, _SQUARE_SCALE * float(detection.size.max()), detection.roll)
 
     @classmethod
     def around_face(cls, face: Face) -> "_Square":
-        turn = _rotation(face.roll)
-        upright = face.landmarks[: lm.MESH_COUNT, :2] @ turn
+        rotation = _rotation(face.roll)
+        upright = face.landmarks[: lm.MESH_COUNT, :2] @ rotation
         low, high = upright.min(axis=0), upright.max(axis=0)
-        return cls((low + high) / 2 @ turn.T, _ROOM * float((high - low).max()), face.roll)
+        return cls(
+            (low + high) / 2 @ rotation.T, _SQUARE_SCALE * float((high - low).max()), face.roll
+        )
 
     def to_photo(self) -> NDArray[np.float64]:
-        """Affine map, shape (2, 3), from the model's pixels to the photo's."""
+        """Return the affine map, shape (2, 3), from input pixels to photo pixels."""
         linear = _rotation(self.angle) * (self.side / _SIDE)
         return np.column_stack([linear, self.centre - linear @ np.full(2, (_SIDE - 1) / 2)])
 
     def cut_from(self, picture: Picture) -> Picture:
-        """The square's contents, upright, shape (192, 192, 3); black where there is no photo."""
+        """Return the upright content, shape (192, 192, 3); black outside the photo."""
         to_photo = self.to_photo()
-        shrink = self.side / _SIDE / _SHARPEST
+        shrink = self.side / _SIDE / _MAX_DENSITY
         if shrink > 1:
             picture, to_photo = self._shrunk(picture, to_photo, shrink)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -138,7 +140,7 @@ class _Square:
     def _shrunk(
         self, picture: Picture, to_photo: NDArray[np.float64], shrink: float
     ) -> tuple[Picture, NDArray[np.float64]]:
-        """The part of the photo around the square, shrunk by averaging, and the map into it."""
+        """Return the photo around the square, shrunk by averaging, and the map into it."""
         height, width = picture.shape[:2]
         reach = self.side * 0.75
         left, top = np.clip((self.centre - reach).astype(int), 0, [width - 1, height - 1])
@@ -153,13 +155,13 @@ class _Square:
 
 
 def _rotation(angle: float) -> NDArray[np.float64]:
-    """Rotation by an angle in radians, clockwise in a picture, shape (2, 2)."""
+    """Return the rotation by an angle in radians, clockwise in a picture, shape (2, 2)."""
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 @define(eq=False)
 class AttentionMesh:
-    """The model of the landmarks."""
+    """The network that measures landmarks."""
 
     session: onnxruntime.InferenceSession
 
@@ -169,7 +171,7 @@ class AttentionMesh:
         return cls(onnx_session("face_mesh_attention_478.onnx", threads))
 
     def measure(self, picture: Picture, detection: Detection) -> Face | None:
-        """Landmarks of one detected face; None where the model sees none."""
+        """Return the landmarks of a detected face, or None if the network finds no face there."""
         face = self._measure_square(picture, _Square.around_detection(detection))
         for _ in range(_REFINEMENTS):
             if face is not None:
@@ -182,13 +184,13 @@ class AttentionMesh:
         try:
             values = self.session.run(None, {self.session.get_inputs()[0].name: contents[None]})
         except InvalidArgument:
-            # The model cuts its own squares around the eyes and lips that it sees; where it sees
-            # them outside of its square, there is no face.
+            # The model crops squares around eyes and lips itself. It fails if they are outside of
+            # its input, and then there is no face.
             return None
         outputs = dict(zip(names, values, strict=True))
         points = _assembled(outputs)
         to_photo = square.to_photo()
-        points[:, :2] -= 0.5  # the model counts from the square's edge, not from a pixel's centre
+        points[:, :2] -= 0.5  # the model's origin is the corner, not the pixel centre
         points[:, :2] = points[:, :2] @ to_photo[:, :2].T + to_photo[:, 2]
         points[:, 2] *= square.side / _SIDE
         logit = float(outputs["conv_faceflag"].item())
@@ -196,7 +198,7 @@ class AttentionMesh:
 
 
 def _assembled(outputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float64]:
-    """All landmarks in the model's pixels: the mesh, with lips and eyes measured more finely."""
+    """Return all landmarks in input pixels: the mesh, with refined lips and eyes."""
     points = np.zeros((lm.COUNT, 3))
     points[: lm.MESH_COUNT] = outputs["output_mesh_identity"].reshape(lm.MESH_COUNT, 3)
     for name, group in (
@@ -216,53 +218,56 @@ def _assembled(outputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float64]:
 
 
 class FaceFinder:
-    """Finds faces and measures their landmarks; loads the models once, when made."""
+    """Finds faces and measures their landmarks. The models are loaded once, at construction."""
 
     def __init__(self, threads: int = 1) -> None:
-        """Load the models; `threads` is how many each of them may use."""
+        """Load the models; `threads` is the number of threads for each."""
         self._detector = FaceDetector.load(threads)
         self._mesh = AttentionMesh.load(threads)
 
     def find(self, picture: Picture) -> list[Face]:
-        """The faces that are seen at once, the largest first.
+        """Return the faces that the first successful search finds, the largest first.
 
-        Faces are found at any rotation and down to 5 % of the picture's longest side; but where
-        a large face is seen at once, much smaller ones are not looked for: see `find_all`.
+        Faces are found in any rotation and down to 5 % of the picture's longest side. If there
+        are large faces, the search ends before much smaller ones are found: see `find_all`.
 
         Args:
             picture: RGB, shape (H, W, 3).
 
         Returns:
-            As many as there are; none where there is no person.
+            The faces; empty if there are none.
         """
-        for look in self._detector.looks(picture):
-            if found := self._measured(picture, look):
+        for detections in self._detector.searches(picture):
+            if found := self._measure_all(picture, detections):
                 return found
         return []
 
     def find_all(self, picture: Picture) -> list[Face]:
-        """All faces, small ones beside large ones too, the largest first. Slower than `find`."""
-        looks = self._detector.looks(picture)
-        return self._measured(picture, [detection for look in looks for detection in look])
+        """Return all faces, also small ones beside large ones, the largest first.
 
-    def _measured(self, picture: Picture, detections: Iterable[Detection]) -> list[Face]:
-        """Those of the detections that are faces, each once, as the best of its looks has it."""
-        sure = []
+        Slower than `find`.
+        """
+        searches = self._detector.searches(picture)
+        return self._measure_all(picture, itertools.chain.from_iterable(searches))
+
+    def _measure_all(self, picture: Picture, detections: Iterable[Detection]) -> list[Face]:
+        """Return the accepted faces, each once, by its detection with the least disagreement."""
+        accepted = []
         for detection in detections:
             face = self._mesh.measure(picture, detection)
             if face is not None and face.score >= MIN_FLAG:
                 disagreement = _disagreement(face, detection)
                 if disagreement <= MAX_DISAGREEMENT:
-                    sure.append((disagreement, face))
+                    accepted.append((disagreement, face))
         distinct: list[Face] = []
-        for _, face in sorted(sure, key=lambda measured: measured[0]):
+        for _, face in sorted(accepted, key=lambda measured: measured[0]):
             if not any(_same_person(face, other) for other in distinct):
                 distinct.append(face)
         return sorted(distinct, key=lambda face: -face.area)
 
 
 def _disagreement(face: Face, detection: Detection) -> float:
-    """Mean distance of eyes, nose and mouth as mesh and detector have them, in face sizes."""
+    """Return the mean distance of key points and landmarks, relative to the face's size."""
     points = face.landmarks[[lm.IRIS_LEFT[0], lm.IRIS_RIGHT[0], lm.NOSE_TIP, lm.LIP_INNER_TOP], :2]
     offsets = points - detection.key_points[:4]
     return float(np.hypot(offsets[:, 0], offsets[:, 1]).mean() / detection.size.max())

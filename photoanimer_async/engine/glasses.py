@@ -1,11 +1,11 @@
-"""Whether a face wears glasses, and whether they are dark.
+"""Detection of glasses, and of dark lenses.
 
-The bridge of glasses crosses the nose between the eyes as a bar with sharp edges, where skin only
-shades softly. Down that strip of the nose, the steepest change of light, in parts of its mean for
-each u (the distance of the outer eye corners), is 0.5 to 5 on bare faces, and above 10 with
-glasses; a deep frown can come near.
+The bridge of glasses crosses the nose as a bar with sharp edges; skin changes gradually. Along this
+strip of the nose, the steepest change of light, relative to its mean and per u (the distance
+between the outer eye corners), is 0.5 to 5 on bare faces and above 10 with glasses; a deep frown
+can come close.
 
-Under the eyes, skin is about as light as on the cheeks, 0.6 to 1.1 of it; behind dark lenses 0.1.
+Skin under the eyes has 0.6 to 1.1 times the light of the cheeks; behind dark lenses 0.1 times.
 """
 
 import cv2
@@ -16,20 +16,20 @@ from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, resample, smoothstep
 
-_BARE, _RIMMED = 5.0, 9.0
+_WITHOUT_GLASSES, _WITH_GLASSES = 5.0, 9.0
 _DARK = 0.3
-"""Part of the cheeks' light under which the eyes are hidden."""
+"""Light under the eyes, relative to the cheeks, below which lenses are dark."""
 
 _UNDER_EYES = ((230, 229, 231, 23, 24), (450, 449, 451, 253, 254))
 _CHEEKS = (50, 101, 205, 280, 330, 425)
 
 _STEPS, _COLUMNS = 48, 9
 _HALF_WIDTH = 0.05
-"""Of the strip, in u."""
+"""Half width of the strip, in u."""
 
 
-def glasses(picture: Picture, landmarks: NDArray[np.float64], unit: float) -> float:
-    """How surely the face wears glasses, 0 to 1; `unit` is u in pixels."""
+def glasses_confidence(picture: Picture, landmarks: NDArray[np.float64], unit: float) -> float:
+    """Return the confidence that the face wears glasses, 0 to 1; `unit` is u in pixels."""
     start, end = landmarks[[lm.BETWEEN_BROWS, lm.NOSE_RIDGE], :2]
     down = end - start
     length = max(float(np.hypot(*down)), 1.0)
@@ -46,11 +46,13 @@ def glasses(picture: Picture, landmarks: NDArray[np.float64], unit: float) -> fl
     rows = np.median(strip, axis=1)
     steepest = float(np.abs(np.diff(rows)).max()) * _STEPS * unit / length
     relative = steepest / max(float(rows.mean()), 1.0)
-    return float(smoothstep(np.array((relative - _BARE) / (_RIMMED - _BARE))))
+    return float(
+        smoothstep(np.array((relative - _WITHOUT_GLASSES) / (_WITH_GLASSES - _WITHOUT_GLASSES)))
+    )
 
 
 def hidden_eyes(picture: Picture, landmarks: NDArray[np.float64], unit: float) -> tuple[bool, bool]:
-    """Whether the left and the right eye lie behind dark lenses."""
+    """Return whether the left and the right eye are behind dark lenses."""
 
     def light(index: int) -> float:
         spot = landmarks[index : index + 1, :2]

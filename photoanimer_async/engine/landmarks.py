@@ -1,9 +1,9 @@
-"""Which of the 478 face landmarks is what.
+"""Indices of the 478 face landmarks.
 
 The numbering is that of MediaPipe's attention mesh: 0 to 467 are the face mesh, 468 to 472 the
-iris on the left of the picture (centre, then its right, top, left and bottom), 473 to 477 the
-iris on the right. **Left and right are the sides of the picture, for an upright face**, not the
-person's own. Each group is a tuple of indices, in order along the line it names.
+iris on the left of the picture (centre, then right, top, left and bottom), 473 to 477 the iris on
+the right. **Left and right are the sides of the picture, for an upright face**, not the person's.
+Each group is a tuple of indices in order along its line.
 """
 
 COUNT = 478
@@ -21,12 +21,12 @@ NOSE_TIP = 4
 BETWEEN_BROWS = 9
 NOSE_RIDGE = 195
 SIDE_LEFT, SIDE_RIGHT = 234, 454
-"""Where the outline meets the ears."""
+"""The outline beside the ears."""
 
 EYE_LEFT_OUTER, EYE_LEFT_INNER = 33, 133
 EYE_RIGHT_OUTER, EYE_RIGHT_INNER = 263, 362
 
-# Lids run from the picture's left corner to the right one, both corners included.
+# Eyelids, from the left corner of the eye to the right one, inclusive.
 EYE_LEFT_UPPER = (33, 246, 161, 160, 159, 158, 157, 173, 133)
 EYE_LEFT_LOWER = (33, 7, 163, 144, 145, 153, 154, 155, 133)
 EYE_RIGHT_UPPER = (362, 398, 384, 385, 386, 387, 388, 466, 263)
@@ -35,13 +35,13 @@ EYE_RIGHT_LOWER = (362, 382, 381, 380, 374, 373, 390, 249, 263)
 IRIS_LEFT = (468, 469, 470, 471, 472)
 IRIS_RIGHT = (473, 474, 475, 476, 477)
 
-# Brows run from the outer end to the inner one.
+# Brows, from the outer end to the inner one.
 BROW_LEFT_UPPER = (70, 63, 105, 66, 107)
 BROW_LEFT_LOWER = (46, 53, 52, 65, 55)
 BROW_RIGHT_UPPER = (300, 293, 334, 296, 336)
 BROW_RIGHT_LOWER = (276, 283, 282, 295, 285)
 
-# Lips run from the picture's left corner to the right one, both corners included.
+# Lips, from the left corner of the mouth to the right one, inclusive.
 LIPS_OUTER_UPPER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 LIPS_OUTER_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 LIPS_INNER_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
@@ -49,8 +49,8 @@ LIPS_INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 MOUTH_LEFT, MOUTH_RIGHT = 61, 291
 LIP_INNER_TOP, LIP_INNER_BOTTOM = 13, 14
 
-# The attention mesh measures lips and eyes once more in crops of their own; these are the
-# landmarks that each crop replaces, in the order in which the model puts them out.
+# The attention mesh measures lips and eyes again in crops; these are the landmarks that each crop
+# replaces, in the order of the model's output.
 REFINED_LIPS = (
     61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409,
     78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415,

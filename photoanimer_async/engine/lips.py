@@ -1,7 +1,7 @@
-"""The inner edges of the lips: where the mouth opens.
+"""The inner edges of the lips, between which the mouth opens.
 
-Positions are in the mouth's own coordinates: x from the left inner corner to the right one, y
-down, the origin midway between them, in pixels.
+Positions are in mouth coordinates: x from the left inner corner to the right one, y down, the
+origin midway between them, in pixels.
 """
 
 from collections.abc import Mapping
@@ -12,33 +12,33 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
-from photoanimer_async.engine.fields import Lip
-from photoanimer_async.engine.frame import FaceFrame
-from photoanimer_async.engine.shapes import Shapes
+from photoanimer_async.engine.blendshape_fields import Lip
+from photoanimer_async.engine.blendshapes import Blendshapes
+from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.warp import Box, Field, resample
 
 Array: TypeAlias = NDArray[np.float64]
 Floats: TypeAlias = NDArray[np.float32]
 
 _SAMPLES = 96
-"""Samples of a lip's edge from corner to corner."""
+"""Number of samples of a lip's edge from corner to corner."""
 
 _GROUPS = {Lip.UPPER: lm.LIPS_INNER_UPPER, Lip.LOWER: lm.LIPS_INNER_LOWER}
 _MIDDLE = 5
-"""Place of a lip's middle among its landmarks."""
+"""Index of a lip's middle among its landmarks."""
 
-_STILL = 0.02
-"""Movement of the edges, in pixels, that nobody sees."""
+_INVISIBLE = 0.02
+"""Movement of the edges, in pixels, that is not visible."""
 
 
 @frozen(eq=False)
 class MouthAxes:
-    """The mouth's coordinates in a picture.
+    """The mouth's coordinate system in a picture.
 
     Attributes:
-        origin: Their origin in the picture, shape (2,).
-        turn: Rotation from them to the picture, shape (2, 2).
-        half_width: From the origin to a corner in the photo.
+        origin: Its origin in the picture, shape (2,).
+        turn: Rotation from mouth to picture coordinates, shape (2, 2).
+        half_width: Distance from the origin to a corner, in the photo.
     """
 
     origin: Array
@@ -47,7 +47,7 @@ class MouthAxes:
 
     @classmethod
     def of(cls, landmarks: Array) -> Self:
-        """The mouth of a face with the given landmarks, shape (478, 3)."""
+        """Return the axes for a face with these landmarks, shape (478, 3)."""
         left, right = landmarks[[lm.LIPS_INNER_UPPER[0], lm.LIPS_INNER_UPPER[-1]], :2]
         width = max(float(np.hypot(*(right - left))), 1.0)
         across = (right - left) / width
@@ -55,19 +55,19 @@ class MouthAxes:
         return cls((left + right) / 2, turn, width / 2)
 
     def local(self, positions: Field) -> tuple[Floats, Floats]:
-        """Coordinates x and y of positions in the picture, shape (..., 2)."""
+        """Map positions in the picture, shape (..., 2), to x and y."""
         x, y = np.moveaxis(positions - self.origin.astype(np.float32), -1, 0)
         (cos, _), (sin, _) = self.turn.astype(np.float32)
         return x * cos + y * sin, y * cos - x * sin
 
     def in_picture(self, x: Floats, y: Floats) -> Field:
-        """Positions in the picture, shape (..., 2), of x and y."""
+        """Map x and y to positions in the picture, shape (..., 2)."""
         (cos, _), (sin, _) = self.turn.astype(np.float32)
         left, top = self.origin.astype(np.float32)
         return np.stack([x * cos - y * sin + left, x * sin + y * cos + top], axis=-1)
 
     def box(self, lips: "Lips", margin: float) -> Box:
-        """The pixels between the lips and a margin around them."""
+        """Return the pixels between the lips, and a margin around them."""
         corners = [
             [x, y] for x in (lips.left, lips.right) for y in (lips.upper.min(), lips.lower.max())
         ]
@@ -76,11 +76,11 @@ class MouthAxes:
 
 @frozen(eq=False)
 class LipEdges:
-    """The lips' edges at some positions, each of shape (h, w).
+    """The lips' edges at given positions, each of shape (h, w).
 
     Attributes:
         upper, lower: y of the edges.
-        upper_slant, lower_slant: What turns a vertical distance from an edge into the shortest.
+        upper_slant, lower_slant: Factor from the vertical to the shortest distance to an edge.
     """
 
     upper: Floats
@@ -91,14 +91,14 @@ class LipEdges:
 
 @frozen(eq=False)
 class Lips:
-    """The inner edges of both lips at one moment.
+    """The inner edges of both lips in one frame.
 
     Attributes:
         left, right: x of the corners.
         upper, lower: y of the edges at even steps from corner to corner, shape (n,).
-        jaw: By how much the lower lip's middle sank since the photo was taken.
-        parted: By how much the mouth is wider open than in the photo.
-        still: Whether the edges lie as in the photo.
+        jaw: How much lower the lower lip's middle is than in the photo.
+        parted: How much wider the mouth is open than in the photo.
+        still: Whether the edges are as in the photo.
     """
 
     left: float
@@ -112,7 +112,7 @@ class Lips:
 
     @classmethod
     def through(cls, upper: Array, lower: Array, rest: "RestingLips", *, still: bool) -> Self:
-        """Edges through given points, shape (11, 2), from the left corner to the right one."""
+        """Return edges through points, shape (11, 2), from the left corner to the right one."""
         ends = (upper[[0, -1]] + lower[[0, -1]]) / 2
         left, right = float(ends[0, 0]), float(ends[1, 0])
         right = max(right, left + 1)
@@ -132,7 +132,7 @@ class Lips:
         return cls(left, right, above, below, jaw, parted, still, table)
 
     def edges(self, x: Floats) -> LipEdges:
-        """The edges at each x, shape (h, w); beyond the corners, those of the corner."""
+        """Return the edges at each x, shape (h, w); beyond a corner, those at the corner."""
         step = (self.right - self.left) / (_SAMPLES - 1)
         place = (x - np.float32(self.left)) * np.float32(1 / step)
         found = resample(self._table, np.dstack([place, np.zeros_like(place)]))
@@ -141,7 +141,7 @@ class Lips:
 
 @frozen(eq=False)
 class RestingLips:
-    """The lips in the photo, and how shapes move them.
+    """The lips in the photo, and how blendshapes move them.
 
     Attributes:
         middle: x of the lips' middle.
@@ -152,35 +152,41 @@ class RestingLips:
     upper: float
     lower: float
     _points: Mapping[Lip, Array]  # (11, 2)
-    _moves: Mapping[Lip, Array]  # (shapes, 11, 2)
+    _moves: Mapping[Lip, Array]  # (blendshapes, 11, 2)
 
     @classmethod
-    def of(cls, landmarks: Array, axes: MouthAxes, frame: FaceFrame, shapes: Shapes) -> Self:
-        """The lips of a face with the given landmarks, shape (478, 3)."""
+    def of(
+        cls,
+        landmarks: Array,
+        axes: MouthAxes,
+        coordinates: FaceCoordinates,
+        blendshapes: Blendshapes,
+    ) -> Self:
+        """Prepare the lips of a face with these landmarks, shape (478, 3)."""
         points, moves = {}, {}
         for lip, group in _GROUPS.items():
             points[lip] = (landmarks[list(group), :2] - axes.origin) @ axes.turn
-            fields = shapes.fields(frame.local[list(group), :2], lip)
-            moves[lip] = frame.project(fields) @ axes.turn
+            fields = blendshapes.fields(coordinates.local[list(group), :2], lip)
+            moves[lip] = coordinates.project(fields) @ axes.turn
         middle, upper = points[Lip.UPPER][_MIDDLE]
         lower = float(points[Lip.LOWER][_MIDDLE, 1])
         return cls(float(middle), float(upper), lower, points, moves)
 
     @property
     def gap(self) -> float:
-        """Between the lips' middles; 0 or more."""
+        """Distance between the lips' middles, at least 0."""
         return max(self.lower - self.upper, 0.0)
 
     def moved(self, coefficients: Floats) -> Lips:
-        """The lips under the coefficients of `shapes.SKIN`."""
+        """Return the lips with these coefficients of `blendshapes.SKIN`."""
         moves = {lip: np.tensordot(coefficients, self._moves[lip], 1) for lip in Lip}
         upper, lower = (self._points[lip] + moves[lip] for lip in Lip)
-        still = all(np.abs(moves[lip]).max() < _STILL for lip in Lip)
+        still = all(np.abs(moves[lip]).max() < _INVISIBLE for lip in Lip)
         return Lips.through(upper, lower, self, still=still)
 
 
 def _spline_matrix(points: int, samples: int) -> Array:
-    """Maps `points` values to `samples` on a Catmull-Rom curve through them."""
+    """Return the matrix from `points` values to `samples` on a Catmull-Rom curve through them."""
     padded = np.eye(points)[np.clip(np.arange(-1, points + 1), 0, points - 1)]
     t = np.linspace(0, points - 1, samples)
     start = np.minimum(t.astype(int), points - 2)

@@ -1,7 +1,7 @@
-"""From a photo to its video: the whole way through the engine.
+"""Rendering of a photo to a video.
 
-photo → `load_picture` → `FaceFinder` → `Engine.prepare` → `Portrait.frame` for each moment of the
-motion → `Mp4Writer`, `GifWriter`.
+photo → `load_picture` → `FaceFinder` → `Engine.prepare` → `Portrait.frame` for each motion →
+`Mp4Writer`, `GifWriter`.
 """
 
 import contextlib
@@ -16,15 +16,14 @@ import numpy as np
 from attrs import field, frozen
 from attrs.validators import ge, gt
 
+from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.curves import FRAME_RATE
 from photoanimer_async.engine.engine_errors import NoFaceError
-from photoanimer_async.engine.engines import WARP, load_engine
+from photoanimer_async.engine.engines import WARP, Engine, load_engine
 from photoanimer_async.engine.expressions import TALKING, expression, motion
 from photoanimer_async.engine.face import Face, FaceFinder
-from photoanimer_async.engine.group import GroupPortrait
+from photoanimer_async.engine.group_portrait import GroupPortrait
 from photoanimer_async.engine.picture import Picture, fit, load_picture
-from photoanimer_async.engine.portrait import Engine
-from photoanimer_async.engine.shapes import FaceMotion
 from photoanimer_async.engine.speech import Sound, decode_voice, voice_motion
 from photoanimer_async.engine.video import FrameWriter, GifWriter, Mp4Writer
 
@@ -33,14 +32,21 @@ _PALETTE_SAMPLES = 8
 
 @frozen
 class RenderSettings:
-    """What holds for every video of a service or a script.
+    """Settings for all videos of a service or a script.
+
+    Example:
+        `RenderSettings(longest_side=720, all_faces=True)`
 
     Attributes:
-        longest_side: Of the MP4, in pixels; smaller photos keep their size.
-        gif_longest_side: Of the GIF, in pixels.
-        voice_limit: Longest voice that is taken, in seconds.
-        all_faces: Whether everyone in the photo is animated, or the largest face alone.
-        engine: Name of the engine; see `engines.py`.
+        longest_side: Maximum width and height of the MP4, in pixels; at least 64. Smaller photos
+            keep their size.
+        gif_longest_side: Maximum width and height of the GIF, in pixels; at least 64.
+        voice_limit: Maximum duration of a voice, in seconds.
+        all_faces: Whether all faces are animated, or only the largest one.
+        engine: Name of the engine, see `load_engine`.
+
+    Raises:
+        ValueError: A value is out of range.
     """
 
     longest_side: int = field(default=1280, validator=ge(64))
@@ -52,14 +58,14 @@ class RenderSettings:
 
 @frozen
 class Rendering:
-    """What a video came to.
+    """Properties of a rendered video.
 
     Attributes:
-        frames: How many frames it has.
-        width: Of the MP4, in pixels.
-        height: Of the MP4, in pixels.
-        seconds: How long it plays.
-        faces: How many faces move in it.
+        frames: Number of frames.
+        width: Width of the MP4, in pixels.
+        height: Height of the MP4, in pixels.
+        seconds: Duration in seconds.
+        faces: Number of animated faces.
     """
 
     frames: int
@@ -79,32 +85,33 @@ def animate(
     settings: RenderSettings = RenderSettings(),
     engine: Engine | None = None,
 ) -> Rendering:
-    """Animate a photo.
+    """Render a photo to a video.
 
-    The same photo, template and voice give the same frames every time. Uses one thread for
-    computing and one for encoding; takes about 20 ms of a core for each frame of 512x512 pixels.
+    The same photo, template and voice always give the same frames. Uses one thread to render and
+    one to encode. A frame of 512x512 pixels takes about 20 ms of one core.
 
     Args:
-        photo: A whole PNG, JPEG, BMP or WEBP file.
-        template: 0 to 5; see `expressions.EXPRESSIONS`.
-        mp4: Where the video goes. Files appear whole or not at all; one that is there is replaced.
-        gif: Where a GIF of it goes, if one is wanted.
-        voice: A whole sound file to speak, for template 0 only; gives the video its length.
+        photo: The content of a PNG, JPEG, BMP or WEBP file.
+        template: 0 to 5, see `expressions.EXPRESSIONS`.
+        mp4: The MP4 file to write. Files are replaced atomically, once they are complete.
+        gif: The GIF file to write, if any.
+        voice: The content of a sound file to speak, for template 0 only; the video has its length.
         settings: Sizes and limits.
-        engine: Taken instead of the one that the settings name.
+        engine: Replaces the engine of the settings.
 
     Raises:
-        PictureError: The photo cannot be read or is too large.
-        NoFaceError: Nobody was found in the photo.
-        VoiceError: The voice cannot be read, is empty or too long.
-        ValueError: There is no such template or engine, or it is one that takes no voice.
+        PictureError: The photo cannot be decoded or is too large.
+        NoFaceError: No face was found in the photo.
+        VoiceError: The voice cannot be decoded, is empty or too long.
+        ValueError: The template or the engine does not exist, or the template takes no voice.
+        TypeError: The engine returned an invalid frame.
     """
     expression(template)
     if voice is not None and template != TALKING.template:
-        raise ValueError(f"a voice goes with template {TALKING.template}, not with {template}")
+        raise ValueError(f"a voice requires template {TALKING.template}, not {template}")
     cv2.setNumThreads(1)
     sound = None if voice is None else decode_voice(voice, settings.voice_limit)
-    picture, faces = _faces_to_move(load_picture(photo), settings)
+    picture, faces = _find_faces(load_picture(photo), settings)
     seed = photo_seed(photo)
     motions = [_motion(template, sound, seed + index) for index in range(len(faces))]
     frame_at = _frames(engine or load_engine(settings.engine), picture, faces, motions)
@@ -112,11 +119,11 @@ def animate(
     height, width = picture.shape[:2]
 
     with contextlib.ExitStack() as stack:
-        path = stack.enter_context(_appearing(mp4))
+        path = stack.enter_context(_atomic(mp4))
         writer: FrameWriter = stack.enter_context(Mp4Writer(path, width, height, sound))
         writers: list[tuple[FrameWriter, int]] = [(writer, settings.longest_side)]
         if gif is not None:
-            path = stack.enter_context(_appearing(gif))
+            path = stack.enter_context(_atomic(gif))
             side = settings.gif_longest_side
             samples = [fit(frame_at(at), side) for at in _spread(frame_count, _PALETTE_SAMPLES)]
             writer = stack.enter_context(GifWriter(path, samples, frame_count))
@@ -129,20 +136,20 @@ def animate(
 
 
 def photo_seed(photo: bytes) -> int:
-    """The number that stands for a photo file in `motion` and `voice_motion`."""
+    """Return the seed for `motion` and `voice_motion` of a photo file."""
     return zlib.crc32(photo)
 
 
 @functools.cache
 def _face_finder() -> FaceFinder:
-    """One for the process: loading the models takes longer than using them."""
+    """Return the process's face finder: loading the models takes longer than using them."""
     return FaceFinder(threads=1)
 
 
-def _faces_to_move(photo: Picture, settings: RenderSettings) -> tuple[Picture, list[Face]]:
-    """The photo in the video's size, which is even, and the faces in it that are to move.
+def _find_faces(photo: Picture, settings: RenderSettings) -> tuple[Picture, list[Face]]:
+    """Return the photo in the video's size, which is even, and the faces to animate.
 
-    Faces are looked for in the photo as it came, where they are larger.
+    Faces are searched for in the original photo, in which they are larger.
     """
     finder = _face_finder()
     faces = finder.find_all(photo) if settings.all_faces else finder.find(photo)[:1]
@@ -164,33 +171,33 @@ def _frames(
     faces: Sequence[Face],
     motions: Sequence[Sequence[FaceMotion]],
 ) -> Callable[[int], Picture]:
-    """What gives the video's frame of a number."""
+    """Return a function that renders the video's n-th frame."""
     if len(faces) == 1:
         portrait = engine.prepare(picture, faces[0])
         (motion_of_one,) = motions
         return lambda at: _checked(portrait.frame(motion_of_one[at]), picture)
-    group = GroupPortrait.prepared(engine, picture, faces)
+    group = GroupPortrait.prepare(engine, picture, faces)
     return lambda at: _checked(group.frame([of_one[at] for of_one in motions]), picture)
 
 
 def _checked(frame: Picture, picture: Picture) -> Picture:
-    """The frame, if it is one: an engine may be anybody's."""
+    """Return a frame after checking it: engines may be third-party."""
     if frame.shape != picture.shape or frame.dtype != np.uint8:
         raise TypeError(
-            f"the engine gave a frame of shape {frame.shape} and type {frame.dtype}; "
-            f"it must be {picture.shape} and uint8, as the picture is"
+            f"the engine returned a frame of shape {frame.shape} and type {frame.dtype}; "
+            f"expected {picture.shape} and uint8, like the photo"
         )
     return frame
 
 
 def _spread(count: int, samples: int) -> list[int]:
-    """Numbers of frames spread evenly over all."""
+    """Return evenly spread frame numbers."""
     return sorted(set(np.linspace(0, count - 1, samples).round().astype(int).tolist()))
 
 
 @contextlib.contextmanager
-def _appearing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; what is written there becomes `path` if all went well."""
+def _atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path; its file replaces `path` if the block succeeds."""
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield unfinished

@@ -1,18 +1,17 @@
-"""Voices: sound decoded, and the mouth movement that goes with it.
+"""Voices: decoding of sound, and the mouth motion for it.
 
-Theory of operation. Speech opens the mouth in three ways that can be heard without knowing a
-word of it:
+Theory of operation. Three features of speech, in any language, determine the shape of the mouth:
 
-* **Loudness** opens the jaw, the more so the higher the first formant, which lies high in open
-  vowels ("ah") and low in closed ones ("ee", "oo").
-* **The second formant** lies high where lips are spread ("ee": a smile) and low where they are
-  rounded ("oo": a pucker).
+* **Loudness** opens the jaw, more so if the first formant is high: it is high in open vowels
+  ("ah") and low in closed ones ("ee", "oo").
+* **The second formant** is high if the lips are spread ("ee": a smile) and low if they are rounded
+  ("oo": a pucker).
 * **Fricatives** ("s", "f") are noise above 3.5 kHz: teeth together, lips apart.
 
-Formants are not tracked; the ratio of the energies in two bands tells as much as a mouth in a
-video needs. All is measured a hundred times a second, against how loud and how quiet this very
-sound is, and then passed through an *envelope follower* that rises faster (attack) than it
-falls (release), as muscles do.
+Formants are not tracked; the energy ratio of two bands is sufficient for a mouth in a video.
+Features are measured 100 times a second, relative to the loudest and quietest parts of the sound,
+and smoothed by an *envelope follower* that rises faster (attack) than it falls (release), like
+muscles.
 """
 
 import io
@@ -27,6 +26,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.curves import (
     FRAME_RATE,
     Blink,
@@ -37,44 +37,43 @@ from photoanimer_async.engine.curves import (
     sway,
 )
 from photoanimer_async.engine.engine_errors import VoiceError
-from photoanimer_async.engine.liveliness import alive
-from photoanimer_async.engine.shapes import FaceMotion
+from photoanimer_async.engine.idle_motion import with_idle_motion
 
 RATE = 48_000
-"""Samples in a second of every decoded sound."""
+"""Sample rate of every decoded sound, in Hz."""
 
 _CODECS = frozenset(
     ["aac", "alac", "amrnb", "amrwb", "flac", "mp2", "mp2float", "mp3", "mp3float", "opus"]
     + ["vorbis", "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8"]
     + [f"pcm_{kind}{end}" for kind in ("s16", "s24", "s32", "f32", "f64") for end in ("le", "be")]
 )
-"""FFmpeg's names of the decoders that a voice may need."""
+"""FFmpeg's names of the allowed decoders."""
 
-_SOUND_FILES_ONLY = {
-    # Playlists and the like would make FFmpeg open what the sender names: files, addresses.
+_DECODER_OPTIONS = {
+    # Playlists would make FFmpeg open files and URLs that the sender chooses.
     "format_whitelist": "aac,aiff,flac,matroska,webm,mov,mp4,m4a,mp3,ogg,wav",
     "protocol_whitelist": "none",
-    # A look at each stream, to see what is in the file, would run any of hundreds of decoders.
+    # Probing the streams would otherwise run any of hundreds of decoders.
     "codec_whitelist": ",".join(sorted(_CODECS)),
 }
 
-_RATES = range(1_000, 768_001)
-"""Samples in a second of a voice. To convert from other rates can take gigabytes of memory."""
+_ALLOWED_RATES = range(1_000, 768_001)
+"""Allowed sample rates of a voice, in Hz. Resampling others can take gigabytes of memory."""
 
-_MEASURES = 100
-"""How often in a second the sound is measured."""
+_FEATURE_RATE = 100
+"""Measurements per second."""
 
-_FOLLOWED_LATE = 0.03
-"""By how much an envelope follower is late, in seconds."""
+_FOLLOWER_DELAY = 0.03
+"""Delay of the envelope follower, in seconds."""
 
-_HIGHEST = 8000
-"""Highest frequency that is looked at, in Hz."""
+_MAX_FREQUENCY = 8000
+"""Highest frequency that is measured, in Hz."""
 
 _SILENCE = -20.0
-"""Power of a window in decibels, of samples from -1 to 1, under which nothing is said."""
+"""Power of a window, in decibels for samples from -1 to 1, below which it is silence."""
 
-_SEED_MARK = 6
-"""Keeps a voice's small movement apart from the templates', which are 0 to 5."""
+_SEED_PREFIX = 6
+"""Makes the idle motion differ from that of the templates 0 to 5."""
 
 
 @frozen(eq=False)
@@ -83,7 +82,7 @@ class Sound:
 
     Attributes:
         samples: Shape (1, n) for mono or (2, n) for stereo, float32, -1 to 1, left first.
-        rate: Samples in a second of one channel.
+        rate: Sample rate in Hz.
     """
 
     samples: NDArray[np.float32]
@@ -91,17 +90,17 @@ class Sound:
 
     @property
     def seconds(self) -> float:
-        """Length, in seconds."""
+        """Duration, in seconds."""
         return float(self.samples.shape[1] / self.rate)
 
     @property
     def layout(self) -> str:
-        """FFmpeg's name for the channels."""
+        """FFmpeg's name of the channel layout."""
         return "mono" if len(self.samples) == 1 else "stereo"
 
     @property
     def mono(self) -> NDArray[np.float32]:
-        """Mean of the channels, shape (n,)."""
+        """The mean of the channels, shape (n,)."""
         return np.asarray(self.samples.mean(axis=0), np.float32)
 
 
@@ -109,16 +108,16 @@ def decode_voice(data: bytes, limit_seconds: float) -> Sound:
     """Decode a voice.
 
     Args:
-        data: A whole sound file: mp3, wav, m4a, ogg, flac, and some more that phones write.
-        limit_seconds: The longest voice that is allowed.
+        data: The content of a sound file: mp3, wav, m4a, ogg, flac, or other formats of phones.
+        limit_seconds: Maximum duration in seconds.
 
     Raises:
-        VoiceError: It holds no sound that can be decoded, is empty, or is too long.
+        VoiceError: It cannot be decoded, is empty, or is too long.
     """
     try:
-        with av.open(io.BytesIO(data), "r", options=_SOUND_FILES_ONLY) as container:
+        with av.open(io.BytesIO(data), "r", options=_DECODER_OPTIONS) as container:
             if not container.streams.audio:
-                raise VoiceError("The voice is a file without sound.")
+                raise VoiceError("The voice file has no sound in it.")
             blocks = _resampled(container, container.streams.audio[0], limit_seconds)
     except (av.FFmpegError, ValueError) as error:
         raise VoiceError(
@@ -127,7 +126,7 @@ def decode_voice(data: bytes, limit_seconds: float) -> Sound:
         ) from error
     if not any(block.size for block in blocks):
         raise VoiceError("The voice is empty.")
-    # Files of floating-point samples can hold anything, also what is no number.
+    # Floating-point files can contain any value, including NaN.
     samples = np.nan_to_num(np.concatenate(blocks, axis=1), nan=0.0, posinf=1.0, neginf=-1.0)
     return Sound(samples.clip(-1, 1))
 
@@ -135,22 +134,24 @@ def decode_voice(data: bytes, limit_seconds: float) -> Sound:
 def _resampled(
     container: InputContainer, stream: AudioStream, limit_seconds: float
 ) -> list[NDArray[np.float32]]:
-    """The stream's samples at `RATE`, block by block; mono if it is, otherwise stereo."""
-    # There is no context where this build of FFmpeg has no decoder.
+    """Return the stream's samples at `RATE` in blocks; mono if it is mono, else stereo."""
+    # The context is None if this build of FFmpeg has no decoder.
     context: AudioCodecContext | None = stream.codec_context
     if context is None or context.name not in _CODECS:
-        raise ValueError("its sound is of a kind that is not allowed")
+        raise ValueError("its codec is not allowed")
     layout = "mono" if context.channels == 1 else "stereo"
     resampler = av.AudioResampler(format="fltp", layout=layout, rate=RATE)
     blocks: list[NDArray[np.float32]] = []
     seconds = 0.0
     for frame in itertools.chain(container.decode(stream), [None]):
         if frame is not None:
-            if frame.sample_rate not in _RATES:
-                raise ValueError(f"it has {frame.sample_rate} samples a second")
+            if frame.sample_rate not in _ALLOWED_RATES:
+                raise ValueError(f"its sample rate is {frame.sample_rate} Hz")
             seconds += frame.samples / frame.sample_rate
         if seconds > limit_seconds:
-            raise VoiceError(f"The voice is longer than the {limit_seconds:g} seconds allowed.")
+            raise VoiceError(
+                f"The voice is too long; at most {limit_seconds:g} seconds are allowed."
+            )
         blocks += [
             np.asarray(block.to_ndarray(), np.float32) for block in resampler.resample(frame)
         ]
@@ -158,35 +159,35 @@ def _resampled(
 
 
 def voice_motion(sound: Sound, seed: int) -> list[FaceMotion]:
-    """What the face does while the voice is heard.
+    """Return the motion of a face that speaks with a voice.
 
     Args:
         sound: The voice.
-        seed: A number that stands for the photo, not negative.
+        seed: The seed of the idle motion, derived from the photo; not negative.
 
     Returns:
-        Coefficients of each frame, 24 a second, as many as cover the sound; the first and the
-        last are exactly the photo itself.
+        Coefficients of each frame, at 24 per second, for the duration of the sound. Those of the
+        first and the last frame are 0.
     """
     times = frame_times(max(2, math.ceil(sound.seconds * FRAME_RATE)))
-    rng = np.random.default_rng([_SEED_MARK, seed])
-    speech = _Speech.heard_in(sound)
+    rng = np.random.default_rng([_SEED_PREFIX, seed])
+    speech = _SpeechFeatures.measure(sound)
     ends = neutral_ends(times, 2 / FRAME_RATE)
     curves = {name: ends * speech.at(times, curve) for name, curve in speech.mouth().items()}
-    for name, curve in _liveliness(speech, times, rng).items():
+    for name, curve in _head_and_brows(speech, times, rng).items():
         curves[name] = curves.get(name, np.zeros_like(times)) + curve
-    return alive(curves, blinking(_blinks(times, rng), times), times, rng)
+    return with_idle_motion(curves, blinking(_blinks(times, rng), times), times, rng)
 
 
 @frozen(eq=False)
-class _Speech:
-    """What is heard, a hundred times a second; each of shape (n,), 0 to 1.
+class _SpeechFeatures:
+    """Features of speech, measured 100 times a second; each of shape (n,), 0 to 1.
 
     Attributes:
-        loudness: Against the loudest and the quietest of this sound, in decibels.
-        openness: How high the first formant lies.
-        spread: How high the second formant lies.
-        hiss: How much of the energy is a fricative's.
+        loudness: Loudness in decibels, relative to the loudest and quietest parts of the sound.
+        openness: How high the first formant is.
+        spread: How high the second formant is.
+        hiss: How much of the energy belongs to fricatives.
     """
 
     loudness: Curve
@@ -195,8 +196,8 @@ class _Speech:
     hiss: Curve
 
     @classmethod
-    def heard_in(cls, sound: Sound) -> "_Speech":
-        """Measure a sound."""
+    def measure(cls, sound: Sound) -> "_SpeechFeatures":
+        """Measure the features of a sound."""
         frequencies, power = _spectrogram(sound)
 
         def band(low: float, high: float) -> Curve:
@@ -217,51 +218,53 @@ class _Speech:
         )
 
     def mouth(self) -> dict[str, Curve]:
-        """Coefficients of the mouth, a hundred times a second."""
+        """Return coefficients of the mouth, 100 times a second."""
         loudness, hiss = self.loudness, self.hiss
-        jaw = _followed(loudness**2 * (0.45 + 0.75 * self.openness) * (1 - 0.9 * hiss))
+        jaw = _follow_envelope(loudness**2 * (0.45 + 0.75 * self.openness) * (1 - 0.9 * hiss))
         wide = loudness * np.clip(1.8 * (self.spread - 0.25), 0, 1) * (1 - 0.3 * hiss)
         round_ = loudness * np.clip(1 - 3.2 * self.spread, 0, 1)
         round_ *= np.clip(1 - 1.1 * self.openness, 0, 1)
-        bared = _followed(loudness * hiss)
+        teeth = _follow_envelope(loudness * hiss)
         return {
             "jawOpen": np.clip(0.56 * jaw, 0, 0.5),
-            "mouthSmile": 0.28 * _followed(wide, attack=0.04, release=0.10),
-            "mouthPucker": 0.70 * _followed(round_, attack=0.04, release=0.10),
-            "mouthUpperUp": 0.40 * bared + 0.22 * jaw,
-            "mouthLowerDown": 0.60 * bared,
+            "mouthSmile": 0.28 * _follow_envelope(wide, attack=0.04, release=0.10),
+            "mouthPucker": 0.70 * _follow_envelope(round_, attack=0.04, release=0.10),
+            "mouthUpperUp": 0.40 * teeth + 0.22 * jaw,
+            "mouthLowerDown": 0.60 * teeth,
         }
 
     def emphasis(self) -> Curve:
-        """How much weight the voice gives to what it says, slowly, 0 to 1."""
-        return _followed(self.loudness, attack=0.12, release=0.45)
+        """Return the slowly varying emphasis of the voice, 0 to 1."""
+        return _follow_envelope(self.loudness, attack=0.12, release=0.45)
 
     @staticmethod
     def at(times: Curve, measured: Curve) -> Curve:
-        """A measured curve in the middle of the frames that begin at these times."""
+        """Interpolate a measured curve at the middle of the frames that begin at these times."""
         middle = times + 0.5 / FRAME_RATE
-        return np.interp(middle + _FOLLOWED_LATE, np.arange(len(measured)) / _MEASURES, measured)
+        return np.interp(
+            middle + _FOLLOWER_DELAY, np.arange(len(measured)) / _FEATURE_RATE, measured
+        )
 
 
 def _spectrogram(sound: Sound) -> tuple[Curve, NDArray[np.float32]]:
-    """Frequencies in Hz, shape (m,), and power, shape (n, m), a hundred times a second."""
-    hop, window = sound.rate // _MEASURES, sound.rate // 40
+    """Return frequencies in Hz, shape (m,), and power, shape (n, m), 100 times a second."""
+    hop, window = sound.rate // _FEATURE_RATE, sound.rate // 40
     padded = np.pad(sound.mono, (window // 2, window))
     windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
     taper = np.hanning(window).astype(np.float32)
     size = 1 << (window - 1).bit_length()
     frequencies = np.fft.rfftfreq(size, 1 / sound.rate)
-    heard = frequencies < _HIGHEST
-    power = np.empty((len(windows), int(heard.sum())), np.float32)
-    for start in range(0, len(windows), _MEASURES):  # a second at a time, to spare memory
-        spectrum = np.fft.rfft(windows[start : start + _MEASURES] * taper, size)
-        power[start : start + _MEASURES] = np.abs(spectrum[:, heard]) ** 2
-    return np.asarray(frequencies[heard], np.float64), power
+    measured = frequencies < _MAX_FREQUENCY
+    power = np.empty((len(windows), int(measured.sum())), np.float32)
+    for start in range(0, len(windows), _FEATURE_RATE):  # one second at a time, to save memory
+        spectrum = np.fft.rfft(windows[start : start + _FEATURE_RATE] * taper, size)
+        power[start : start + _FEATURE_RATE] = np.abs(spectrum[:, measured]) ** 2
+    return np.asarray(frequencies[measured], np.float64), power
 
 
-def _followed(curve: Curve, attack: float = 0.030, release: float = 0.075) -> Curve:
-    """Envelope follower; attack and release are its time constants, in seconds."""
-    rise, fall = (1 - math.exp(-1 / (_MEASURES * time)) for time in (attack, release))
+def _follow_envelope(curve: Curve, attack: float = 0.030, release: float = 0.075) -> Curve:
+    """Apply an envelope follower; attack and release are time constants in seconds."""
+    rise, fall = (1 - math.exp(-1 / (_FEATURE_RATE * time)) for time in (attack, release))
     level = 0.0
     followed = np.empty_like(curve)
     for index, target in enumerate(curve.tolist()):
@@ -270,8 +273,10 @@ def _followed(curve: Curve, attack: float = 0.030, release: float = 0.075) -> Cu
     return followed
 
 
-def _liveliness(speech: _Speech, times: Curve, rng: np.random.Generator) -> dict[str, Curve]:
-    """Head and brows of someone who speaks: they wander, and mark what is stressed."""
+def _head_and_brows(
+    speech: _SpeechFeatures, times: Curve, rng: np.random.Generator
+) -> dict[str, Curve]:
+    """Return the motion of head and brows while speaking: sway, and nods on emphasis."""
     emphasis = speech.at(times, speech.emphasis())
     ends = neutral_ends(times, min(0.5, float(times[-1]) / 3))
     return {
@@ -284,7 +289,7 @@ def _liveliness(speech: _Speech, times: Curve, rng: np.random.Generator) -> dict
 
 
 def _blinks(times: Curve, rng: np.random.Generator) -> list[Blink]:
-    """Blinks every two to four and a half seconds, none cut off by the end."""
+    """Return blinks every 2 to 4.5 seconds that end before the last frame."""
     blinks = []
     at = rng.uniform(0.7, 1.6)
     while (blink := Blink(at)).end < times[-1]:

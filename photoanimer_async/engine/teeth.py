@@ -1,7 +1,7 @@
-"""Teeth, tongue and the dark of the mouth, drawn once for each photo in its own light.
+"""Teeth, tongue and background of a mouth, drawn once for each photo in its colours.
 
-Sizes are those of an adult in front view, where the outer corners of the eyes are about 90 mm
-apart: central incisors 8.5 mm wide and 10 mm long, lateral ones 6.5 mm, canines 7.5 mm (each
+Sizes are those of an adult in front view, with about 90 mm between the outer corners of the eyes:
+central incisors 8.5 mm wide and 10 mm long, lateral incisors 6.5 mm, canines 7.5 mm wide (each
 narrowed by the curve of the arch).
 """
 
@@ -23,13 +23,13 @@ Floats = NDArray[np.float32]
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 _UPPER_TEETH = np.array([0.0, 0.092, 0.160, 0.222, 0.268, 0.306, 0.338, 0.364])
-"""Edges of the upper teeth from the middle outwards, in u."""
+"""Borders between the upper teeth from the middle outwards, in u."""
 _UPPER_EDGES = np.array([0.0, -0.010, 0.002, -0.012, -0.020, -0.022, -0.024])
-"""How much longer than the middle ones the upper teeth are, in u."""
+"""Length of the upper teeth relative to the middle ones, in u."""
 _LOWER_TEETH = np.array([0.0, 0.056, 0.114, 0.176, 0.226, 0.262, 0.294])
 _TOOTH_HEIGHT = 0.115
-_SHOWN = 0.042
-"""How far the upper teeth reach below the upper lip of a closed mouth, in u."""
+_VISIBLE = 0.042
+"""Length of the upper teeth below the upper lip of a closed mouth, in u."""
 
 _TOP, _BOTTOM = -0.24, 0.16
 """Vertical extent of both layers around the lip's edge, in u."""
@@ -40,10 +40,10 @@ _CHEEKS = ((50, 101, 205), (280, 330, 425))
 
 @frozen(eq=False)
 class _Palette:
-    """The colours of a mouth's inside in a photo, RGB, 0 to 255.
+    """The colours of a mouth's interior, RGB, 0 to 255.
 
     Attributes:
-        shade: What teeth turn to where less light reaches them; flesh lends it its colour.
+        shade: Colour of teeth in the shade.
     """
 
     dark: Array
@@ -52,7 +52,7 @@ class _Palette:
     gum: Array
     tooth: Array
     slope: float
-    """How much lighter the right end of the mouth is than its middle, as a part."""
+    """Relative lightness of the mouth's right end, compared with its middle, minus 1."""
 
     @classmethod
     def of(cls, picture: Picture, landmarks: Array) -> Self:
@@ -72,7 +72,7 @@ class _Palette:
         white = 1 + colourful * (np.array([1.03, 0.99, 0.90]) - 1)
         tooth_light = min(luminance * 1.08 + min(22.0, 0.3 * luminance), 226.0)
         tooth = tooth_light * (0.68 * white + 0.32 * skin / luminance)
-        # Flesh seen within the mouth is redder than skin, where there is colour at all.
+        # Flesh in the mouth is redder than skin, unless the photo is grey.
         red = 1 + colourful * (np.array([1.16, 0.82, 0.84]) - 1)
         return cls(
             dark=flesh * red * 0.15, shade=flesh * red * 0.30, tongue=flesh * red * 0.70,
@@ -81,7 +81,7 @@ class _Palette:
 
 
 def _lip_colour(picture: Picture, landmarks: Array, skin: Array) -> Array:
-    """Mean colour of the lips; the skin's if they cannot be seen."""
+    """Return the mean colour of the lips, or that of the skin if they are outside of the photo."""
     outer = [*lm.LIPS_OUTER_UPPER, *lm.LIPS_OUTER_LOWER[-2:0:-1]]
     inner = [*lm.LIPS_INNER_UPPER, *lm.LIPS_INNER_LOWER[-2:0:-1]]
     box = Box.around(landmarks[outer, :2]) & Box.of(picture)
@@ -97,7 +97,7 @@ def _lip_colour(picture: Picture, landmarks: Array, skin: Array) -> Array:
 
 @frozen(eq=False)
 class MouthLayers:
-    """What shows between the lips, ready to be drawn.
+    """The drawn layers of a mouth's interior.
 
     Attributes:
         seam: Colour of the line between closed lips, shape (3,).
@@ -124,17 +124,17 @@ class MouthLayers:
         half_width: float,
         lips: RestingLips,
     ) -> Self:
-        """The inside of a mouth.
+        """Draw the layers of a mouth.
 
         Args:
             picture: The photo.
-            landmarks: Of the face, shape (478, 3).
+            landmarks: The face's landmarks, shape (478, 3).
             unit: u in pixels.
-            half_width: From the middle of the mouth to a corner, in pixels.
+            half_width: Distance from the middle of the mouth to a corner, in pixels.
             lips: The lips in the photo.
         """
         palette = _Palette.of(picture, landmarks)
-        # Layers are drawn a little finer than the photo, so that sampling them keeps their edges.
+        # Layers have a higher resolution than the photo, so that sampling keeps their edges sharp.
         scale = max(unit * 1.25, 48.0)
         reach = max(half_width / unit, 0.2) * 1.15
         x = np.arange(-np.ceil(reach * scale), np.ceil(reach * scale) + 1) / scale
@@ -150,19 +150,19 @@ class MouthLayers:
             (palette.tongue * 0.72).astype(np.float32),
         )  # fmt: skip
 
-    def draw(self, x: Floats, y: Floats, jaw: float) -> Floats:
-        """Colours at positions in the mouth's coordinates.
+    def colours(self, x: Floats, y: Floats, jaw: float) -> Floats:
+        """Return the colours at positions in mouth coordinates.
 
         Args:
-            x: Across, in pixels, shape (h, w).
-            y: Down, in pixels, shape (h, w).
-            jaw: How far the jaw has sunk since the photo, in pixels.
+            x: Horizontal positions, in pixels, shape (h, w).
+            y: Vertical positions, in pixels, shape (h, w).
+            jaw: How much lower the jaw is than in the photo, in pixels.
 
         Returns:
             RGB, shape (h, w, 3), 0 to 255.
         """
         half = np.float32(self._half_width)
-        # The middle of the lips need not lie midway between the corners of a turned face.
+        # On a turned face, the middle of the lips is not midway between the corners.
         lean = np.float32(np.clip(self._middle / self._half_width, -0.5, 0.5))
         t = np.clip(x / half, -1.2, 1.2)
         centred = (t - lean * (1 - np.minimum(t * t, 1))) * half
@@ -181,21 +181,21 @@ class MouthLayers:
 
 
 def _tooth_of(x: Array, edges: Array) -> tuple[NDArray[np.intp], Array]:
-    """Index of the tooth at each x, and the place in it, -1 to 1."""
+    """Return the index of the tooth at each x, and the position in it, -1 to 1."""
     index = np.clip(np.searchsorted(edges, np.abs(x), side="right") - 1, 0, len(edges) - 2)
     width = edges[index + 1] - edges[index]
     return index, np.clip((np.abs(x) - edges[index]) / width * 2 - 1, -1, 1)
 
 
 def _gaps(x: Array, edges: Array, blur: float) -> Array:
-    """Darkness between teeth, 0 to 1."""
+    """Return the darkness between teeth, 0 to 1."""
     width = max(0.0045, 0.45 * blur)
     lines = [np.exp(-(((np.abs(x) - edge) / width) ** 2)) for edge in edges]
     return np.asarray(np.minimum(np.sum(lines, axis=0), 1) * min(0.0045 / width * 1.3, 1))
 
 
-def _over(layers: list[tuple[Array, Array]]) -> Array:
-    """Lay colours (h, w, 3) with their alpha (h, w) over one another, the last on top."""
+def _composite(layers: list[tuple[Array, Array]]) -> Array:
+    """Composite layers of colour (h, w, 3) and alpha (h, w), the last on top."""
     result = np.zeros((*layers[0][1].shape, 4))
     for colour, alpha in layers:
         top = np.dstack([colour * alpha[..., None], alpha])
@@ -203,15 +203,15 @@ def _over(layers: list[tuple[Array, Array]]) -> Array:
     return result
 
 
-def _lit(palette: _Palette, light: Array) -> Array:
-    """Teeth in a light of 0 to 1, shape (h, w)."""
+def _tooth_colour(palette: _Palette, light: Array) -> Array:
+    """Return the colour of teeth in light of 0 to 1, shape (h, w)."""
     return palette.shade + (palette.tooth - palette.shade) * np.clip(light, 0, 1)[..., None]
 
 
 def _skull_layer(x: Array, y: Array, blur: float, palette: _Palette) -> Array:
     index, place = _tooth_of(x, _UPPER_TEETH)
     edge = (
-        _SHOWN
+        _VISIBLE
         - 0.045 * np.minimum(np.abs(x) / 0.28, 1.15) ** 2
         + _UPPER_EDGES[index]
         - 0.010 * place**4
@@ -224,10 +224,10 @@ def _skull_layer(x: Array, y: Array, blur: float, palette: _Palette) -> Array:
     light = (1.0 - 0.10 * height) * (1 - 0.50 * (x / 0.33) ** 2) * (1 - 0.06 * place**2)
     light *= 1 - 0.38 * _gaps(x, _UPPER_TEETH, blur)
     light *= 1 - 0.10 * smoothstep((0.16 - height) / 0.16)
-    teeth = _lit(palette, light)
+    teeth = _tooth_colour(palette, light)
     gums = palette.gum * np.clip(0.9 - 0.5 * (x / 0.3) ** 2, 0.2, 1)[..., None]
     colour = teeth * (1 - gum[..., None]) + gums * gum[..., None]
-    return _over([(colour, tooth * within)])
+    return _composite([(colour, tooth * within)])
 
 
 def _jaw_layer(x: Array, y: Array, blur: float, palette: _Palette) -> Array:
@@ -240,5 +240,5 @@ def _jaw_layer(x: Array, y: Array, blur: float, palette: _Palette) -> Array:
     edge = -0.016 + 0.040 * (x / 0.24) ** 2 + 0.008 * place**4
     tooth = smoothstep((y - edge) / (2 * blur) + 0.5) * smoothstep((0.27 - np.abs(x)) / 0.05)
     light = 0.86 * (1 - 0.4 * (x / 0.28) ** 2) * (1 - 0.32 * _gaps(x, _LOWER_TEETH, blur))
-    teeth = _lit(palette, light)
-    return _over([(flesh, tongue), (teeth, tooth)])
+    teeth = _tooth_colour(palette, light)
+    return _composite([(flesh, tongue), (teeth, tooth)])

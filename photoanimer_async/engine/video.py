@@ -1,7 +1,7 @@
-"""Frames to files: MP4 (H.264 and AAC) and GIF.
+"""Video files: MP4 (H.264 and AAC) and GIF.
 
-Each writer encodes in a thread of its own while the caller makes the next frame; PyAV lets go
-of the interpreter while it works. A few frames may wait for it; then `write` does.
+Each writer encodes in a thread of its own while the caller renders the next frame; PyAV releases
+the GIL while encoding. If several frames are queued, `write` blocks.
 """
 
 import functools
@@ -23,14 +23,13 @@ from photoanimer_async.engine.curves import FRAME_RATE
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.speech import Sound
 
-_FRAMES_WAITING = 4
+_MAX_QUEUED_FRAMES = 4
 
 _H264_OPTIONS = {
     "preset": "superfast",
     "crf": "18",
-    # A portrait before a still background gains most from what this preset leaves out (mbtree:
-    # half the bytes in less time), and skin keeps its pores where fine detail is rounded off
-    # less (deadzone) and blocks are smoothed less (deblock).
+    # For a portrait before a still background, mbtree halves the size in less time. A smaller
+    # deadzone and weaker deblocking keep the texture of skin.
     "x264-params": "mbtree=1:rc-lookahead=10:deblock=-2,-2:deadzone-inter=6:deadzone-intra=4",
 }
 _BT709 = 1
@@ -41,13 +40,13 @@ _CENTISECONDS = 100
 
 
 class FrameWriter(Protocol):
-    """Something that takes frames one after another and makes a file of them.
+    """A context manager that writes frames to a file.
 
-    A context manager: the file is whole once it is left without an error.
+    The file is complete once the context is left without an error.
     """
 
     def write(self, frame: Picture) -> None:
-        """Add a frame, RGB, shape (H, W, 3); the array must not be changed afterwards."""
+        """Append a frame, RGB, shape (H, W, 3); the array must not be changed afterwards."""
 
     def __enter__(self) -> Self: ...
 
@@ -60,29 +59,29 @@ class FrameWriter(Protocol):
 
 
 class _ThreadedWriter:
-    """A writer whose `_encode` runs in a thread, frame by frame, in order."""
+    """A writer that calls `_encode` for each frame in a thread, in order."""
 
     def __init__(self, container: av.container.OutputContainer) -> None:
         self._container = container
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
-        self._waiting: deque[Future[None]] = deque()
+        self._queued: deque[Future[None]] = deque()
         self._count = 0
 
     def write(self, frame: Picture) -> None:
-        """Add a frame, RGB, shape (H, W, 3); the array must not be changed afterwards."""
+        """Append a frame, RGB, shape (H, W, 3); the array must not be changed afterwards."""
         self._submit(functools.partial(self._encode, frame, self._count))
         self._count += 1
-        while len(self._waiting) > _FRAMES_WAITING:
-            self._waiting.popleft().result()
+        while len(self._queued) > _MAX_QUEUED_FRAMES:
+            self._queued.popleft().result()
 
     def _submit(self, work: Callable[[], None]) -> None:
-        self._waiting.append(self._thread.submit(work))
+        self._queued.append(self._thread.submit(work))
 
     def _encode(self, frame: Picture, number: int) -> None:
         raise NotImplementedError
 
     def _finish(self) -> None:
-        """Encode what is left after the last frame."""
+        """Flush the encoder after the last frame."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -97,7 +96,7 @@ class _ThreadedWriter:
         try:
             if kind is None:
                 self._submit(self._finish)
-                for future in self._waiting:
+                for future in self._queued:
                     future.result()
         finally:
             self._thread.shutdown(cancel_futures=True)
@@ -108,16 +107,19 @@ class Mp4Writer(_ThreadedWriter):
     """Writes H.264 in yuv420p with the index first (faststart), and AAC if there is sound.
 
     Args:
-        path: The file to make.
-        width: Width of the frames, even.
-        height: Height of the frames, even.
-        sound: Runs from the first frame on.
+        path: The file to write.
+        width: Width of the frames in pixels, even.
+        height: Height of the frames in pixels, even.
+        sound: Starts with the first frame.
+
+    Raises:
+        ValueError: The size is odd.
     """
 
     def __init__(self, path: Path, width: int, height: int, sound: Sound | None = None) -> None:
         """Open the file."""
         if width % 2 or height % 2:
-            raise ValueError(f"H.264 in yuv420p needs an even size, not {width}x{height}")
+            raise ValueError(f"H.264 in yuv420p requires an even size, not {width}x{height}")
         container = av.open(path, "w", format="mp4", options={"movflags": "+faststart"})
         super().__init__(container)
         self._sound = sound
@@ -158,22 +160,22 @@ class Mp4Writer(_ThreadedWriter):
 
 
 class GifWriter(_ThreadedWriter):
-    """Writes a GIF that loops for ever, with one palette for all frames.
+    """Writes an endlessly looping GIF with one palette for all frames.
 
-    GIF counts time in hundredths of a second, and a second is no whole number of 24ths in them:
-    each frame begins at its true time rounded, so that the delays add up to the true length.
-    The dither is an ordered one, which stands still where the picture does.
+    GIF has a time unit of 1/100 s, so delays of 1/24 s are rounded: each frame begins at its exact
+    time, rounded, so that the delays add up to the exact duration. Dithering is ordered, so that it
+    does not flicker in still areas.
 
     Args:
-        path: The file to make.
-        samples: Frames, all of one size, whose colours the palette is made for.
-        frame_count: How many frames will be written.
+        path: The file to write.
+        samples: Frames of equal size, from which the palette is computed.
+        frame_count: Number of frames that will be written.
     """
 
     def __init__(self, path: Path, samples: Sequence[Picture], frame_count: int) -> None:
-        """Make the palette and open the file."""
+        """Compute the palette and open the file."""
         height, width = samples[0].shape[:2]
-        self._indexing = _Indexing(_palette(samples), width, height)
+        self._mapper = _PaletteMapper(_palette(samples), width, height)
         last_delay = _centiseconds(frame_count) - _centiseconds(frame_count - 1)
         options = {"loop": "0", "final_delay": str(last_delay)}
         super().__init__(av.open(path, "w", format="gif", options=options))
@@ -182,7 +184,7 @@ class GifWriter(_ThreadedWriter):
         self._video.pix_fmt = "pal8"
 
     def _encode(self, frame: Picture, number: int) -> None:
-        image = self._indexing.indexed(frame, number)
+        image = self._mapper.map(frame, number)
         image.pts = _centiseconds(number)
         image.time_base = Fraction(1, _CENTISECONDS)
         self._container.mux(self._video.encode(image))
@@ -192,7 +194,7 @@ class GifWriter(_ThreadedWriter):
 
 
 def _centiseconds(frame_count: int) -> int:
-    """How long so many frames take, in hundredths of a second."""
+    """Return the duration of a number of frames, in 1/100 s, rounded."""
     return round(Fraction(_CENTISECONDS * frame_count, FRAME_RATE))
 
 
@@ -213,33 +215,33 @@ def _frame_source(graph: av.filter.Graph, width: int, height: int) -> FilterCont
 
 
 def _palette(samples: Sequence[Picture]) -> av.VideoFrame:
-    """255 colours and transparency, chosen for all samples together."""
+    """Compute 255 colours and transparency for all samples."""
     height, width = samples[0].shape[:2]
     graph = av.filter.Graph()
     source = _frame_source(graph, width, height)
-    choice = graph.add("palettegen", "max_colors=255:stats_mode=full")
+    generator = graph.add("palettegen", "max_colors=255:stats_mode=full")
     sink = graph.add("buffersink")
-    source.link_to(choice)
-    choice.link_to(sink)
+    source.link_to(generator)
+    generator.link_to(sink)
     graph.configure()
     for number, sample in enumerate(samples):
         source.push(_image(sample, number))
     source.push(None)
-    return _pulled(sink)
+    return _pull(sink)
 
 
-def _pulled(sink: FilterContext) -> av.VideoFrame:
+def _pull(sink: FilterContext) -> av.VideoFrame:
     frame = sink.pull()
     if not isinstance(frame, av.VideoFrame):
-        raise TypeError(f"a filter of pictures gave {frame!r}")
+        raise TypeError(f"a video filter returned {frame!r}")
     return frame
 
 
-class _Indexing:
-    """Turns RGB frames into frames of palette indices, by FFmpeg's paletteuse filter."""
+class _PaletteMapper:
+    """Converts RGB frames to palette indices with FFmpeg's paletteuse filter."""
 
     def __init__(self, palette: av.VideoFrame, width: int, height: int) -> None:
-        self._graph = av.filter.Graph()  # kept alive for its filters
+        self._graph = av.filter.Graph()  # keeps the filters alive
         self._source = _frame_source(self._graph, width, height)
         colours = self._graph.add_buffer(
             width=palette.width,
@@ -257,7 +259,7 @@ class _Indexing:
         colours.push(palette)
         colours.push(None)
 
-    def indexed(self, frame: Picture, number: int) -> av.VideoFrame:
-        """The frame in the palette's colours."""
+    def map(self, frame: Picture, number: int) -> av.VideoFrame:
+        """Convert a frame to palette indices."""
         self._source.push(_image(frame, number))
-        return _pulled(self._sink)
+        return _pull(self._sink)

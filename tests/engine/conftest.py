@@ -1,8 +1,9 @@
-"""What the engine's tests share: portraits, variants of them, and test sounds made on the spot."""
+"""Fixtures of the engine's tests: portraits, variants of them, and synthetic voices."""
 
 import io
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import av
 import numpy as np
@@ -10,9 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from photoanimer_async.engine.face import FaceFinder
+from photoanimer_async.engine.blendshapes import FaceMotion
+from photoanimer_async.engine.engines import Portrait
+from photoanimer_async.engine.face import Face, FaceFinder
+from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.picture import Picture, load_picture
 from photoanimer_async.engine.samples import ASTRONAUT, GRACE_HOPPER
+from photoanimer_async.engine.warp_engine import WarpEngine
 
 ENGINE_FULL = "PHOTOANIMER_ENGINE_FULL"
 
@@ -22,13 +27,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is marked `engine_full`, unless the environment asks for it."""
+    """Deselect tests marked `engine_full`, unless the environment variable is set."""
     if os.environ.get(ENGINE_FULL):
         return
-    left_out = [item for item in items if "engine_full" in item.keywords]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
+    deselected = [item for item in items if "engine_full" in item.keywords]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if "engine_full" not in item.keywords]
+
+
+def decode_video(path: Path) -> list[Picture]:
+    """Return the frames of a video file."""
+    with av.open(path) as container:
+        return [f.to_ndarray(format="rgb24").astype(np.uint8) for f in container.decode(video=0)]
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +55,50 @@ def astronaut() -> Picture:
 @pytest.fixture(scope="session")
 def grace_hopper() -> Picture:
     return load_picture(GRACE_HOPPER.read_bytes())
+
+
+@pytest.fixture(scope="session")
+def astronaut_face(face_finder: FaceFinder, astronaut: Picture) -> Face:
+    return face_finder.find(astronaut)[0]
+
+
+@pytest.fixture(scope="session")
+def grace_hopper_face(face_finder: FaceFinder, grace_hopper: Picture) -> Face:
+    return face_finder.find(grace_hopper)[0]
+
+
+@pytest.fixture(scope="session", params=["astronaut", "grace_hopper"])
+def name(request: pytest.FixtureRequest) -> str:
+    """Each of the portraits in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def picture(request: pytest.FixtureRequest, name: str) -> Picture:
+    picture: Picture = request.getfixturevalue(name)
+    return picture
+
+
+@pytest.fixture(scope="session")
+def face(request: pytest.FixtureRequest, name: str) -> Face:
+    face: Face = request.getfixturevalue(f"{name}_face")
+    return face
+
+
+@pytest.fixture(scope="session")
+def portrait(picture: Picture, face: Face) -> Portrait:
+    return WarpEngine().prepare(picture, face)
+
+
+@pytest.fixture(scope="session")
+def find_in_frame(face_finder: FaceFinder, portrait: Portrait) -> Callable[[FaceMotion], Face]:
+    """Render a motion, and return the face that is found in the frame."""
+    return lambda motion: face_finder.find(portrait.frame(motion))[0]
+
+
+@pytest.fixture(scope="session")
+def coordinates(astronaut_face: Face) -> FaceCoordinates:
+    return FaceCoordinates.of(astronaut_face.landmarks)
 
 
 def _png(image: Image.Image) -> bytes:
@@ -71,7 +126,7 @@ VARIANTS: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 @pytest.fixture(scope="session")
 def portrait_file() -> Callable[[str, str], bytes]:
-    """The PNG file of a bundled portrait in one of its variants."""
+    """Return the PNG file of a bundled portrait in one of its variants."""
     portraits = {"astronaut": ASTRONAUT, "grace_hopper": GRACE_HOPPER}
 
     def make(name: str, variant: str) -> bytes:
@@ -86,9 +141,9 @@ RATE = 48_000
 
 @pytest.fixture(scope="session")
 def speech() -> NDArray[np.float32]:
-    """Two and a half seconds of babble, shape (n,): syllables of open and closed vowels.
+    """2.5 seconds of synthetic speech, shape (n,): syllables of open and closed vowels.
 
-    A pulse train at 130 Hz through two resonances, its loudness that of a few spoken words.
+    A pulse train at 130 Hz through two resonances, with the loudness of a few spoken words.
     """
     seconds = np.arange(int(2.5 * RATE)) / RATE
     syllables = [
@@ -112,7 +167,7 @@ def speech() -> NDArray[np.float32]:
 
 @pytest.fixture(scope="session")
 def sound_file() -> Callable[[NDArray[np.float32], str], bytes]:
-    """A sound file of a format, of samples of shape (n,) or (2, n) at 48 kHz."""
+    """Encode samples of shape (n,) or (2, n) at 48 kHz to a sound file."""
     codecs = {
         "wav": ("wav", "pcm_s16le"),
         "mp3": ("mp3", "libmp3lame"),
@@ -153,5 +208,5 @@ def sound_file() -> Callable[[NDArray[np.float32], str], bytes]:
 def speech_file(
     speech: NDArray[np.float32], sound_file: Callable[[NDArray[np.float32], str], bytes]
 ) -> Callable[[str], bytes]:
-    """The babble of `speech` as a sound file of a format."""
+    """Encode `speech` to a sound file."""
     return lambda extension: sound_file(speech, extension)

@@ -1,19 +1,22 @@
-"""Eyes, as the landmarks see them in frames."""
+"""Eyes, measured by landmarks in frames."""
+
+from collections.abc import Callable
 
 import numpy as np
-import pytest
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.blendshapes import FaceMotion
+from photoanimer_async.engine.engines import Portrait
 from photoanimer_async.engine.eyes import Eye
 from photoanimer_async.engine.face import Face, FaceFinder
 from photoanimer_async.engine.picture import Picture
-from photoanimer_async.engine.portrait import Portrait, WarpEngine
+from photoanimer_async.engine.warp_engine import WarpEngine
 
 BOTH = ("eyeBlinkLeft", "eyeBlinkRight")
 
 
 def opening(face: Face, side: str) -> float:
-    """Height of an eye by its width."""
+    """Return the height of an eye relative to its width."""
     upper, lower = {
         "Left": (lm.EYE_LEFT_UPPER, lm.EYE_LEFT_LOWER),
         "Right": (lm.EYE_RIGHT_UPPER, lm.EYE_RIGHT_LOWER),
@@ -23,40 +26,24 @@ def opening(face: Face, side: str) -> float:
     return float(height / np.linalg.norm(points[upper[0]] - points[upper[-1]]))
 
 
-@pytest.fixture(scope="module", params=["astronaut", "grace_hopper"])
-def picture(request: pytest.FixtureRequest) -> Picture:
-    found: Picture = request.getfixturevalue(request.param)
-    return found
-
-
-@pytest.fixture(scope="module")
-def face(face_finder: FaceFinder, picture: Picture) -> Face:
-    return face_finder.find(picture)[0]
-
-
-@pytest.fixture(scope="module")
-def portrait(picture: Picture, face: Face) -> Portrait:
-    return WarpEngine().prepare(picture, face)
-
-
-def test_a_blink_closes_both_eyes(portrait: Portrait, face_finder: FaceFinder, face: Face) -> None:
-    closed = face_finder.find(portrait.frame(dict.fromkeys(BOTH, 1.0)))[0]
-    half = face_finder.find(portrait.frame(dict.fromkeys(BOTH, 0.5)))[0]
+def test_a_blink_closes_both_eyes(find_in_frame: Callable[[FaceMotion], Face], face: Face) -> None:
+    closed = find_in_frame(dict.fromkeys(BOTH, 1.0))
+    half = find_in_frame(dict.fromkeys(BOTH, 0.5))
     for side in ("Left", "Right"):
         assert opening(closed, side) < 0.45 * opening(face, side)
         assert opening(closed, side) < opening(half, side) < 0.9 * opening(face, side)
 
 
-def test_a_wink_closes_one_eye_and_leaves_the_other(
-    portrait: Portrait, face_finder: FaceFinder, face: Face
+def test_a_wink_closes_one_eye_only(
+    find_in_frame: Callable[[FaceMotion], Face], face: Face
 ) -> None:
-    winked = face_finder.find(portrait.frame({"eyeBlinkLeft": 1.0}))[0]
+    winked = find_in_frame({"eyeBlinkLeft": 1.0})
     assert opening(winked, "Left") < 0.6 * opening(face, "Left")
     assert opening(winked, "Right") > 0.8 * opening(face, "Right")
 
 
-def test_eyes_open_wide(portrait: Portrait, face_finder: FaceFinder, face: Face) -> None:
-    wide = face_finder.find(portrait.frame(dict.fromkeys(BOTH, -0.3)))[0]
+def test_eyes_open_wide(find_in_frame: Callable[[FaceMotion], Face], face: Face) -> None:
+    wide = find_in_frame(dict.fromkeys(BOTH, -0.3))
     assert opening(wide, "Left") + opening(wide, "Right") > 1.05 * (
         opening(face, "Left") + opening(face, "Right")
     )
@@ -70,11 +57,9 @@ def test_a_squint_narrows_the_eyes(portrait: Portrait, face_finder: FaceFinder, 
     )
 
 
-def test_the_gaze_moves_the_irises_and_not_the_head(
-    portrait: Portrait, face_finder: FaceFinder
-) -> None:
+def test_the_gaze_moves_the_irises(find_in_frame: Callable[[FaceMotion], Face]) -> None:
     def iris(gaze: float) -> float:
-        points = face_finder.find(portrait.frame({"gazeX": gaze}))[0].landmarks
+        points = find_in_frame({"gazeX": gaze}).landmarks
         left = points[lm.IRIS_LEFT[0], 0] - points[[lm.EYE_LEFT_OUTER, lm.EYE_LEFT_INNER], 0].mean()
         ends = points[[lm.EYE_RIGHT_OUTER, lm.EYE_RIGHT_INNER], 0]
         return float(left + points[lm.IRIS_RIGHT[0], 0] - ends.mean())
@@ -82,24 +67,24 @@ def test_the_gaze_moves_the_irises_and_not_the_head(
     assert iris(-0.6) < iris(0) < iris(0.6)
 
 
-def test_an_open_eye_is_left_as_it_is(picture: Picture, face: Face) -> None:
+def test_an_open_eye_is_unchanged(picture: Picture, face: Face) -> None:
     eye = Eye.left(picture, face.landmarks)
     assert eye.is_still({"eyeBlinkRight": 1.0, "jawOpen": 1.0})
     assert not eye.is_still({"gazeY": 0.1})
-    patch = eye.draw({})
+    patch = eye.render({})
     assert not patch.shift.any()
     assert patch.layer is None
 
 
-def test_a_patch_ends_softly_at_the_rims_of_its_box(picture: Picture, face: Face) -> None:
-    patch = Eye.right(picture, face.landmarks).draw({"eyeBlinkRight": 1.0})
+def test_a_patch_fades_at_the_borders_of_its_box(picture: Picture, face: Face) -> None:
+    patch = Eye.right(picture, face.landmarks).render({"eyeBlinkRight": 1.0})
     assert patch.layer is not None
     for border in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
         assert np.abs(patch.shift[border]).max() < 0.6
         assert patch.layer[border].max() <= 12
 
 
-def test_lid_skin_is_as_light_as_the_skin_around(picture: Picture, face: Face) -> None:
+def test_lids_are_as_light_as_the_skin_around(picture: Picture, face: Face) -> None:
     frame = WarpEngine().prepare(picture, face).frame(dict.fromkeys(BOTH, 1.0))
     points = face.landmarks
     for iris, lower in ((468, 145), (473, 374)):

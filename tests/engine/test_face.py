@@ -1,3 +1,5 @@
+"""Finding faces and measuring their landmarks."""
+
 from collections.abc import Iterator
 
 import numpy as np
@@ -5,17 +7,16 @@ import pytest
 from PIL import Image, ImageDraw
 
 from photoanimer_async.engine import landmarks as lm
-from photoanimer_async.engine.detection import Detection, merge, tiles
 from photoanimer_async.engine.face import Face, FaceFinder
 from photoanimer_async.engine.picture import Picture
 
 
 def angle_between(one: float, other: float) -> float:
-    """In degrees, of two angles in radians, whichever way round is shorter."""
+    """Return the smaller angle in degrees between two angles in radians."""
     return float(np.degrees(np.abs(np.angle(np.exp(1j * (one - other))))))
 
 
-def test_measures_a_portrait(face_finder: FaceFinder, astronaut: Picture) -> None:
+def test_landmarks_of_a_portrait(face_finder: FaceFinder, astronaut: Picture) -> None:
     (face,) = face_finder.find(astronaut)
     assert face.landmarks.shape == (478, 3)
     assert face.score > 0.99
@@ -29,18 +30,18 @@ def test_measures_a_portrait(face_finder: FaceFinder, astronaut: Picture) -> Non
 
 
 @pytest.mark.parametrize("degrees", range(0, 360, 30))
-def test_finds_a_face_at_every_rotation(
-    face_finder: FaceFinder, grace_hopper: Picture, degrees: int
+def test_a_face_is_found_in_any_rotation(
+    grace_hopper_face: Face, face_finder: FaceFinder, grace_hopper: Picture, degrees: int
 ) -> None:
     turned = np.asarray(Image.fromarray(grace_hopper).rotate(-degrees, expand=True))
     (face,) = face_finder.find(turned)
-    upright = face_finder.find(grace_hopper)[0]
+    upright = grace_hopper_face
     assert angle_between(face.roll, upright.roll + np.radians(degrees)) < 4
     assert face.eye_distance == pytest.approx(upright.eye_distance, rel=0.05)
 
 
 @pytest.mark.parametrize("part", [0.4, 0.2, 0.1, 0.05])
-def test_finds_a_face_however_small(
+def test_a_face_is_found_down_to_5_percent(
     face_finder: FaceFinder, grace_hopper: Picture, part: float
 ) -> None:
     side = 2000
@@ -53,7 +54,7 @@ def test_finds_a_face_however_small(
     assert face.centre == pytest.approx(expected, abs=0.05 * side * part + 2)
 
 
-def test_mirrored_landmarks_are_those_of_the_mirrored_photo(
+def test_landmarks_of_a_mirrored_photo_are_mirrored(
     face_finder: FaceFinder, astronaut: Picture
 ) -> None:
     (face,) = face_finder.find(astronaut)
@@ -62,7 +63,7 @@ def test_mirrored_landmarks_are_those_of_the_mirrored_photo(
     assert back.mean() == pytest.approx(face.landmarks[: lm.MESH_COUNT, 0].mean(), abs=0.5)
 
 
-def test_several_faces_come_largest_first(
+def test_faces_are_ordered_by_size(
     face_finder: FaceFinder, astronaut: Picture, grace_hopper: Picture
 ) -> None:
     photo = np.zeros((600, 1024, 3), np.uint8)
@@ -73,7 +74,8 @@ def test_several_faces_come_largest_first(
     assert large.centre[0] > 512 > small.centre[0]
 
 
-def test_small_faces_beside_large_ones_are_found_where_all_are_asked_for(
+@pytest.mark.slow
+def test_find_all_finds_small_faces_beside_large_ones(
     face_finder: FaceFinder, astronaut: Picture, grace_hopper: Picture
 ) -> None:
     photo = Image.new("RGB", (1600, 1200), "grey")
@@ -121,8 +123,7 @@ FACELESS = dict(faceless())
 
 
 @pytest.mark.parametrize("name", FACELESS)
-def test_no_face_is_found_where_there_is_none(face_finder: FaceFinder, name: str) -> None:
-    assert face_finder.find(FACELESS[name]) == []
+def test_no_face_is_found_in_pictures_without_faces(face_finder: FaceFinder, name: str) -> None:
     assert face_finder.find_all(FACELESS[name]) == []
 
 
@@ -132,35 +133,3 @@ def test_a_face_can_be_scaled_and_moved_with_its_photo() -> None:
     scaled = Face(landmarks, 1).scaled(0.5, 0.25)
     assert scaled.landmarks[0].tolist() == [4.5, 4.5, 1.5]
     assert Face(landmarks, 1).moved(1, -2).landmarks[0].tolist() == [10.5, 17.5, 4]
-
-
-def detection(x: float, y: float, size: float, score: float) -> Detection:
-    return Detection(score, np.array([x, y]), np.array([size, size]), np.full((6, 2), x))
-
-
-def test_overlapping_detections_are_merged_by_their_scores() -> None:
-    one, other, far = detection(10, 10, 8, 0.9), detection(12, 10, 8, 0.6), detection(50, 9, 8, 0.7)
-    near, away = merge([other, far, one])
-    assert near.score == 0.9
-    assert near.centre[0] == pytest.approx((10 * 0.9 + 12 * 0.6) / 1.5)
-    assert away.centre[0] == 50
-
-
-@pytest.mark.parametrize("quarters", range(4))
-def test_a_detection_in_a_turned_picture_can_be_turned_back(quarters: int) -> None:
-    picture = np.zeros((30, 50, 3), np.uint8)
-    picture[7, 12] = 255
-    (y,), (x,), _ = np.nonzero(np.rot90(picture, quarters)[:, :, :1])
-    found = Detection(1, np.array([x, y], float), np.array([4.0, 6]), np.array([[x, y]] * 6, float))
-    back = found.turned_back(quarters, picture)
-    assert back.centre.tolist() == [12, 7]
-    assert back.key_points[5].tolist() == [12, 7]
-    assert back.size.tolist() == ([4, 6] if quarters % 2 == 0 else [6, 4])
-
-
-@pytest.mark.parametrize("shape", [(300, 400), (400, 300), (100, 1000), (90, 90)])
-def test_tiles_cover_the_picture(shape: tuple[int, int]) -> None:
-    picture = np.zeros((*shape, 3), np.uint8)
-    for _, _, tile in tiles(picture, 100):
-        tile[:] = 1
-    assert picture.all()

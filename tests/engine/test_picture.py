@@ -1,3 +1,5 @@
+"""Decoding of photos."""
+
 import io
 import struct
 import zlib
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from photoanimer_async.engine.engine_errors import PictureError
+from photoanimer_async.engine import PictureError
 from photoanimer_async.engine.picture import MAX_SIDE, Picture, fit, load_picture
 
 
@@ -24,7 +26,7 @@ def gradient(mode: str = "RGB") -> Image.Image:
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "BMP", "WEBP"])
-def test_reads_the_four_formats(file_format: str) -> None:
+def test_four_formats_are_decoded(file_format: str) -> None:
     picture = load_picture(encoded(gradient(), file_format))
     assert picture.shape == (24, 32, 3)
     assert picture.dtype == np.uint8
@@ -32,12 +34,12 @@ def test_reads_the_four_formats(file_format: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
-def test_every_mode_of_png_becomes_rgb(mode: str) -> None:
+def test_png_modes_are_converted_to_rgb(mode: str) -> None:
     expected = np.asarray(gradient(mode).convert("RGB"))
     assert (load_picture(encoded(gradient(mode))) == expected).all()
 
 
-def test_cmyk_becomes_rgb() -> None:
+def test_cmyk_is_converted_to_rgb() -> None:
     picture = load_picture(encoded(gradient("CMYK"), "JPEG", quality=95))
     assert np.abs(picture.astype(int) - np.asarray(gradient())).max() <= 6
 
@@ -49,7 +51,7 @@ def test_sixteen_bit_grey_keeps_its_brightness() -> None:
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_what_is_transparent_becomes_white(mode: str) -> None:
+def test_transparent_pixels_become_white(mode: str) -> None:
     image = gradient(mode)
     image.putalpha(
         Image.fromarray(np.repeat(np.array([[0], [255]], np.uint8), [12, 12], 0).repeat(32, 1))
@@ -59,7 +61,7 @@ def test_what_is_transparent_becomes_white(mode: str) -> None:
     assert (picture[12:] == np.asarray(gradient())[12:]).all()
 
 
-def test_a_transparent_colour_of_a_palette_becomes_white() -> None:
+def test_a_transparent_palette_colour_becomes_white() -> None:
     image = Image.new("P", (4, 4))
     image.putpalette([255, 0, 0, 0, 255, 0])
     image.putpixel((0, 0), 1)
@@ -69,7 +71,7 @@ def test_a_transparent_colour_of_a_palette_becomes_white() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_orientation_in_exif_is_obeyed(orientation: int) -> None:
+def test_the_exif_orientation_is_applied(orientation: int) -> None:
     upright = np.zeros((40, 60, 3), np.uint8)
     upright[:20, :30] = 255  # bright at the upper left, as the photographer saw it
     back: dict[int, Callable[[Picture], Picture]] = {  # how the camera stored it
@@ -89,7 +91,7 @@ def test_the_orientation_in_exif_is_obeyed(orientation: int) -> None:
     assert (picture == upright).all()
 
 
-def test_another_colour_space_becomes_srgb() -> None:
+def test_other_colour_spaces_are_converted_to_srgb() -> None:
     image = Image.new("RGB", (8, 8), (200, 60, 30))
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     swapped = srgb.replace(b"rXYZ", b"XYZr").replace(b"gXYZ", b"rXYZ").replace(b"XYZr", b"gXYZ")
@@ -99,16 +101,16 @@ def test_another_colour_space_becomes_srgb() -> None:
     assert np.abs(as_swapped - [60, 200, 30]).max() <= 1  # its red is sRGB's green
 
 
-def test_a_broken_colour_profile_is_passed_over() -> None:
+def test_a_broken_colour_profile_is_ignored() -> None:
     picture = load_picture(encoded(gradient(), icc_profile=b"no profile"))
     assert (picture == np.asarray(gradient())).all()
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "BMP"])
-def test_a_file_that_was_cut_off_is_refused_as_such(file_format: str) -> None:
+def test_a_truncated_file_is_rejected(file_format: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     data = encoded(Image.fromarray(noise), file_format)
-    with pytest.raises(PictureError, match="damaged or was cut off"):
+    with pytest.raises(PictureError, match="damaged or truncated"):
         load_picture(data[: len(data) // 2])
 
 
@@ -121,27 +123,27 @@ def test_a_file_that_was_cut_off_is_refused_as_such(file_format: str) -> None:
         pytest.param(encoded(gradient(), "TIFF"), id="tiff"),
     ],
 )
-def test_what_is_no_allowed_picture_is_refused(data: bytes) -> None:
+def test_other_formats_are_rejected(data: bytes) -> None:
     with pytest.raises(PictureError, match="allowed are PNG, JPEG, BMP and WEBP"):
         load_picture(data)
 
 
-def png_head(width: int, height: int) -> bytes:
-    """A PNG that says how large it is, and holds no pixels."""
+def png_header(width: int, height: int) -> bytes:
+    """Return a PNG header without pixels."""
     body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
 
 
 @pytest.mark.parametrize("size", [(MAX_SIDE + 1, 10), (10, MAX_SIDE + 1), (12_000, 12_000)])
-def test_what_is_too_large_is_refused_by_its_head(size: tuple[int, int]) -> None:
-    data = png_head(*size) + struct.pack(">I", 4) + b"IDAT" + b"\0" * 8
+def test_a_too_large_picture_is_rejected_by_its_header(size: tuple[int, int]) -> None:
+    data = png_header(*size) + struct.pack(">I", 4) + b"IDAT" + b"\0" * 8
     with pytest.raises(PictureError, match=f"{size[0]}x{size[1]} pixels; at most 4096x4096"):
         load_picture(data)
 
 
-def test_a_decompression_bomb_is_refused() -> None:
+def test_a_decompression_bomb_is_rejected() -> None:
     with pytest.raises(PictureError, match="far too many pixels"):
-        load_picture(png_head(60_000, 60_000) + struct.pack(">I", 4) + b"IDAT" + b"\0" * 8)
+        load_picture(png_header(60_000, 60_000) + struct.pack(">I", 4) + b"IDAT" + b"\0" * 8)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_fit_keeps_the_ratio_and_never_enlarges(
     assert (fitted.shape[1], fitted.shape[0]) == expected
 
 
-def test_a_jpeg_of_endless_scans_is_refused() -> None:
+def test_a_jpeg_with_too_many_scans_is_rejected() -> None:
     file = io.BytesIO()
     Image.new("L", (64, 64), 128).save(file, "JPEG", progressive=True)
     whole = file.getvalue()

@@ -1,3 +1,5 @@
+"""Decoding of voices, and their motion."""
+
 import io
 import socket
 import struct
@@ -9,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from photoanimer_async.engine.blendshapes import NAMES
 from photoanimer_async.engine.curves import FRAME_RATE
 from photoanimer_async.engine.engine_errors import VoiceError
-from photoanimer_async.engine.shapes import NAMES
 from photoanimer_async.engine.speech import RATE, Sound, decode_voice, voice_motion
 
 Samples = NDArray[np.float32]
@@ -23,7 +25,7 @@ def curve(sound: Sound, name: str) -> NDArray[np.float64]:
 
 
 def tone(*hertz: float, seconds: float = 1.0) -> Samples:
-    """Sine waves, between two half seconds of silence."""
+    """Return sine waves between two half seconds of silence."""
     times = np.arange(int(seconds * RATE)) / RATE
     waves = np.sum([np.sin(2 * np.pi * each * times) for each in hertz], axis=0)
     return np.pad(0.3 * waves, RATE // 2).astype(np.float32)
@@ -34,7 +36,7 @@ def mono(samples: Samples) -> Sound:
 
 
 @pytest.mark.parametrize("extension", ["wav", "mp3", "m4a", "ogg", "flac"])
-def test_decodes_what_people_send(extension: str, speech: Samples, sound_file: SoundFile) -> None:
+def test_common_formats_are_decoded(extension: str, speech: Samples, sound_file: SoundFile) -> None:
     sound = decode_voice(sound_file(speech, extension), limit_seconds=60)
     assert sound.layout == "mono"
     assert sound.seconds == pytest.approx(len(speech) / RATE, abs=0.06)
@@ -58,13 +60,13 @@ def test_stereo_stays_stereo(speech: Samples, sound_file: SoundFile) -> None:
         pytest.param(bytes(range(256)) * 40, id="bytes"),
     ],
 )
-def test_what_is_no_sound_is_refused(data: bytes) -> None:
+def test_other_files_are_rejected(data: bytes) -> None:
     with pytest.raises(VoiceError, match="mp3, wav, m4a, ogg and flac"):
         decode_voice(data, limit_seconds=60)
 
 
 class TestPlaylists:
-    """Files that make FFmpeg open others: it has no file but the bytes that it is given."""
+    """Playlists must not make FFmpeg open files or URLs."""
 
     @pytest.fixture(autouse=True)
     def secret(
@@ -81,7 +83,7 @@ class TestPlaylists:
     HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n"
     SDP = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 9 RTP/AVP 0\n"
 
-    def test_ffmpeg_itself_would_read_them(self) -> None:
+    def test_ffmpeg_without_our_options_opens_files(self) -> None:
         with av.open(io.BytesIO(self.CONCAT.encode()), "r") as container:
             assert next(container.decode(audio=0)).samples > 0
 
@@ -108,7 +110,7 @@ class TestPlaylists:
             "ffconcat version 1.0\nfile '{url}'\n",
         ],
     )
-    def test_nobody_is_connected_to(self, playlist: str) -> None:
+    def test_no_connection_is_made(self, playlist: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             server.setblocking(False)
             url = f"http://127.0.0.1:{server.getsockname()[1]}/secret.wav"
@@ -118,7 +120,7 @@ class TestPlaylists:
                 server.accept()
 
 
-def test_only_decoders_of_sound_are_run(speech: Samples, sound_file: SoundFile) -> None:
+def test_unusual_codecs_are_rejected(speech: Samples, sound_file: SoundFile) -> None:
     wav = bytearray(sound_file(speech, "wav"))
     (kind,) = struct.unpack_from("<H", wav, 20)
     assert kind == 1  # plain samples
@@ -128,17 +130,17 @@ def test_only_decoders_of_sound_are_run(speech: Samples, sound_file: SoundFile) 
 
 
 @pytest.mark.parametrize("rate", [1, 867_524_416])
-def test_a_rate_that_no_voice_has_is_refused_before_it_is_converted(
+def test_an_unusual_sample_rate_is_rejected_before_resampling(
     rate: int, speech: Samples, sound_file: SoundFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wav = bytearray(sound_file(speech, "wav"))
     struct.pack_into("<I", wav, 24, rate)
     monkeypatch.setattr(av, "AudioResampler", lambda **_: None)
-    with pytest.raises(VoiceError, match=rf"cannot be decoded .*\(it has {rate} samples a second"):
+    with pytest.raises(VoiceError, match=rf"cannot be decoded .*\(its sample rate is {rate} Hz"):
         decode_voice(bytes(wav), limit_seconds=60)
 
 
-def test_samples_are_numbers_from_minus_one_to_one() -> None:
+def test_samples_are_clipped_and_never_nan() -> None:
     values = np.tile(np.array([0.5, np.nan, np.inf, -np.inf, 1e30, -7], "<f4"), 8000)
     header = struct.pack("<IHHIIHH", 16, 3, 1, RATE, 4 * RATE, 4, 32)
     data = b"data" + struct.pack("<I", values.nbytes) + values.tobytes()
@@ -148,20 +150,20 @@ def test_samples_are_numbers_from_minus_one_to_one() -> None:
     assert all(np.isfinite(curve(sound, name)).all() for name in NAMES)
 
 
-def test_a_sound_without_samples_is_refused(sound_file: SoundFile) -> None:
+def test_a_voice_without_samples_is_rejected(sound_file: SoundFile) -> None:
     whole = sound_file(np.zeros(48, np.float32), "wav")
     head = whole[: whole.index(b"data") + 4] + bytes(4)
     with pytest.raises(VoiceError, match="empty"):
         decode_voice(head, limit_seconds=60)
 
 
-def test_a_sound_that_is_too_long_is_refused(speech: Samples, sound_file: SoundFile) -> None:
-    with pytest.raises(VoiceError, match=r"longer than the 2 seconds allowed"):
+def test_a_too_long_voice_is_rejected(speech: Samples, sound_file: SoundFile) -> None:
+    with pytest.raises(VoiceError, match=r"too long; at most 2 seconds"):
         decode_voice(sound_file(speech, "mp3"), limit_seconds=2)
 
 
 @pytest.mark.parametrize("seconds", [0.02, 0.5, 1.0, 2.51])
-def test_the_motion_covers_the_sound_and_ends_neutral(seconds: float, speech: Samples) -> None:
+def test_the_motion_has_the_length_of_the_voice(seconds: float, speech: Samples) -> None:
     samples = np.tile(speech, 2)[: int(seconds * RATE)]
     moved = voice_motion(mono(samples), seed=3)
     assert len(moved) == max(2, int(np.ceil(len(samples) / RATE * FRAME_RATE)))
@@ -169,7 +171,7 @@ def test_the_motion_covers_the_sound_and_ends_neutral(seconds: float, speech: Sa
     assert {name for moment in moved for name in moment} <= set(NAMES)
 
 
-def test_the_jaw_follows_the_loudness_without_delay(speech: Samples) -> None:
+def test_the_jaw_follows_the_loudness(speech: Samples) -> None:
     jaw = curve(mono(speech), "jawOpen")
     loudness = np.sqrt(np.square(speech.reshape(len(jaw), -1)).mean(axis=1))
     by_lag = {lag: np.corrcoef(jaw, np.roll(loudness, lag))[0, 1] for lag in range(-3, 4)}
@@ -177,7 +179,7 @@ def test_the_jaw_follows_the_loudness_without_delay(speech: Samples) -> None:
     assert max(by_lag[lag] for lag in (-1, 0, 1)) == max(by_lag.values())
 
 
-def test_the_jaw_rests_in_silence(speech: Samples) -> None:
+def test_the_jaw_is_closed_in_silence(speech: Samples) -> None:
     assert curve(mono(np.zeros_like(speech)), "jawOpen").max() == 0
     pause = curve(mono(speech), "jawOpen")[26:30]  # between two words
     assert pause.max() < 0.05
@@ -202,7 +204,7 @@ def test_vowels_shape_the_mouth() -> None:
     assert mean(oo, "mouthPucker") > 0.2 + mean(ee, "mouthPucker")
 
 
-def test_fricatives_bare_the_teeth_and_close_the_jaw() -> None:
+def test_fricatives_show_the_teeth_and_close_the_jaw() -> None:
     noise = np.random.default_rng(1).normal(0, 0.2, RATE)
     spectrum = np.fft.rfft(noise)
     spectrum[np.fft.rfftfreq(RATE, 1 / RATE) < 4000] = 0

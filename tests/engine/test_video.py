@@ -1,3 +1,5 @@
+"""MP4 and GIF files."""
+
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -15,15 +17,15 @@ from photoanimer_async.engine.video import GifWriter, Mp4Writer
 
 
 def frames(count: int, width: int = 64, height: int = 48) -> list[Picture]:
-    """A bright square that walks over a gradient."""
+    """Return frames of a bright square that moves over a gradient."""
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     ground = np.dstack([x * 2, y * 3, (x + y) // 2]).astype(np.uint8)
-    walk = []
+    square = []
     for at in range(count):
         frame = ground.copy()
         frame[10:26, at % 40 : at % 40 + 16] = (250, 220, 40)
-        walk.append(frame)
-    return walk
+        square.append(frame)
+    return square
 
 
 def write_mp4(path: Path, pictures: list[Picture], sound: Sound | None = None) -> None:
@@ -33,8 +35,8 @@ def write_mp4(path: Path, pictures: list[Picture], sound: Sound | None = None) -
             writer.write(picture)
 
 
-def test_mp4_holds_the_frames_in_order_and_in_colour(tmp_path: Path) -> None:
-    path, written = tmp_path / "walk.mp4", frames(30)
+def test_mp4_has_the_frames_in_order(tmp_path: Path) -> None:
+    path, written = tmp_path / "square.mp4", frames(30)
     write_mp4(path, written)
     with av.open(path) as container:
         read = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -51,15 +53,15 @@ def test_mp4_holds_the_frames_in_order_and_in_colour(tmp_path: Path) -> None:
 
 
 def test_the_index_comes_before_the_frames(tmp_path: Path) -> None:
-    path = tmp_path / "walk.mp4"
+    path = tmp_path / "square.mp4"
     write_mp4(path, frames(5))
     data = path.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
 
 
-def test_an_odd_size_is_refused(tmp_path: Path) -> None:
+def test_an_odd_size_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="even size, not 63x48"):
-        Mp4Writer(tmp_path / "walk.mp4", 63, 48)
+        Mp4Writer(tmp_path / "square.mp4", 63, 48)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -70,18 +72,18 @@ def test_sound_is_muxed_as_aac(channels: int, tmp_path: Path, speech: NDArray[np
         audio = container.streams.audio[0]
         assert audio.codec_context.name == "aac"
         assert audio.codec_context.channels == channels
-        heard = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio)])
+        decoded = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio)])
     with av.open(path) as container:
         assert sum(1 for _ in container.decode(video=0)) == 60
         assert container.duration == pytest.approx(2.5 * av.time_base, abs=0.03 * av.time_base)
-    count = min(len(heard), len(speech))
-    lag = int(np.correlate(heard[:count], speech[:count], "same").argmax()) - count // 2
+    count = min(len(decoded), len(speech))
+    lag = int(np.correlate(decoded[:count], speech[:count], "same").argmax()) - count // 2
     assert abs(lag) <= 48  # a thousandth of a second
 
 
-def test_an_error_while_frames_are_made_comes_through_and_closes_the_file(tmp_path: Path) -> None:
+def test_an_error_of_the_caller_is_raised(tmp_path: Path) -> None:
     def make() -> None:
-        with Mp4Writer(tmp_path / "walk.mp4", 64, 48) as writer:
+        with Mp4Writer(tmp_path / "square.mp4", 64, 48) as writer:
             writer.write(frames(1)[0])
             raise RuntimeError("no more frames")
 
@@ -89,7 +91,7 @@ def test_an_error_while_frames_are_made_comes_through_and_closes_the_file(tmp_pa
         make()
 
 
-def test_an_error_of_the_encoder_comes_through(tmp_path: Path) -> None:
+def test_an_error_of_the_encoder_is_raised(tmp_path: Path) -> None:
     wrong: list[Callable[[], Picture]] = [lambda: np.zeros((48, 64, 4), np.uint8)]
     with pytest.raises(ValueError, match="array"), Mp4Writer(tmp_path / "w.mp4", 64, 48) as writer:
         for frame in wrong:
@@ -97,8 +99,8 @@ def test_an_error_of_the_encoder_comes_through(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 51, 75, 90])
-def test_delays_of_a_gif_add_up_to_the_length(tmp_path: Path, count: int) -> None:
-    path, written = tmp_path / "walk.gif", frames(count)
+def test_delays_of_a_gif_add_up_to_the_duration(tmp_path: Path, count: int) -> None:
+    path, written = tmp_path / "square.gif", frames(count)
     with GifWriter(path, written[::10], count) as writer:
         for frame in written:
             writer.write(frame)
@@ -113,8 +115,8 @@ def test_delays_of_a_gif_add_up_to_the_length(tmp_path: Path, count: int) -> Non
         assert set(delays) <= {40, 50}
 
 
-def test_a_gif_loops_for_ever_and_keeps_its_colours(tmp_path: Path) -> None:
-    path, written = tmp_path / "walk.gif", frames(40)
+def test_a_gif_loops_and_keeps_its_colours(tmp_path: Path) -> None:
+    path, written = tmp_path / "square.gif", frames(40)
     with GifWriter(path, written[::10], 40) as writer:
         for frame in written:
             writer.write(frame)

@@ -1,8 +1,7 @@
-"""Several people in one photo, each moved by a portrait of their own.
+"""Several people in one photo, each animated in a rectangle of their own.
 
-Every face gets a rectangle of the photo to itself: all that is nearer to it than to any other,
-as far as a rectangle can say. The engine sees only that part of the photo, so each head moves in
-its own and comes to rest at its border.
+Each face is given a rectangle of the photo: approximately the area that is closer to it than to
+other faces. The engine receives only this part of the photo, so a head does not move beyond it.
 """
 
 from collections.abc import Sequence
@@ -10,18 +9,18 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import frozen
 
+from photoanimer_async.engine.blendshapes import FaceMotion
+from photoanimer_async.engine.engines import Engine, Portrait
 from photoanimer_async.engine.face import Face
 from photoanimer_async.engine.picture import Picture
-from photoanimer_async.engine.portrait import Engine, Portrait
-from photoanimer_async.engine.shapes import FaceMotion
 
 _REACH = 1.5
-"""How far a rectangle reaches beyond the face's box, in sizes of the box."""
+"""Margin of a rectangle around the face's box, in sizes of the box."""
 
 
 @frozen
 class Rectangle:
-    """A part of a picture, in whole pixels; right and bottom are outside."""
+    """A part of a picture, in pixels; `right` and `bottom` are exclusive."""
 
     left: int
     top: int
@@ -29,20 +28,20 @@ class Rectangle:
     bottom: int
 
     def of(self, picture: Picture) -> Picture:
-        """A view of that part of the picture."""
+        """Return a view of this part of a picture."""
         return picture[self.top : self.bottom, self.left : self.right]
 
 
 @frozen(eq=False)
 class GroupPortrait:
-    """A photo of several people, ready to be moved."""
+    """A photo of several people, prepared for rendering."""
 
     photo: Picture
     parts: Sequence[tuple[Rectangle, Portrait]]
 
     @classmethod
-    def prepared(cls, engine: Engine, photo: Picture, faces: Sequence[Face]) -> "GroupPortrait":
-        """Prepare each face within its own rectangle."""
+    def prepare(cls, engine: Engine, photo: Picture, faces: Sequence[Face]) -> "GroupPortrait":
+        """Prepare each face in its own rectangle."""
         parts = []
         for rectangle, face in zip(rectangles(photo, faces), faces, strict=True):
             moved = face.moved(-rectangle.left, -rectangle.top)
@@ -51,7 +50,7 @@ class GroupPortrait:
         return cls(photo, parts)
 
     def frame(self, motions: Sequence[FaceMotion]) -> Picture:
-        """The photo with each face in its own motion, in the order in which they were given."""
+        """Render the photo with one motion for each face, in the order of the faces."""
         frame = self.photo.copy()
         for (rectangle, portrait), motion in zip(self.parts, motions, strict=True):
             rectangle.of(frame)[:] = portrait.frame(motion)
@@ -59,7 +58,7 @@ class GroupPortrait:
 
 
 def rectangles(photo: Picture, faces: Sequence[Face]) -> list[Rectangle]:
-    """A rectangle for each face; no two overlap where the faces' own boxes do not."""
+    """Return a rectangle for each face. They do not overlap unless the faces' boxes do."""
     height, width = photo.shape[:2]
     return [
         _own_rectangle(face, [other for other in faces if other is not face], width, height)
@@ -86,7 +85,7 @@ _LEFT, _TOP, _RIGHT, _BOTTOM = range(4)
 def _border(
     box: tuple[float, float, float, float], other: tuple[float, float, float, float]
 ) -> tuple[int, float]:
-    """The side of `box` on which `other` lies farthest off, and the middle of the gap there."""
+    """Return the side of `box` with the largest gap to `other`, and the middle of this gap."""
     gaps = {
         _LEFT: box[_LEFT] - other[_RIGHT],
         _TOP: box[_TOP] - other[_BOTTOM],

@@ -1,15 +1,15 @@
-"""The face's own coordinates: where on a face a pixel lies, and how a face's motion looks.
+"""Face coordinates: the mapping between pixels and positions on a face.
 
 Theory of operation
 -------------------
-The 478 landmarks come with a depth, so they span a face in space. Its *frame* is three axes, in
-the units of the picture: x from the picture's left eye to the right one, y down the face, z away
-from the camera; the unit of length is **u**, the distance of the outer corners of the eyes, and
-the origin lies midway between them. Shapes are defined in this frame, once for all faces.
+The 478 landmarks have a depth, so they form a face in space. Its coordinate system has three axes:
+x from the eye on the picture's left to the other one, y down the face, z away from the camera. The
+unit of length is **u**, the distance between the outer corners of the eyes; the origin is midway
+between them. Blendshapes are defined in these coordinates, once for all faces.
 
-Between pixels and the frame stands a quadratic map, fitted to the landmarks by least squares: its
-linear part undoes scale, roll and the foreshortening of a turned head, its quadratic part what
-the roundness of the face adds. Outside the face it is held at its value on the rim.
+Pixels are mapped to face coordinates by a quadratic map, fitted to the landmarks by least squares.
+Its linear part undoes scale, roll and the foreshortening of a turned head, its quadratic part the
+curvature of the face. Outside the face, the map is clamped.
 """
 
 from typing import Self
@@ -22,17 +22,17 @@ from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.warp import Field
 
 _REACH = 1.3
-"""Distance from the middle of the face, in u, beyond which the quadratic map stays constant."""
+"""Distance from the face's centre, in u, at which the quadratic map is clamped."""
 
 
 @frozen(eq=False)
-class FaceFrame:
-    """A face's frame.
+class FaceCoordinates:
+    """The coordinate system of one face.
 
     Attributes:
         unit: u in pixels.
         axes: Shape (3, 3); the columns are the axes x, y, z in picture coordinates.
-        local: Landmarks in the frame, shape (478, 3), in u.
+        local: Landmarks in face coordinates, shape (478, 3), in u.
     """
 
     unit: float
@@ -43,7 +43,7 @@ class FaceFrame:
 
     @classmethod
     def of(cls, landmarks: NDArray[np.float64]) -> Self:
-        """The frame of a face with the given landmarks, shape (478, 3), in pixels."""
+        """Return the coordinates of a face with these landmarks, shape (478, 3), in pixels."""
         left, right = landmarks[lm.EYE_LEFT_OUTER], landmarks[lm.EYE_RIGHT_OUTER]
         across = right - left + (landmarks[lm.SIDE_RIGHT] - landmarks[lm.SIDE_LEFT]) / 2
         x = across / np.linalg.norm(across)
@@ -65,12 +65,12 @@ class FaceFrame:
         return float(np.arctan2(self.axes[1, 0], self.axes[0, 0]))
 
     def locate(self, pixels: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Where in the frame pixels lie: (..., 2) in pixels to (..., 2) in u."""
+        """Map pixels, shape (..., 2), to face coordinates, shape (..., 2), in u."""
         terms = _quadratic_terms((pixels.reshape(-1, 2) - self._middle) / self.unit)
         return np.asarray((terms @ self._quadratic).reshape(pixels.shape))
 
     def project(self, displacement: NDArray[np.float64]) -> Field:
-        """How a displacement in the frame looks: (..., 3) in u to (..., 2) in pixels."""
+        """Project displacements on the face, shape (..., 3), in u, to pixels, shape (..., 2)."""
         return (displacement @ self.axes.T[:, :2] * self.unit).astype(np.float32)
 
 

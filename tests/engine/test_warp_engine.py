@@ -1,4 +1,4 @@
-"""What frames show: landmarks are measured on them once more."""
+"""Frames of the warp engine."""
 
 from collections.abc import Callable
 
@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from photoanimer_async.engine.blendshape_fields import Lip
+from photoanimer_async.engine.blendshapes import NAMES, Blendshapes, FaceMotion, skin_coefficients
+from photoanimer_async.engine.engines import Portrait
 from photoanimer_async.engine.expressions import EXPRESSIONS, motion
-from photoanimer_async.engine.face import FaceFinder
-from photoanimer_async.engine.fields import Lip
-from photoanimer_async.engine.frame import FaceFrame
-from photoanimer_async.engine.head import HeadTurn
+from photoanimer_async.engine.face import Face, FaceFinder
+from photoanimer_async.engine.face_coordinates import FaceCoordinates
+from photoanimer_async.engine.head_motion import HeadMotion
 from photoanimer_async.engine.picture import Picture
-from photoanimer_async.engine.portrait import Portrait, WarpEngine
-from photoanimer_async.engine.shapes import NAMES, FaceMotion, Shapes, skin_coefficients
 from photoanimer_async.engine.skin import Skin
 from photoanimer_async.engine.warp import Field
+from photoanimer_async.engine.warp_engine import WarpEngine
 
 EVERYTHING = {
     "jawOpen": 0.3,
@@ -31,34 +32,34 @@ EVERYTHING = {
 
 
 @pytest.fixture(scope="module")
-def portrait(face_finder: FaceFinder, astronaut: Picture) -> Portrait:
-    return WarpEngine().prepare(astronaut, face_finder.find(astronaut)[0])
+def portrait(astronaut_face: Face, astronaut: Picture) -> Portrait:
+    return WarpEngine().prepare(astronaut, astronaut_face)
 
 
 @pytest.mark.parametrize("still", [{}, dict.fromkeys(NAMES, 0.0)])
-def test_a_motion_of_zero_is_the_photo_bit_for_bit(
+def test_a_motion_of_zero_returns_the_photo(
     portrait: Portrait, astronaut: Picture, still: FaceMotion
 ) -> None:
     assert np.array_equal(portrait.frame(still), astronaut)
 
 
-def test_a_frame_is_a_picture_of_its_own(portrait: Portrait, astronaut: Picture) -> None:
+def test_changing_a_frame_does_not_change_the_photo(portrait: Portrait, astronaut: Picture) -> None:
     before = astronaut.copy()
     portrait.frame({})[:] = 0
     portrait.frame(EVERYTHING)[:] = 0
     assert np.array_equal(astronaut, before)
 
 
-def test_the_same_motion_gives_the_same_frame(
-    face_finder: FaceFinder, astronaut: Picture, portrait: Portrait
+def test_frames_are_deterministic(
+    astronaut_face: Face, astronaut: Picture, portrait: Portrait
 ) -> None:
-    again = WarpEngine().prepare(astronaut.copy(), face_finder.find(astronaut)[0])
+    again = WarpEngine().prepare(astronaut.copy(), astronaut_face)
     portrait.frame({"jawOpen": 1.0, "eyeBlinkRight": 1.0})
     assert np.array_equal(portrait.frame(EVERYTHING), again.frame(EVERYTHING))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_coefficient_shows_and_none_jumps(
+def test_every_coefficient_is_visible_and_continuous(
     portrait: Portrait, astronaut: Picture, name: str
 ) -> None:
     strong = 5.0 if name in ("headYaw", "headPitch", "headRoll") else 0.05
@@ -69,19 +70,19 @@ def test_every_coefficient_shows_and_none_jumps(
     assert least.max() <= 12
 
 
-def test_the_borders_of_the_picture_stand_still(portrait: Portrait, astronaut: Picture) -> None:
+def test_the_borders_of_the_picture_do_not_move(portrait: Portrait, astronaut: Picture) -> None:
     frame = portrait.frame({"headYaw": 12, "headPitch": 8, "headRoll": 4, "headX": 0.1})
     for border in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
         assert np.array_equal(frame[border], astronaut[border])
 
 
-def test_what_is_far_from_the_head_stands_still(portrait: Portrait, astronaut: Picture) -> None:
+def test_pixels_far_from_the_head_do_not_move(portrait: Portrait, astronaut: Picture) -> None:
     frame = portrait.frame(EVERYTHING)
     assert np.array_equal(frame[300:], astronaut[300:])
     assert np.array_equal(frame[:, 360:], astronaut[:, 360:])
 
 
-def test_one_resampling_keeps_the_face_sharp(portrait: Portrait, astronaut: Picture) -> None:
+def test_the_face_stays_sharp(portrait: Portrait, astronaut: Picture) -> None:
     def sharpness(picture: Picture) -> float:
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         return float(np.abs(cv2.Laplacian(grey, cv2.CV_64F)).mean())
@@ -149,7 +150,7 @@ def test_a_grey_photo_stays_grey(face_finder: FaceFinder, grace_hopper: Picture)
 
 
 def determinant(field: Field, cell: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Of the map q -> q - field(q), at each node: 0 or less where it folds."""
+    """Return the determinant of q -> q - field(q) at each node: at most 0 where it folds."""
     (down_x, across_x), (down_y, across_y) = (
         np.gradient(field[..., axis].astype(np.float64), cell) for axis in (0, 1)
     )
@@ -157,7 +158,7 @@ def determinant(field: Field, cell: int) -> np.ndarray[tuple[int, int], np.dtype
 
 
 def extremes(template: int) -> list[FaceMotion]:
-    """The moments at which any coefficient of a template is at its highest or lowest."""
+    """Return the moments at which any coefficient of a template has an extreme value."""
     moments = motion(template, 1)
     names = sorted({name for moment in moments for name in moment})
     curves = np.array([[moment.get(name, 0.0) for name in names] for moment in moments])
@@ -172,17 +173,17 @@ def test_no_template_folds_the_face(
 ) -> None:
     picture: Picture = request.getfixturevalue(name)
     landmarks = face_finder.find(picture)[0].landmarks
-    frame = FaceFrame.of(landmarks)
-    skin = Skin.of(landmarks, frame, Shapes.of(frame.local))
-    head = HeadTurn.of(landmarks, frame, picture)
+    coordinates = FaceCoordinates.of(landmarks)
+    skin = Skin.of(landmarks, coordinates, Blendshapes.of(coordinates.local))
+    head = HeadMotion.of(landmarks, coordinates, picture)
     seam = landmarks[[13, 14], 1].mean()
     for moment in extremes(template):
-        pose = skin.posed(skin_coefficients(moment))
+        pose = skin.pose(skin_coefficients(moment))
         nodes = skin.lattice.nodes()
         for lip in Lip:
             used = nodes[..., 1] < seam if lip is Lip.UPPER else nodes[..., 1] > seam
             assert determinant(pose.sample(lip, nodes), skin.lattice.cell)[used].min() > 0.1
-        turned = head.posed(moment).unturned(head.lattice.nodes())
+        turned = head.pose(moment).on_unmoved_head(head.lattice.nodes())
         field = head.lattice.nodes() - turned
         assert determinant(field, head.lattice.cell).min() > 0.3
 

@@ -1,27 +1,34 @@
-"""What no one plans: the small movement without which a face looks frozen.
+"""Idle motion: small random movement without which an animated face looks frozen.
 
-Breath, a little sway of the head, small jumps of the gaze between rests, a smile that is not
-quite even. All of it is drawn from a generator that is seeded by the photo, so that the same
-photo always moves the same way, and all of it is nothing in the first and in the last frame.
+It adds breathing, sway of the head, saccades of the gaze, and a slight asymmetry of the mouth. It
+is random, but seeded by the photo, so that the same photo always moves in the same way. It is 0 in
+the first and the last frame.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 
+from photoanimer_async.engine.blendshapes import NAMES, FaceMotion
 from photoanimer_async.engine.curves import Curve, neutral_ends, saccades, sway
-from photoanimer_async.engine.shapes import NAMES, FaceMotion
 
 
-def alive(
+def with_idle_motion(
     curves: Mapping[str, Curve], blink: Curve, times: Curve, rng: np.random.Generator
 ) -> list[FaceMotion]:
-    """Planned curves with sides, blinks and small unplanned movement, frame by frame."""
+    """Add blinks and idle motion to curves, and return the motion of each frame.
+
+    Args:
+        curves: Values of coefficients, shape (n,) each; a paired coefficient may have no side.
+        blink: How far the lids are closed, 0 to 1.
+        times: Time of each frame, in seconds.
+        rng: The source of randomness.
+    """
     sided = _with_sides(curves, rng)
     for eye in ("eyeBlinkLeft", "eyeBlinkRight"):
-        planned = sided.get(eye, np.zeros_like(times))
-        sided[eye] = planned + (1 - planned) * blink  # a blink closes wide eyes too
-    for name, small in _unplanned(times, rng).items():
+        before = sided.get(eye, np.zeros_like(times))
+        sided[eye] = before + (1 - before) * blink  # a blink also closes wide open eyes
+    for name, small in _small_motion(times, rng).items():
         sided[name] = sided.get(name, np.zeros_like(times)) + small
     return [
         {name: float(curve[frame]) for name, curve in sided.items() if curve[frame] != 0}
@@ -30,7 +37,7 @@ def alive(
 
 
 def _with_sides(curves: Mapping[str, Curve], rng: np.random.Generator) -> dict[str, Curve]:
-    """Paired coefficients on both sides, the mouth's a little uneven, as real ones are."""
+    """Split paired coefficients into left and right, slightly uneven for mouth and cheeks."""
     uneven = rng.uniform(0.04, 0.09) * rng.choice([-1, 1])
     sided: dict[str, Curve] = {}
     for name, curve in curves.items():
@@ -43,8 +50,8 @@ def _with_sides(curves: Mapping[str, Curve], rng: np.random.Generator) -> dict[s
     return sided
 
 
-def _unplanned(times: Curve, rng: np.random.Generator) -> dict[str, Curve]:
-    """Breath, sway and saccades, exactly 0 in the first frame and in the last."""
+def _small_motion(times: Curve, rng: np.random.Generator) -> dict[str, Curve]:
+    """Return breathing, sway and saccades, exactly 0 in the first and the last frame."""
     weight = neutral_ends(times, 0.4)
     across, down = saccades(times, rng)
     breath = sway(times, 0.27, rng)

@@ -1,8 +1,8 @@
-"""A mouth's inside as the photo shows it, if its mouth is open.
+"""The interior of a mouth that is open in the photo.
 
-What belongs to the skull, the upper teeth, stays while the lips move before it; what belongs to
-the jaw, the lower teeth and the tongue, goes down with it. The two part where it is darkest
-between the lips, if there is light below that dark.
+The upper teeth are fixed to the skull, and the lips move in front of them. The lower teeth and the
+tongue move with the jaw. The border between the two parts is where it is darkest between the lips,
+if it is lighter below.
 """
 
 from collections.abc import Iterator
@@ -23,33 +23,33 @@ Floats: TypeAlias = NDArray[np.float32]
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 _ROWS = 12
-"""Steps from lip to lip in which the dark between the teeth is looked for."""
+"""Number of rows between the lips in which the darkest one is searched for."""
 
 _DISTINCT = 0.25
-"""Least part of the light between the lips by which the dark must stand out."""
+"""How much darker than its surroundings the border must be, relative to the lightest row."""
 
 _SKULL, _JAW = 0, 1
 
 
 @frozen(eq=False)
-class OwnInside:
-    """An open mouth's inside.
+class MouthInterior:
+    """The interior of an open mouth.
 
     Attributes:
         rest: The lips' edges in the photo.
-        split: Part of the way from the upper edge to the lower one at which what belongs to the
-            skull ends and what belongs to the jaw begins; 1 if nothing of the jaw shows.
+        split: The border between skull and jaw, from 0 at the upper edge to 1 at the lower one; 1
+            if nothing of the jaw is visible.
     """
 
     rest: Lips
     split: float
     _axes: MouthAxes
     _box: Box
-    _masks: Floats  # of the skull's and of the jaw's part in the box, (h, w, 2), 0 to 1
+    _masks: Floats  # of skull and jaw in the box, (h, w, 2), 0 to 1
 
     @classmethod
     def of(cls, picture: Picture, axes: MouthAxes, rest: Lips, unit: float) -> Self:
-        """The inside of a photo's mouth; `unit` is u in pixels."""
+        """Prepare the interior of a mouth; `unit` is u in pixels."""
         box = axes.box(rest, 4 + 0.05 * unit) & Box.of(picture)
         if box.empty:
             nothing = Box(0, 0, 1, 1)
@@ -60,7 +60,7 @@ class OwnInside:
         depth = (y - edges.upper) / np.maximum(height, 0.5)
         light = picture[box.slices].astype(np.float32) @ _LUMINANCE
         central = (np.abs(x) < axes.half_width / 2) & (depth > 0) & (depth < 1)
-        split = _dark_between(depth[central], light[central])
+        split = _darkest_depth(depth[central], light[central])
         soft = max(0.02 * unit, 1.0)
         inset = np.minimum(y - edges.upper, edges.lower - y) - 0.012 * unit
         inset = np.minimum(inset, np.minimum(x - rest.left, rest.right - x) * 0.3)
@@ -76,28 +76,28 @@ class OwnInside:
     def parts(
         self, picture: Picture, lips: Lips, edges: LipEdges, x: Floats, y: Floats
     ) -> Iterator[tuple[Picture, Floats]]:
-        """The photo's own inside at positions x, y, shape (h, w), the hindmost part first.
+        """Yield the interior at positions x, y, shape (h, w), from back to front.
 
         Args:
             picture: The photo.
             lips: The lips' edges.
-            edges: The same at each position.
-            x: Across, in pixels.
-            y: Down, in pixels.
+            edges: The lips' edges at each position.
+            x: Horizontal positions, in pixels.
+            y: Vertical positions, in pixels.
 
         Yields:
-            Colours, shape (h, w, 3), and how far they are to cover, (h, w), 0 to 1.
+            Colours, shape (h, w, 3), and their opacity, (h, w), 0 to 1.
         """
         ratio = (self.rest.right - self.rest.left) / (lips.right - lips.left)
-        # A mouth that widens pulls the cheeks from the teeth: half of that is shown as stretch.
+        # A widening mouth uncovers more teeth; half of it is rendered as stretching.
         scale = np.float32(min(0.5 + 0.5 * ratio, 1.0))
         own_x = (x - np.float32((lips.left + lips.right) / 2)) * scale
         if self.split < 1:
             yield self._sampled(picture, own_x, y - np.float32(lips.jaw), _JAW)
         own = self.rest.edges(own_x)
         end = own.upper + (own.lower - own.upper) * np.float32(self.split)
-        # The upper teeth end where they did; a lip that rises pulls what shows of them along,
-        # one that sinks covers them.
+        # The lower end of the upper teeth is fixed. A rising upper lip stretches them, a sinking
+        # one covers them.
         start = np.minimum(edges.upper, own.upper)
         stretch = (end - own.upper) / np.maximum(end - start, np.float32(0.5))
         own_y = own.upper + (y - start) * stretch.astype(np.float32)
@@ -110,15 +110,15 @@ class OwnInside:
         return resample(picture, positions, cv2.INTER_CUBIC), kept
 
 
-def _dark_between(depth: Floats, light: Floats) -> float:
-    """Where between the lips the dark lies that separates upper from lower teeth or tongue.
+def _darkest_depth(depth: Floats, light: Floats) -> float:
+    """Return the depth of the dark that separates upper from lower teeth or tongue.
 
     Args:
-        depth: Of pixels between the lips, 0 at the upper edge, 1 at the lower one, shape (n,).
+        depth: Depth of pixels between the lips, 0 at the upper edge, 1 at the lower, shape (n,).
         light: Their luminance, shape (n,).
 
     Returns:
-        A depth, 0.2 to 0.85; 1 if nothing lighter lies below the dark.
+        The depth, 0.2 to 0.85; 1 if it is not lighter below the dark.
     """
     index = np.minimum((depth * _ROWS).astype(int), _ROWS - 1)
     counts = np.bincount(index, minlength=_ROWS)

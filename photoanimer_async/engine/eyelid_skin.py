@@ -1,9 +1,9 @@
-"""The skin of a closed lid, which the photo of an open eye does not show.
+"""The skin of a closed eyelid, which the photo of an open eye does not show.
 
-Along the eye, the mean colour of the skin just above the upper lashes passes into that just below
-the lower ones. Means are taken only of pixels that are about as light as most of their strip, and
-are smoothed along the eye; so brows, lashes, rims of glasses and glare leave no streaks. The lid
-is lightest in its middle, where the eyeball bulges, and has the photo's own grain.
+It is interpolated along the eye between the mean colours of the skin just above the upper lashes
+and just below the lower ones. The means use only pixels of typical lightness and are smoothed along
+the eye, so that brows, lashes, rims of glasses and glare leave no streaks. The lid is lightest in
+its middle, where the eyeball bulges, and has the grain of the photo.
 """
 
 from typing import TypeAlias
@@ -17,32 +17,32 @@ from photoanimer_async.engine.warp import smoothstep
 Floats: TypeAlias = NDArray[np.float32]
 
 _BINS = 48
-"""Places along the eye at which means are taken."""
+"""Number of places along the eye at which means are taken."""
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def grain(shape: tuple[int, int], blur: float) -> Floats:
-    """Noise of about unit deviation, the same each time."""
+    """Return noise of about unit deviation, always the same."""
     noise = np.random.default_rng(7).standard_normal(shape, np.float32)
     return np.asarray(cv2.GaussianBlur(noise, (0, 0), blur) * np.float32(2 * blur), np.float32)
 
 
-def lid_colours(
+def eyelid_colours(
     colours: Floats, x: Floats, y: Floats, *, upper: Floats, lower: Floats, width: float
 ) -> tuple[Floats, Floats]:
-    """What a closed lid looks like.
+    """Return the colours of a closed lid.
 
     Args:
         colours: The photo around the eye, RGB, shape (h, w, 3).
-        x: Along the eye from its middle, shape (h, w), in pixels.
-        y: Down, likewise.
-        upper: y of the upper lid at each x, likewise.
-        lower: y of the lower lid.
-        width: Of the eye.
+        x: Position along the eye from its middle, shape (h, w), in pixels.
+        y: Position down, shape (h, w), in pixels.
+        upper: y of the upper lid at each x, shape (h, w).
+        lower: y of the lower lid at each x, shape (h, w).
+        width: Width of the eye, in pixels.
 
     Returns:
-        Colour of the lid at each pixel, shape (h, w, 3), and of the lashes, (3,).
+        Colours of the lid at each pixel, shape (h, w, 3), and of the lashes, (3,).
     """
     w = width
     light = colours @ _LUMINANCE
@@ -67,7 +67,7 @@ def lid_colours(
 
 
 def _bare_skin(light: Floats, area: NDArray[np.bool_]) -> Floats:
-    """How surely each pixel of an area shows bare skin, neither hair nor rim nor glare, 0 to 1."""
+    """Return the confidence that pixels of an area show skin, not hair, rims or glare, 0 to 1."""
     if not area.any():
         return np.zeros_like(light)
     typical = max(float(np.quantile(light[area], 0.7)), 1.0)
@@ -76,7 +76,7 @@ def _bare_skin(light: Floats, area: NDArray[np.bool_]) -> Floats:
 
 
 def _along_eye(colours: Floats, x: Floats, weight: Floats, w: float) -> Floats:
-    """Weighted mean colour along the eye at each pixel's x, smoothed."""
+    """Return the smoothed weighted mean colour along the eye at each pixel's x."""
     place = np.clip((x / (1.44 * w) + 0.5) * _BINS, 0, _BINS - 1)
     index = place.astype(np.int64).ravel()
     sums = [
@@ -87,7 +87,7 @@ def _along_eye(colours: Floats, x: Floats, weight: Floats, w: float) -> Floats:
     if table[:, 3].sum() <= 0:
         return np.broadcast_to(np.median(colours, axis=(0, 1)), colours.shape)
     offset = np.arange(_BINS)[:, None] - np.arange(_BINS)[None]
-    # A broad kernel beside the narrow one carries colour into bins that count little.
+    # The broad kernel fills bins with little weight.
     kernel = np.exp(-0.5 * (offset / 3.0) ** 2) + 1e-3 * np.exp(-0.5 * (offset / 12.0) ** 2)
     smooth = kernel @ table
     means = smooth[:, :3] / np.maximum(smooth[:, 3:], 1e-9)

@@ -1,9 +1,8 @@
-"""The fields of the blendshapes: how each part of the face moves.
+"""Displacement fields of the blendshapes.
 
-Every field is a smooth function on the plane of the face, in the frame of `frame.FaceFrame` (x
-right, y down, z away from the camera, all in u, the distance of the outer eye corners), built
-around the face's own landmarks: a bump around a mouth corner, a brow, the tip of the nose.
-`shapes` says what they mean.
+Every field is a smooth function in face coordinates (x right, y down, z away from the camera, in
+u), built around the face's landmarks: for example a Gaussian bump around a corner of the mouth. The
+meaning of each blendshape is in `blendshapes.SKIN`.
 """
 
 import enum
@@ -21,7 +20,7 @@ Array: TypeAlias = NDArray[np.float64]
 
 
 class Lip(enum.Enum):
-    """On which side of the line between the lips a field is asked for."""
+    """A side of the line between the lips."""
 
     UPPER = enum.auto()
     LOWER = enum.auto()
@@ -29,12 +28,12 @@ class Lip(enum.Enum):
 
 @frozen(eq=False)
 class MouthShape:
-    """The mouth's own coordinates within the frame.
+    """The mouth's geometry in face coordinates, in u.
 
     Attributes:
-        centre, half_width: Of the line between the corners, in u.
-        inner_half_width: As far as the lips can part from its middle, in u.
-        chin: Distance from that line down to the chin, in u.
+        centre, half_width: Of the line between the corners.
+        inner_half_width: Distance from the centre up to which the lips can part.
+        chin: Distance from that line to the chin.
         corners: Left and right, shape (2, 2).
     """
 
@@ -47,7 +46,7 @@ class MouthShape:
 
     @classmethod
     def of(cls, local: Array) -> Self:
-        """The mouth of a face whose landmarks in the frame are given, shape (478, 3)."""
+        """Return the mouth of a face; `local` are its landmarks, shape (478, 3), in u."""
         corners = local[[lm.MOUTH_LEFT, lm.MOUTH_RIGHT], :2]
         centre = corners.mean(axis=0)
         lips = {
@@ -60,19 +59,19 @@ class MouthShape:
         return cls(centre, half_width, min(float(inner), half_width), chin, corners, lips)
 
     def along(self, x: Array) -> Array:
-        """Signed distance from the middle of the mouth, in u."""
+        """Return the signed horizontal distance from the centre, in u."""
         return np.asarray(x - self.centre[0])
 
     def below(self, x: Array, y: Array, lip: Lip) -> Array:
-        """How far below the edge of a lip points lie, in u; the edge goes on level outside."""
+        """Return the distance below a lip's edge, in u; beyond the corners, the edge is level."""
         return y - self._edge(x, lip)
 
     def gap(self, x: Array) -> Array:
-        """Between the edges of the lips, in u."""
+        """Return the distance between the lips' edges, in u."""
         return np.maximum(self._edge(x, Lip.LOWER) - self._edge(x, Lip.UPPER), 0)
 
     def bend(self, x: Array) -> Array:
-        """How far the line between the lips lies below its middle, in u."""
+        """Return how far the line between the lips is below its middle, in u."""
         middle = self.centre[:1]
         upper, lower = (self._edge(x, lip) - self._edge(middle, lip) for lip in Lip)
         return (upper + lower) / 2
@@ -85,7 +84,7 @@ class MouthShape:
 
 @frozen(eq=False)
 class FaceShape:
-    """What the fields are built around; positions in the frame, in u."""
+    """The features around which the fields are built, in face coordinates, in u."""
 
     mouth: MouthShape
     brows: Array  # centres, left and right, (2, 2)
@@ -95,7 +94,7 @@ class FaceShape:
 
     @classmethod
     def of(cls, local: Array) -> Self:
-        """The shape of a face whose landmarks in the frame are given, shape (478, 3)."""
+        """Return the features of a face; `local` are its landmarks, shape (478, 3), in u."""
         brows = [
             local[list(upper + lower), :2].mean(axis=0)
             for upper, lower in (
@@ -110,7 +109,7 @@ class FaceShape:
 
 
 FieldFunction: TypeAlias = Callable[[FaceShape, Array, Array, Lip], Array]
-"""Displacements (N, 3) at x (N,), y (N,), on one side of the lips; all in u."""
+"""Returns displacements (N, 3) at x (N,), y (N,) on one side of the lips; all in u."""
 
 
 def _bump(
@@ -129,13 +128,13 @@ def _vector(x: Array | float = 0.0, y: Array | float = 0.0, z: Array | float = 0
 
 
 def _jaw_open(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
-    """The jaw turns about the ears: most at the chin, the corners follow a little."""
+    """Rotate the jaw about the ears: most at the chin; the corners of the mouth follow a little."""
     mouth = face.mouth
     across, v = mouth.along(x), mouth.below(x, y, lip)
     a = np.abs(across) / mouth.half_width
     corner = 0.16 * _decay(a - 1, 0.6)
     if lip is Lip.LOWER:
-        # The lips part between the inner corners only, at an acute angle.
+        # The lips part between the inner corners only, and meet there at an acute angle.
         inner = np.minimum(np.abs(across) / mouth.inner_half_width, 1)
         arch = (1 - inner**2) ** 0.75
         lip_profile = np.where(a < 1, 0.16 + 0.84 * arch, corner)
@@ -170,7 +169,7 @@ def _lower_down(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
 
 
 def _pucker(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
-    """The corners come together, the lips swell and come forward; a smile is undone."""
+    """Move the corners together, thicken the lips and move them forward; flatten a smile."""
     mouth = face.mouth
     across, v = mouth.along(x), mouth.below(x, y, lip)
     reach = np.exp(-0.5 * (across / (1.25 * mouth.half_width)) ** 4) * _decay(v, 0.20)
@@ -180,13 +179,13 @@ def _pucker(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
 
 
 def _close(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
-    """Lips that are apart in the photo meet, and a little more, for landmarks are not exact."""
+    """Close open lips, slightly too far since landmarks are not exact."""
     towards_other = 1 if lip is Lip.UPPER else -1
     v = face.mouth.below(x, y, lip)
     return _vector(y=0.72 * towards_other * face.mouth.gap(x) * _decay(v, 0.14))
 
 
-def _sneer(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001 - a field's signature
+def _sneer(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001 - the signature of a field
     return _vector(y=-0.03 * _bump(x, y, face.nose, 0.2, 0.22))
 
 
@@ -195,7 +194,7 @@ def _smile(side: int) -> FieldFunction:
 
     def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
         corner, mouth = face.mouth.corners[side], face.mouth
-        # The middle of the mouth stays behind, so that the line of the lips bends.
+        # The middle moves less, so that the line between the lips bends.
         from_middle = smoothstep(0.15 + 0.85 * np.abs(mouth.along(x)) / mouth.half_width)
         pull = _bump(x, y, corner, 0.18, 0.17) * (0.2 + 0.8 * from_middle)
         cheek = _bump(x, y, (corner[0] + outwards * 0.09, corner[1] - 0.34), 0.19, 0.16)

@@ -1,0 +1,211 @@
+"""The package's engine: it warps the photo.
+
+Theory of operation
+-------------------
+Each frame is the photo resampled through one map, with a few drawn layers on top. The map leads
+from a pixel of the frame back into the photo, in three steps:
+
+1. undo the head motion (`HeadMotion`): the position on the unmoved head;
+2. undo the blendshapes (`Skin`): the position on the face in the photo, for each side of the lips;
+3. undo eyelids and gaze (`Eye`): the source of the pixel's colour.
+
+The first two are smooth and are composed on a lattice that moves with the head. Only around the
+lips, where the map is discontinuous, and around the eyes, single pixels are computed. Pixels
+outside the head's box are those of the photo, and a motion of 0 gives the photo itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import cv2
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from photoanimer_async.engine.blendshape_fields import Lip
+from photoanimer_async.engine.blendshapes import Blendshapes, FaceMotion, skin_coefficients
+from photoanimer_async.engine.eyes import Eye, EyePatch
+from photoanimer_async.engine.face import Face
+from photoanimer_async.engine.face_coordinates import FaceCoordinates
+from photoanimer_async.engine.glasses import glasses_confidence, hidden_eyes
+from photoanimer_async.engine.head_motion import HeadMotion, HeadPose, is_still
+from photoanimer_async.engine.lips import Lips
+from photoanimer_async.engine.mouth import Mouth
+from photoanimer_async.engine.picture import Picture
+from photoanimer_async.engine.skin import Skin, SkinPose
+from photoanimer_async.engine.warp import Box, Field, Lattice, UpsampledPhoto, resample
+
+_LIP_RESOLUTION = 4
+"""How much finer the lattice is around the lips."""
+
+
+@frozen
+class WarpEngine:
+    """Renders by warping the photo, without a neural network, on one core; an `Engine`."""
+
+    def prepare(self, image: Picture, face: Face) -> "WarpPortrait":
+        """Compute what all frames of a face share; see `Engine.prepare`."""
+        return WarpPortrait.of(image, face)
+
+
+@frozen(eq=False)
+class WarpPortrait:
+    """A face that is rendered by warping; a `Portrait`."""
+
+    _photo: Picture
+    _upsampled: UpsampledPhoto
+    _unit: float
+    _head: HeadMotion
+    _skin: Skin
+    _mouth: Mouth
+    _eyes: Sequence[Eye]
+
+    @classmethod
+    def of(cls, photo: Picture, face: Face) -> Self:
+        """Prepare a face in a photo."""
+        landmarks = face.landmarks
+        coordinates = FaceCoordinates.of(landmarks)
+        blendshapes = Blendshapes.of(coordinates.local)
+        return cls(
+            photo,
+            UpsampledPhoto.of(photo),
+            coordinates.unit,
+            HeadMotion.of(landmarks, coordinates, photo),
+            Skin.of(
+                landmarks,
+                coordinates,
+                blendshapes,
+                glasses_confidence(photo, landmarks, coordinates.unit),
+            ),
+            Mouth.of(photo, landmarks, coordinates, blendshapes),
+            _visible_eyes(photo, landmarks, coordinates.unit),
+        )
+
+    def frame(self, motion: FaceMotion) -> Picture:
+        """Render the photo with the face moved; see `Portrait.frame`."""
+        coefficients = skin_coefficients(motion)
+        lips = self._mouth.lips(coefficients)
+        skin = self._skin.pose(coefficients) if coefficients.any() else None
+        patches = [eye.render(motion) for eye in self._eyes if not eye.is_still(motion)]
+        result = self._photo.copy()
+        if skin is None and is_still(motion) and not patches:
+            return result
+        face = self._skin.lattice.box & Box.of(result)
+        sources = _SourceMap.of(face, self._head.pose(motion), skin, self._unit)
+        opening = sources.move_skin(self._mouth, lips)
+        layers = [sources.move_eye(patch) for patch in patches]
+        part = result[sources.box.slices]
+        part[:] = self._upsampled.sample(sources.positions)
+        if opening is not None:
+            where, unmoved = opening
+            self._mouth.paint(part[where.within(sources.box)], self._photo, unmoved, lips)
+        for where, layer in layers:
+            if layer is not None:
+                _blend_layer(part[where.within(sources.box)], layer)
+        return result
+
+
+@frozen(eq=False)
+class _SourceMap:
+    """The source positions in the photo of one frame's pixels.
+
+    Attributes:
+        box: The pixels that can differ from the photo's.
+        positions: Each pixel's source, shape (height, width, 2). At first its position on the
+            unmoved head; `move_skin` and `move_eye` change it in place.
+    """
+
+    box: Box
+    positions: Field
+    _head: HeadPose
+    _skin: SkinPose | None
+    _unit: float
+
+    @classmethod
+    def of(cls, face: Box, head: HeadPose, skin: SkinPose | None, unit: float) -> Self:
+        box = head.box or face
+        return cls(box, head.pixels_on_unmoved_head(box), head, skin, unit)
+
+    def move_skin(self, mouth: Mouth, lips: Lips) -> tuple[Box, Field] | None:
+        """Undo the blendshapes; return the mouth's opening and its pixels on the unmoved head."""
+        skin = self._skin
+        if skin is None:
+            return None
+        x, y = self._head.displacement(skin.centre)
+        lattice = skin.lattice.moved(round(x), round(y))
+        nodes = self._head.on_unmoved_head(lattice.nodes())
+        face = lattice.box & self.box
+        if face.empty:
+            return None
+        sides = {lip: skin.sample(lip, nodes) for lip in (Lip if skin.torn else (Lip.UPPER,))}
+        opening = mouth.opening(lips)
+        opening = opening.moved(self._head.displacement(opening.centre), 0.03 * self._unit) & face
+        unmoved = self._part(opening).copy()
+        if skin.torn and not opening.empty:
+            lower = mouth.lower_side(nodes, lips, edge=lattice.cell)
+            seam = opening.moved(np.zeros(2), 0.16 * self._unit) & face
+            torn = self._part(seam).copy()
+            self._subtract(face, lattice.enlarged(_select_side(sides, lower), face))
+            self._part(seam)[:] = torn
+            self._move_seam(seam, lattice, sides, mouth, lips)
+        else:
+            self._subtract(face, lattice.enlarged(sides[Lip.UPPER], face))
+        return None if opening.empty or lips.still else (opening, unmoved)
+
+    def _move_seam(
+        self, seam: Box, lattice: Lattice, sides: Mapping[Lip, Field], mouth: Mouth, lips: Lips
+    ) -> None:
+        """Undo the blendshapes around the lips on a finer lattice: they are discontinuous there."""
+        finer = Lattice.covering(seam, max(1, lattice.cell // _LIP_RESOLUTION))
+        nodes = finer.nodes()
+        lower = mouth.lower_side(self._head.on_unmoved_head(nodes), lips, edge=finer.cell)
+        fine = {lip: lattice.sample(sides[lip], nodes, cv2.INTER_CUBIC) for lip in Lip}
+        self._subtract(seam, finer.enlarged(_select_side(fine, lower), seam))
+
+    def move_eye(self, patch: EyePatch) -> tuple[Box, Picture | None]:
+        """Undo an eye's lids and gaze; return its box and the colour layer, RGBA."""
+        eye = patch.box
+        moved = self._head.displacement(eye.centre)
+        if self._skin is not None:
+            moved = moved + self._skin.displacement(eye.centre)
+        where = eye.moved(moved, 0.035 * self._unit) & self.box
+        if where.empty:
+            return where, None
+        part = self._part(where)
+        place = part - np.array([eye.left, eye.top], np.float32)
+        if patch.step > 1:
+            place *= np.float32(1 / patch.step)
+        shift = resample(patch.shift, place, border=cv2.BORDER_CONSTANT)
+        cv2.add(part, shift, dst=part)
+        if patch.layer is None:
+            return where, None
+        return where, resample(patch.layer, place, border=cv2.BORDER_CONSTANT)
+
+    def _subtract(self, box: Box, field: Field) -> None:
+        part = self._part(box)
+        cv2.subtract(part, field, dst=part)
+
+    def _part(self, box: Box) -> Field:
+        return self.positions[box.within(self.box)]
+
+
+def _visible_eyes(photo: Picture, landmarks: NDArray[np.float64], unit: float) -> list[Eye]:
+    """Return the eyes that are not behind dark glasses."""
+    hidden = hidden_eyes(photo, landmarks, unit)
+    eyes = (Eye.left, Eye.right)
+    return [of(photo, landmarks) for of, dark in zip(eyes, hidden, strict=True) if not dark]
+
+
+def _select_side(sides: Mapping[Lip, Field], lower: NDArray[np.float32]) -> Field:
+    """Return the field of the side that each point belongs to, shape (M, N, 2)."""
+    upper_field, lower_field = sides[Lip.UPPER], sides[Lip.LOWER]
+    return upper_field + (lower_field - upper_field) * lower[..., None]
+
+
+def _blend_layer(target: Picture, layer: NDArray[np.uint8]) -> None:
+    """Blend a layer (colour times alpha, alpha; 0 to 255) over a picture, in place."""
+    colour, alpha = cv2.cvtColor(layer, cv2.COLOR_RGBA2RGB), layer[..., 3]
+    keep = cv2.cvtColor(cv2.bitwise_not(alpha), cv2.COLOR_GRAY2RGB)
+    shown = cv2.multiply(target, keep, scale=1 / 255)
+    cv2.add(shown, colour, dst=shown)
+    target[:] = shown

@@ -1,0 +1,65 @@
+"""The displacement fields of the blendshapes."""
+
+import numpy as np
+import pytest
+
+from photoanimer_async.engine.blendshape_fields import Lip
+from photoanimer_async.engine.blendshapes import SKIN, Blendshapes
+from photoanimer_async.engine.face_coordinates import FaceCoordinates
+
+
+@pytest.fixture(scope="module")
+def blendshapes(coordinates: FaceCoordinates) -> Blendshapes:
+    return Blendshapes.of(coordinates.local)
+
+
+def grid(step: float = 0.05) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return points over and around a face, (N, 2), in u."""
+    axis = np.arange(-2.5, 3, step)
+    return np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+
+
+@pytest.mark.parametrize("lip", Lip)
+def test_fields_are_finite_and_bounded(blendshapes: Blendshapes, lip: Lip) -> None:
+    fields = blendshapes.fields(grid(), lip)
+    assert fields.shape == (len(SKIN), len(grid()), 3)
+    assert np.isfinite(fields).all()
+    assert np.abs(fields).max() < 0.5
+
+
+def test_every_field_moves_something(blendshapes: Blendshapes) -> None:
+    strongest = np.maximum(
+        *(np.abs(blendshapes.fields(grid(), lip)).max(axis=(1, 2)) for lip in Lip)
+    )
+    assert (strongest > 0.02).all()
+
+
+def test_fields_of_both_lips_are_equal_away_from_the_mouth(
+    blendshapes: Blendshapes, coordinates: FaceCoordinates
+) -> None:
+    eyes = coordinates.local[[33, 133, 362, 263], :2]
+    upper, lower = (blendshapes.fields(eyes, lip) for lip in Lip)
+    assert np.abs(upper - lower).max() < 0.01
+
+
+def test_the_jaw_moves_the_lower_lip_only(
+    blendshapes: Blendshapes, coordinates: FaceCoordinates
+) -> None:
+    jaw = list(SKIN).index("jawOpen")
+    top = blendshapes.fields(coordinates.local[[13], :2], Lip.UPPER)[jaw, 0]
+    bottom = blendshapes.fields(coordinates.local[[14], :2], Lip.LOWER)[jaw, 0]
+    assert bottom[1] > 0.25
+    assert abs(top[1]) < 0.05
+
+
+@pytest.mark.parametrize(("name", "corner"), [("mouthSmileLeft", 61), ("mouthSmileRight", 291)])
+def test_a_smile_lifts_the_corner_of_its_side(
+    blendshapes: Blendshapes, coordinates: FaceCoordinates, name: str, corner: int
+) -> None:
+    other = 61 + 291 - corner
+    moved, still = blendshapes.fields(coordinates.local[[corner, other], :2], Lip.UPPER)[
+        list(SKIN).index(name)
+    ]
+    assert moved[1] < -0.05
+    assert np.sign(moved[0]) == np.sign(coordinates.local[corner, 0])
+    assert np.abs(still).max() < 0.01
