@@ -2,15 +2,16 @@
 
 A submit's cost is reserved before it is sent and committed when it was accepted, or may have
 been; it is released only if the service provably did not accept it. So the cost of open submits
-always counts, and the limit cannot be passed however many there are.
+always counts, and the limit cannot be passed however many there are. A photo for which there is
+no room left waits for the open submits: those that are refused give their room back.
 
 When the service charges, and whether it refunds failed tasks, is not documented: every accepted
 task counts as charged.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from photoanimer_async.errors import BudgetExceededError, InvalidRequestError
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Photo
@@ -89,11 +90,13 @@ class Budget:
         limit: video seconds; `None` for no limit.
         spent: committed so far.
         reserved: of open submits, not committed yet.
+        on_room: called once, when a reservation has been committed or released.
     """
 
     limit: float | None = None
     spent: float = 0.0
     reserved: float = 0.0
+    on_room: list[Callable[[], None]] = field(factory=list, init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if self.limit is not None and not self.limit >= 0:
@@ -118,11 +121,19 @@ class Budget:
         self.reserved += cost
         return cost
 
+    @property
+    def has_reservations(self) -> bool:
+        """Whether submits are open, which may still give back what they have reserved."""
+        return self.reserved > _ROUNDING
+
     def commit(self, cost: float) -> None:
         """Count a reserved cost as spent: the submit was accepted, or may have been."""
-        self.reserved -= cost
         self.spent += cost
+        self.release(cost)
 
     def release(self, cost: float) -> None:
         """Release a reserved cost: the submit was provably not accepted."""
         self.reserved -= cost
+        callbacks, self.on_room = self.on_room, []
+        for callback in callbacks:
+            callback()

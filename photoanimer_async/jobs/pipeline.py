@@ -29,6 +29,7 @@ from photoanimer_async.jobs.job import Job
 from photoanimer_async.jobs.journal import Entry, Facts
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.jobs.publisher import Publisher
+from photoanimer_async.jobs.reservation import Reservation, reserve
 from photoanimer_async.jobs.result_download import ResultDownloader
 from photoanimer_async.jobs.submission import ambiguous_submit, event_of, require_consent
 from photoanimer_async.models import (
@@ -131,9 +132,11 @@ class Pipeline:
         self, job: Job, photo: Photo, options: AnimationOptions, resources: AsyncExitStack
     ) -> TaskId:
         image_url = await self._publisher.publish(photo, resources, original=job.request.photo)
+        # Before the place in the queue: waiting for the budget must not hold it up.
+        reservation = await reserve(job.context.budget, options)
         try:
             async with self._calls.submit_slot():
-                task_id = await self._send(job, image_url, options)
+                task_id = await self._send(job, image_url, options, reservation)
         except PhotoAnimerError as error:
             if verdict(Operation.SUBMIT, error) is not Verdict.AMBIGUOUS:
                 raise
@@ -142,32 +145,32 @@ class Pipeline:
                 image_url, job.context.evidence_seconds
             )
             raise ambiguous from error
+        finally:
+            reservation.release()
         self._scheduler.submitted(task_id, kind_of(options))
         return task_id
 
-    async def _send(self, job: Job, image_url: str, options: AnimationOptions) -> TaskId:
+    async def _send(
+        self, job: Job, image_url: str, options: AnimationOptions, reservation: Reservation
+    ) -> TaskId:
         """Send the submit between the record of its intent and that of what came of it."""
-        budget = job.context.budget
         with job.context.gate.submitting():
-            cost = budget.reserve(options)
-            try:
-                await _record_intent(job, image_url)
-            except JournalError:
-                budget.release(cost)
-                raise
+            await _record_intent(job, image_url)
             try:
                 task_id = job.task_id = await self._calls.submit(image_url, options)
             except PhotoAnimerError as error:
                 event = event_of(error)
                 if event is Event.LOSE:
-                    budget.commit(cost)
-                else:
-                    budget.release(cost)
+                    reservation.commit()
                 job.record_later(event, Facts(error=str(error)))
                 if event is Event.DEFER:
                     job.report_progress()
                 raise
-            budget.commit(cost)
+            except BaseException:
+                # Cancelled, or a fault: it may have been accepted.
+                reservation.commit()
+                raise
+            reservation.commit()
             await job.record(Event.ACCEPT, Facts(task_id=task_id))
             return task_id
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from photoanimer_async import (
     AmbiguousSubmitError,
+    AnimationOptions,
     AnimationRequest,
     AuthenticationError,
     BudgetExceededError,
@@ -241,6 +242,40 @@ async def test_max_seconds_counts_open_submits(
     assert len(stub.submits) == 10
     assert sum(outcome.ok for outcome in outcomes) == 10
     assert (round(caught.value.used, 6), caught.value.cost) == (21.3, 2.13)
+
+
+async def test_photos_wait_for_what_refused_submits_give_back(
+    stub: StubService, client: PhotoAnimerClient
+) -> None:
+    """Ten bad photos under way hold the whole budget; ten good ones are behind them."""
+    all_there = asyncio.Event()
+
+    async def refuse(_: web.Request) -> web.Response:
+        if len(stub.submits) == 10:
+            all_there.set()
+        await all_there.wait()
+        return envelope(code=40001, msg="no face")
+
+    stub.submit_script = [refuse] * 10
+    outcomes = await outcomes_of(client, urls(20), template=2, max_seconds=2.13 * 10)
+    assert [outcome.ok for outcome in sorted(outcomes, key=lambda o: o.index)] == (
+        [False] * 10 + [True] * 10
+    )
+    assert len(stub.submits) == 20
+
+
+async def test_photos_with_a_reservation_are_sent_before_one_without_ends_the_batch(
+    stub: StubService,
+) -> None:
+    photos = [AnimationRequest(url, AnimationOptions(template=2)) for url in urls(9)]
+    photos.append(AnimationRequest("http://127.0.0.1:9/dear.jpg", AnimationOptions(template=1)))
+    outcomes: list[Outcome] = []
+    async with quick_client(stub.base_url, concurrency=1, submit_rate=200) as client:
+        with pytest.raises(BudgetExceededError):
+            async for outcome in client.animate_many(photos, max_seconds=2.13 * 10, in_flight=10):
+                outcomes.append(outcome)  # noqa: PERF401 - kept when the batch raises
+    assert sum(outcome.ok for outcome in outcomes) == 9
+    assert len(stub.submits) == 9
 
 
 async def test_max_seconds_counts_earlier_runs_of_the_journal(
