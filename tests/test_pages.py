@@ -42,6 +42,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import pytest
 import requests
@@ -69,7 +71,6 @@ EXAMPLE_TASKS = ("123456", "471367831765061")
 PRELUDE = """
 listens() { (: < /dev/tcp/127.0.0.1/$1) 2>/dev/null; }
 until_listening() { until listens $1; do kill -0 $2; sleep 0.05; done; }
-trap 'status=$?; kill $(jobs -p) 2>/dev/null || true; wait; exit $status' EXIT
 """
 
 
@@ -141,14 +142,16 @@ class Sandbox:
         return re.sub(written, lambda found: self.replacements[found[0]], text)
 
     @contextmanager
-    def started(self, *command: str) -> Iterator["subprocess.Popen[str]"]:
-        """Run a process; end it with all that it started."""
+    def started(
+        self, *command: str, output: IO[str] | int = subprocess.PIPE
+    ) -> Iterator["subprocess.Popen[str]"]:
+        """Run a process; kill it with all that it started when the block ends."""
         with subprocess.Popen(
             command,
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
@@ -157,14 +160,17 @@ class Sandbox:
                 yield process
             finally:
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGTERM)
+                    os.killpg(process.pid, signal.SIGKILL)
 
     def run(self, *command: str) -> str:
         """Return what a command prints. It must end well."""
-        with self.started(*command) as process:
-            output, _ = process.communicate(timeout=240)
-        assert process.returncode == 0, f"exit status {process.returncode}\n{output}"
-        return output
+        with TemporaryFile("w+") as output:
+            with self.started(*command, output=output) as process:
+                status = process.wait(timeout=240)
+            output.seek(0)
+            printed = output.read()
+        assert status == 0, f"exit status {status}\n{printed}"
+        return printed
 
 
 @frozen
