@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import product
 from math import inf
 from random import Random
 
@@ -27,7 +28,10 @@ from photoanimer_async.service.faults.actions import (
     Truncate,
     When,
 )
+from photoanimer_async.service.faults.grammar import ACTIONS
 from photoanimer_async.service.faults.script import Numbers, Subject
+
+from ...support.pages import page
 
 Written = tuple[tuple[str, ...], Action]
 """An action's values as they are written, and the action."""
@@ -239,3 +243,18 @@ def test_an_error_shows_the_line_with_a_mark() -> None:
         "  submit 3: restart after",
         "            ^",
     ]
+
+
+def test_the_page_for_tests_shows_every_action_of_every_subject() -> None:
+    table = re.findall(
+        r"^\| (`[a-z].*?) \| (`.*?) \|$", page("testing/README.md").text, re.MULTILINE
+    )
+    shown = set()
+    for subjects, actions in table:
+        for subject, action in product(
+            re.findall(r"`(.+?)`", subjects), re.findall(r"`(.+?)`", actions)
+        ):
+            if subject in set(Subject):
+                parse_script(f"{subject}: {action}")
+                shown.add((subject, action.split()[0]))
+    assert shown == {(subject, each) for subject, actions in ACTIONS.items() for each in actions}
