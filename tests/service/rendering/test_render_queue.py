@@ -3,13 +3,14 @@
 import asyncio
 import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 
-from photoanimer_async.service import RenderFailedError, RenderJob
+from photoanimer_async.service import RenderFailedError, RenderJob, ServiceSettings
 from photoanimer_async.service import error_codes as codes
 
-from ..conftest import InstantRenderer, PhotoHost, Running, Start, until
+from ..conftest import InstantRenderer, PhotoHost, Running, Start, running, until
 
 
 async def test_each_worker_renders_one_photo_at_a_time(
@@ -112,3 +113,27 @@ async def test_a_renderer_that_blocks_the_loop_is_detected(
     assert (await service.end_of(await service.submit(host.url("photo.png"))))["status"] == 2
     assert "Blocking call to time.sleep" in str(logged_errors[0].exc_info)  # type: ignore[attr-defined]
     logged_errors.clear()
+
+
+async def test_open_tasks_are_rendered_after_a_restart_in_their_order(
+    tmp_path: Path, host: PhotoHost
+) -> None:
+    settings = ServiceSettings(data_dir=tmp_path / "data", port=0, workers=2, drain_seconds=0)
+    stuck = InstantRenderer(gate=asyncio.Event())
+    async with running(settings, stuck) as service:
+        ids = [
+            await service.submit(host.url("photo.png"), template, outputFormat="gif")
+            for template in (3, 1, 4)
+        ]
+        await until(lambda: len(stuck.jobs) == 2)
+
+    renderer = InstantRenderer()
+    async with running(settings, renderer) as service:
+        infos = [await service.end_of(task_id) for task_id in ids]
+        assert [info["status"] for info in infos] == [1, 1, 1]
+        async with service.session.get(infos[2]["gifUrl"]) as answer:
+            assert await answer.read() == b"gif of template 4"
+    assert {job.task_id for job in renderer.jobs[:2]} == set(ids[:2])
+    assert renderer.jobs[2].task_id == ids[2]
+    # Interrupted jobs are repeated with the same files.
+    assert all(job in renderer.jobs for job in stuck.jobs)

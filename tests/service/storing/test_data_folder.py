@@ -1,0 +1,48 @@
+"""The files of a service."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from photoanimer_async.service import LocalService, ServiceSettings, SetupError
+
+from ..conftest import InstantRenderer, PhotoHost, running, until
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ServiceSettings:
+    return ServiceSettings(data_dir=tmp_path / "new" / "data", port=0, workers=2, drain_seconds=0.0)
+
+
+async def test_leftovers_of_interrupted_work_are_removed_at_the_start(
+    settings: ServiceSettings, host: PhotoHost
+) -> None:
+    stuck = InstantRenderer(gate=asyncio.Event())
+    async with running(settings, stuck) as service:
+        open_task = await service.submit(host.url("photo.png"))
+        await until(lambda: stuck.jobs)
+    inputs, results = settings.data_dir / "inputs", settings.data_dir / "results"
+    (inputs / "123456789012345.photo").touch()
+    (results / f".{'A' * 32}.mp4.0123abcd.part").touch()
+    (results / f"{'B' * 32}.mp4").touch()
+
+    async with running(settings, stuck):
+        await until(lambda: len(stuck.jobs) == 2)
+        assert [path.name for path in inputs.iterdir()] == [f"{open_task}.photo"]
+        assert [path.name for path in results.iterdir()] == [f"{'B' * 32}.mp4"]
+
+
+async def test_a_second_service_cannot_use_the_folder(settings: ServiceSettings) -> None:
+    async with running(settings, InstantRenderer()):
+        with pytest.raises(SetupError, match="data is in use by another service"):
+            await LocalService(settings).__aenter__()
+    async with running(settings, InstantRenderer()) as service:
+        assert (await service.call("mySubscription"))["code"] == 0
+
+
+async def test_a_folder_that_cannot_be_created(settings: ServiceSettings) -> None:
+    settings.data_dir.parent.mkdir()
+    settings.data_dir.touch()
+    with pytest.raises(SetupError, match="data cannot be used: Not a directory"):
+        await LocalService(settings).__aenter__()
