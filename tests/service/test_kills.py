@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.slow
 def test_kills_lose_no_task_and_charge_nothing_twice() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.service.kills", "--kills", "25", "--hasty-kills", "8"],
+        [sys.executable, "-m", "tests.service.kills", "--kills", "25", "--control-kills", "3"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""The kill test by command: `python -m tests.service.kills --kills 500`."""
+"""The long form of the kill test: `python -m tests.service.kills --kills 500`."""
 
 # ruff: noqa: T201 - its output is its product
 import argparse
@@ -10,21 +10,23 @@ from .harness import Harness
 
 
 def main() -> int:
-    """Kill the service, then a hasty one; return 0 if only the hasty one has problems."""
+    """Kill the service, then a broken one; return 0 if only the broken one has problems."""
     parser = argparse.ArgumentParser(prog="python -m tests.service.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=500)
-    parser.add_argument("--hasty-kills", type=int, default=20)
+    parser.add_argument("--control-kills", type=int, default=20, help="of the broken service")
     parser.add_argument("--seed", type=int, default=1)
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     with TemporaryDirectory(prefix="kills-") as folder:
-        ours = Harness(Path(folder), chosen.kills, chosen.seed).run()
-    print("the service:", ours)
+        report = Harness(Path(folder), arguments.kills, arguments.seed).run()
+    print("the service:", report)
     with TemporaryDirectory(prefix="kills-") as folder:
-        hasty = Harness(Path(folder), chosen.hasty_kills, chosen.seed, hasty=True).run()
-    print("a service that answers before a task is on disk:", hasty)
-    if not hasty.problems:
-        print("no problem was found in the hasty service, so the test proves nothing")
-    return 0 if not ours.problems and hasty.problems else 1
+        control = Harness(
+            Path(folder), arguments.control_kills, arguments.seed, answers_early=True
+        ).run()
+    print("a broken service, which answers submits before they are on disk:", control)
+    if not control.problems:
+        print("no problem was found with the broken service, so this run proves nothing")
+    return 0 if not report.problems and control.problems else 1
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Kills the service many times, lets it finish, and compares its tasks, files and ledger.
+"""Kill a service many times, let it finish, and compare what clients saw with what it stored.
 
-Every run of the service is a process forked from this one, so that a restart takes milliseconds.
-Half of the kills come from inside, at a named point; the others from outside, at a random time.
-Meanwhile customers submit and poll, and keep every answer.
+Each run of the service is a process of its own, forked from this one, so that a restart takes
+milliseconds. Half of the kills come from inside, at a point of `killed_service.POINTS`, the
+others from outside, at a random time. Meanwhile clients submit and poll, and record every answer.
 """
 
 import asyncio
@@ -28,32 +28,33 @@ from attrs import define, field
 from photoanimer_async.service import AccountBook, Kind
 from photoanimer_async.service.http.parameters import VIDEO_SECONDS
 
-from .killed_service import FACELESS, POINTS, Fuse, run, video
+from .killed_service import BEFORE_ACCEPTANCE, FACELESS, POINTS, KillSwitch, run, video
 
 _FORK = multiprocessing.get_context("fork")
-_CUSTOMERS = 6
+_CLIENTS = 6
 _CREDIT = 1_000_000.0
 _FACELESS_EVERY = 5
 _FAILED = 2
 _FROM_OUTSIDE = 0.5
-_RUN = 3.0
-_SHORTLY = 1.0
-_LEAVING = 5.0
-_TO_THE_END = 60.0
-_OFTEN = 0.02
-_NOWHERE = "http://127.0.0.1:1"
+_RANDOM_TIME = "a random time"
+_LONGEST_RUN = 3.0
+_LONGEST_DEATH = 1.0
+_LONGEST_STOP = 5.0
+_LONGEST_REST = 240.0
+_POLL_SECONDS = 0.02
+_NO_URL = "http://127.0.0.1:1"
 
 
 @define
 class Report:
-    """The result of a test.
+    """The outcome of all kills.
 
     Attributes:
-        kills: number of kills by point.
-        answered: submits that were answered.
-        unanswered: submits without an answer.
-        accepted: tasks in the database at the end.
-        problems: what differs from what the service promises.
+        kills: number of kills at each point.
+        answered: number of submits with an answer.
+        unanswered: number of submits without one.
+        accepted: number of tasks in the database at the end.
+        problems: descriptions of everything that is wrong.
     """
 
     kills: Counter[str] = field(factory=Counter)
@@ -75,30 +76,40 @@ class Report:
 
 
 @define
-class Customers:
-    """Several callers who submit and poll, and the answers that they got."""
+class Clients:
+    """Clients that submit and poll at the same time, and the answers they got.
+
+    Attributes:
+        key: their API key.
+        photos: origin of the photo server.
+        rng: chooses templates and tasks.
+        submitted: number of the photo and template, by task id.
+        ends: status of each task that was seen to have ended.
+        unanswered: number of submits without an answer.
+        contradictions: answers that contradict earlier ones.
+    """
 
     key: str
     photos: str
     rng: Random
     submitted: dict[int, tuple[int, int]] = field(factory=dict)
     ends: dict[int, int] = field(factory=dict)
-    lost: int = 0
+    unanswered: int = 0
     contradictions: list[str] = field(factory=list)
     _number: int = 0
 
     async def use(self, base_url: str) -> None:
-        """Submit and poll until the service is killed."""
+        """Submit and poll until the service is gone."""
         async with aiohttp.ClientSession(headers={"APIKEY": self.key}) as session:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_RUN):
-                    await asyncio.gather(*(self._use(session, base_url) for _ in range(_CUSTOMERS)))
+                async with asyncio.timeout(_LONGEST_RUN):
+                    await asyncio.gather(*(self._use(session, base_url) for _ in range(_CLIENTS)))
 
-    async def poll_all(self, base_url: str) -> None:
+    async def poll_to_the_end(self, base_url: str) -> None:
         """Poll every task until it has ended."""
         async with (
             aiohttp.ClientSession(headers={"APIKEY": self.key}) as session,
-            asyncio.timeout(_TO_THE_END),
+            asyncio.timeout(_LONGEST_REST),
         ):
             for task_id in self.submitted:
                 while not await self._poll(session, base_url, task_id):
@@ -114,9 +125,9 @@ class Customers:
         self._number += 1
         number, template = self._number, self.rng.randrange(6)
         query = {"imageUrl": f"{self.photos}/{number}", "templateId": str(template)}
-        self.lost += 1
+        self.unanswered += 1
         envelope = await _get(session, f"{base_url}/faceDriven/submitTaskByUrl", query)
-        self.lost -= 1
+        self.unanswered -= 1
         if envelope["code"] != 0:
             self.contradictions.append(f"a submit was refused: {envelope['msg']}")
         self.submitted[envelope["data"]] = (number, template)
@@ -125,12 +136,12 @@ class Customers:
         query = {"taskId": str(task_id)}
         envelope = await _get(session, f"{base_url}/faceDriven/getTaskInfo", query)
         if envelope["code"] != 0:
-            self.contradictions.append(f"task {task_id} was accepted, but is unknown")
+            self.contradictions.append(f"task {task_id} was accepted, and is unknown now")
             return True
         status = envelope["data"]["status"]
-        known = self.ends.get(task_id, status)
-        if known != status:
-            self.contradictions.append(f"task {task_id} had status {known}, and now {status}")
+        earlier = self.ends.get(task_id, status)
+        if earlier != status:
+            self.contradictions.append(f"task {task_id} had status {earlier}, and now {status}")
         if status:
             self.ends[task_id] = status
         return bool(status)
@@ -144,95 +155,100 @@ async def _get(session: aiohttp.ClientSession, url: str, query: dict[str, str]) 
 
 @define
 class Harness:
-    """A service that is killed many times.
+    """Kills one service.
 
     Attributes:
-        folder: an empty folder for its data.
-        kills: how many times it is killed.
-        seed: of the random numbers.
-        hasty: whether the service answers before a task is on disk, which the test must detect.
+        folder: an empty folder.
+        kills: number of kills.
+        seed: of all random choices.
+        answers_early: whether the service answers before a submit is on disk, which is wrong. It
+            is then killed at the point where that shows.
     """
 
     folder: Path
     kills: int
     seed: int = 0
-    hasty: bool = False
+    answers_early: bool = False
     rng: Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.rng = Random(self.seed)
 
     def run(self) -> Report:
-        """Kill the service as often as asked, then let it finish, and check it."""
+        """Kill the service `kills` times, let it finish, and check everything."""
         report = Report()
         book = AccountBook(self.folder)
-        key = book.add("customers", seconds=_CREDIT)
+        key = book.add("clients", seconds=_CREDIT)
         with _photo_server() as photos:
-            customers = Customers(key, photos, self.rng)
+            clients = Clients(key, photos, self.rng)
             while report.kills.total() < self.kills:
-                point = self._killed_run(customers)
+                point = self._killed_run(clients)
                 if point is not None:
                     report.kills[point] += 1
-            with self._service(Fuse("never", 0)) as (_, base_url), suppress(TimeoutError):
-                asyncio.run(customers.poll_all(base_url))
-                self._wait_for_unanswered()
-        report.answered, report.unanswered = len(customers.submitted), customers.lost
-        report.problems += customers.contradictions
-        self._check(report, customers, book)
+            with self._service(KillSwitch("never", 0)) as (_, base_url), suppress(TimeoutError):
+                asyncio.run(clients.poll_to_the_end(base_url))
+                self._wait_for_unanswered_tasks()
+        report.answered, report.unanswered = len(clients.submitted), clients.unanswered
+        report.problems += clients.contradictions
+        self._check_tasks(report, clients, book)
         return report
 
-    def _wait_for_unanswered(self) -> None:
-        """Wait for tasks whose submit was accepted but not answered."""
+    def _wait_for_unanswered_tasks(self) -> None:
+        """Wait for the end of tasks whose submit was not answered."""
         with closing(sqlite3.connect(self.folder / "tasks.db")) as connection:
-            for _ in range(int(_TO_THE_END / _OFTEN)):
+            for _ in range(int(_LONGEST_REST / _POLL_SECONDS)):
                 (left,) = connection.execute(
                     "SELECT count(*) FROM task WHERE status = 0"
                 ).fetchone()
                 if not left and not self._inputs():
                     return
-                time.sleep(_OFTEN)
+                time.sleep(_POLL_SECONDS)
 
-    def _killed_run(self, customers: Customers) -> str | None:
-        """Run the service until it is killed; return the point, or `None` if it was not killed."""
-        point = self.rng.choice(POINTS)
-        if self.rng.random() < _FROM_OUTSIDE:
-            point = "a random time"
-        with self._service(Fuse(point, self.rng.randint(1, 12))) as (process, base_url):
-            if point == "a random time":
-                alarm = Timer(self.rng.uniform(0, 0.15), process.kill)
-                alarm.start()
-            asyncio.run(customers.use(base_url))
-            process.join(_SHORTLY)
+    def _killed_run(self, clients: Clients) -> str | None:
+        """Run the service once; return the point at which it was killed, `None` if it was not."""
+        point = self._point()
+        with self._service(KillSwitch(point, self.rng.randint(1, 12))) as (process, base_url):
+            if point == _RANDOM_TIME:
+                Timer(self.rng.uniform(0, 0.15), process.kill).start()
+            asyncio.run(clients.use(base_url))
+            process.join(_LONGEST_DEATH)
             return point if process.exitcode == -signal.SIGKILL else None
 
+    def _point(self) -> str:
+        if self.answers_early:
+            return BEFORE_ACCEPTANCE
+        point = self.rng.choice(POINTS)
+        return _RANDOM_TIME if self.rng.random() < _FROM_OUTSIDE else point
+
     @contextmanager
-    def _service(self, fuse: Fuse) -> Iterator[tuple[ForkProcess, str]]:
-        """Run a service in a process of its own; return the process and its base URL."""
+    def _service(self, switch: KillSwitch) -> Iterator[tuple[ForkProcess, str]]:
+        """Run a service in a process of its own until the end of the block; give its base URL."""
         receiver, sender = _FORK.Pipe(duplex=False)
-        process = _FORK.Process(target=_serve, args=(self.folder, fuse, sender, self.hasty))
+        process = _FORK.Process(
+            target=_serve, args=(self.folder, switch, sender, self.answers_early)
+        )
         process.start()
         sender.close()
-        base_url = _NOWHERE
-        with suppress(EOFError):  # it may be killed before it listens
+        base_url = _NO_URL
+        with suppress(EOFError):  # it may be killed before it has started
             base_url = receiver.recv()
         try:
             yield process, base_url
         finally:
             process.terminate()
-            process.join(_LEAVING)
+            process.join(_LONGEST_STOP)
             process.kill()
             process.join()
             receiver.close()
 
-    def _check(self, report: Report, customers: Customers, book: AccountBook) -> None:
-        """Compare the answers with the tasks, the files and the ledger."""
+    def _check_tasks(self, report: Report, clients: Clients, book: AccountBook) -> None:
+        """Compare the clients' answers with the tasks, the files and the ledger."""
         with closing(sqlite3.connect(self.folder / "tasks.db")) as connection:
             rows = connection.execute("SELECT task_id, status, template, token FROM task")
             tasks = {row[0]: (row[1], row[2], row[3]) for row in rows}
             (inputs,) = connection.execute("SELECT count(*) FROM input").fetchone()
         report.accepted = len(tasks)
-        problem = report.problems.append
-        for task_id, (number, template) in customers.submitted.items():
+        for task_id, (number, template) in clients.submitted.items():
             status, found, token = tasks.get(task_id, (None, None, ""))
             result = self.folder / "results" / f"{token}.mp4"
             expected = video(photo(number), template)
@@ -242,15 +258,15 @@ class Harness:
                 case 2 if number % _FACELESS_EVERY == 0 and not result.exists():
                     pass
                 case _:
-                    problem(
+                    report.problems.append(
                         f"task {task_id}, template {found}, has status {status} or a wrong result"
                     )
         names = {f"{token}.mp4" for status, _, token in tasks.values() if status == 1}
-        differing = {path.name for path in (self.folder / "results").iterdir()} ^ names
-        report.problems += [f"an unexpected or missing result: {name}" for name in differing]
+        wrong = {path.name for path in (self.folder / "results").iterdir()} ^ names
+        report.problems += [f"an unexpected or missing result: {name}" for name in wrong]
         report.problems += [f"an unexpected input: {path.name}" for path in self._inputs()]
         if inputs:
-            problem(f"{inputs} inputs of ended tasks are left")
+            report.problems.append(f"the database has {inputs} inputs of tasks that have ended")
         self._check_ledger(report, tasks, book)
 
     def _inputs(self) -> list[Path]:
@@ -259,7 +275,7 @@ class Harness:
     def _check_ledger(
         self, report: Report, tasks: dict[int, tuple[int, int, str]], book: AccountBook
     ) -> None:
-        entries = book.entries("customers")
+        entries = book.entries("clients")
         expected = Counter[tuple[Kind, float, int | None]]({(Kind.CREDIT, _CREDIT, None): 1})
         for task_id, (status, template, _) in tasks.items():
             cost = VIDEO_SECONDS[template]
@@ -268,14 +284,14 @@ class Harness:
                 expected[(Kind.REFUND, cost, task_id)] += 1
         found = Counter((entry.kind, entry.seconds, entry.task_id) for entry in entries)
         wrong = [*(expected - found), *(found - expected)]
-        report.problems += [f"wrong entry in the ledger: {movement}" for movement in wrong]
+        report.problems += [f"a wrong or missing ledger entry: {entry}" for entry in wrong]
         [account] = book.accounts()
         if account.balance is None or abs(account.balance - sum(e.seconds for e in entries)) > 1e-3:
             report.problems.append("the balance is not the sum of the ledger")
 
 
 def photo(number: int) -> bytes:
-    """A photo: the header of a PNG, and its number."""
+    """A photo of a client: the header of a PNG, and the photo's number."""
     header = struct.pack(">II", 8, 8) + b"\x08\x02\0\0\0"
     face = FACELESS if number % _FACELESS_EVERY == 0 else b"face"
     return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + header + b"%s %d" % (face, number)
@@ -283,7 +299,7 @@ def photo(number: int) -> bytes:
 
 class _PhotoServer(HTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """Ignore connections of killed services."""
+        """Ignore connections of services that were killed."""
 
 
 class _Photos(BaseHTTPRequestHandler):
@@ -295,12 +311,12 @@ class _Photos(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *arguments: object) -> None:
-        """Log nothing."""
+        """Print nothing."""
 
 
 @contextmanager
 def _photo_server() -> Iterator[str]:
-    """A server of photos in a process of its own; returns its origin."""
+    """A server of photos in a process of its own; gives its origin."""
     server = _PhotoServer(("127.0.0.1", 0), _Photos)
     process = _FORK.Process(target=server.serve_forever, daemon=True)
     process.start()
@@ -312,5 +328,5 @@ def _photo_server() -> Iterator[str]:
         process.join()
 
 
-def _serve(folder: Path, fuse: Fuse, sender: Connection, hasty: bool) -> None:
-    asyncio.run(run(folder, fuse, sender.send, hasty=hasty))
+def _serve(folder: Path, switch: KillSwitch, sender: Connection, answers_early: bool) -> None:
+    asyncio.run(run(folder, switch, sender.send, answers_early=answers_early))

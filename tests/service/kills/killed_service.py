@@ -1,4 +1,4 @@
-"""The service in the process that is killed, and the points at which it is killed."""
+"""The service in the process that is killed, and the points at which it is."""
 
 import asyncio
 import os
@@ -22,40 +22,48 @@ from photoanimer_async.service.storing.task_store import Inputs, TaskStore
 from photoanimer_async.service.tasks import Task
 
 FACELESS = b"faceless"
+BEFORE_ACCEPTANCE = "accepted: before the commit"
 POINTS = (
-    "accepted: before its commit",
-    "accepted: after its commit, before its answer",
-    "input laid out",
-    "result: part of it written",
-    "result: complete, without its name",
-    "result: with its name",
+    BEFORE_ACCEPTANCE,
+    "accepted: after the commit, before the answer",
+    "input written",
+    "result: partly written",
+    "result: complete, not renamed",
+    "result: renamed",
     "result: synced",
-    "ended: before its commit",
-    "ended: after its commit",
+    "ended: before the commit",
+    "ended: after the commit",
     "input removed",
 )
-"""Every named point."""
+"""The points at which the service can kill itself."""
+
+_TIME_TO_ANSWER = 0.2
 
 
 @define
-class Fuse:
-    """Kills this process when it has reached a point for the given number of times."""
+class KillSwitch:
+    """Kills this process when it reaches a point for the given time.
+
+    Attributes:
+        point: one of `POINTS`.
+        passes: how often the point is reached until the process is killed.
+    """
 
     point: str
-    left: int
+    passes: int
 
-    def reached(self, point: str) -> None:
+    def reach(self, point: str) -> None:
         if point == self.point:
-            self.left -= 1
-            if self.left <= 0:
+            self.passes -= 1
+            if self.passes <= 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
 @define
-class FusedRenderer:
-    """Writes the photo and the template as the video, in several steps."""
+class PointRenderer:
+    """Writes a video at once, reaching a point after each step."""
 
-    fuse: Fuse
+    switch: KillSwitch
 
     async def render(self, job: RenderJob) -> None:
         await asyncio.to_thread(self._render, job)
@@ -67,81 +75,87 @@ class FusedRenderer:
         content = video(photo, job.template)
         part = job.mp4.with_name(f".{job.mp4.name}.part")
         part.write_bytes(content[: len(content) // 2])
-        self.fuse.reached("result: part of it written")
+        self.switch.reach("result: partly written")
         part.write_bytes(content)
-        self.fuse.reached("result: complete, without its name")
+        self.switch.reach("result: complete, not renamed")
         part.replace(job.mp4)
-        self.fuse.reached("result: with its name")
+        self.switch.reach("result: renamed")
 
 
 def video(photo: bytes, template: int) -> bytes:
-    """The video of a photo."""
+    """The video that the renderer makes of a photo."""
     return b"%d:%s" % (template, photo)
 
 
-async def run(folder: Path, fuse: Fuse, started: Callable[[str], None], *, hasty: bool) -> None:
+async def run(
+    folder: Path, switch: KillSwitch, started: Callable[[str], None], *, answers_early: bool
+) -> None:
     """Serve until killed, or until SIGTERM.
 
     Args:
         folder: the data folder.
-        fuse: when to kill this process.
+        switch: kills this process.
         started: called with the base URL.
-        hasty: answer submits before they are on disk, which the test must detect.
+        answers_early: answer submits before they are on disk, which is wrong.
     """
-    install_fuse(fuse)
-    if hasty:
-        answer_before_storing()
+    insert_points(switch)
+    if answers_early:
+        answer_early()
     settings = ServiceSettings(data_dir=folder, port=0, workers=3, drain_seconds=0)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with LocalService(settings, renderer=FusedRenderer(fuse)) as service:
+    async with LocalService(settings, renderer=PointRenderer(switch)) as service:
         started(service.base_url)
         await stop.wait()
 
 
-def install_fuse(fuse: Fuse) -> None:
-    """Wrap functions of the service in this process, so that they reach the named points."""
-    _after(TaskStore, "_add", fuse, "accepted: before its commit")
-    _after(TaskStore, "_write_end", fuse, "ended: before its commit")
-    _after(DataFolder, "write_inputs", fuse, "input laid out")
-    _after(DataFolder, "sync_results", fuse, "result: synced")
-    _after(DataFolder, "remove_inputs", fuse, "input removed")
+def insert_points(switch: KillSwitch) -> None:
+    """Replace functions of the service by ones that reach a point after them."""
+    _reach_after(TaskStore, "_add", switch, BEFORE_ACCEPTANCE)
+    _reach_after(TaskStore, "_write_end", switch, "ended: before the commit")
+    _reach_after(DataFolder, "write_inputs", switch, "input written")
+    _reach_after(DataFolder, "sync_results", switch, "result: synced")
+    _reach_after(DataFolder, "remove_inputs", switch, "input removed")
     report = database._report
 
-    def reported(results: Any) -> None:
-        kinds = {
-            "accepted: after its commit, before its answer"
+    def report_after_points(results: Any) -> None:
+        points = {
+            "accepted: after the commit, before the answer"
             if result.value is None
-            else "ended: after its commit"
+            else "ended: after the commit"
             for result in results
         }
-        for kind in kinds:
-            fuse.reached(kind)
+        for point in points:
+            switch.reach(point)
         report(results)
 
-    _replace(database, "_report", reported)
+    _replace(database, "_report", report_after_points)
 
 
-def answer_before_storing() -> None:
-    """Answer submits before they are on disk."""
-    original_add = TaskStore.add
+def answer_early() -> None:
+    """Make the service answer submits before they are on disk."""
+    add_and_commit = TaskStore.add
     adding: set[asyncio.Task[None]] = set()
 
+    async def add_later(store: TaskStore, task: Task, inputs: Inputs) -> None:
+        await asyncio.sleep(_TIME_TO_ANSWER)
+        await add_and_commit(store, task, inputs)
+
     async def add(store: TaskStore, task: Task, inputs: Inputs) -> None:
-        adding.add(asyncio.create_task(original_add(store, task, inputs)))
+        adding.add(asyncio.create_task(add_later(store, task, inputs)))
 
     _replace(TaskStore, "add", add)
 
 
-def _after(owner: type, name: str, fuse: Fuse, point: str) -> None:
+def _reach_after(owner: type, name: str, switch: KillSwitch, point: str) -> None:
     function = getattr(owner, name)
 
-    def wrapped(*args: Any) -> Any:
+    def wrapper(*args: Any) -> Any:
         result = function(*args)
-        fuse.reached(point)
+        switch.reach(point)
         return result
 
-    _replace(owner, name, wrapped)
+    _replace(owner, name, wrapper)
 
 
 def _replace(owner: object, name: str, function: Callable[..., object]) -> None:
