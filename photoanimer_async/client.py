@@ -19,12 +19,14 @@ from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError, Task
 from photoanimer_async.jobs.batch_runner import BatchOptions, BatchRunner, BatchSettings, Photos
 from photoanimer_async.jobs.job import Job, JobContext
 from photoanimer_async.jobs.lifecycle import State
+from photoanimer_async.jobs.open_state import OpenState
 from photoanimer_async.jobs.pending import PendingJobs
 from photoanimer_async.jobs.photo_preparer import PhotoPreparers
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook
 from photoanimer_async.jobs.publisher import Publisher
 from photoanimer_async.jobs.result_download import ResultDownloader
+from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import (
     Animation,
     AnimationOptions,
@@ -163,20 +165,25 @@ class PhotoAnimerClient:
             rng=rng,
         )
         self._preparers = PhotoPreparers(lambda: self._transport.session)
+        self._state = OpenState()
+        self._unclaimed = UnclaimedTasks()
         self._runner = BatchRunner(
             self._pipeline,
+            self._state,
             self._preparers,
+            self._unclaimed,
             self._transport.base_url,
             in_flight=4 * concurrency,
             learner=learner if durations_file is None else None,
         )
-        self._pending = PendingJobs(max_pending)
+        self._pending = PendingJobs(max_pending, self._unclaimed)
         self._submit_context = JobContext()
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         self._submit_context = JobContext()  # the gate of the last one was closed
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._state.close)
             await stack.enter_async_context(self._transport)
             if self._durations_file is not None and isinstance(self._poll, AdaptivePolling):
                 await stack.enter_async_context(persisted(self._poll, self._durations_file))
@@ -186,6 +193,8 @@ class PhotoAnimerClient:
                 await stack.enter_async_context(self._receiver.listening(self._dispatcher.dispatch))
             stack.push_async_callback(self._runner.close)
             stack.push_async_callback(self._pending.drain)
+            stack.push_async_callback(self._state.begin_closing)
+            self._state.open()
             self._open = stack.pop_all()
         return self
 
@@ -239,6 +248,7 @@ class PhotoAnimerClient:
             AmbiguousSubmitError: it left, and whether it was accepted is not known.
             TooManyPendingError: `max_pending` calls are in progress.
         """
+        self._state.require_open()
         _require_url(image_url)
         options = AnimationOptions(
             template=template, output_format=output_format, voice_url=voice_url
@@ -253,6 +263,7 @@ class PhotoAnimerClient:
             ApiError: the service refused.
             TransportError, UnexpectedResponseError: no usable answer, after all retries.
         """
+        self._state.require_open()
         return await self._calls.get_task_info(task_id)
 
     async def get_balance(self) -> Balance:
@@ -262,6 +273,7 @@ class PhotoAnimerClient:
             ApiError: the service refused.
             TransportError, UnexpectedResponseError: no usable answer, after all retries.
         """
+        self._state.require_open()
         return await self._calls.get_balance()
 
     # --- until the end of a task ---
@@ -281,6 +293,7 @@ class PhotoAnimerClient:
             WaitTimeoutError: it had not ended by then; it can be waited for again.
             PhotoAnimerError: its state cannot be asked for.
         """
+        self._state.require_open()
         info = await self._scheduler.wait(task_id, timeout=timeout)
         if info.status is TaskStatus.FAILED:
             raise TaskFailedError(info)
@@ -298,6 +311,7 @@ class PhotoAnimerClient:
         Returns:
             For each task its info, with status 1 or 2, or the error that ended the wait for it.
         """
+        self._state.require_open()
         return await self._scheduler.wait_all(task_ids, timeout=timeout)
 
     def notify(self, task_id: TaskId) -> None:
@@ -342,6 +356,7 @@ class PhotoAnimerClient:
         Raises:
             PhotoAnimerError: as `download`.
         """
+        self._state.require_open()
         return await self._downloader.save(info, destination, output_format)
 
     # --- from the photo to the result ---
@@ -385,11 +400,14 @@ class PhotoAnimerClient:
             TooManyPendingError: `max_pending` calls are in progress.
             PhotoAnimerError: the step that failed, as its type says.
         """
+        self._state.require_open()
         options = AnimationOptions(
             template=template, output_format=output_format, voice_url=voice_url
         )
         preparer = self._preparers.choose(prepare=prepare, check_urls=check_urls)
-        context = JobContext(timeout=timeout, hook=on_progress, preparer=preparer)
+        context = JobContext(
+            timeout=timeout, hook=on_progress, preparer=preparer, unclaimed=self._unclaimed
+        )
         store = None if save_to is None else result_store(parse_location(save_to))
         job = Job(0, AnimationRequest(photo, options), context)
         outcome = await self._pending.run_detached(job, self._pipeline.run(job, store))
@@ -422,24 +440,35 @@ class PhotoAnimerClient:
             WaitTimeoutError: it had not ended by then.
             PhotoAnimerError: its state cannot be asked for, or its result cannot be saved.
         """
-        if save_to is None:
-            detached = await self._pending.join(task_id, timeout)
-            if detached is not None:
-                return detached.unwrap()
-        options = AnimationOptions(output_format=output_format)
-        context = JobContext(timeout=timeout, hook=on_progress)
+        self._state.require_open()
         store = None if save_to is None else result_store(parse_location(save_to))
+        options = AnimationOptions(output_format=output_format)
         request = AnimationRequest(str(task_id), options, str(task_id))
+        if store is None:
+            running = await self._pending.join(task_id, timeout)
+            if running is not None:
+                return running.unwrap()
+            kept = self._unclaimed.get(task_id)
+            if kept is not None and kept.outcome is not None:
+                self._unclaimed.pop(task_id)
+                return kept.outcome.unwrap()
+            if kept is not None and kept.store is not None:
+                store, request = kept.store, kept.request
+        context = JobContext(timeout=timeout, hook=on_progress)
         job = Job(0, request, context, state=State.SUBMITTED, task_id=task_id)
-        return (await self._pipeline.run(job, store)).unwrap()
+        animation = (await self._pipeline.run(job, store)).unwrap()
+        self._unclaimed.pop(task_id)
+        return animation
 
     @property
     def pending(self) -> Mapping[TaskId, AnimationRequest]:
-        """What was paid for by an `animate` or `submit` whose caller was cancelled.
+        """What was paid for and has no result: by task id, the latest thousand.
 
-        The latest thousand, by task id; `attach` removes one.
+        Tasks of an `animate` or `submit` whose caller was cancelled, of a job that failed after
+        its submit, or of a batch without a journal that was left early. `attach` removes one.
+        A photo that was passed in as bytes is not kept: it is empty here.
         """
-        return self._pending.detached()
+        return self._pending.requests()
 
     def animate_many(
         self,

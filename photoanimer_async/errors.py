@@ -30,6 +30,7 @@ A message names the photo, the task or the parameter. It never contains the API 
 the query of a URL. Programs read the attributes; messages are for people.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from photoanimer_async.redaction import printable
@@ -41,11 +42,37 @@ if TYPE_CHECKING:
 class PhotoAnimerError(Exception):
     """The base class of every error that this package raises.
 
-    try:
-        animation = await client.animate("grandma.jpg", save_to="out/")
-    except PhotoAnimerError as error:
-        print(error)
+        try:
+            animation = await client.animate("grandma.jpg", save_to="out/")
+        except PhotoAnimerError as error:
+            print(error)
+
+    Errors can be pickled.
+
+    Attributes:
+        task_id: the task that was paid for before the error; `None` if none was. The text names
+            it too. `client.attach(task_id)` returns to it.
     """
+
+    task_id: "TaskId | None" = None
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if self.task_id is None or str(self.task_id) in text:
+            return text
+        return f"{text} (task {self.task_id} has been paid for: attach to it by its id)"
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[PhotoAnimerError], args: tuple[object, ...], attributes: dict[str, object]
+) -> PhotoAnimerError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class InvalidRequestError(PhotoAnimerError, ValueError):

@@ -9,16 +9,38 @@ import os
 from collections.abc import Mapping
 from enum import Enum, IntEnum, StrEnum
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 from attrs import field, frozen
 from attrs.converters import optional
 
-from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError
-from photoanimer_async.redaction import printable, shown_photo, shown_url
+from photoanimer_async.errors import InvalidPhotoError, InvalidRequestError, PhotoAnimerError
+from photoanimer_async.redaction import is_url, printable, shown_photo, shown_url
 
 Photo: TypeAlias = str | os.PathLike[str] | bytes
 """A face photo: an http(s) URL, the path of a file, or the file's content."""
+
+
+class PhotoUrl(str):
+    """A photo that is an http(s) URL and nothing else, for text that comes from outside.
+
+    A plain string may be a path: `animate(text)` with a visitor's text would read, and send out,
+    any file of the server.
+
+        await client.animate(PhotoUrl(form["photo"]))
+
+    Raises:
+        InvalidPhotoError: the text is not an http or https URL.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, url: str) -> Self:  # noqa: D102 - see the class
+        if not is_url(url):
+            shown = printable(repr(url))
+            raise InvalidPhotoError(f"{shown} is not an http or https URL", photo=shown)
+        return super().__new__(cls, url)
+
 
 TaskId: TypeAlias = int | str
 """A task's id, exactly as the service sent it: today a number of 15 digits."""
@@ -93,8 +115,10 @@ def _one_of(kind: type[_E], name: str, value: object) -> _E:
         ) from None
 
 
-def _to_template(value: object) -> Template:
+def _to_template(value: object) -> Template | int:
     number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if isinstance(number, int) and not isinstance(number, bool) and number > max(Template):
+        return number  # `AnimationOptions` needs its `seconds`
     return _one_of(Template, "template", number)
 
 
@@ -129,29 +153,41 @@ class AnimationOptions:
         AnimationOptions(template=0, output_format="gif", voice="hello.mp3")
 
     Attributes:
-        template: the expression, 0 to 5; numbers and numeric strings are converted.
+        template: the expression, 0 to 5; numbers and numeric strings are converted. A higher
+            number, which the API page does not list, needs `seconds`.
         output_format: `mp4`, or `gif` for a GIF in addition to the video.
         voice_url: http(s) URL of a sound that the mouth follows; template 0 only (API page).
         voice_seconds: the sound's length in seconds, to estimate the price; not sent.
         voice: path of a sound file instead of `voice_url`; published as a local photo is.
+        seconds: video seconds that a submit costs; by default the API page's price.
 
     Raises:
         InvalidRequestError: a value that the API page does not allow.
     """
 
-    template: Template = field(default=Template.T1, converter=_to_template)
+    template: Template | int = field(default=Template.T1, converter=_to_template)
     output_format: OutputFormat = field(default=OutputFormat.MP4, converter=_to_output_format)
     voice_url: str | None = field(default=None, repr=_shown_optional_url)
     voice_seconds: float | None = None
     voice: Path | None = field(default=None, converter=optional(Path))
+    seconds: float | None = None
 
     def __attrs_post_init__(self) -> None:
+        if self.seconds is not None and not 0 <= self.seconds < float("inf"):
+            raise InvalidRequestError(
+                f"seconds must be 0 or more, not {printable(repr(self.seconds))}"
+            )
+        if self.seconds is None and not isinstance(self.template, Template):
+            raise InvalidRequestError(
+                f"template is {self.template}; allowed are 0, 1, 2, 3, 4, 5, or a higher number "
+                "with its price: AnimationOptions(template=..., seconds=...)"
+            )
         if self.voice_url is not None and self.voice is not None:
             raise InvalidRequestError("voice and voice_url exclude each other: both name a sound")
         if self.speaks and self.template is not Template.T0:
             name = "voice" if self.voice_url is None else "voice_url"
             raise InvalidRequestError(
-                f"{name} goes with template 0 only, not with template {self.template.value}"
+                f"{name} goes with template 0 only, not with template {self.template:d}"
             )
         if self.voice_seconds is not None and not 0 < self.voice_seconds < float("inf"):
             raise InvalidRequestError(

@@ -1,13 +1,16 @@
 """The tree of errors, and what their texts contain."""
 
+import pickle
 import re
 
 import pytest
 
 import photoanimer_async
 from photoanimer_async import (
+    AmbiguousSubmitError,
     ApiError,
     BudgetExceededError,
+    InvalidPhotoError,
     PhotoAnimerError,
     TaskFailedError,
     TaskInfo,
@@ -92,3 +95,30 @@ def test_every_error_is_exported() -> None:
 )
 def test_texts_name_what_happened(error: PhotoAnimerError, text: str) -> None:
     assert str(error) == text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PhotoAnimerError("a"),
+        ApiError(operation="submit", code=4001, message="m", http_status=200, retry_after=3.0),
+        InvalidPhotoError("a", photo="b"),
+        AmbiguousSubmitError("a", photo="p.jpg", image_url="http://h/", template=1),
+        TaskFailedError(TaskInfo(1, TaskStatus.FAILED, fail_reason="no face")),
+        WaitTimeoutError(5, 3.0),
+        BudgetExceededError(limit=1.0, used=0.5, cost=2.0),
+        TooManyPendingError(3),
+    ],
+)
+def test_errors_can_be_pickled(error: PhotoAnimerError) -> None:
+    error.task_id = 7
+    restored = pickle.loads(pickle.dumps(error))
+    assert type(restored) is type(error)
+    assert str(restored) == str(error)
+    assert vars(restored) == vars(error)
+
+
+def test_a_task_that_was_paid_for_is_in_the_text() -> None:
+    error = PhotoAnimerError("the disk is full")
+    error.task_id = 471367831765061
+    assert "471367831765061" in str(error)

@@ -5,10 +5,12 @@ import pytest
 from photoanimer_async import (
     AnimationOptions,
     AnimationRequest,
+    InvalidPhotoError,
     InvalidRequestError,
     Outcome,
     OutputFormat,
     PhotoAnimerError,
+    PhotoUrl,
     ProgressEvent,
     State,
     TaskInfo,
@@ -65,3 +67,21 @@ def test_a_repr_omits_photo_contents() -> None:
 def test_unwrap_raises_without_an_animation() -> None:
     with pytest.raises(PhotoAnimerError):
         Outcome(0, AnimationRequest("a.jpg")).unwrap()
+
+
+@pytest.mark.parametrize("text", ["/etc/passwd", "photo.jpg", "", "file:///a", "ftp://h/a.jpg"])
+def test_a_photo_url_is_nothing_but_a_url(text: str) -> None:
+    with pytest.raises(InvalidPhotoError, match="not an http or https URL"):
+        PhotoUrl(text)
+
+
+def test_a_photo_url_is_the_text() -> None:
+    assert PhotoUrl("https://h/a.jpg?x=%2F") == "https://h/a.jpg?x=%2F"
+
+
+def test_a_template_beyond_the_page_needs_its_price() -> None:
+    assert AnimationOptions(template=12, seconds=5.0).template == 12
+    with pytest.raises(InvalidRequestError, match=r"template is 12.*seconds="):
+        AnimationOptions(template=12)
+    with pytest.raises(InvalidRequestError, match="seconds"):
+        AnimationOptions(template=12, seconds=-1.0)

@@ -58,7 +58,7 @@ def build_submit(image_url: str, options: AnimationOptions) -> Request:
     """
     params = {
         "imageUrl": _require_url("image_url", image_url),
-        "templateId": str(options.template.value),
+        "templateId": f"{options.template:d}",
     }
     if options.voice_url is not None:
         params["voiceUrl"] = _require_url("voice_url", options.voice_url)

@@ -79,7 +79,7 @@ def _table(outcomes: Sequence[Outcome], names: dict[Template, str]) -> Table:
     for heading in ("photo", "template", "seconds", "file", "time"):
         table.add_column(heading, justify="right" if heading in {"seconds", "time"} else "left")
     for outcome in sorted(outcomes, key=lambda outcome: outcome.index):
-        template = outcome.request.options.template
+        template = Template(outcome.request.options.template)
         portrait = PORTRAITS[outcome.index // len(Template)]
         animation = outcome.animation
         place = None if animation is None else animation.place

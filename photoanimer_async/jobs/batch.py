@@ -16,7 +16,7 @@ from contextlib import aclosing
 from typing import Generic, TypeAlias, TypeVar
 
 from photoanimer_async.errors import PhotoAnimerError
-from photoanimer_async.jobs.job import SubmitGate
+from photoanimer_async.jobs.job import SubmitGate, is_cancelled
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Photo
 
 _T = TypeVar("_T")
@@ -114,6 +114,11 @@ class Batch(Generic[_T]):
                     await self._slots.acquire()
         except Exception as error:  # noqa: BLE001 - the iterable's own; raised to the caller at the end
             self._fault = error
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            self._fault = PhotoAnimerError("the iterable of photos was cancelled")
+            self._fault.__cause__ = error
 
     async def _run_one(self, index: int, item: _T) -> None:
         self._ended.put_nowait(await self._run_job(index, item))

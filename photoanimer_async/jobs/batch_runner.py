@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypedDict, TypeVar
 from attrs import evolve, field, frozen
 from attrs.converters import optional
 
-from photoanimer_async.errors import InvalidPhotoError, InvalidRequestError, JournalError
+from photoanimer_async.errors import InvalidRequestError, JournalError, PhotoAnimerError
 from photoanimer_async.jobs.batch import Batch, RunJob, request_of, requests_of
 from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.deduplication import Deduplicated
@@ -17,9 +17,12 @@ from photoanimer_async.jobs.job import Job, JobContext
 from photoanimer_async.jobs.journal import Entry, Journal
 from photoanimer_async.jobs.journal.planning import Planning
 from photoanimer_async.jobs.lifecycle import State
+from photoanimer_async.jobs.open_state import OpenState
 from photoanimer_async.jobs.photo_preparer import PhotoPreparers
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook
+from photoanimer_async.jobs.submission import foreign_failure
+from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Location, Outcome, Photo
 from photoanimer_async.polling.policies import AdaptivePolling
 from photoanimer_async.polling.saved_durations import persisted
@@ -96,7 +99,9 @@ class BatchRunner:
 
     Attributes:
         pipeline: runs the jobs.
+        state: whether batches may begin.
         preparers: check photos, or make them fit.
+        unclaimed: keeps paid tasks of batches without a journal.
         base_url: the service, which a journal is bound to.
         in_flight: photos held at once by a batch that does not say how many.
         learner: learns how long tasks take; kept in a file beside each journal. `None` if the
@@ -105,7 +110,9 @@ class BatchRunner:
     """
 
     pipeline: Pipeline
+    state: OpenState
     preparers: PhotoPreparers
+    unclaimed: UnclaimedTasks
     base_url: str
     in_flight: int
     learner: AdaptivePolling | None = None
@@ -157,6 +164,7 @@ class BatchRunner:
     ) -> AsyncGenerator[Outcome]:
         digest = context.preparer.digest
         store = None if settings.save_to is None else result_store(settings.save_to)
+        self.state.require_open()
         async with AsyncExitStack() as stack:
             planning = None
             if journal_path is not None:
@@ -166,14 +174,10 @@ class BatchRunner:
                     await planning.plan_all([request_of(photo, options) for photo in photos])
 
             async def run_job(index: int, request: AnimationRequest) -> Outcome:
-                entry = None
                 try:
-                    if planning is not None:
-                        entry = await planning.entry(index, request)
-                except (InvalidPhotoError, JournalError) as error:
-                    if isinstance(error, JournalError):
-                        context.gate.close(error)
-                    return Outcome(index, request, error=error)
+                    entry = None if planning is None else await planning.entry(index, request)
+                except Exception as error:  # noqa: BLE001 - it fails this photo alone
+                    return _failed_before(index, request, context, error)
                 return await self.pipeline.run(Job(index, request, context, entry), store)
 
             run = Deduplicated(run_job, digest) if deduplicate else run_job
@@ -186,13 +190,17 @@ class BatchRunner:
         self, journal_path: str | os.PathLike[str], settings: BatchSettings, context: JobContext
     ) -> AsyncGenerator[Outcome]:
         stores: dict[Location, ResultStore] = {}
+        self.state.require_open()
         async with AsyncExitStack() as stack:
             context, journal = await self._open_journal(context, journal_path, stack)
 
             async def run_job(index: int, entry: Entry) -> Outcome:
                 location = settings.save_to if settings.save_to is not None else entry.folder
-                if location is not None and location not in stores:
-                    stores[location] = result_store(location)
+                try:
+                    if location is not None and location not in stores:
+                        stores[location] = result_store(location)
+                except Exception as error:  # noqa: BLE001 - it fails this photo alone
+                    return _failed_before(index, entry.request, context, error)
                 store = None if location is None else stores[location]
                 return await self.pipeline.run(Job(index, entry.request, context, entry), store)
 
@@ -226,6 +234,7 @@ class BatchRunner:
             budget=Budget(settings.max_seconds),
             risk=Budget(settings.resubmit_ambiguous),
             retry_failed=settings.retry_failed,
+            unclaimed=self.unclaimed,
             preparer=self.preparers.choose(
                 prepare=settings.prepare, check_urls=settings.check_urls
             ),
@@ -241,4 +250,15 @@ class BatchRunner:
             await stack.enter_async_context(persisted(self.learner, beside))
         summary = await journal.summary()
         budget = Budget(context.budget.limit, spent=summary.spent + summary.at_risk)
-        return evolve(context, journal=journal, budget=budget), journal
+        return evolve(context, journal=journal, budget=budget, unclaimed=None), journal
+
+
+def _failed_before(
+    index: int, request: AnimationRequest, context: JobContext, error: Exception
+) -> Outcome:
+    """Return the outcome of a photo whose job could not begin."""
+    if isinstance(error, JournalError):
+        context.gate.close(error)
+    if not isinstance(error, PhotoAnimerError):
+        error = foreign_failure(request.photo, error)
+    return Outcome(index, request, error=error)

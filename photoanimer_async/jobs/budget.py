@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from attrs import define, field, frozen
 
 from photoanimer_async.errors import BudgetExceededError, InvalidRequestError
-from photoanimer_async.models import AnimationOptions, AnimationRequest, Photo
+from photoanimer_async.models import AnimationOptions, AnimationRequest, Photo, Template
 
 _ROUNDING = 1e-9
 
@@ -41,12 +41,14 @@ class Estimate:
 def price(options: AnimationOptions) -> float:
     """Return the video seconds that a submit with these options costs (API page, Price).
 
-    With a voice it is assumed to be the sound's length if that is known, else the template's
-    own seconds, which is the least to be expected.
+    `options.seconds` where given. With a voice it is assumed to be the sound's length if that
+    is known, else the template's own seconds, which is the least to be expected.
     """
+    if options.seconds is not None:
+        return options.seconds
     if options.speaks and options.voice_seconds is not None:
         return options.voice_seconds
-    return options.template.seconds
+    return Template(options.template).seconds
 
 
 def estimate(

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from attrs import evolve
 
-from photoanimer_async.errors import InvalidPhotoError
+from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.jobs.batch import RunJob
 from photoanimer_async.jobs.journal.entries import key_of
 from photoanimer_async.models import AnimationRequest, Outcome, Photo
@@ -33,7 +33,7 @@ class Deduplicated:
         """Return the outcome of one request, its own or that of an equal one."""
         try:
             key = key_of(await self._digest(request.photo), request.options)
-        except InvalidPhotoError as error:
+        except PhotoAnimerError as error:
             return Outcome(index, request, error=error)
         first = self._outcomes.get(key)
         if first is not None:

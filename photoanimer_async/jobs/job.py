@@ -20,6 +20,7 @@ from photoanimer_async.jobs.journal import DEFERRED, NOTHING, Entry, Facts, Jour
 from photoanimer_async.jobs.lifecycle import Event, State, apply
 from photoanimer_async.jobs.photo_preparer import PhotoPreparer
 from photoanimer_async.jobs.progress import ProgressEvent, ProgressHook, report
+from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import Animation, AnimationRequest, Evidence, Outcome, TaskId
 from photoanimer_async.redaction import shown_photo
 
@@ -91,6 +92,8 @@ class JobContext:
         risk: video seconds that may be spent on photos that may have been charged already.
         retry_failed: whether to pay again for photos that failed in an earlier run.
         preparer: checks photos, or makes them fit, before they get a URL.
+        unclaimed: keeps tasks that were paid for and whose results are missing; `None` where a
+            journal or the caller has their ids.
         evidence_seconds: how long to watch whether the service fetches the photo of a submit
             whose answer was lost.
     """
@@ -103,6 +106,7 @@ class JobContext:
     risk: Budget = field(factory=lambda: Budget(0.0))
     retry_failed: bool = False
     preparer: PhotoPreparer = field(factory=PhotoPreparer)
+    unclaimed: UnclaimedTasks | None = None
     evidence_seconds: float = 10.0
 
 
@@ -117,6 +121,7 @@ class Job:
         entry: what the journal held of it when it began; `None` without a journal.
         state: how far it is.
         task_id: its task, once the service has accepted it.
+        image_url: the URL of its last submit.
     """
 
     index: int
@@ -125,6 +130,7 @@ class Job:
     entry: Entry | None = None
     state: State = State.PLANNED
     task_id: TaskId | None = None
+    image_url: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.entry is not None:
@@ -167,7 +173,12 @@ class Job:
             await self.context.journal.note(self.entry.id, facts)
 
     async def fail(self, error: PhotoAnimerError) -> Outcome:
-        """End the job with an error: record it, report it, and return the outcome."""
+        """End the job with an error: record it, report it, and return the outcome.
+
+        After payment the error gets the task's id.
+        """
+        if error.task_id is None:
+            error.task_id = self.task_id
         try:
             match self.state, error:
                 case State.PLANNED, InvalidPhotoError():
@@ -195,3 +206,12 @@ class Job:
             photo = self.request.photo
             event = ProgressEvent(self.index, photo, self.state, self.task_id, error)
             report(self.context.hook, event)
+
+
+def is_cancelled() -> bool:
+    """Return whether the current task is being cancelled.
+
+    A `CancelledError` in a task that is not comes from the user's code, and is an error.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

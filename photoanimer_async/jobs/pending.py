@@ -20,18 +20,20 @@ from attrs import frozen
 from photoanimer_async.errors import (
     InvalidRequestError,
     PhotoAnimerError,
+    TaskFailedError,
     TooManyPendingError,
     WaitTimeoutError,
 )
 from photoanimer_async.jobs.batch import ANSWER_SECONDS
 from photoanimer_async.jobs.job import Job
 from photoanimer_async.jobs.lifecycle import State
+from photoanimer_async.jobs.submission import ambiguous_submit
+from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import AnimationRequest, Outcome, TaskId
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
-_KEPT = 1000
 _NOT_SENT = frozenset({State.PLANNED, State.FAILED})
 
 
@@ -46,25 +48,28 @@ class PendingJobs:
 
     Args:
         limit: jobs at once, at most, detached ones included.
+        unclaimed: keeps the tasks of detached jobs that have ended.
 
     Raises:
         InvalidRequestError: a limit below 1.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, unclaimed: UnclaimedTasks) -> None:
         if limit < 1:
             raise InvalidRequestError(f"max_pending must be at least 1, not {limit}")
         self._limit = limit
+        self._unclaimed = unclaimed
         self._running: set[_RunningJob] = set()
         self._detached: dict[_RunningJob, None] = {}
 
-    def detached(self) -> Mapping[TaskId, AnimationRequest]:
-        """Return what was paid for by callers that were cancelled, by task id; the latest 1000."""
-        return {
-            running.job.task_id: running.job.request
-            for running in self._detached
-            if running.job.task_id is not None
+    def requests(self) -> Mapping[TaskId, AnimationRequest]:
+        """Return what was paid for and has no caller, by task id; the latest thousand and more."""
+        running = {
+            detached.job.task_id: detached.job.request
+            for detached in self._detached
+            if detached.job.task_id is not None
         }
+        return {**self._unclaimed.requests(), **running}
 
     async def run_detached(self, job: Job, work: Coroutine[Any, Any, _T]) -> _T:
         """Return the result of `work`, which runs on if the caller is cancelled after the submit.
@@ -84,12 +89,13 @@ class PendingJobs:
             if job.state in _NOT_SENT:
                 running.work.cancel()
             else:
-                self._keep(running)
+                self._detached[running] = None
+                running.work.add_done_callback(lambda _: self._end_detached(running))
             raise
         return result
 
     async def join(self, task_id: TaskId, timeout: float | None) -> Outcome | None:
-        """Return the outcome of a detached job; `None` if there is none with this task.
+        """Return the outcome of a detached job that is still running; `None` if there is none.
 
         Raises:
             WaitTimeoutError: it had not ended after `timeout` seconds.
@@ -106,8 +112,11 @@ class PendingJobs:
             if not scope.expired():
                 raise
             raise WaitTimeoutError(task_id, timeout or 0.0) from None
-        self._detached.pop(running, None)
-        return result if isinstance(result, Outcome) else None
+        if not isinstance(result, Outcome):
+            return None
+        if result.ok:
+            self._unclaimed.pop(task_id)
+        return result
 
     async def drain(self) -> None:
         """Let no further submit leave, and wait some seconds for the answers of open ones."""
@@ -118,22 +127,25 @@ class PendingJobs:
         await asyncio.gather(*(gate.drained(ANSWER_SECONDS) for gate in gates))
 
     async def cancel(self) -> None:
-        """Cancel all jobs; log the tasks that were paid for, which the service finishes."""
+        """Cancel all jobs; the service finishes the tasks that were paid for."""
         for running in self._running:
             running.work.cancel()
-            if running.job.task_id is not None:
-                _log.warning(
-                    "task %s was paid for and has not ended: attach to it again by its id",
-                    running.job.task_id,
-                )
         if self._running:
             await asyncio.wait([running.work for running in self._running])
 
-    def _keep(self, running: _RunningJob) -> None:
-        self._detached[running] = None
-        running.work.add_done_callback(_log_failure)
-        if len(self._detached) > _KEPT:
-            del self._detached[next(iter(self._detached))]
+    def _end_detached(self, running: _RunningJob) -> None:
+        """Keep the record of a detached job that has ended, without its photo."""
+        del self._detached[running]
+        if running.work.cancelled():
+            return
+        error, job = running.work.exception(), running.job
+        outcome = None
+        if error is None and isinstance(result := running.work.result(), Outcome):
+            outcome, error = result, result.error
+        if error is not None:
+            _log.warning("an animation whose caller was cancelled failed: %s", error)
+        if job.task_id is not None and (error is None or isinstance(error, TaskFailedError)):
+            self._unclaimed.add(job.task_id, job.request, outcome=outcome)
 
 
 async def _result(running: _RunningJob) -> Any:
@@ -142,19 +154,15 @@ async def _result(running: _RunningJob) -> Any:
     except asyncio.CancelledError:
         caller = asyncio.current_task()
         if running.work.cancelled() and not (caller and caller.cancelling()):
-            task_id = running.job.task_id
-            paid = (
-                "" if task_id is None else f"; task {task_id} is paid for: attach to it by its id"
-            )
-            raise PhotoAnimerError(f"the client was closed meanwhile{paid}") from None
+            raise _closed(running.job) from None
         raise
 
 
-def _log_failure(work: "asyncio.Task[Any]") -> None:
-    if work.cancelled():
-        return
-    error = work.exception()
-    if error is None and isinstance(outcome := work.result(), Outcome):
-        error = outcome.error
-    if error is not None:
-        _log.warning("an animation whose caller was cancelled failed: %s", error)
+def _closed(job: Job) -> PhotoAnimerError:
+    """Return the error of a caller whose job was cancelled because the client closed."""
+    error = PhotoAnimerError("the client was closed before the job ended")
+    if job.state is State.AMBIGUOUS:
+        photo, options = job.request.photo, job.request.options
+        error = ambiguous_submit(error, photo, job.image_url or "", options)
+    error.task_id = job.task_id
+    return error

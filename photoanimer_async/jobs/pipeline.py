@@ -9,6 +9,8 @@ file is on disk before it is reported. Failures are written without waiting: unt
 disk the intent is what stands there, so that a crash in between makes the photo ambiguous.
 """
 
+import asyncio
+import logging
 import time
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
@@ -22,16 +24,22 @@ from photoanimer_async.errors import (
     BudgetExceededError,
     InsufficientCreditsError,
     JournalError,
+    NoAnswerError,
     PhotoAnimerError,
     TaskFailedError,
 )
-from photoanimer_async.jobs.job import Job
+from photoanimer_async.jobs.job import Job, is_cancelled
 from photoanimer_async.jobs.journal import Entry, Facts
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.jobs.publisher import Publisher
 from photoanimer_async.jobs.reservation import Reservation, reserve
 from photoanimer_async.jobs.result_download import ResultDownloader
-from photoanimer_async.jobs.submission import ambiguous_submit, event_of, require_consent
+from photoanimer_async.jobs.submission import (
+    ambiguous_submit,
+    event_of,
+    foreign_failure,
+    require_consent,
+)
 from photoanimer_async.models import (
     Animation,
     AnimationOptions,
@@ -45,8 +53,10 @@ from photoanimer_async.models import (
 from photoanimer_async.photos.voice import check_voice
 from photoanimer_async.polling.policies import kind_of
 from photoanimer_async.polling.scheduler import PollScheduler
-from photoanimer_async.redaction import without_queries
+from photoanimer_async.redaction import shown_photo, without_queries
 from photoanimer_async.storage.result_store import Destination, ResultStore
+
+_log = logging.getLogger(__name__)
 
 _ENDS_BATCH = (AuthenticationError, BudgetExceededError, InsufficientCreditsError, JournalError)
 
@@ -80,7 +90,7 @@ class Pipeline:
         self._submit_repeatedly = retrying(self._submit_once, Operation.SUBMIT, retry, rng)
 
     async def run(self, job: Job, store: ResultStore | None) -> Outcome:
-        """Run a job to its end; every `PhotoAnimerError` is in the outcome.
+        """Run a job to its end; every exception but a cancellation is in the outcome.
 
         Args:
             job: a new one.
@@ -88,12 +98,19 @@ class Pipeline:
         """
         job.report_progress()
         try:
-            animation = await self._animate(job, store)
+            return job.succeed(await self._animate(job, store))
         except PhotoAnimerError as error:
-            if isinstance(error, _ENDS_BATCH):
-                job.context.gate.close(error)
-            return await job.fail(error)
-        return job.succeed(animation)
+            failure = error
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                self._keep_paid(job, store)
+                raise
+            failure = foreign_failure(job.request.photo, error)
+        if isinstance(failure, _ENDS_BATCH):
+            job.context.gate.close(failure)
+        if not isinstance(failure, TaskFailedError):
+            self._keep_paid(job, store)
+        return await job.fail(failure)
 
     async def submit(self, job: Job, image_url: str) -> TaskId:
         """Submit a job whose photo has a URL, and return the id of its task.
@@ -107,26 +124,46 @@ class Pipeline:
     async def _animate(self, job: Job, store: ResultStore | None) -> Animation:
         if job.entry is not None and job.state is State.SAVED:
             return _saved_earlier(job.entry)
-        # By `aclosing`, so that an image host's clean-up runs as after a success.
-        async with aclosing(AsyncExitStack()) as resources:
-            if job.task_id is not None and job.state in {State.SUBMITTED, State.FINISHED}:
-                task_id = job.task_id
-                destination = await _claim(job, store, resources)
-            else:
-                require_consent(job)
-                await check_voice(job.request.options.voice)
-                photo = await job.context.preparer.prepare(job.request.photo, resources)
-                # Before the submit: shows that the result can be written, before it is paid for.
-                destination = await _claim(job, store, resources)
-                options = await self._publisher.publish_voice(job.request.options, resources)
-                task_id = await self._submit_repeatedly(job, photo, options, resources)
-            started = time.monotonic()
-            info = await self._scheduler.wait(task_id, timeout=job.context.timeout)
-            if info.status is TaskStatus.FAILED:
-                raise TaskFailedError(info)
-            seconds = _seconds(job.entry, time.monotonic() - started)
-            saved = await self._save(job, info, destination, seconds)
+        resources = AsyncExitStack()
+        try:
+            return await self._animate_with(job, store, resources)
+        finally:
+            # Plainly, so that an image host's clean-up runs as after a success.
+            await _close(resources, job.request.photo)
+
+    async def _animate_with(
+        self, job: Job, store: ResultStore | None, resources: AsyncExitStack
+    ) -> Animation:
+        if job.task_id is not None and job.state in {State.SUBMITTED, State.FINISHED}:
+            task_id = job.task_id
+            destination = await _claim(job, store, resources)
+        else:
+            require_consent(job)
+            await check_voice(job.request.options.voice)
+            photo = await job.context.preparer.prepare(job.request.photo, resources)
+            # Before the submit: shows that the result can be written, before it is paid for.
+            destination = await _claim(job, store, resources)
+            options = await self._publisher.publish_voice(job.request.options, resources)
+            task_id = await self._submit_repeatedly(job, photo, options, resources)
+        started = time.monotonic()
+        info = await self._scheduler.wait(task_id, timeout=job.context.timeout)
+        if info.status is TaskStatus.FAILED:
+            raise TaskFailedError(info)
+        seconds = _seconds(job.entry, time.monotonic() - started)
+        saved = await self._save(job, info, destination, seconds)
         return _animation(task_id, info, seconds, saved)
+
+    def _keep_paid(self, job: Job, store: ResultStore | None) -> None:
+        """Log, and keep, the task of a job that ends without its result."""
+        unclaimed = job.context.unclaimed
+        if unclaimed is None or job.task_id is None:
+            return
+        if job.state in {State.SUBMITTED, State.FINISHED}:
+            unclaimed.add(job.task_id, job.request, store)
+            _log.warning(
+                "task %s has been paid for and its result is missing: attach to it by its id",
+                job.task_id,
+            )
 
     async def _submit_once(
         self, job: Job, photo: Photo, options: AnimationOptions, resources: AsyncExitStack
@@ -159,20 +196,29 @@ class Pipeline:
             try:
                 task_id = job.task_id = await self._calls.submit(image_url, options)
             except PhotoAnimerError as error:
-                event = event_of(error)
-                if event is Event.LOSE:
-                    reservation.commit()
-                job.record_later(event, Facts(error=str(error)))
-                if event is Event.DEFER:
-                    job.report_progress()
+                self._record_failed_submit(job, reservation, error)
                 raise
-            except BaseException:
-                # Cancelled, or a fault: it may have been accepted.
-                reservation.commit()
+            except BaseException as error:
+                # Cancelled, or failed by code that is not ours: it may have been sent.
+                lost = NoAnswerError(f"no answer: {_reason(error)}")
+                self._record_failed_submit(job, reservation, lost)
+                _log.warning("%s: it may have been charged: %s", shown_photo(image_url), lost)
+                if isinstance(error, Exception):
+                    raise lost from error
                 raise
             reservation.commit()
             await job.record(Event.ACCEPT, Facts(task_id=task_id))
             return task_id
+
+    def _record_failed_submit(
+        self, job: Job, reservation: Reservation, error: PhotoAnimerError
+    ) -> None:
+        event = event_of(error)
+        if event is Event.LOSE:
+            reservation.commit()
+        job.record_later(event, Facts(error=str(error)))
+        if event is Event.DEFER:
+            job.report_progress()
 
     async def _save(
         self, job: Job, info: TaskInfo, destination: Destination[Location] | None, seconds: float
@@ -193,6 +239,22 @@ class Pipeline:
         return saved
 
 
+async def _close(resources: AsyncExitStack, photo: Photo) -> None:
+    """Close a job's resources; what its image host raises costs no result."""
+    try:
+        await resources.aclose()
+    except (Exception, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and is_cancelled():
+            raise
+        _log.warning("%s: its image host failed to clean up", shown_photo(photo), exc_info=error)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "the client or the batch was closed before the answer arrived"
+    return f"failed by {type(error).__name__}"
+
+
 async def _claim(
     job: Job, store: ResultStore | None, resources: AsyncExitStack
 ) -> Destination[Location] | None:
@@ -207,6 +269,7 @@ async def _claim(
 
 
 async def _record_intent(job: Job, image_url: str) -> None:
+    job.image_url = image_url
     if job.state is not State.PLANNED:
         again = Event.RETRY if job.state is State.FAILED else Event.RESUBMIT
         await job.record(again)

@@ -1,5 +1,6 @@
 """Progress of jobs: one hook, called with one frozen event."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import TypeAlias
@@ -41,5 +42,5 @@ def report(hook: ProgressHook, event: ProgressEvent) -> None:
     """Call the hook; log what it raises, so that a faulty hook costs no result."""
     try:
         hook(event)
-    except Exception:  # noqa: BLE001 - it is the user's code
+    except (Exception, asyncio.CancelledError):  # noqa: BLE001 - it is the user's code
         _log.exception("the progress hook failed at photo %d", event.index)

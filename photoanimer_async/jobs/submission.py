@@ -92,3 +92,13 @@ def _reserve_risk(risk: Budget, entry: Entry) -> None:
     )
     error.evidence = entry.evidence
     raise error
+
+
+def foreign_failure(photo: Photo, error: BaseException) -> PhotoAnimerError:
+    """Return the error of a job that ended by an exception which is not this package's.
+
+    It may come from an image host, a rate limiter, a poll policy or a session of the user's.
+    """
+    failure = PhotoAnimerError(f"{shown_photo(photo)}: failed by {type(error).__name__}")
+    failure.__cause__ = error
+    return failure

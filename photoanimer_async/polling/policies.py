@@ -78,7 +78,7 @@ class LearningPolicy(PollPolicy, Protocol):
 def kind_of(options: AnimationOptions) -> str:
     """What is known beforehand that tells how long a task takes."""
     voice = " voice" if options.speaks else ""
-    return f"{options.template.value} {options.output_format.value}{voice}"
+    return f"{options.template:d} {options.output_format.value}{voice}"
 
 
 @frozen

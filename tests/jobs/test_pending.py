@@ -232,7 +232,7 @@ async def test_more_than_max_pending_calls_raise(stub: StubService, slow: asynci
 async def test_detached_jobs_are_kept_within_a_bound(
     client: PhotoAnimerClient, stub: StubService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("photoanimer_async.jobs.pending._KEPT", 2)
+    monkeypatch.setattr("photoanimer_async.jobs.unclaimed._KEPT", 2)
     gates = []
     for count in range(1, 4):
         go_on = asyncio.Event()

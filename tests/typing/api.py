@@ -74,7 +74,7 @@ async def many(client: PhotoAnimerClient, source: AsyncIterator[str]) -> None:
         assert_type(outcome.unwrap(), Animation)
         assert_type(outcome.error, PhotoAnimerError | None)
     options = AnimationOptions(template=0, output_format="gif", voice_url="http://h/a.mp3")
-    assert_type(options.template, Template)
+    assert_type(options.template, int)
     assert_type(options.output_format, OutputFormat)
     async for outcome in client.animate_many([AnimationRequest("a.jpg", options), b"..."]):
         assert_type(outcome.task_id, TaskId | None)

@@ -18,6 +18,7 @@ from photoanimer_async.models import (
     Location,
     Photo,
     TaskId,
+    Template,
 )
 from photoanimer_async.redaction import is_url
 
@@ -205,6 +206,7 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
         voice_url=voice if isinstance(voice, str) else None,
         voice_seconds=row["voice_seconds"],
         voice=Path(os.fsdecode(voice)) if isinstance(voice, bytes) else None,
+        seconds=row["cost"] if row["template"] > max(Template) else None,
     )
     photo = _photo(row["kind"], row["source"])
     return Entry(

@@ -1,0 +1,116 @@
+"""Image hosts, hooks, limiters and iterables may raise anything: it fails their own photo."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from photoanimer_async import Outcome, Photo, PhotoAnimerError, ProgressEvent
+
+from ..support.batches import outcomes_of, urls
+from ..support.pictures import png
+from ..support.stub_service import StubService, quick_client
+
+ERRORS: list[Callable[[], BaseException]] = [
+    lambda: ConnectionResetError("the upload broke off"),
+    lambda: RuntimeError("a bug"),
+    lambda: asyncio.CancelledError("a cancelled upload"),
+    TimeoutError,
+]
+
+
+def photos(count: int) -> list[Photo]:
+    return [png(64 + i, 64) for i in range(count)]
+
+
+def failed(outcomes: list[Outcome]) -> list[int]:
+    return sorted(outcome.index for outcome in outcomes if not outcome.ok)
+
+
+@pytest.mark.parametrize("make_error", ERRORS)
+async def test_a_host_that_raises_fails_its_photo(
+    stub: StubService, make_error: Callable[[], BaseException]
+) -> None:
+    all_photos, error = photos(20), make_error()
+
+    class Host:
+        @asynccontextmanager
+        async def publish(self, photo: Photo) -> AsyncIterator[str]:
+            if photo == all_photos[3]:
+                raise error
+            yield "https://cdn.example/a.png"
+
+    async with quick_client(stub.base_url, host=Host()) as client:
+        outcomes = await outcomes_of(client, all_photos, in_flight=8)
+        with pytest.raises(PhotoAnimerError) as caught:
+            await client.animate(all_photos[3])
+    assert len(outcomes) == 20
+    assert failed(outcomes) == [3]
+    assert caught.value.__cause__ is error
+    assert len(stub.submits) == 19
+
+
+@pytest.mark.parametrize("make_error", ERRORS)
+async def test_a_host_whose_clean_up_raises_costs_no_result(
+    stub: StubService, make_error: Callable[[], BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Host:
+        @asynccontextmanager
+        async def publish(self, photo: Photo) -> AsyncIterator[str]:
+            yield "https://cdn.example/a.png"
+            raise make_error()
+
+    async with quick_client(stub.base_url, host=Host()) as client:
+        outcomes = await outcomes_of(client, photos(20), in_flight=8)
+        await client.animate(photos(1)[0])
+    assert failed(outcomes) == []
+    assert len(outcomes) == 20
+    assert "failed to clean up" in caplog.text
+
+
+@pytest.mark.parametrize("make_error", ERRORS)
+async def test_a_rate_limiter_that_raises_once_fails_one_photo(
+    stub: StubService, make_error: Callable[[], BaseException]
+) -> None:
+    class Limiter:
+        calls = 0
+
+        async def acquire(self) -> None:
+            self.calls += 1
+            if self.calls == 5:
+                raise make_error()
+
+    async with quick_client(stub.base_url, submit_rate=Limiter()) as client:
+        outcomes = await outcomes_of(client, urls(20), in_flight=8)
+    assert len(outcomes) == 20
+    assert len(failed(outcomes)) == 1
+    assert len(stub.submits) == 19
+
+
+@pytest.mark.parametrize("make_error", ERRORS)
+async def test_a_hook_that_raises_costs_no_result(
+    stub: StubService, make_error: Callable[[], BaseException]
+) -> None:
+    def hook(event: ProgressEvent) -> None:
+        raise make_error()
+
+    async with quick_client(stub.base_url) as client:
+        outcomes = await outcomes_of(client, urls(20), on_progress=hook)
+    assert len(outcomes) == 20
+    assert failed(outcomes) == []
+
+
+async def test_an_iterable_that_is_cancelled_ends_the_pulling_only(stub: StubService) -> None:
+    async def broken() -> AsyncIterator[Photo]:
+        for url in urls(3):
+            yield url
+        raise asyncio.CancelledError
+
+    outcomes = []
+    async with quick_client(stub.base_url) as client:
+        with pytest.raises(PhotoAnimerError, match="iterable"):
+            async for outcome in client.animate_many(broken()):
+                outcomes.append(outcome)  # noqa: PERF401 - kept when the error comes
+    assert len(outcomes) == 3
+    assert failed(outcomes) == []
