@@ -30,7 +30,7 @@ _Row = tuple[int, int, int, str, int, str, str | None]
 
 @frozen
 class Notification:
-    """A notification that is to be delivered.
+    """A notification in the outbox.
 
     Attributes:
         number: its number in the database.

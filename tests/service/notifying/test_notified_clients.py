@@ -1,4 +1,4 @@
-"""The service tells a client that tasks have finished, and the client hardly polls."""
+"""A client that is notified by the service polls once for each task."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,8 +16,8 @@ from ..conftest import KEY, InstantRenderer, PhotoHost, Running, Start
 TASKS = 60
 
 
-class UnhurriedRenderer(InstantRenderer):
-    """Takes a moment, so that most tasks have not ended when they are first waited for."""
+class SlowRenderer(InstantRenderer):
+    """Takes 20 ms, so that most tasks have not ended when the client starts to wait."""
 
     async def render(self, job: RenderJob) -> None:
         await asyncio.sleep(0.02)
@@ -62,10 +62,10 @@ async def counting_client(
         yield client
 
 
-async def test_at_most_1_2_polls_a_task_when_all_notifications_arrive(
+async def test_at_most_1_2_polls_per_task(
     start: Start, host: PhotoHost, address: str, receiver: NotificationReceiver
 ) -> None:
-    service = await start(UnhurriedRenderer(), notify_url=address, workers=4)
+    service = await start(SlowRenderer(), notify_url=address, workers=4)
     polls: list[str] = []
     async with counting_client(service, receiver, polls) as client:
         photos = [host.url("photo.png")] * TASKS
@@ -76,10 +76,10 @@ async def test_at_most_1_2_polls_a_task_when_all_notifications_arrive(
     assert len(polls) <= 1.2 * TASKS
 
 
-async def test_an_animation_returns_when_its_notification_is_confirmed(
+async def test_animate_polls_once_after_the_notification(
     start: Start, host: PhotoHost, address: str, receiver: NotificationReceiver
 ) -> None:
-    service = await start(UnhurriedRenderer(), notify_url=address)
+    service = await start(SlowRenderer(), notify_url=address)
     polls: list[str] = []
     async with counting_client(service, receiver, polls) as client:
         animation = await client.animate(host.url("photo.png"))

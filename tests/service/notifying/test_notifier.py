@@ -29,6 +29,7 @@ from photoanimer_async.service.storing import outbox as outbox_table
 from ...support.stub_service import serving
 from ..conftest import (
     KEY,
+    LONGEST_WAIT,
     InstantRenderer,
     PhotoHost,
     Running,
@@ -94,7 +95,7 @@ async def pending(service: Running) -> int:
 
 
 async def nothing_pending(service: Running) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LONGEST_WAIT):
         while await pending(service):
             await asyncio.sleep(0.005)
 
@@ -321,6 +322,7 @@ class TestKilled:
         after = {(post.task, post.headers["webhook-id"], post.body) for post in receiver.posts}
         assert after == before
 
+    @pytest.mark.slow
     async def test_every_task_is_notified_despite_repeated_kills(
         self, tmp_path: Path, host: PhotoHost, receiver: Receiver
     ) -> None:

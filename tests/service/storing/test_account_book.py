@@ -36,8 +36,8 @@ def test_errors(book: AccountBook, tmp_path: Path) -> None:
         (lambda: book.credit("bob", 1), "there is no account bob"),
         (lambda: book.entries("bob"), "there is no account bob"),
     ]
-    for call, told in wrong:
-        with pytest.raises(AccountError, match=told):
+    for call, message in wrong:
+        with pytest.raises(AccountError, match=message):
             call()
     assert [account.name for account in book.accounts()] == ["anna"]
 

@@ -1,4 +1,4 @@
-"""Local photos the whole way: published, fetched by the service's own fetcher, withdrawn."""
+"""Photos that a client publishes, fetched by the service: a test of both together."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ from photoanimer_async.jobs.job import Job, JobContext
 from ...support.pictures import png
 from ...support.s3_server import BUCKET, S3Server
 from ...support.stub_service import serving
-from ..conftest import KEY, InstantRenderer, Running
+from ..conftest import KEY, LONGEST_WAIT, InstantRenderer, Running
 
 PHOTO = png(64, 64)
 QUICK = RetryPolicy(tries=3, first_wait=0.001, longest_wait=0.002)
@@ -56,7 +56,7 @@ async def test_from_one_object_store_to_another(
     assert {outcome.unwrap().url for outcome in outcomes} == {
         f"s3://{BUCKET}/out/{name}.mp4" for name in ("grandma", "photo", "photo-2")
     }
-    # What was published is gone, what came of it is there.
+    # Published photos are removed, results stay.
     assert set(s3.objects()) == {"out/grandma.mp4", "out/photo.mp4", "out/photo-2.mp4"}
     assert set(s3.objects().values()) == {b"video of template 1"}
     fetches = [
@@ -67,7 +67,7 @@ async def test_from_one_object_store_to_another(
     assert len(fetches) == len(renderer.jobs) == 3
 
 
-async def test_the_same_photo_twice_is_uploaded_once_and_paid_for_twice(
+async def test_repeated_photos_are_uploaded_once_and_charged_each_time(
     service: Running, s3: S3Server, renderer: InstantRenderer
 ) -> None:
     renderer.gate = asyncio.Event()
@@ -75,7 +75,7 @@ async def test_the_same_photo_twice_is_uploaded_once_and_paid_for_twice(
         batch = asyncio.create_task(animated(client, *[PHOTO] * 5))
         while len(renderer.jobs) < 1:
             await asyncio.sleep(0.005)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(LONGEST_WAIT):
             while len([a for a in s3.received if "X-Amz-Signature" in a.query]) < 5:
                 await asyncio.sleep(0.005)
         renderer.gate.set()
@@ -85,7 +85,7 @@ async def test_the_same_photo_twice_is_uploaded_once_and_paid_for_twice(
     assert not [key for key in s3.objects() if key.startswith("in/")]
 
 
-async def test_a_photo_whose_task_fails_is_withdrawn(
+async def test_a_photo_is_removed_after_its_task_failed(
     service: Running,
     s3: S3Server,
     renderer: InstantRenderer,
@@ -99,14 +99,15 @@ async def test_a_photo_whose_task_fails_is_withdrawn(
     logged_errors.clear()
 
 
-# --- what a fetch proves ---
-
-Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def between(service: Running, *script: Next) -> AsyncIterator[tuple[str, list[str]]]:
-    """A proxy in front of the service; gives its base URL, and the image URLs submitted."""
+async def proxied(service: Running, *script: Handler) -> AsyncIterator[tuple[str, list[str]]]:
+    """A proxy in front of the service; gives its base URL and the submitted image URLs.
+
+    The script answers the first submits, the service all other requests.
+    """
     steps, seen = list(script), list[str]()
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -124,24 +125,24 @@ async def between(service: Running, *script: Next) -> AsyncIterator[tuple[str, l
         yield f"{origin}/api/v1", seen
 
 
-async def closes(request: web.Request) -> web.StreamResponse:
-    """The answer is lost."""
+async def drop(request: web.Request) -> web.StreamResponse:
+    """Close the connection without an answer."""
     assert request.transport is not None
     request.transport.close()
     return web.Response()
 
 
-async def fetches_and_is_busy(request: web.Request) -> web.StreamResponse:
-    """It has looked at the photo before it said that there is too much to do."""
+async def fetch_and_refuse(request: web.Request) -> web.StreamResponse:
+    """Fetch the photo, then answer 429."""
     async with aiohttp.ClientSession() as session, session.get(request.query["imageUrl"]) as photo:
         assert await photo.read() == PHOTO
     return web.json_response({"code": 429, "data": None, "msg": "busy", "time": 1}, status=429)
 
 
-def accepts_and_closes(service: Running) -> Next:
+def accept_and_drop(service: Running) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         await service.submit(request.query["imageUrl"])
-        return await closes(request)
+        return await drop(request)
 
     return answer
 
@@ -152,17 +153,17 @@ async def outcome_of(base_url: str, host: ImageHost) -> Outcome:
         return await client._pipeline.run(job, None)
 
 
-async def test_a_fetch_of_its_own_url_proves_that_a_lost_submit_arrived(service: Running) -> None:
-    async with between(service, accepts_and_closes(service)) as (base_url, _):
+async def test_a_fetch_is_evidence_that_a_lost_submit_arrived(service: Running) -> None:
+    async with proxied(service, accept_and_drop(service)) as (base_url, _):
         outcome = await outcome_of(base_url, LocalImageHost())
     assert isinstance(outcome.error, AmbiguousSubmitError)
     assert outcome.error.evidence is Evidence.FETCHED
 
 
-async def test_a_fetch_for_an_attempt_that_was_refused_proves_nothing_for_the_next(
+async def test_a_fetch_for_a_refused_attempt_is_no_evidence_for_the_next(
     service: Running,
 ) -> None:
-    async with between(service, fetches_and_is_busy, closes) as (base_url, seen):
+    async with proxied(service, fetch_and_refuse, drop) as (base_url, seen):
         outcome = await outcome_of(base_url, LocalImageHost())
     assert isinstance(outcome.error, AmbiguousSubmitError)
     assert outcome.error.evidence is Evidence.NOT_FETCHED
@@ -170,24 +171,22 @@ async def test_a_fetch_for_an_attempt_that_was_refused_proves_nothing_for_the_ne
     assert outcome.error.image_url == seen[1]
 
 
-async def test_each_attempt_has_its_own_url_and_the_last_is_the_one_that_counts(
+async def test_each_attempt_has_its_own_url_and_the_last_one_counts(
     service: Running,
 ) -> None:
-    busy = [fetches_and_is_busy] * 2
-    async with between(service, *busy, accepts_and_closes(service)) as (base_url, seen):
+    refusals = [fetch_and_refuse] * 2
+    async with proxied(service, *refusals, accept_and_drop(service)) as (base_url, seen):
         outcome = await outcome_of(base_url, LocalImageHost())
     assert isinstance(outcome.error, AmbiguousSubmitError)
     assert outcome.error.evidence is Evidence.FETCHED
     assert len(set(seen)) == 3
 
 
-async def test_a_photo_that_is_resubmitted_has_another_url(
-    service: Running, tmp_path: Path
-) -> None:
+async def test_a_resubmitted_photo_has_a_new_url(service: Running, tmp_path: Path) -> None:
     journal = tmp_path / "batch.db"
     async with (
-        between(service, closes) as (base_url, seen),
-        client_of(base_url, FetchesUnknown()) as client,
+        proxied(service, drop) as (base_url, seen),
+        client_of(base_url, HostWithoutEvidence()) as client,
     ):
         [lost] = [o async for o in client.animate_many([PHOTO], journal=journal)]
         assert isinstance(lost.error, AmbiguousSubmitError)
@@ -196,8 +195,8 @@ async def test_a_photo_that_is_resubmitted_has_another_url(
     assert len(set(seen)) == 2
 
 
-class FetchesUnknown:
-    """A host that serves photos, and tells nothing of it."""
+class HostWithoutEvidence:
+    """A host that serves photos and does not report fetches."""
 
     def __init__(self) -> None:
         self._local = LocalImageHost()
@@ -208,12 +207,12 @@ class FetchesUnknown:
             yield url
 
 
-async def test_an_object_store_tells_nothing_of_fetches_and_uploads_once_for_all_attempts(
+async def test_an_object_store_has_no_evidence_and_uploads_once(
     service: Running, s3: S3Server
 ) -> None:
     host = ObjectStoreHost(f"s3://{BUCKET}/in")
-    script = [fetches_and_is_busy, accepts_and_closes(service)]
-    async with between(service, *script) as (base_url, seen):
+    script = [fetch_and_refuse, accept_and_drop(service)]
+    async with proxied(service, *script) as (base_url, seen):
         outcome = await outcome_of(base_url, host)
     assert isinstance(outcome.error, AmbiguousSubmitError)
     assert outcome.error.evidence is Evidence.NONE
@@ -222,12 +221,12 @@ async def test_an_object_store_tells_nothing_of_fetches_and_uploads_once_for_all
     assert s3.objects() == {}
 
 
-async def test_signatures_are_in_no_error_and_not_in_the_journal(
+async def test_errors_and_the_journal_contain_no_signatures(
     service: Running, s3: S3Server, tmp_path: Path
 ) -> None:
     journal = tmp_path / "batch.db"
     async with (
-        between(service, closes) as (base_url, seen),
+        proxied(service, drop) as (base_url, seen),
         client_of(base_url, f"s3://{BUCKET}/in") as client,
     ):
         [outcome] = [o async for o in client.animate_many([PHOTO], journal=journal)]
@@ -241,20 +240,19 @@ async def test_signatures_are_in_no_error_and_not_in_the_journal(
 
 
 @pytest.mark.parametrize("where", ["local", "object store"])
-async def test_what_the_service_says_of_a_photo_is_told_without_the_signature(
+async def test_the_services_message_is_shown_without_the_signature(
     service: Running, s3: S3Server, where: str
 ) -> None:
-    """It is refused by the service's own fetcher, whose text names the URL."""
     host = ObjectStoreHost(f"s3://{BUCKET}/in") if where == "object store" else LocalImageHost()
 
-    class Withdrawn:
+    class RemovesAtOnce:
         @asynccontextmanager
         async def publish(self, photo: Photo) -> AsyncIterator[str]:
             async with host.publish(photo) as url:
                 pass
             yield url
 
-    async with client_of(service.service.base_url, Withdrawn()) as client:
+    async with client_of(service.service.base_url, RemovesAtOnce()) as client:
         [outcome] = [o async for o in client.animate_many([PHOTO])]
     assert outcome.error is not None
     assert "X-Amz" not in str(outcome.error)
