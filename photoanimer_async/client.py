@@ -46,7 +46,7 @@ from photoanimer_async.polling.policies import AdaptivePolling, PollPolicy
 from photoanimer_async.polling.saved_durations import persisted
 from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.redaction import is_url, printable
-from photoanimer_async.storage.default_host import DefaultImageHost, chosen_host
+from photoanimer_async.storage.default_host import NoImageHost, chosen_host
 from photoanimer_async.storage.image_host import ImageHost
 from photoanimer_async.storage.result_folder import FileDestination
 from photoanimer_async.storage.result_store import Destination, parse_location, result_store
@@ -217,7 +217,7 @@ class PhotoAnimerClient:
 
         False without a `host` of your own if the service is on another machine.
         """
-        return not isinstance(self._host, DefaultImageHost) or self._host.reaches_service
+        return not isinstance(self._host, NoImageHost)
 
     # --- the API's calls ---
 

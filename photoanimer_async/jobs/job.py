@@ -17,7 +17,7 @@ from photoanimer_async.errors import (
 )
 from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.journal import DEFERRED, NOTHING, Entry, Facts, Journal
-from photoanimer_async.jobs.lifecycle import Event, State, apply
+from photoanimer_async.jobs.lifecycle import TRANSITIONS, Event, State
 from photoanimer_async.jobs.photo_preparer import PhotoPreparer
 from photoanimer_async.jobs.progress import ProgressEvent, ProgressHook, report
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
@@ -142,7 +142,7 @@ class Job:
         Raises:
             JournalError: it could not be written; the state is as before.
         """
-        state = apply(self.state, event)
+        state = TRANSITIONS[self.state, event]
         if self.context.journal is not None and self.entry is not None:
             await self.context.journal.record(self.entry.id, self.state, event, facts)
         self.state = state
@@ -153,7 +153,7 @@ class Job:
 
         If it cannot be written, the gate closes: without a journal nothing more is paid for.
         """
-        state = apply(self.state, event)
+        state = TRANSITIONS[self.state, event]
         if self.context.journal is not None and self.entry is not None:
             written = self.context.journal.record(
                 self.entry.id, self.state, event, facts, within=DEFERRED

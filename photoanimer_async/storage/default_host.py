@@ -1,8 +1,7 @@
 """The image host of a client, where the user has chosen one and where not."""
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -30,46 +29,37 @@ def chosen_host(host: ImageHost | str | None, base_url: str) -> ImageHost:
     choice = host if host is not None else os.environ.get(HOST_VARIABLE) or None
     match choice:
         case None:
-            return DefaultImageHost(base_url)
+            return LocalImageHost() if _is_this_machine(base_url) else NoImageHost(base_url)
         case str():
             return ObjectStoreHost(choice)
         case _:
             return choice
 
 
-class DefaultImageHost(LocalImageHost):
-    """A `LocalImageHost` for a service on this machine; any other service cannot reach it.
+class NoImageHost:
+    """Stands for an image host where none was chosen and the service is on another machine.
 
     Args:
         base_url: the service.
-
-    Attributes:
-        reaches_service: whether the service runs on this machine and can fetch photos from here.
     """
 
     def __init__(self, base_url: str) -> None:
-        super().__init__()
-        self._service_url = base_url
-        self.reaches_service = _is_this_machine(base_url)
+        self._base_url = base_url
 
-    @asynccontextmanager
-    async def publish(self, photo: Photo) -> AsyncIterator[str]:
-        """Serve a photo as `LocalImageHost.publish` does.
+    def publish(self, photo: Photo) -> AbstractAsyncContextManager[str]:
+        """Refuse a photo; see `ImageHost.publish`.
 
         Raises:
-            HostingError: the service is on another machine and could not fetch the photo.
+            HostingError: always; the text says how photos can reach the service.
         """
-        if not self.reaches_service:
-            raise HostingError(
-                f"{shown_photo(photo)}: {shown_url(self._service_url)} cannot fetch photos from "
-                "this machine. There are three ways out: name the photo's public URL in place "
-                f"of the file; have it uploaded to an object store, with {HOST_VARIABLE}"
-                "=s3://bucket/prefix, --host or host=, which also takes a host of your own or a "
-                "LocalImageHost(public_url=...) behind a tunnel; or use the local service "
-                "(--local, or photoanimer serve)."
-            )
-        async with super().publish(photo) as url:
-            yield url
+        raise HostingError(
+            f"{shown_photo(photo)}: {shown_url(self._base_url)} cannot fetch photos from "
+            "this machine. There are three ways out: name the photo's public URL in place "
+            f"of the file; have it uploaded to an object store, with {HOST_VARIABLE}"
+            "=s3://bucket/prefix, --host or host=, which also takes a host of your own or a "
+            "LocalImageHost(public_url=...) behind a tunnel; or use the local service "
+            "(--local, or photoanimer serve)."
+        )
 
 
 def _is_this_machine(url: str) -> bool:
