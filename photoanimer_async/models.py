@@ -15,7 +15,14 @@ from attrs import field, frozen
 from attrs.converters import optional
 
 from photoanimer_async.errors import InvalidPhotoError, InvalidRequestError, PhotoAnimerError
-from photoanimer_async.redaction import is_url, printable, shown_photo, shown_url
+from photoanimer_async.redaction import (
+    encodable,
+    is_url,
+    printable,
+    safe_text,
+    shown_photo,
+    shown_url,
+)
 
 Photo: TypeAlias = str | os.PathLike[str] | bytes
 """A face photo: an http(s) URL, the path of a file, or the file's content."""
@@ -50,6 +57,8 @@ Location: TypeAlias = Path | str
 object store."""
 
 _E = TypeVar("_E", bound=Enum)
+
+_MAX_NAME = 255
 
 
 class TaskStatus(IntEnum):
@@ -115,6 +124,16 @@ def _one_of(kind: type[_E], name: str, value: object) -> _E:
         ) from None
 
 
+def require_file_name(name: str, path: Path) -> None:
+    """Raise `InvalidRequestError` if no file can have this path, with the parameter's name."""
+    try:
+        can_exist = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        can_exist = False
+    if not can_exist:
+        raise InvalidRequestError(f"{name}: no file can have the name {printable(str(path))}")
+
+
 def _to_template(value: object) -> Template | int:
     number = int(value) if isinstance(value, str) and value.isdecimal() else value
     if isinstance(number, int) and not isinstance(number, bool) and number > max(Template):
@@ -124,6 +143,12 @@ def _to_template(value: object) -> Template | int:
 
 def _to_output_format(value: object) -> OutputFormat:
     return _one_of(OutputFormat, "output_format", value)
+
+
+def _to_name(value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequestError(f"name is {printable(repr(value))}; it must be a string")
+    return safe_text(value, mark="_", limit=_MAX_NAME)
 
 
 def _shown_optional_url(url: str | None) -> str:
@@ -184,6 +209,10 @@ class AnimationOptions:
             )
         if self.voice_url is not None and self.voice is not None:
             raise InvalidRequestError("voice and voice_url exclude each other: both name a sound")
+        if self.voice_url is not None and self.voice_url != encodable(self.voice_url):
+            raise InvalidRequestError(f"voice_url is malformed: {shown_url(self.voice_url)}")
+        if self.voice is not None:
+            require_file_name("voice", self.voice)
         if self.speaks and self.template is not Template.T0:
             name = "voice" if self.voice_url is None else "voice_url"
             raise InvalidRequestError(
@@ -210,12 +239,13 @@ class AnimationRequest:
     Attributes:
         photo: http(s) URL, path or content.
         options: how to animate it.
-        name: the result's file name without suffix; `None` to name it after the photo.
+        name: the result's file name without suffix; `None` to name it after the photo. Control
+            characters in it become `_`, and it is cut at 255 characters.
     """
 
     photo: Photo = field(repr=shown_photo)
     options: AnimationOptions = field(factory=AnimationOptions)
-    name: str | None = None
+    name: str | None = field(default=None, converter=optional(_to_name))
 
 
 @frozen
@@ -230,7 +260,8 @@ class TaskInfo:
         fail_code: the service's code for the failure, where it gives one.
         fail_reason: the service's text for the failure, where it gives one.
         percentage: progress from 0 to 100, where the service gives it.
-        raw: the answer's `data` as it was sent, with all fields.
+        raw: the answer's `data` as it was sent, with all fields; only halves of surrogate pairs,
+            which no file or database takes, are replaced by U+FFFD.
     """
 
     task_id: TaskId

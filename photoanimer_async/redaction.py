@@ -1,8 +1,9 @@
 """What error texts, logs and reprs may show of URLs, photos and keys.
 
 The query of an image URL is often a signature that gives access to the photo, and the user part
-of a URL is a password. Neither is ever shown. Texts of the service and names of files are escaped
-and cut to one short line before they reach a terminal, a log or an error.
+of a URL is a password. Neither is ever shown. Names of files are escaped and cut to one short line
+before they reach a terminal, a log or an error. Texts of others (the service's answers, names given
+by callers, errors of foreign code) pass `safe_text` once, where they enter.
 """
 
 import os
@@ -10,7 +11,12 @@ import re
 from urllib.parse import urlsplit
 
 _MAX_CHARACTERS = 120
+_MAX_TEXT = 1000
 _MIN_SECRET_CHARACTERS = 8
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SPACE = re.compile("[\t-\r\x85\u2028\u2029]")
+# Control characters, and those that turn the direction of the text around them.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _QUERY_IN_TEXT = re.compile(r"(https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
 
 
@@ -55,6 +61,33 @@ def printable(text: str) -> str:
     if len(safe) <= _MAX_CHARACTERS:
         return safe
     return f"{safe[: _MAX_CHARACTERS // 2]}…{safe[-_MAX_CHARACTERS // 2 :]}"
+
+
+def encodable(text: str) -> str:
+    """Return the text with each half of a surrogate pair replaced by U+FFFD, so that it is Unicode.
+
+    Services that cut texts in the middle of a character send such halves; no database and no file
+    takes them.
+    """
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", _joined(text))
+
+
+def safe_text(text: str, *, mark: str = "\ufffd", limit: int = _MAX_TEXT) -> str:
+    """Return the text of others in one line that every database, terminal, page and header takes.
+
+    Args:
+        text: any text.
+        mark: replaces each character that is no text.
+        limit: characters, at most; longer texts are cut.
+    """
+    if not text.isprintable():
+        text = _UNSAFE.sub(mark, _SPACE.sub(" ", _joined(text[: 2 * limit])))
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _joined(text: str) -> str:
+    """Return the text with the halves of a surrogate pair joined to one character."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def without_queries(text: str) -> str:

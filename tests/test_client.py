@@ -17,6 +17,7 @@ from photoanimer_async import (
     PhotoAnimerClient,
     RateLimitedError,
     TaskFailedError,
+    TaskInfo,
     TaskStatus,
     UnexpectedResponseError,
     WaitTimeoutError,
@@ -314,3 +315,17 @@ async def test_it_tells_whether_local_photos_can_reach_the_service() -> None:
     assert not PhotoAnimerClient("key", base_url="https://far.example/api/v1").takes_files
     tunnel = LocalImageHost(public_url="https://tunnel.example")
     assert PhotoAnimerClient("key", base_url="https://far.example/api/v1", host=tunnel).takes_files
+
+
+@pytest.mark.parametrize("task_id", ["\ud800", "a\x00b", "\x1b[2J", "9" * 10_000, ""])
+async def test_an_id_of_a_caller_that_is_no_text_is_refused(
+    client: PhotoAnimerClient, stub: StubService, task_id: str
+) -> None:
+    client.notify(task_id)
+    for call in (client.wait(task_id), client.get_task_info(task_id), client.attach(task_id)):
+        with pytest.raises(InvalidRequestError, match="task_id is"):
+            await call
+    all_ended = await client.wait_all([task_id, 1])
+    assert isinstance(all_ended[task_id], InvalidRequestError)
+    assert isinstance(all_ended[1], TaskInfo)
+    assert len(stub.requests) == 1

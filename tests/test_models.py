@@ -1,5 +1,7 @@
 """Models check their values and show no secret in their repr."""
 
+from pathlib import Path
+
 import pytest
 
 from photoanimer_async import (
@@ -85,3 +87,18 @@ def test_a_template_beyond_the_page_needs_its_price() -> None:
         AnimationOptions(template=12)
     with pytest.raises(InvalidRequestError, match="seconds"):
         AnimationOptions(template=12, seconds=-1.0)
+
+
+def test_a_name_is_made_safe() -> None:
+    assert AnimationRequest("a.jpg", name="gran\x1b[2J\ud800ma").name == "gran_[2J_ma"
+    assert len(AnimationRequest("a.jpg", name="x" * 9000).name or "") == 255
+    with pytest.raises(InvalidRequestError, match="name is 5"):
+        AnimationRequest("a.jpg", name=5)
+
+
+def test_a_voice_that_is_no_text_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="voice_url is malformed"):
+        AnimationOptions(template=0, voice_url="http://v.example/\ud800.mp3")
+    for name in ("\ud800.mp3", "a\0.mp3"):
+        with pytest.raises(InvalidRequestError, match="voice: no file can"):
+            AnimationOptions(template=0, voice=Path(name))

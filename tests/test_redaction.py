@@ -1,5 +1,6 @@
 """What redacted URLs, photos and texts show."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photoanimer_async.redaction import (
+    encodable,
     printable,
+    safe_text,
     shown_origin,
     shown_photo,
     shown_url,
@@ -64,3 +67,28 @@ def test_shown_url_accepts_any_text(tail: str) -> None:
 def test_without_secret_removes_a_key_but_no_short_word() -> None:
     assert without_secret("the key abcd1234 is unknown", "abcd1234") == "the key ... is unknown"
     assert without_secret("any key is unknown", "any") == "any key is unknown"
+
+
+HOSTILE = "no face \ud83d\x1b[2J\x00\u202eend\r\nSet-Cookie: a"
+
+
+def test_safe_text_is_one_line_without_controls() -> None:
+    assert safe_text(HOSTILE) == "no face \ufffd\ufffd[2J\ufffd\ufffdend  Set-Cookie: a"
+    assert safe_text("a\x1bb\ud800", mark="_") == "a_b_"
+    assert safe_text("\ud83d\ude00 na\u200d\u00efve \u05d0") == "\U0001f600 na\u200d\u00efve \u05d0"
+
+
+@given(st.text(st.characters(exclude_categories=())), st.integers(1, 50))
+def test_safe_text_is_bounded_and_can_be_stored(text: str, limit: int) -> None:
+    safe = safe_text(text, limit=limit)
+    safe.encode()
+    assert len(safe) <= limit
+    assert not any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in safe)
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_encodable_changes_halves_of_surrogate_pairs_only(text: str) -> None:
+    safe = encodable(text)
+    safe.encode()
+    if not any("\ud800" <= c <= "\udfff" for c in text):
+        assert safe == text

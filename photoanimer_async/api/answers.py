@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from attrs import field, frozen
 
-from photoanimer_async.api.json_fields import FieldError, Number, structure
+from photoanimer_async.api.json_fields import FieldError, Number, encodable_json, structure
 from photoanimer_async.api.retry_after import parse_retry_after
 from photoanimer_async.errors import (
     ApiError,
@@ -28,12 +28,16 @@ from photoanimer_async.errors import (
 from photoanimer_async.redaction import (
     is_url,
     printable,
+    safe_text,
     shown_url,
     without_queries,
     without_secret,
 )
 
 _T = TypeVar("_T")
+
+_MAX_TEXT = 4000
+_MAX_REQUEST_ID = 100
 
 _ERRORS: Mapping[int, type[ApiError]] = {
     # Envelope codes seen on the vendor's APIs.
@@ -83,8 +87,9 @@ class Answer:
         return parse_retry_after(self.headers.get("retry-after", ""), self.received_at)
 
     def redacted(self, text: str) -> str:
-        """Return a text from the answer without the API key and queries of URLs."""
-        return without_queries(without_secret(text, self.secret))
+        """Return a text from the answer without the API key and queries of URLs, in one line."""
+        # Cut before the search for URLs, which takes long in a long text that is made for it.
+        return safe_text(without_queries(without_secret(text, self.secret)[:_MAX_TEXT]))
 
 
 @frozen
@@ -106,7 +111,7 @@ def envelope_data(answer: Answer) -> Any:
         target = shown_url(location) if is_url(location) else "another path"
         raise unexpected(answer, f"it redirects to {target}, which is not followed; check base_url")
     try:
-        content = json.loads(answer.body)
+        content = encodable_json(json.loads(answer.body))
     except (ValueError, RecursionError):
         content = None
     is_client_error = 400 <= answer.status < 500  # noqa: PLR2004 - the class of client errors
@@ -146,7 +151,7 @@ def unexpected(answer: Answer, fault: str) -> UnexpectedResponseError:
 
 def _api_error(answer: Answer, envelope: _Envelope | None) -> ApiError:
     message = envelope.msg if envelope and isinstance(envelope.msg, str) else ""
-    request_id = envelope.requestId if envelope and isinstance(envelope.requestId, str) else None
+    request_id = envelope.requestId if envelope and isinstance(envelope.requestId, str) else ""
     code = envelope.code if envelope else None
     kind = _ERRORS.get(code or 0)
     if kind is None and "insufficient credits" in message.lower():
@@ -158,7 +163,7 @@ def _api_error(answer: Answer, envelope: _Envelope | None) -> ApiError:
         code=code,
         message=answer.redacted(message),
         http_status=answer.status,
-        request_id=request_id,
+        request_id=safe_text(request_id, limit=_MAX_REQUEST_ID) or None,
         retry_after=answer.retry_after,
     )
 

@@ -10,9 +10,12 @@ from typing import NewType, TypeVar
 
 import cattrs
 
-from photoanimer_async.redaction import is_url, printable, shown_url
+from photoanimer_async.redaction import encodable, is_url, printable, safe_text, shown_url
 
 _T = TypeVar("_T")
+
+_MAX_ID_CHARACTERS = 256
+_MAX_NUMBER = 10**_MAX_ID_CHARACTERS
 
 Number = NewType("Number", int)
 """A whole number, or its decimal digits as a string."""
@@ -48,9 +51,30 @@ def structure(value: object, kind: type[_T], path: str) -> _T:
     raise FieldError("; ".join(faults))
 
 
+def encodable_json(value: object) -> object:
+    """Return a value from `json.loads` with every string in it as `redaction.encodable` returns it.
+
+    Raises:
+        RecursionError: it is nested too deeply.
+    """
+    match value:
+        case str():
+            return encodable(value)
+        case list():
+            return [encodable_json(item) for item in value]
+        case dict():
+            return {encodable(name): encodable_json(item) for name, item in value.items()}
+        case _:
+            return value
+
+
 def is_task_id(value: object) -> bool:
-    """Return whether a value can be a task id."""
-    return isinstance(value, int | str) and not isinstance(value, bool) and value != ""
+    """Return whether a value can be a task id: a number, or up to 256 printable characters."""
+    if isinstance(value, str):
+        # U+FFFD stands for a character that was lost: the service knows no such id.
+        is_whole = value.isprintable() and "\ufffd" not in value
+        return is_whole and 0 < len(value) <= _MAX_ID_CHARACTERS
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_NUMBER
 
 
 def _describe_fault(error: BaseException, _: type | None) -> str:
@@ -60,20 +84,22 @@ def _describe_fault(error: BaseException, _: type | None) -> str:
 
 
 def _to_number(value: object, _: object) -> int:
-    if type(value) is int:
-        return value
     if isinstance(value, str) and value.removeprefix("-").isdecimal():
-        return int(value)
+        value = int(value)
+    if type(value) is int and abs(value) < _MAX_NUMBER:
+        return value
     raise TypeError(f"expected a whole number, not {printable(repr(value))}")
 
 
 def _to_text(value: object, _: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a string, not {printable(repr(value))}")
-    return value
+    return safe_text(value)
 
 
 def _to_optional_link(value: object, _: object) -> str | None:
+    if isinstance(value, str):
+        value = value.strip()
     if value is None or (isinstance(value, str) and (not value or is_url(value))):
         return value
     shown = shown_url(value) if isinstance(value, str) else repr(value)

@@ -23,7 +23,7 @@ from photoanimer_async.models import (
     TaskInfo,
     TaskStatus,
 )
-from photoanimer_async.redaction import is_url, printable
+from photoanimer_async.redaction import encodable, is_url, printable
 
 
 class Operation(StrEnum):
@@ -89,7 +89,7 @@ def build_get_balance() -> Request:
 
 
 def _require_url(name: str, url: object) -> str:
-    if not isinstance(url, str) or not is_url(url):
+    if not isinstance(url, str) or not is_url(url) or url != encodable(url):
         raise InvalidRequestError(
             f"{name} must be an http or https URL, not {printable(repr(url))}"
         )
@@ -141,7 +141,7 @@ def parse_get_task_info(answer: Answer, task_id: TaskId) -> TaskInfo:
         status=_STATUS.get(found.status, TaskStatus.PROCESSING),
         result_url=found.resultUrl or found.previewUrl or None,
         gif_url=found.gifUrl or None,
-        fail_code=found.failCode if isinstance(found.failCode, int | str) else None,
+        fail_code=_fail_code(answer, found.failCode),
         fail_reason=answer.redacted(reason) if isinstance(reason, str) else None,
         percentage=found.percentage if isinstance(found.percentage, int | float) else None,
         raw=data,
@@ -149,6 +149,12 @@ def parse_get_task_info(answer: Answer, task_id: TaskId) -> TaskInfo:
     if info.status is TaskStatus.FINISHED and not (info.result_url or info.gif_url):
         raise unexpected(answer, "the task is finished, but there is no link @ $.data.resultUrl")
     return info
+
+
+def _fail_code(answer: Answer, code: object) -> int | str | None:
+    if isinstance(code, str):
+        return answer.redacted(code)
+    return code if isinstance(code, int) and is_task_id(code) else None
 
 
 _STATUS = {1: TaskStatus.FINISHED, 2: TaskStatus.FAILED}

@@ -178,6 +178,8 @@ def _request(row: _Row, folder: Path, defaults: RowDefaults) -> AnimationRequest
     photo = _text(row, "photo")
     if photo is None:
         raise _RowError("column photo: is empty; allowed are a URL and the name of a file")
+    if is_url(photo) and not _is_unicode(photo):
+        raise _value_error("photo", photo, "a URL in UTF-8")
     own = RowDefaults(
         template=_template(row, defaults.template),
         output_format=_format(row, defaults.output_format),

@@ -14,7 +14,7 @@ from photoanimer_async.jobs.batch import Batch, RunJob, request_of, requests_of
 from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.deduplication import Deduplicated
 from photoanimer_async.jobs.job import Job, JobContext
-from photoanimer_async.jobs.journal import Entry, Journal
+from photoanimer_async.jobs.journal import Entry, Journal, RefusedStepError
 from photoanimer_async.jobs.journal.planning import Planning
 from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.jobs.open_state import OpenState
@@ -257,7 +257,7 @@ def _failed_before(
     index: int, request: AnimationRequest, context: JobContext, error: Exception
 ) -> Outcome:
     """Return the outcome of a photo whose job could not begin."""
-    if isinstance(error, JournalError):
+    if isinstance(error, JournalError) and not isinstance(error, RefusedStepError):
         context.gate.close(error)
     if not isinstance(error, PhotoAnimerError):
         error = foreign_failure(request.photo, error)

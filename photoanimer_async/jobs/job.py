@@ -16,7 +16,14 @@ from photoanimer_async.errors import (
     TaskFailedError,
 )
 from photoanimer_async.jobs.budget import Budget
-from photoanimer_async.jobs.journal import DEFERRED, NOTHING, Entry, Facts, Journal
+from photoanimer_async.jobs.journal import (
+    DEFERRED,
+    NOTHING,
+    Entry,
+    Facts,
+    Journal,
+    RefusedStepError,
+)
 from photoanimer_async.jobs.lifecycle import TRANSITIONS, Event, State
 from photoanimer_async.jobs.photo_preparer import PhotoPreparer
 from photoanimer_async.jobs.progress import ProgressEvent, ProgressHook, report
@@ -151,7 +158,7 @@ class Job:
     def record_later(self, event: Event, facts: Facts = NOTHING) -> None:
         """Change the state, and have the event written without waiting for it.
 
-        If it cannot be written, the gate closes: without a journal nothing more is paid for.
+        If the journal cannot be written, the gate closes: without one nothing more is paid for.
         """
         state = TRANSITIONS[self.state, event]
         if self.context.journal is not None and self.entry is not None:
@@ -165,7 +172,8 @@ class Job:
         error = None if written.cancelled() else written.exception()
         if isinstance(error, PhotoAnimerError):
             _log.error("%s: %s", shown_photo(self.request.photo), error)
-            self.context.gate.close(error)
+            if not isinstance(error, RefusedStepError):
+                self.context.gate.close(error)
 
     async def annotate(self, facts: Facts) -> None:
         """Write facts that change no state; they are on disk when this returns."""

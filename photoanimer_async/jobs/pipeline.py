@@ -29,7 +29,7 @@ from photoanimer_async.errors import (
     TaskFailedError,
 )
 from photoanimer_async.jobs.job import Job, is_cancelled
-from photoanimer_async.jobs.journal import Entry, Facts
+from photoanimer_async.jobs.journal import Entry, Facts, RefusedStepError
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.jobs.publisher import Publisher
 from photoanimer_async.jobs.reservation import Reservation, reserve
@@ -106,7 +106,7 @@ class Pipeline:
                 self._keep_paid(job, store)
                 raise
             failure = foreign_failure(job.request.photo, error)
-        if isinstance(failure, _ENDS_BATCH):
+        if isinstance(failure, _ENDS_BATCH) and not isinstance(failure, RefusedStepError):
             job.context.gate.close(failure)
         if not isinstance(failure, TaskFailedError):
             self._keep_paid(job, store)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
+from photoanimer_async.api.json_fields import is_task_id
 from photoanimer_async.errors import InvalidNotificationError
 from photoanimer_async.models import TaskId
 from photoanimer_async.redaction import printable
@@ -103,11 +104,7 @@ def _object(value: object, path: str) -> Mapping[str, object]:
 def _task_id(data: Mapping[str, object]) -> TaskId:
     value = data.get("taskId")
     match value:
-        case bool():
-            pass
-        case int():
-            return value
-        case str() if value and value.isprintable() and len(value) <= _MAX_TASK_ID_LENGTH:
+        case int() | str() if is_task_id(value) and len(str(value)) <= _MAX_TASK_ID_LENGTH:
             return value
         case _:
             pass

@@ -84,7 +84,8 @@ async def photo_digest(photo: Photo, *, prepare: bool = False) -> bytes:
         InvalidPhotoError: see `check_photo`, and `require_convertible` with `prepare`.
     """
     if isinstance(photo, str) and is_url(photo):
-        return hashlib.sha256(b"url\0" + photo.encode(errors="replace")).digest()
+        inspect_photo(photo)
+        return hashlib.sha256(b"url\0" + photo.encode()).digest()
     return await asyncio.to_thread(_content_digest, photo, prepare=prepare)
 
 

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from photoanimer_async.models import Location, Photo
+from photoanimer_async.models import Location, Photo, require_file_name
 from photoanimer_async.storage.object_store import parse_object_url
 from photoanimer_async.storage.result_bucket import ResultBucket
 from photoanimer_async.storage.result_folder import ResultFolder
@@ -87,10 +87,15 @@ def parse_location(save_to: str | os.PathLike[str]) -> Location:
     """Return the folder, or the normalized URL of a part of an object store, that a user named.
 
     Raises:
-        InvalidRequestError: a URL that does not name a part of an object store.
+        InvalidRequestError: a URL that does not name a part of an object store, or a path that
+            no folder can have.
     """
     name = os.fspath(save_to)
-    return parse_object_url(name, "save_to") if _is_url(name) else Path(save_to)
+    if _is_url(name):
+        return parse_object_url(name, "save_to")
+    folder = Path(save_to)
+    require_file_name("save_to", folder)
+    return folder
 
 
 def result_store(location: Location) -> ResultStore:

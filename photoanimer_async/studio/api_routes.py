@@ -126,7 +126,7 @@ class ApiRoutes:
 
 
 def _event(kind: str, value: object) -> bytes:
-    return f"event: {kind}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
+    return f"event: {kind}\ndata: {json.dumps(value)}\n\n".encode()
 
 
 async def _json(request: web.Request) -> Any:
@@ -134,7 +134,7 @@ async def _json(request: web.Request) -> Any:
         raise MalformedError("The request is not JSON.")
     try:
         return await request.json()
-    except json.JSONDecodeError:
+    except (ValueError, LookupError, RecursionError):  # not JSON, or of an unknown charset
         raise MalformedError("The request is not JSON.") from None
 
 

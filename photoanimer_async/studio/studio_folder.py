@@ -135,7 +135,7 @@ class AlbumFile:
             if self._written >= request:
                 return
             included = self._requested
-            content = json.dumps(_to_json(album), ensure_ascii=False)
+            content = json.dumps(_to_json(album))
             await asyncio.to_thread(self._replace, content)
             self._written = included
 

@@ -19,7 +19,7 @@ from photoanimer_async import InvalidPhotoError, InvalidRequestError, check_phot
 from photoanimer_async.photos.check import MAX_BYTES
 from photoanimer_async.photos.header import PictureHeader
 from photoanimer_async.photos.voice import MAX_VOICE_BYTES, check_voice
-from photoanimer_async.redaction import printable
+from photoanimer_async.redaction import printable, safe_text
 from photoanimer_async.studio.album import Album, Photograph, Voice
 from photoanimer_async.studio.face_preview import FaceWorkers, UnreadablePhotoError
 from photoanimer_async.studio.photo_policy import PhotoPolicy
@@ -101,7 +101,7 @@ class Uploads:
             RefusedError: the album is full.
         """
         self._require_capacity()
-        digest = hashlib.sha256(b"url\0" + url.encode(errors="replace")).hexdigest()
+        digest = hashlib.sha256(b"url\0" + url.encode(errors="surrogatepass")).hexdigest()
         name = _shown(PurePath(unquote(_path_of(url))).name or "photo")
         photograph = Photograph(id=digest[:_ID_LENGTH], name=name, added=added, url=url)
         try:
@@ -175,7 +175,8 @@ class Uploads:
             return await self.workers.has_face(photo, self.folder.thumbnail(photo_id))
 
     def _refuse(self, photograph: Photograph, reason: str) -> Photograph:
-        return self._add(evolve(photograph, refusal=_sentence(reason)))
+        # A refused link is not kept: it may have characters that the album's file cannot hold.
+        return self._add(evolve(photograph, url=None, refusal=safe_text(_sentence(reason))))
 
     def _add(self, photograph: Photograph) -> Photograph:
         self.album.put(photograph)

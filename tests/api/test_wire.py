@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from photoanimer_async import (
     AnimationOptions,
+    ApiError,
     InvalidRequestError,
     PhotoAnimerError,
     TaskStatus,
@@ -178,3 +179,56 @@ def test_any_answer_gives_a_value_or_an_error(body: bytes, status: int) -> None:
     ):
         with contextlib.suppress(PhotoAnimerError):
             parse(answer(body, status))
+
+
+# --- untrusted text ---
+
+HALF = "\ud83d"
+HOSTILE = f"no face {HALF}\x1b[2J\x00\n" + 10_000 * "x"
+
+
+def test_texts_of_a_task_are_made_safe() -> None:
+    failed = {"taskId": 1, "status": 2, "failCode": HOSTILE, "failReason": HOSTILE, HALF: [HALF]}
+    info = wire.parse_get_task_info(data(failed), 1)
+    for text in (info.fail_reason, info.fail_code):
+        assert isinstance(text, str)
+        assert text.isprintable()
+        assert len(text) <= 1000
+    assert info.raw["\ufffd"] == ["\ufffd"]
+    json.dumps(info.raw, ensure_ascii=False).encode()
+
+
+def test_an_api_error_is_one_safe_line() -> None:
+    body = {"code": 4001, "data": None, "msg": HOSTILE, "requestId": HOSTILE}
+    with pytest.raises(ApiError) as caught:
+        wire.parse_submit(answer(json.dumps(body).encode()))
+    for text in (str(caught.value), caught.value.message, caught.value.request_id or ""):
+        assert text.isprintable()
+        assert len(text) <= 1000
+
+
+def test_an_answer_in_cesu_8_keeps_its_characters() -> None:
+    info = wire.parse_get_task_info(
+        answer(b'{"code": 0, "data": {"status": 2, "failReason": "\xed\xa0\xbd\xed\xb8\x80"}}'), 1
+    )
+    assert info.fail_reason == "\U0001f600"
+
+
+@pytest.mark.parametrize("task_id", [HALF, "a\x00b", "a\r\nb", "\x1b[2J", "9" * 257, 10**256])
+def test_an_id_that_cannot_be_sent_and_shown_is_none(task_id: object) -> None:
+    with pytest.raises(UnexpectedResponseError, match="expected a task id") as caught:
+        wire.parse_submit(data(task_id))
+    assert str(caught.value).isprintable()
+    with pytest.raises(InvalidRequestError, match="task_id is") as refused:
+        wire.build_get_task_info(task_id)  # type: ignore[arg-type] # an id that a caller made up
+    assert str(refused.value).isprintable()
+
+
+def test_a_link_with_white_space_around_it_is_taken() -> None:
+    info = wire.parse_get_task_info(data({"status": 1, "resultUrl": " http://h/a.mp4\n"}), 1)
+    assert info.result_url == "http://h/a.mp4"
+
+
+def test_a_submit_of_a_url_that_is_no_text_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="image_url"):
+        wire.build_submit(f"http://host/{HALF}.jpg", AnimationOptions())

@@ -167,3 +167,20 @@ class TestErrors:
             read_manifest(Path("gone.csv"), RowDefaults())
         with pytest.raises(UsageError, match=r"neither \*.csv nor \*.jsonl"):
             read_manifest(Path("list.txt"), RowDefaults())
+
+
+@pytest.mark.usefixtures("folder")
+def test_texts_that_are_no_text_are_named_or_made_safe() -> None:
+    lines = [
+        '{"photo": "http://h/\\ud800.jpg"}',
+        '{"photo": "a.jpg", "name": "\\ud800"}',
+        '{"photo": "a.jpg", "voice_url": "http://h/\\ud800"}',
+    ]
+    assert [error.partition(":")[0] for error in errors_in("\n".join(lines), "list.jsonl")] == [
+        "line 1, column photo",
+        "line 2, column name",
+        "line 3, column voice_url",
+    ]
+    assert errors_in(b"photo\nhttp://h/\xff.jpg\n")[0].startswith("line 2, column photo")
+    (request,) = read('{"photo": "a.jpg", "name": "gran\\u001b[2Jma"}', "list.jsonl")
+    assert request.name == "gran_[2Jma"

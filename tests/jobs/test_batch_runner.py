@@ -331,3 +331,68 @@ async def test_photos_not_submitted_when_the_batch_is_closed_have_an_error(
     assert len(outcomes) == 3
     kinds = {type(outcome.error) for outcome in outcomes}
     assert kinds <= {InsufficientCreditsError, NotSubmittedError}
+
+
+async def test_no_text_of_the_service_stops_a_batch_or_its_journal(
+    results: StubService, journal: Path, tmp_path: Path
+) -> None:
+    """Every tenth task fails with half a surrogate pair, every tenth submit is refused with one."""
+    accept, finished = results._accept, results.finished
+    assert finished is not None
+    results.submit_script = [
+        (lambda _: envelope(code=9010, msg="no \ud83d\x00\x1b[2J")) if number % 10 == 0 else accept
+        for number in range(60)
+    ]
+
+    def ended(request: web.Request) -> web.StreamResponse:
+        number = int(request.query["taskId"])
+        if number % 10 == 0:
+            return envelope(task(number, 2, failReason="no face \ud83d\x00\x1b[2J" + 9000 * "x"))
+        response = finished(request)
+        assert isinstance(response, web.StreamResponse)
+        return response
+
+    results.finished = ended
+    for _ in range(2):
+        async with quick_client(results.base_url) as client:
+            outcomes = await outcomes_of(client, urls(60), save_to=tmp_path, journal=journal)
+        assert len(results.submits) == 60
+        assert len(outcomes) == 60
+        assert all(str(outcome.error).isprintable() for outcome in outcomes)
+        summary, entries = await read_all(journal)
+        assert set(summary.counts) == {State.SAVED, State.FAILED}
+        assert summary.counts[State.SAVED] == sum(outcome.ok for outcome in outcomes) >= 48
+        assert all((entry.error or "").isprintable() for entry in entries)
+
+
+async def test_photos_and_names_that_are_no_text_fail_alone(
+    results: StubService, journal: Path, tmp_path: Path
+) -> None:
+    photos = [
+        *urls(5),
+        "http://127.0.0.1:9/\ud800.jpg",
+        "\ud800.jpg",
+        "a\0b.jpg",
+        AnimationRequest("http://127.0.0.1:9/named.jpg", name="\ud800\x1b[2J" + 500 * "x"),
+    ]
+    async with quick_client(results.base_url) as client:
+        outcomes = await outcomes_of(client, photos, save_to=tmp_path / "out", journal=journal)
+    outcomes.sort(key=lambda outcome: outcome.index)
+    assert [outcome.ok for outcome in outcomes] == [True] * 5 + [False] * 3 + [True]
+    assert all(isinstance(outcome.error, InvalidPhotoError) for outcome in outcomes[5:8])
+    assert len(results.submits) == 6
+    assert (await read_all(journal))[0].counts == {State.SAVED: 6}
+    path = outcomes[8].unwrap().path
+    assert path is not None
+    assert path.name.startswith("__[2Jxxx")
+
+
+@pytest.mark.parametrize("folder", ["out\ud800", "out\0"])
+async def test_a_folder_that_cannot_be_is_refused_before_anything_is_sent(
+    client: PhotoAnimerClient, stub: StubService, folder: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match="save_to"):
+        client.animate_many(urls(1), save_to=folder)
+    with pytest.raises(InvalidRequestError, match="save_to"):
+        await client.animate(urls(1)[0], save_to=folder)
+    assert stub.requests == []

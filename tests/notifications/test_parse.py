@@ -59,6 +59,7 @@ def test_the_posted_link_is_dropped() -> None:
         (notification(""), r"\$.eventData.taskId is ''"),
         (notification("x" * 129), r"\$.eventData.taskId is 'x+…x+'"),
         (notification("\ud800"), r"\$.eventData.taskId is '\\ud800'"),
+        (notification(10**128), r"\$.eventData.taskId is 10+…0+"),
         (notification("1\n2"), r"\$.eventData.taskId is '1\\n2'"),
         (notification([]), r"\$.eventData.taskId is an array of 0"),
         (b'{"eventName": ' + b"9" * 5000 + b"}", "not JSON"),

@@ -175,3 +175,21 @@ async def test_a_voice_must_be_a_sound_file(page: Page) -> None:
     error = (await response.json())["error"]
     assert error.startswith("It is not a sound file; allowed are WAV, MP3")
     assert (await page.state())["voice"] is None
+
+
+async def test_no_link_poisons_the_album(page: Page, site: str) -> None:
+    long = "http://h/" + 9000 * "x"
+    for link in ("http://h/\ud800.png", "http://\ud800/", "http://h/\x00", long):
+        response = await page.request("POST", "/api/links", 201, json={"url": link})
+        assert (await response.json())["refusal"]
+    good = f"{site}me%20at%20home.png"
+    response = await page.request("POST", "/api/links", 201, json={"url": good})
+    assert (await response.json())["refusal"] is None
+    assert len((await page.state())["photos"]) == 5
+
+
+async def test_a_body_of_an_unknown_charset_is_refused(page: Page) -> None:
+    headers = {"Content-Type": "application/json; charset=no-such"}
+    await page.request("POST", "/api/links", 400, data=b"{}", headers=headers)
+    headers = {"Content-Type": "application/json"}
+    await page.request("POST", "/api/links", 400, data=b'"\xff"', headers=headers)

@@ -12,8 +12,9 @@ disk before the submit leaves, and a task or a saved file is reported only when 
 take it back. Records that nobody waits for (a new photo, a task that has ended) are held back
 for up to 40 ms, and leave in order together with the next one that has to go. The writer thread
 writes all that is queued in one transaction and syncs once: the busier the batch, the more
-photos share a sync. A record that finds its entry in another state fails alone; if the disk
-refuses, all records of the transaction fail and none has taken effect.
+photos share a sync. A record that cannot be stored, or finds its entry in another state, fails
+alone (`RefusedStepError`); if the disk refuses, all records of the transaction fail and none has
+taken effect.
 
 A journal has one owner at a time (`journal_lock`). A new owner finds submits that were under way
 when the last one died, and marks them ambiguous: they may have been charged.
@@ -24,6 +25,7 @@ added to a folder shifts the places of all that follow, and would have them paid
 
 from photoanimer_async.jobs.journal.entries import NOTHING, Entry, Facts, Record, Summary
 from photoanimer_async.jobs.journal.journal import DEFERRED, Journal, read_journal
+from photoanimer_async.jobs.journal.journal_store import RefusedStepError
 
 __all__ = [
     "DEFERRED",
@@ -32,6 +34,7 @@ __all__ = [
     "Facts",
     "Journal",
     "Record",
+    "RefusedStepError",
     "Summary",
     "read_journal",
 ]

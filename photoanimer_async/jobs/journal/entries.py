@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
+from attrs.converters import optional
 
 from photoanimer_async.jobs.budget import price
 from photoanimer_async.jobs.lifecycle import Event, State
@@ -20,7 +21,7 @@ from photoanimer_async.models import (
     TaskId,
     Template,
 )
-from photoanimer_async.redaction import is_url
+from photoanimer_async.redaction import encodable, is_url, safe_text
 
 Column = str | int | float | bytes | None
 """What SQLite stores."""
@@ -67,16 +68,19 @@ class Entry:
 
 @frozen
 class Facts:
-    """What is recorded with an event; `None` leaves a column unchanged."""
+    """What is recorded with an event; `None` leaves a column unchanged.
+
+    Image hosts and errors of foreign code may have any text: it is made safe here.
+    """
 
     task_id: TaskId | None = None
-    image_url: str | None = None
+    image_url: str | None = field(default=None, converter=optional(encodable))
     submitted_at: float | None = None
     evidence: Evidence | None = None
     seconds: float | None = None
     destination: Location | None = None
     path: Location | None = None
-    error: str | None = None
+    error: str | None = field(default=None, converter=optional(safe_text))
 
     def columns(self) -> dict[str, Column]:
         """Return the columns that change, by name."""
@@ -222,7 +226,7 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
         seconds=row["seconds"],
         destination=_location(row["destination"]),
         path=_location(row["path"]),
-        error=row["error"],
+        error=None if row["error"] is None else safe_text(row["error"]),
         has_photo=photo != b"",
     )
 
@@ -231,7 +235,7 @@ def _source(photo: Photo) -> tuple[str, bytes | None]:
     if isinstance(photo, bytes):
         return "content", None
     if isinstance(photo, str) and is_url(photo):
-        return "url", photo.encode(errors="replace")
+        return "url", photo.encode()
     return "file", _path_bytes(photo)
 
 

@@ -47,7 +47,19 @@ _PAGE = 500
 
 
 class RefusedStepError(JournalError):
-    """A record does not fit the state of its entry; nothing was changed."""
+    """A record does not fit the state of its entry, or cannot be stored; nothing was changed.
+
+    The fault is the record's: the journal itself can be used.
+    """
+
+
+_UNSTORABLE = (
+    ValueError,  # text that is not Unicode, a path that is none
+    OverflowError,  # a number of more than 64 bits
+    sqlite3.DataError,  # larger than SQLite allows
+    sqlite3.InterfaceError,  # of a type that SQLite does not know
+    sqlite3.ProgrammingError,  # the same in newer versions of Python
+)
 
 
 class JournalStore:
@@ -83,12 +95,18 @@ class JournalStore:
         """Make all changes of the block durable together, or none.
 
         Raises:
+            RefusedStepError: one of them cannot be stored.
             JournalError: they could not be written.
         """
         with self._as_journal_error():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                yield
+                try:
+                    yield
+                except _UNSTORABLE as error:
+                    raise RefusedStepError(
+                        f"{printable(str(self._path))}: cannot be stored: {printable(str(error))}"
+                    ) from error
                 self._connection.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):

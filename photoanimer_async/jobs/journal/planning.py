@@ -7,7 +7,7 @@ from itertools import count
 from attrs import evolve
 
 from photoanimer_async.errors import InvalidPhotoError
-from photoanimer_async.jobs.journal import Entry, Journal
+from photoanimer_async.jobs.journal import Entry, Journal, RefusedStepError
 from photoanimer_async.models import AnimationRequest, Location, Photo
 from photoanimer_async.photos.check import photo_digest
 
@@ -43,13 +43,24 @@ class Planning:
         for start in range(0, len(requests), _AT_ONCE):
             some = requests[start : start + _AT_ONCE]
             digests = await asyncio.gather(*map(self._digest_or_none, some))
-            sound = [
-                (index, digest, request)
-                for index, digest, request in zip(count(start), digests, some)
-                if digest is not None
-            ]
-            numbers = await self._journal.plan([item[1:] for item in sound], self._folder)
-            self._numbers |= {item[0]: number for item, number in zip(sound, numbers, strict=True)}
+            await self._plan(
+                [
+                    (index, digest, request)
+                    for index, digest, request in zip(count(start), digests, some)
+                    if digest is not None
+                ]
+            )
+
+    async def _plan(self, photos: Sequence[tuple[int, bytes, AnimationRequest]]) -> None:
+        try:
+            numbers = await self._journal.plan([photo[1:] for photo in photos], self._folder)
+        except RefusedStepError:
+            # One of them cannot be stored: it fails in `entry`, the others are planned.
+            if len(photos) > 1:
+                for photo in photos:
+                    await self._plan([photo])
+            return
+        self._numbers |= {photo[0]: number for photo, number in zip(photos, numbers, strict=True)}
 
     async def entry(self, index: int, request: AnimationRequest) -> Entry:
         """Return the entry of the photo with this index in the batch.

@@ -85,36 +85,28 @@ class Writer(threading.Thread):
         return group
 
     def _commit(self, store: JournalStore, group: Sequence[Step | NewEntry]) -> list[_Answer]:
-        """Write a group in one transaction; if a step is refused, each in one of its own."""
-        entries = [one for one in group if isinstance(one, NewEntry)]
-        steps = [one for one in group if isinstance(one, Step)]
+        """Write a group in one transaction; if one step is at fault, each in one of its own."""
         try:
-            try:
-                return self._transact(store, entries, steps)
-            except RefusedStepError:
-                # The transaction was rolled back as a whole.
-                self._transact(store, entries, [])
+            return self._transact(store, group)
         except Exception as error:  # noqa: BLE001 - the futures must be resolved, whatever it is
-            self._lost |= {entry.number: error for entry in entries}
-            return [(step.done, None, error) for step in steps]
-        return [answer for step in steps for answer in self._alone(store, step)]
+            reason = error
+        is_journals = isinstance(reason, JournalError) and not isinstance(reason, RefusedStepError)
+        if len(group) > 1 and not is_journals:
+            # The transaction was rolled back as a whole.
+            return [answer for one in group for answer in self._commit(store, [one])]
+        self._lost |= {one.number: reason for one in group if isinstance(one, NewEntry)}
+        return [(one.done, None, reason) for one in group if isinstance(one, Step)]
 
-    def _alone(self, store: JournalStore, step: Step) -> list[_Answer]:
-        try:
-            return self._transact(store, [], [step])
-        except Exception as error:  # noqa: BLE001 - likewise
-            return [(step.done, None, error)]
-
-    def _transact(
-        self, store: JournalStore, entries: Sequence[NewEntry], steps: Sequence[Step]
-    ) -> list[_Answer]:
+    def _transact(self, store: JournalStore, group: Sequence[Step | NewEntry]) -> list[_Answer]:
         """Write entries, then records in rounds of different photos, then run other steps."""
         answers: list[_Answer] = []
         others: list[Step] = []
         records: dict[int, Record] = {}
         with store.transaction():
-            store.add_all(entries)
-            for step in steps:
+            store.add_all([one for one in group if isinstance(one, NewEntry)])
+            for step in group:
+                if isinstance(step, NewEntry):
+                    continue
                 work = step.work
                 if not isinstance(work, Record):
                     others.append(step)

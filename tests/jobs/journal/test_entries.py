@@ -74,3 +74,13 @@ def test_a_task_id_keeps_its_type(path: Path, task_id: int | str) -> None:
         store.record(Record(number, State.SUBMITTING, Event.ACCEPT, Facts(task_id=task_id)))
     assert store.entry(number).task_id == task_id
     store.close()
+
+
+def test_texts_of_foreign_code_are_made_safe() -> None:
+    facts = Facts(image_url="http://h/\ud800", error="host said \ud83d\x1b[2J" + 9000 * "x")
+    columns = facts.columns()
+    assert columns["image_url"] == "http://h/\ufffd"
+    error = columns["error"]
+    assert isinstance(error, str)
+    assert error.isprintable()
+    assert len(error) <= 1000

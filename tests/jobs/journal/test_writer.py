@@ -12,7 +12,7 @@ from photoanimer_async import (
     JournalError,
     State,
 )
-from photoanimer_async.jobs.journal import Journal, read_journal
+from photoanimer_async.jobs.journal import Facts, Journal, RefusedStepError, read_journal
 from photoanimer_async.jobs.journal.entries import NewEntry
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import Event
@@ -79,3 +79,47 @@ async def test_an_entry_that_could_not_be_written_fails_at_its_first_record(
 def _states(path: Path) -> dict[int, State]:
     with read_journal(path) as store:
         return {entry.id: entry.state for entry in store.entries([*State])}
+
+
+def unstorable() -> AnimationRequest:
+    """A request that no check has seen: a folder below that SQLite cannot take."""
+    request = AnimationRequest(b"content")
+    object.__setattr__(request, "name", "\ud800")
+    return request
+
+
+async def test_a_record_that_cannot_be_stored_fails_alone(path: Path) -> None:
+    too_large = Facts(submitted_at=10**400)
+    async with Journal(path, SERVICE) as journal:
+        numbers = await journal.plan([(bytes([i]), REQUEST) for i in range(10)], None)
+        written = [
+            journal.record(n, State.PLANNED, Event.SUBMIT, too_large if n == 5 else Facts())
+            for n in numbers
+        ]
+        results = await asyncio.gather(*written, return_exceptions=True)
+        assert isinstance(results[4], RefusedStepError)
+        assert results[:4] + results[5:] == [None] * 9
+        states = [entry.state async for entry in journal.entries(*State)]
+        assert states.count(State.SUBMITTING) == 9
+
+
+async def test_a_new_entry_that_cannot_be_stored_fails_alone(path: Path) -> None:
+    async with Journal(path, SERVICE) as journal:
+        before = (await journal.plan_one(b"a", REQUEST, None)).id
+        lost = (await journal.plan_one(b"b", unstorable(), None)).id
+        after = (await journal.plan_one(b"c", REQUEST, None)).id
+        written = [journal.record(n, State.PLANNED, Event.SUBMIT) for n in (before, lost, after)]
+        results = await asyncio.gather(*written, return_exceptions=True)
+        assert isinstance(results[1], RefusedStepError)
+        assert (results[0], results[2]) == (None, None)
+    submitting = {before: State.SUBMITTING, after: State.SUBMITTING}
+    assert await asyncio.to_thread(_states, path) == submitting
+
+
+async def test_a_fault_of_one_step_does_not_fail_the_records_beside_it(path: Path) -> None:
+    async with Journal(path, SERVICE) as journal:
+        (number,) = await journal.plan([(b"a", REQUEST)], None)
+        good = journal.record(number, State.PLANNED, Event.SUBMIT)
+        with pytest.raises(IndexError):
+            await journal.entry(999)
+        await good
