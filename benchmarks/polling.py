@@ -190,11 +190,11 @@ class Simulation:
             self._live.discard(task)
             self.delays.append(age - self._tasks.seconds[task])
             self.waited += age
-            changed = self._policy.ended(kind, after, age)
+            changed = self._policy.task_ended(kind, after, age)
             if self._submitted < len(self._began):
                 self._submit(now)
         else:
-            changed = self._policy.pending(kind, after, age)
+            changed = self._policy.task_processing(kind, after, age)
             self._after[task] = age
             self._plan(task, now + self._policy.delay(kind, age, self._rng))
         if changed:
@@ -212,7 +212,7 @@ class Simulation:
         self._submitted += 1
         self._began[task] = now
         self._live.add(task)
-        self._policy.joined(self._tasks.kinds[task])
+        self._policy.task_added(self._tasks.kinds[task])
         self._plan(task, now + self._policy.delay(self._tasks.kinds[task], 0.0, self._rng))
 
     def _plan(self, task: int, due: float) -> None:

@@ -74,20 +74,20 @@ class NotifiedPolling:
         self._tried.add(kind)
         return is_first
 
-    def joined(self, kind: str) -> None:
+    def task_added(self, kind: str) -> None:
         """See `LearningPolicy`."""
         if self._learner is not None:
-            self._learner.joined(kind)
+            self._learner.task_added(kind)
 
-    def pending(self, kind: str, after: float, age: float) -> bool:
+    def task_processing(self, kind: str, after: float, age: float) -> bool:
         """See `LearningPolicy`."""
-        changed = self._learner is not None and self._learner.pending(kind, after, age)
+        changed = self._learner is not None and self._learner.task_processing(kind, after, age)
         return self._is_to_be_hurried(kind) or changed
 
-    def ended(self, kind: str, after: float, age: float) -> bool:
+    def task_ended(self, kind: str, after: float, age: float) -> bool:
         """See `LearningPolicy`."""
         self._share *= 1.0 - _STEP if self._has_proof else 0.0
-        changed = self._learner is not None and self._learner.ended(kind, after, age)
+        changed = self._learner is not None and self._learner.task_ended(kind, after, age)
         return self._is_to_be_hurried(kind) or changed
 
     def _is_to_be_hurried(self, kind: str) -> bool:
@@ -97,10 +97,10 @@ class NotifiedPolling:
         self._slowed.remove(kind)
         return True
 
-    def left(self, kind: str, after: float) -> None:
+    def task_removed(self, kind: str, after: float) -> None:
         """See `LearningPolicy`."""
         if self._learner is not None:
-            self._learner.left(kind, after)
+            self._learner.task_removed(kind, after)
 
     def chance(self, kind: str, after: float, age: float) -> float:
         """See `LearningPolicy`."""

@@ -27,7 +27,7 @@ from attrs import frozen
 from photoanimer_async.errors import InvalidRequestError
 from photoanimer_async.models import AnimationOptions
 from photoanimer_async.polling.durations import EDGES, MEMORY, Durations
-from photoanimer_async.polling.poll_times import at, next_looks
+from photoanimer_async.polling.poll_times import at, optimal_poll_times
 
 
 class PollPolicy(Protocol):
@@ -50,11 +50,11 @@ class PollPolicy(Protocol):
 class LearningPolicy(PollPolicy, Protocol):
     """A policy that is told of looks, and may change its plans for them."""
 
-    def joined(self, kind: str) -> None:
+    def task_added(self, kind: str) -> None:
         """A task of this kind will be looked at from now on."""
         ...
 
-    def pending(self, kind: str, after: float, age: float) -> bool:
+    def task_processing(self, kind: str, after: float, age: float) -> bool:
         """A task that had not ended at age `after` (0: no look) had not at `age` either.
 
         Returns:
@@ -62,11 +62,11 @@ class LearningPolicy(PollPolicy, Protocol):
         """
         ...
 
-    def ended(self, kind: str, after: float, age: float) -> bool:
+    def task_ended(self, kind: str, after: float, age: float) -> bool:
         """A task that had not ended at age `after` had ended by `age`; returns as `pending`."""
         ...
 
-    def left(self, kind: str, after: float) -> None:
+    def task_removed(self, kind: str, after: float) -> None:
         """A task that had not ended at age `after` is looked at no more."""
         ...
 
@@ -160,27 +160,30 @@ class AdaptivePolling:
         wait = known.first_look() if known.cold and age <= 0 else known.next_look(age) - age
         if age <= 0 and rng.random() < _EXPLORERS:
             wait *= rng.uniform(_EARLIEST, 1.0)
-        wait *= rng.uniform(1 - _JITTER, 1 + _JITTER)
-        return min(max(wait, self._shortest), self._longest)
+        # Not `uniform`, `min` and `max`: this is called most often of all.
+        wait *= 1.0 - _JITTER + 2.0 * _JITTER * rng.random()
+        if wait < self._shortest:
+            return self._shortest
+        return min(self._longest, wait)
 
-    def joined(self, kind: str) -> None:
+    def task_added(self, kind: str) -> None:
         """See `LearningPolicy`."""
         self._kind(kind).joined()
 
-    def pending(self, kind: str, after: float, age: float) -> bool:
+    def task_processing(self, kind: str, after: float, age: float) -> bool:
         """See `LearningPolicy`."""
         known = self._kind(kind)
         known.durations.pending(after, age)
         return known.has_seen(known.chance(after, age))
 
-    def ended(self, kind: str, after: float, age: float) -> bool:
+    def task_ended(self, kind: str, after: float, age: float) -> bool:
         """See `LearningPolicy`."""
         known = self._kind(kind)
         known.durations.ended(after, age)
         known.parted()
         return known.has_seen(1.0)
 
-    def left(self, kind: str, after: float) -> None:
+    def task_removed(self, kind: str, after: float) -> None:
         """See `LearningPolicy`."""
         known = self._kind(kind)
         known.durations.left(after)
@@ -272,7 +275,7 @@ class _Kind:
 
     def _plan(self) -> None:
         self._survival = self.durations.survival()
-        self._looks = next_looks(self._survival, self.durations.hazards, self._cost)
+        self._looks = optimal_poll_times(self._survival, self.durations.hazards, self._cost)
 
 
 def _differ(before: float, now: float) -> bool:

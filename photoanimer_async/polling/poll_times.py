@@ -1,17 +1,21 @@
-"""The best ages to look at a task, where the distribution of its duration is known.
+"""The best ages at which to poll a task, given the distribution of its duration.
 
-How it works. A look costs as much as `cost` seconds of delay. From an age at which the task
-had not ended, the next look is to be where looks and delay still to come cost least: a dynamic
-program, backwards over the edges e of the bins. With the survival S and the cost V(i) from
-edge i on,
+A poll costs as much as `cost` seconds of delay. From an age at which the task had not ended, the
+next poll goes to the age where the polls and the delay still to come cost least. That is a
+dynamic program, backwards over the edges e of the bins. With the survival S (the share of tasks
+that take longer than an age), its integral L from age 0, and the cost V(i) from edge i on:
 
     V(i) = min over j > i of  cost + E[delay of an end in (i, j]] + S(j) / S(i) V(j)
 
-and that delay is (e(j) - e(i)) - (integral of S from e(i) to e(j)) / S(i). A later age never
-has an earlier next look, so the search for j ends at the one found for the edge above: the
-whole costs little more than the edges, times the edges in a gap. Where the best gap is shorter
-than a bin, and where hardly a task gets, it is the one for a constant hazard h a second:
-sqrt(2 cost / h).
+where the expected delay is (e(j) - e(i)) - (L(j) - L(i)) / S(i). With W(i) = S(i) V(i) - L(i)
+this becomes
+
+    W(i) = min over j > i of  S(i) (cost + e(j) - e(i)) + W(j)
+
+A later age never has an earlier next poll, so the search for j ends at the one found for the
+edge above: the work is little more than the number of edges times the edges in an interval.
+Where the best interval is shorter than a bin, and where hardly any task is left, the interval is
+the one for a constant hazard of h per second: sqrt(2 cost / h).
 """
 
 import math
@@ -22,34 +26,39 @@ from photoanimer_async.polling.durations import EDGES, position
 
 _WIDTHS = [upper - lower for lower, upper in pairwise(EDGES)]
 _LAST = len(EDGES) - 1
-_HARDLY_A_TASK = 1e-7
+_HARDLY_ANY_TASK = 1e-7
 
 
-def next_looks(survival: Sequence[float], hazards: Sequence[float], cost: float) -> list[float]:
-    """For each edge, the age in seconds of the next look at a task that had not ended there."""
-    lived = _integrals(survival)
-    looks = [0.0] * _LAST + [2 * EDGES[_LAST]]
-    value = [0.0] * _LAST + [2 * cost]
+def optimal_poll_times(
+    survival: Sequence[float], hazards: Sequence[float], cost: float
+) -> list[float]:
+    """Return, for each edge, the age in seconds of the next poll of a task that reached it."""
+    integrals = _integrals(survival)
+    ages = [0.0] * _LAST + [2.0 * EDGES[_LAST]]
+    costs = [0.0] * _LAST + [2.0 * cost * survival[_LAST] - integrals[_LAST]]  # W
     farthest = _LAST
     for i in range(_LAST - 1, -1, -1):
         alive, edge = survival[i], EDGES[i]
-        gap = _gap(hazards[i], _WIDTHS[i], cost)
-        if alive < _HARDLY_A_TASK:
-            looks[i] = edge + gap
-            value[i] = cost + gap
-            farthest = min(farthest, max(math.ceil(position(looks[i])), i + 1))
+        interval = _constant_hazard_interval(hazards[i], _WIDTHS[i], cost)
+        if alive < _HARDLY_ANY_TASK:
+            ages[i] = edge + interval
+            costs[i] = alive * (cost + interval) - integrals[i]
+            farthest = min(farthest, max(math.ceil(position(ages[i])), i + 1))
             continue
-        least, farthest = min(
-            (EDGES[j] * alive - lived[j] + survival[j] * value[j], j)
-            for j in range(i + 1, farthest + 1)
-        )
-        value[i] = cost + (least + lived[i]) / alive - edge
-        looks[i] = EDGES[farthest] if farthest > i + 1 else edge + min(gap, _WIDTHS[i])
-    return looks
+        # A loop, not `min`: it runs thousands of times for each new plan.
+        least, best = math.inf, i + 1
+        for j in range(i + 1, farthest + 1):
+            following = alive * EDGES[j] + costs[j]
+            if following < least:
+                least, best = following, j
+        farthest = best
+        costs[i] = alive * (cost - edge) + least
+        ages[i] = EDGES[best] if best > i + 1 else edge + min(interval, _WIDTHS[i])
+    return ages
 
 
 def at(age: float, values: Sequence[float]) -> float:
-    """What is known at the edges, between them."""
+    """Interpolate values that are given at the edges."""
     place = position(age)
     i = min(int(place), _LAST - 1)
     share = place - i
@@ -64,6 +73,6 @@ def _integrals(survival: Sequence[float]) -> list[float]:
     return list(accumulate(areas, initial=0.0))
 
 
-def _gap(hazard: float, width: float, cost: float) -> float:
-    a_second = -math.log1p(-hazard) / width
-    return math.sqrt(2.0 * cost / max(a_second, 1e-9))
+def _constant_hazard_interval(hazard: float, width: float, cost: float) -> float:
+    per_second = -math.log1p(-hazard) / width
+    return math.sqrt(2.0 * cost / max(per_second, 1e-9))

@@ -1,20 +1,21 @@
-"""Bounded fan-out of getTaskInfo, until every task has status 1 or 2.
+"""Wait for any number of tasks with a bounded number of getTaskInfo requests.
 
-How it works. `Timetable` knows every task that is waited for and when to look at it next. An
-alarm rings when something is due, and what is due is given to a pool of `concurrency` workers,
-each of which has one request under way and tells the timetable what it has seen. So a waiting
-task costs a row of numbers, not a coroutine and not a future.
+`Timetable` knows when to poll each task. One coroutine takes a slot of an `asyncio.Semaphore`,
+sleeps until a task is due, and starts its poll in a `TaskGroup`; the poll releases the slot. So
+a task that waits has no coroutine of its own and no timer, and at most `concurrency` requests
+are under way.
 
-A poll that fails for a passing reason is a look like any other, only that the next one comes
-after the retry policy's wait. When the policy has changed its plans, the tasks are given new
-times, some at a time, so that the loop is never held up.
+A poll that fails for a temporary reason is repeated after the retry policy's wait. Any other
+exception ends the waiting for that task alone. When the poll policy changes its plan, a second
+coroutine in the same group gives the tasks new times, some at a time, so that the event loop is
+never blocked for long.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from random import Random
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
 from photoanimer_async.api.rate_limits import Pace
 from photoanimer_async.api.retry import RetryPolicy, Verdict, verdict
@@ -22,61 +23,39 @@ from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import PhotoAnimerError, WaitTimeoutError
 from photoanimer_async.models import TaskId, TaskInfo
 from photoanimer_async.polling.policies import AdaptivePolling, PollPolicy
-from photoanimer_async.polling.timetable import Timetable
-from photoanimer_async.polling.worker_pool import WorkerPool
+from photoanimer_async.polling.timetable import PolicyError, Timetable
+from photoanimer_async.polling.waiter import Result, Waiter
+from photoanimer_async.polling.wakeup import Wakeup
 
 _T = TypeVar("_T")
 
-_AT_A_TIME = 200
-_REMEMBERED = 200_000
-_NOTIFIED = 10_000
+_CHUNK = 200
+_REMEMBERED_SUBMITS = 200_000
+_REMEMBERED_NOTIFICATIONS = 10_000
 _PATIENCE = 1.0
-
-
-class Waiter(Protocol):
-    """Somebody who waits for tasks."""
-
-    def on_result(self, key: str, result: TaskInfo | PhotoAnimerError, /) -> None:
-        """A task has ended, or can not be asked for; `key` is its id as a text."""
-        ...
-
-
-class _Awaited:
-    """Tasks that a coroutine waits for, one or many."""
-
-    __slots__ = ("all_ended", "missing", "results")
-
-    def __init__(self) -> None:
-        self.missing = 0
-        self.results: dict[str, TaskInfo | PhotoAnimerError] = {}
-        self.all_ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def on_result(self, key: str, result: TaskInfo | PhotoAnimerError) -> None:
-        self.results[key] = result
-        self.on_counted()
-
-    def on_counted(self) -> None:
-        self.missing -= 1
-        if self.missing == 0 and not self.all_ended.done():
-            self.all_ended.set_result(None)
 
 
 class PollScheduler:
     """Waits for any number of tasks with a bounded number of requests.
 
-    To be used as a context manager; leaving it cancels what still waits.
+    `PhotoAnimerClient` has one of its own. Used alone, it polls whatever function it is given:
+
+        async with PollScheduler(client.get_task_info, concurrency=8) as scheduler:
+            infos = await scheduler.wait_all(task_ids, timeout=600)
+
+    Leaving the block ends everything that still waits with an error.
 
     Args:
         get_task_info: asks the service for one task, once.
         concurrency: getTaskInfo requests under way at once, at most.
-        rate: getTaskInfo requests a second, at most, evenly spread; `None` for no limit.
-        policy: when to look next at a task that is still processing.
-        retry: how patient to be with looks that fail for a passing reason; one task is given
-            up after `retry.tries` of them in a row.
-        rng: where chance comes from.
+        rate: getTaskInfo requests per second, at most, evenly spaced; `None` for no limit.
+        policy: how long to wait until the next poll of a task; `AdaptivePolling` by default.
+        retry: how to repeat polls that failed for a temporary reason; after `retry.tries`
+            failures in a row the waiting for that task ends with the last error.
+        rng: the source of chance.
 
     Raises:
-        InvalidRequestError: a rate that is not above 0.
+        InvalidRequestError: the rate is not above 0.
     """
 
     def __init__(
@@ -94,18 +73,29 @@ class PollScheduler:
         self._pace = Pace(rate)
         self._retry = retry or RetryPolicy(tries=10)
         self._rng = rng or Random()  # noqa: S311 - jitter, no secret
-        # Under a rate, turns go by chance at once: who waits for one may wait for long.
+        # With a rate, a queue may be long from the start: prefer likely tasks at once.
         patience = _PATIENCE if rate is None else 0.0
         self._timetable = Timetable(policy or AdaptivePolling(), self._rng, patience=patience)
         self._task_ids: dict[str, TaskId] = {}
         self._waiters: dict[str, tuple[Waiter, ...]] = {}
         self._submitted: dict[str, tuple[float, str]] = {}
         self._notified: dict[str, None] = {}
+        self._is_open = False
+        self._loop: asyncio.AbstractEventLoop
+        self._slots: asyncio.Semaphore
+        self._wakeup: Wakeup
+        self._tasks: asyncio.TaskGroup
+        self._owner: asyncio.Task[None]
         self._replanning: asyncio.Task[None] | None = None
-        self._pool: WorkerPool[str] | None = None
 
     async def __aenter__(self) -> Self:
-        self._pool = WorkerPool(self._concurrency, self._poll, self._dispatch, self._stop_waiters)
+        self._loop = asyncio.get_running_loop()
+        self._slots = asyncio.Semaphore(self._concurrency)
+        self._wakeup = Wakeup()
+        self._tasks = asyncio.TaskGroup()
+        self._owner = self._loop.create_task(self._run(), name="photoanimer polls")
+        self._owner.add_done_callback(self._end_all)
+        self._is_open = True
         return self
 
     async def __aexit__(
@@ -114,13 +104,11 @@ class PollScheduler:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._opened.stop()
-
-    @property
-    def _opened(self) -> WorkerPool[str]:
-        if self._pool is None:
-            raise RuntimeError("the scheduler is not open: use it inside `async with`")
-        return self._pool
+        self._is_open = False
+        self._owner.cancel()
+        await asyncio.wait([self._owner])
+        if not self._owner.cancelled():
+            self._owner.result()
 
     def __len__(self) -> int:
         """How many tasks are waited for."""
@@ -129,113 +117,123 @@ class PollScheduler:
     # --- waiting ---
 
     def submitted(self, task_id: TaskId, kind: str) -> None:
-        """Notes that a task was submitted just now, for whoever will wait for it.
+        """Record that a task was submitted just now, for the poll times of later waiters.
 
         Args:
             task_id: the task.
-            kind: what tells how long it takes; see `policies.kind_of`.
+            kind: what its duration depends on; see `policies.kind_of`.
         """
         self._remember(str(task_id), asyncio.get_running_loop().time(), kind)
 
     def notify(self, task_id: TaskId, *, within: float = 0.0) -> None:
-        """Brings the next look at a task forward: something tells that it has ended.
+        """Bring the next poll of a task forward, since it has probably ended.
 
-        A task that nobody waits for is looked at at once when somebody begins to.
+        If nobody waits for the task yet, it is polled as soon as somebody does.
 
         Args:
             task_id: the task.
-            within: seconds until the look, at most.
+            within: seconds until the poll, at most.
         """
         key = str(task_id)
         if key in self._waiters:
-            now = asyncio.get_running_loop().time()
-            self._timetable.bring_forward(key, now + within, now)
-            if within > 0.0:
-                self._ring_when_due()
-            else:
-                self._opened.ring()
+            now = self._loop.time()
+            self._wakeup.wake_at(self._timetable.bring_forward(key, now + within, now))
         else:
             self._notified[key] = None
-            if len(self._notified) > _NOTIFIED:
+            if len(self._notified) > _REMEMBERED_NOTIFICATIONS:
                 del self._notified[next(iter(self._notified))]
 
     async def wait(self, task_id: TaskId, *, timeout: float | None = None) -> TaskInfo:
-        """The task's info once it has status 1 or 2.
+        """Return a task's info once it has status 1 or 2.
 
-        Any number of callers may wait for the same task; it is polled once for all. One that
-        is cancelled takes only itself away.
+        Any number of callers may wait for the same task; it is polled once for all of them.
+        Cancelling one of them does not affect the others.
 
         Args:
             task_id: the task.
-            timeout: seconds, one deadline for the whole.
+            timeout: seconds for the whole wait.
 
         Raises:
             WaitTimeoutError: the task had not ended by then. It can be waited for again.
-            PhotoAnimerError: it can not be asked for: for a lasting reason, or too often in
-                a row for a passing one.
+            PhotoAnimerError: it cannot be polled, for a permanent reason or too often in a row
+                for a temporary one.
         """
-        waiter = _Awaited()
-        waiter.missing = 1
-        self.add_waiter(task_id, waiter)
+        key, waiter, timer = str(task_id), Waiter(), None
+        self._add(task_id, (waiter,))
+        if timeout is not None:
+            # Not `asyncio.timeout`, which costs more: a batch has thousands of these.
+            error = WaitTimeoutError(task_id, timeout)
+            timer = self._loop.call_later(timeout, waiter.on_result, key, error)
         try:
-            async with asyncio.timeout(timeout) as scope:
-                await waiter.all_ended
-        except TimeoutError:
-            if not scope.expired():
-                raise
+            await waiter.complete()
         finally:
-            self.remove_waiter(task_id, waiter)
-        result = waiter.results.get(str(task_id))
-        if isinstance(result, TaskInfo):
-            return result
-        raise result or WaitTimeoutError(task_id, timeout or 0.0)
+            if timer is not None:
+                timer.cancel()
+            self._remove(task_id, waiter)
+        result = waiter.results[key]
+        if isinstance(result, PhotoAnimerError):
+            raise result
+        return result
 
     async def wait_all(
         self, task_ids: Iterable[TaskId], *, timeout: float | None = None
     ) -> dict[TaskId, TaskInfo | PhotoAnimerError]:
-        """Every task's info, or why there is none; the failure of one touches no other.
+        """Return each task's info, or the error why there is none, once all have one.
 
         Args:
-            task_ids: the tasks; any number of them.
-            timeout: seconds, one deadline for all of them together; those that have not ended
-                by then have a `WaitTimeoutError`.
+            task_ids: any number of tasks.
+            timeout: seconds for the whole wait; tasks that have not ended by then get a
+                `WaitTimeoutError`.
         """
         asked: dict[TaskId, None] = {}
-        waiter = _Awaited()
-        waiter.missing = 1  # itself, until all are named
+        waiter = Waiter()
         # Shared by all tasks: each object less shortens the garbage collector's pauses.
         alone = (waiter,)
         try:
             async with asyncio.timeout(timeout) as scope:
-                async for task_id in _unhurried(task_ids):
+                async for task_id in _yielding(task_ids):
                     if task_id not in asked:
                         asked[task_id] = None
-                        waiter.missing += self._join(task_id, waiter, alone)
-                waiter.on_counted()
-                await waiter.all_ended
+                        self._add(task_id, alone)
+                await waiter.complete()
         except TimeoutError:
             if not scope.expired():
                 raise
         finally:
             if waiter.missing:
-                await self._leave_all(iter(asked), waiter)
+                await self._remove_all(iter(asked), waiter)
         return {
             task_id: waiter.results.get(str(task_id)) or WaitTimeoutError(task_id, timeout or 0.0)
-            async for task_id in _unhurried(asked)
+            async for task_id in _yielding(asked)
         }
 
-    def add_waiter(self, task_id: TaskId, waiter: Waiter) -> None:
-        """Waits for a task on somebody's behalf, without a coroutine.
+    def _add(self, task_id: TaskId, alone: tuple[Waiter]) -> None:
+        """Have one waiter's `on_result` called once, with the result of a task."""
+        if not self._is_open:
+            raise RuntimeError("the scheduler is not open: use it inside `async with`")
+        key, [waiter] = str(task_id), alone
+        waiters = self._waiters.get(key, ())
+        if waiter in waiters:  # the same id as a number and as a string
+            return
+        waiter.missing += 1
+        if waiters:
+            self._waiters[key] = waiters + alone
+            return
+        now = self._loop.time()
+        since, kind = self._submitted.get(key, (now, ""))
+        try:
+            due = self._timetable.add(key, since, kind, now, at_once=key in self._notified)
+        except Exception as error:  # noqa: BLE001 - a fault of the policy, for this waiter
+            waiter.on_result(key, _unpollable(task_id, error))
+            return
+        self._submitted.pop(key, None)
+        self._notified.pop(key, None)
+        self._task_ids[key] = task_id
+        self._waiters[key] = alone
+        self._wakeup.wake_at(due)
 
-        Args:
-            task_id: the task.
-            waiter: is told once: when the task has ended, or that it can not be asked for, or
-                that the scheduler has stopped.
-        """
-        self._join(task_id, waiter, (waiter,))
-
-    def remove_waiter(self, task_id: TaskId, waiter: Waiter) -> None:
-        """Waits for a task no more on this one's behalf, if that is still waited for."""
+    def _remove(self, task_id: TaskId, waiter: Waiter) -> None:
+        """Remove a waiter, if it still waits for this task."""
         key = str(task_id)
         waiters = self._waiters.get(key, ())
         if waiter in waiters:
@@ -246,136 +244,151 @@ class PollScheduler:
                 self._remember(key, *self._timetable.remove(key))
                 self._forget(key)
 
-    def _join(self, task_id: TaskId, waiter: Waiter, alone: tuple[Waiter]) -> bool:
-        if not self._opened.is_open:
-            raise RuntimeError("the scheduler is not open: use it inside `async with`")
-        key = str(task_id)
-        waiters = self._waiters.get(key)
-        if waiters is None:
-            now = asyncio.get_running_loop().time()
-            since, kind = self._submitted.pop(key, (now, ""))
-            notified = key in self._notified
-            if notified:
-                del self._notified[key]
-            self._timetable.add(key, since, kind, now, at_once=notified)
-            self._task_ids[key] = task_id
-            self._waiters[key] = alone
-            self._ring_when_due()
-        elif waiter in waiters:
-            return False
-        else:
-            self._waiters[key] = (*waiters, waiter)
-        return True
-
-    async def _leave_all(self, task_ids: Iterator[TaskId], waiter: Waiter) -> None:
+    async def _remove_all(self, task_ids: Iterator[TaskId], waiter: Waiter) -> None:
         try:
-            async for task_id in _unhurried(task_ids):
-                self.remove_waiter(task_id, waiter)
+            async for task_id in _yielding(task_ids):
+                self._remove(task_id, waiter)
         finally:
             # Those that are left if this is cancelled.
             for task_id in task_ids:
-                self.remove_waiter(task_id, waiter)
+                self._remove(task_id, waiter)
 
     def _remember(self, key: str, since: float, kind: str) -> None:
         self._submitted[key] = (since, kind)
-        if len(self._submitted) > _REMEMBERED:
+        if len(self._submitted) > _REMEMBERED_SUBMITS:
             del self._submitted[next(iter(self._submitted))]
 
     def _forget(self, key: str) -> tuple[Waiter, ...]:
         del self._task_ids[key]
         return self._waiters.pop(key)
 
-    def _settle(self, key: str, result: TaskInfo | PhotoAnimerError) -> None:
+    def _settle(self, key: str, result: Result) -> None:
         for waiter in self._forget(key):
             waiter.on_result(key, result)
 
-    # --- looking ---
+    def _fail(self, key: str, error: BaseException) -> None:
+        """End the waiting for a task with an error, if it is still waited for."""
+        if key not in self._waiters:
+            return
+        self._timetable.remove(key)
+        if not isinstance(error, PhotoAnimerError):
+            error = _unpollable(self._task_ids[key], error)
+        self._settle(key, error)
 
-    def _ring_when_due(self) -> None:
-        due = self._timetable.next_due()
-        if due is not None:
-            self._opened.ring_at(due)
-
-    def _dispatch(self) -> bool:
-        pool, timetable = self._opened, self._timetable
-        now = asyncio.get_running_loop().time()
-        timetable.give_turns(now)
-        while timetable.turns and pool.has_room:
-            if (pause := self._pace.pause(now)) > 0.0:
-                pool.ring_at(now + pause)
-                return False
-            key = timetable.take_turn(now)
-            if key is not None:
-                self._pace.take(now)
-                pool.give(key)
-        self._ring_when_due()
-        return timetable.turns > 0
-
-    def _stop_waiters(self, error: BaseException) -> None:
-        closed = isinstance(error, asyncio.CancelledError)
-        why = "the client was closed" if closed else f"of a fault ({error!r})"
+    def _end_all(self, owner: asyncio.Task[None]) -> None:
+        """End all waiting: nothing polls any more."""
+        self._is_open = False
+        why = "the client was closed" if owner.cancelled() else f"of {owner.exception()!r}"
         for key, task_id in list(self._task_ids.items()):
-            self._settle(
+            self._fail(
                 key,
                 PhotoAnimerError(
-                    f"polling stopped because {why}; task {task_id} goes on at the service: "
+                    f"polling stopped because {why}; task {task_id} continues at the service: "
                     "wait for it again by its id"
                 ),
             )
 
-    async def _poll(self, key: str) -> None:
-        task_id = self._task_ids.get(key)
-        if task_id is None:
-            return
-        self._timetable.look_begins(key)
-        asked = asyncio.get_running_loop().time()
-        try:
-            info = await self._get_task_info(task_id)
-        except PhotoAnimerError as error:
-            if key in self._waiters:
-                self._failed(key, error)
-        else:
-            if key in self._waiters:
-                self._seen(key, info, asked)
+    # --- polling ---
 
-    def _seen(self, key: str, info: TaskInfo, asked: float) -> None:
-        now = asyncio.get_running_loop().time()
+    async def _run(self) -> None:
+        async with self._tasks as tasks:
+            while True:
+                await self._slots.acquire()
+                tasks.create_task(self._poll(await self._next_due()))
+
+    async def _next_due(self) -> str:
+        """Return the next task to poll once it is due and the rate allows it."""
+        while True:
+            now = self._loop.time()
+            if (pause := self._pace.pause(now)) > 0.0:
+                await self._wakeup.sleep_until(now + pause)
+                continue
+            try:
+                key = self._timetable.pop_ready(now)
+            except PolicyError as error:
+                self._fail(error.key, error.cause)
+                continue
+            if key is not None:
+                self._pace.take(now)
+                return key
+            await self._wakeup.sleep_until(self._timetable.next_due())
+
+    async def _poll(self, key: str) -> None:
+        """Poll a task once, record the outcome and release the slot."""
+        try:
+            task_id = self._task_ids.get(key)
+            if task_id is None:
+                return
+            self._timetable.poll_started(key)
+            asked = self._loop.time()
+            try:
+                info = await self._get_task_info(task_id)
+            except PhotoAnimerError as error:
+                self._record_failure(key, error)
+            else:
+                self._record(key, info, asked)
+        except (Exception, asyncio.CancelledError) as error:
+            if _is_cancelled():
+                raise
+            self._fail(key, error)
+        finally:
+            self._slots.release()
+
+    def _record(self, key: str, info: TaskInfo, asked: float) -> None:
+        if key not in self._waiters:
+            return
+        now = self._loop.time()
         if info.ended:
-            self._timetable.ended(key, now)
+            self._timetable.record_end(key, now)
             self._settle(key, info)
         else:
-            self._timetable.pending(key, asked, now)
-            self._ring_when_due()
+            self._wakeup.wake_at(self._timetable.record_processing(key, asked, now))
         if self._timetable.outdated and (self._replanning is None or self._replanning.done()):
-            self._replanning = self._opened.run_beside(self._plan_anew())
+            self._replanning = self._tasks.create_task(self._replan())
 
-    def _failed(self, key: str, error: PhotoAnimerError) -> None:
-        failures = self._timetable.failed(key)
-        passing = verdict(Operation.GET_TASK_INFO, error) is Verdict.TRY_AGAIN
-        if passing and failures < self._retry.tries:
-            now = asyncio.get_running_loop().time()
+    def _record_failure(self, key: str, error: PhotoAnimerError) -> None:
+        if key not in self._waiters:
+            return
+        failures = self._timetable.record_failure(key)
+        temporary = verdict(Operation.GET_TASK_INFO, error) is Verdict.TRY_AGAIN
+        if temporary and failures < self._retry.tries:
+            now = self._loop.time()
             due = now + self._retry.wait(failures, error, self._rng)
-            self._timetable.postpone(key, due, now)
-            self._ring_when_due()
+            self._wakeup.wake_at(self._timetable.postpone(key, due, now))
         else:
-            self._timetable.remove(key)
-            self._settle(key, error)
+            self._fail(key, error)
 
-    async def _plan_anew(self) -> None:
+    async def _replan(self) -> None:
         timetable = self._timetable
         while timetable.outdated:
             kinds, timetable.outdated = timetable.outdated, set()
             keys = list(timetable)
-            for start in range(0, len(keys), _AT_A_TIME):
-                now = asyncio.get_running_loop().time()
-                timetable.plan_anew(keys[start : start + _AT_A_TIME], kinds, now)
-                self._ring_when_due()
+            for start in range(0, len(keys), _CHUNK):
+                chunk = keys[start : start + _CHUNK]
+                for key, error in timetable.replan(chunk, kinds, self._loop.time()).items():
+                    self._fail(key, error)
+                self._wakeup.wake_at(timetable.next_due())
                 await asyncio.sleep(0)
 
 
-async def _unhurried(items: Iterable[_T]) -> AsyncIterator[_T]:
-    """The items; the loop gets its turn after every few of them."""
+def _unpollable(task_id: TaskId, cause: BaseException) -> PhotoAnimerError:
+    error = PhotoAnimerError(
+        f"task {task_id} cannot be polled: {cause!r}; it continues at the service: wait for it "
+        "again by its id"
+    )
+    error.__cause__ = cause
+    return error
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancels the current task; else a `CancelledError` is just an error."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _yielding(items: Iterable[_T]) -> AsyncIterator[_T]:
+    """Yield the items, and after every few of them let the event loop run other tasks."""
     for count, item in enumerate(items, 1):
         yield item
-        if count % _AT_A_TIME == 0:
+        if count % _CHUNK == 0:
             await asyncio.sleep(0)

@@ -1,62 +1,75 @@
-"""Which task to look at next, and when.
+"""Which task to poll next, and when.
 
-How it works. Every task that is waited for is a row: its numbers stand in columns, and its key
-on an agenda under the time of its next look. What has become due gets a turn; where more looks
-are due than may go out, `Turns` says whose is next. The look itself is the caller's, who tells
-what was seen: the task has ended and is forgotten, or it goes back on the agenda. So a task
-that waits costs a few numbers and no object: what 100,000 tasks do not consist of, the garbage
-collector need not walk through.
+Every task that is waited for is a row: its numbers are in columns, and its key is in a
+`DueQueue` at the time of its next poll. `promote_due` moves what is due into a `ReadyQueue`,
+`pop_ready` takes the next key from there. The caller polls and records what it found: either
+the task has ended and its row is freed, or it gets a new time. A waiting task thus costs a few
+numbers and no object, and 100,000 of them do not prolong the garbage collector's pauses.
 
-The policy is told of every look. When it has learned something that changes its plans for a
-kind of tasks, that kind is `outdated`, and the tasks are to be given new times. A task stands
-on the agenda under the earliest time it was given: one that comes up too early is put back,
-one that is to come up earlier is put there once more, and the older entry then finds that the
-task has moved on.
+A learning policy receives the outcome of every poll. When its plan for a kind of task changes,
+it adds the kind to `outdated`, and `replan` computes new times for these tasks. A new time that
+is earlier adds a second entry to the queue; one that is later only changes the row. An entry
+whose time no longer matches its row is put back or dropped when it comes up.
 
-Pure: the clock is an argument, in seconds, and chance is handed in.
+Pure: the clock is an argument, in seconds, and so is the source of chance.
 """
 
+import logging
 from array import array
 from collections.abc import Iterable, Iterator
 from random import Random
 
-from photoanimer_async.polling.due_queue import Agenda, Turns
+from photoanimer_async.polling.due_queue import DueQueue
 from photoanimer_async.polling.policies import LearningPolicy, PollPolicy
+from photoanimer_async.polling.ready_queue import ReadyQueue
+
+_log = logging.getLogger(__name__)
 
 _NEVER = float("inf")
-_AT_A_TIME = 200
+_PROMOTED_AT_ONCE = 64
 _SPREAD = 0.05
 
-_LISTED, _HAS_TURN, _LOOKED_AT = range(3)
+_QUEUED, _READY, _POLLED = range(3)
+
+
+class PolicyError(Exception):
+    """The poll policy raised an exception, the `cause`, for the task `key`."""
+
+    def __init__(self, key: str, cause: Exception) -> None:
+        super().__init__(key)
+        self.key, self.cause = key, cause
 
 
 class Timetable:
-    """The looks at any number of tasks, each known by a key.
+    """The poll times of any number of tasks, each under a key.
 
     Args:
-        policy: when to look next at a task that is still processing.
-        rng: where chance comes from.
-        patience: seconds for which turns go by the time; see `Turns`.
+        policy: how long to wait until the next poll of a task.
+        rng: the source of chance.
+        patience: seconds for which ready tasks are first in, first out; see `ReadyQueue`.
+
+    Attributes:
+        outdated: kinds of tasks whose plan the policy has changed; the caller takes them out and
+            calls `replan` for each task.
     """
 
     def __init__(self, policy: PollPolicy, rng: Random, *, patience: float) -> None:
         self.outdated: set[str] = set()
-        """The kinds of tasks whose policy has changed its plans since they were last made."""
         self._policy = policy
         self._learner = policy if isinstance(policy, LearningPolicy) else None
         self._rng = rng
-        self._agenda: Agenda[str] = Agenda()
-        self._turns: Turns[str] = Turns(patience)
+        self._queue: DueQueue[str] = DueQueue()
+        self._ready: ReadyQueue[str] = ReadyQueue(patience)
         self._rows: dict[str, int] = {}
         self._free_rows: list[int] = []
         self._kind: list[str] = []
         self._state = bytearray()
         self._since = array("d")
-        self._after = array("d")  # the age at the last look, which found it processing
+        self._after = array("d")  # the age at the last poll, which found it processing
         self._due = array("d")
-        self._listed = array("d")  # under which time it stands on the agenda
+        self._queued = array("d")  # the time of its first entry in the queue
         self._failures: dict[str, int] = {}
-        self._again: dict[str, float] = {}  # what was asked for while a look was under way
+        self._again: dict[str, float] = {}  # brought forward while a poll was under way
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -64,167 +77,201 @@ class Timetable:
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
 
-    # --- which tasks ---
+    # --- adding and removing tasks ---
 
-    def add(self, key: str, since: float, kind: str, now: float, *, at_once: bool = False) -> None:
-        """Begins with a task.
+    def add(self, key: str, since: float, kind: str, now: float, *, at_once: bool = False) -> float:
+        """Add a task; return when its first poll is due.
 
         Args:
-            key: the task, which is not there yet.
+            key: the task, which has not been added yet.
             since: when it was submitted.
-            kind: what tells how long it takes; see `polling.kind_of`.
+            kind: what its duration depends on; see `policies.kind_of`.
             now: the time.
-            at_once: whether the first look is due now, whatever the policy says.
+            at_once: make the first poll due now, whatever the policy says.
         """
-        if self._learner is not None:
-            self._learner.joined(kind)
         wait = 0.0 if at_once else self._policy.delay(kind, 0.0, self._rng)
-        row = self._rows[key] = self._row(since, kind)
-        self._list(key, row, max(now, since + wait), now)
+        if self._learner is not None:
+            self._learner.task_added(kind)
+        row = self._rows[key] = self._new_row(since, kind)
+        return self._schedule(key, row, max(now, since + wait), now)
 
     def remove(self, key: str) -> tuple[float, str]:
-        """Looks at a task no more, although it has not ended; gives its `since` and kind."""
-        row = self._forget(key)
+        """Remove a task that has not ended; return its `since` and kind."""
+        row = self._free_row(key)
         since, kind = self._since[row], self._kind[row]
         if self._learner is not None:
-            self._learner.left(kind, self._after[row])
+            try:
+                self._learner.task_removed(kind, self._after[row])
+            except Exception:  # noqa: BLE001 - the task is removed all the same
+                _log.exception("the poll policy raised in task_removed; polling continues")
         return since, kind
 
-    def _row(self, since: float, kind: str) -> int:
+    def _new_row(self, since: float, kind: str) -> int:
         if self._free_rows:
             row = self._free_rows.pop()
-            self._kind[row], self._state[row] = kind, _LISTED
+            self._kind[row], self._state[row] = kind, _QUEUED
             self._since[row], self._after[row] = since, 0.0
-            self._due[row] = self._listed[row] = _NEVER
+            self._due[row] = self._queued[row] = _NEVER
             return row
         self._kind.append(kind)
-        self._state.append(_LISTED)
+        self._state.append(_QUEUED)
         self._since.append(since)
         self._after.append(0.0)
         self._due.append(_NEVER)
-        self._listed.append(_NEVER)
+        self._queued.append(_NEVER)
         return len(self._kind) - 1
 
-    def _forget(self, key: str) -> int:
+    def _free_row(self, key: str) -> int:
         row = self._rows.pop(key)
         self._free_rows.append(row)
         self._failures.pop(key, None)
         self._again.pop(key, None)
         return row
 
-    # --- whose turn it is ---
+    # --- choosing the next task ---
 
-    def next_due(self) -> float | None:
-        """When the next turns are to be given; `None` if nothing is to come."""
-        return self._agenda.next_due()
+    def next_due(self) -> float:
+        """Return when the next queued task is due; infinity if there is none."""
+        return self._queue.next_due()
 
-    @property
-    def turns(self) -> int:
-        """How many turns have been given and not been taken; some may have become void."""
-        return len(self._turns)
+    def pop_ready(self, now: float) -> str | None:
+        """Return the task to poll now; `None` if no task is due.
 
-    def give_turns(self, now: float) -> None:
-        """Gives a turn to what is due by now, a few hundred at most."""
-        for key in self._agenda.take_due(now, _AT_A_TIME):
+        Raises:
+            PolicyError: the policy raised for a task that was compared.
+        """
+        self._promote_due(now)
+        while self._ready:
+            key = self._ready.pop(now, self._chance, self._rng)
+            row = self._rows.get(key)
+            if row is not None and self._state[row] == _READY:
+                self._state[row] = _POLLED
+                return key
+        return None
+
+    def _promote_due(self, now: float) -> None:
+        """Make tasks ready that are due, a few at a time."""
+        for key in self._queue.pop_due(now, _PROMOTED_AT_ONCE):
             row = self._rows.get(key)
             if row is None:
                 continue
-            if self._listed[row] <= now:
-                self._listed[row] = _NEVER
-            if self._state[row] != _LISTED:
+            if self._queued[row] <= now:
+                self._queued[row] = _NEVER
+            if self._state[row] != _QUEUED:
                 continue
             due = self._due[row]
             if due > now:
-                self._list(key, row, due, now, not_before=due)
+                self._schedule(key, row, due, now, not_before=due)
             else:
-                self._state[row] = _HAS_TURN
-                self._turns.add(key, now)
+                self._state[row] = _READY
+                self._ready.add(key, now)
 
-    def take_turn(self, now: float) -> str | None:
-        """The task to look at now; `None` if the turn has become void.
+    def bring_forward(self, key: str, due: float, now: float) -> float:
+        """Poll a task by this time at the latest; if that is now, before all others.
 
-        Raises:
-            LookupError: there are no turns.
-        """
-        key = self._turns.take(now, lambda key: self._chance(key, now), self._rng)
-        row = self._rows.get(key)
-        if row is None or self._state[row] != _HAS_TURN:
-            return None
-        self._state[row] = _LOOKED_AT
-        return key
-
-    def bring_forward(self, key: str, due: float, now: float) -> None:
-        """Has a task looked at by this time, and if that is now, before all others.
-
-        If a look has begun already, there will be another.
+        If a poll is under way, another one follows. Returns when the task is to be polled.
         """
         row = self._rows[key]
-        if self._state[row] == _LOOKED_AT:
+        if self._state[row] == _POLLED:
             self._again[key] = min(self._again.get(key, _NEVER), due)
         elif due <= now:
-            self._state[row] = _HAS_TURN
-            self._turns.add_first(key)
-        elif self._state[row] == _LISTED and due < self._due[row]:
-            self._list(key, row, due, now)
+            self._state[row] = _READY
+            self._ready.add_first(key)
+        elif self._state[row] == _QUEUED and due < self._due[row]:
+            return self._schedule(key, row, due, now)
+        return due
 
     def _chance(self, key: str, now: float) -> float:
         row = self._rows.get(key)
         if row is None or self._learner is None:
             return 0.0
-        return self._learner.chance(self._kind[row], self._after[row], now - self._since[row])
+        age = now - self._since[row]
+        try:
+            return self._learner.chance(self._kind[row], self._after[row], age)
+        except Exception as error:
+            raise PolicyError(key, error) from error
 
-    # --- what was seen ---
+    # --- recording polls ---
 
-    def look_begins(self, key: str) -> None:
-        """The task is asked for now, if it is still there."""
+    def poll_started(self, key: str) -> None:
+        """Record that a poll's request is about to be sent; the task may have been removed."""
         self._again.pop(key, None)
 
-    def pending(self, key: str, asked: float, now: float) -> None:
-        """A look that left at `asked` has found the task processing."""
+    def record_processing(self, key: str, asked: float, now: float) -> float:
+        """Record a poll sent at `asked` that found the task still processing.
+
+        Returns:
+            When its next poll is due.
+        """
         row = self._rows[key]
         self._failures.pop(key, None)
         kind, since, after = self._kind[row], self._since[row], self._after[row]
         age = self._after[row] = asked - since
-        if self._learner is not None and self._learner.pending(kind, after, age):
+        if self._learner is not None and self._learner.task_processing(kind, after, age):
             self.outdated.add(kind)
-        planned = now + self._policy.delay(kind, age, self._rng)
-        self._list(key, row, max(now, min(planned, self._again.pop(key, _NEVER))), now)
+        due = now + self._policy.delay(kind, age, self._rng)
+        if key in self._again:
+            due = min(due, self._again.pop(key))
+        return self._schedule(key, row, max(now, due), now)
 
-    def ended(self, key: str, now: float) -> None:
-        """A look has found that the task has ended; it is forgotten."""
-        row = self._forget(key)
-        kind = self._kind[row]
-        if self._learner is not None and self._learner.ended(
-            kind, self._after[row], now - self._since[row]
-        ):
-            self.outdated.add(kind)
+    def record_end(self, key: str, now: float) -> None:
+        """Record a poll that found the task ended, and remove the task."""
+        row = self._free_row(key)
+        if self._learner is not None:
+            kind, age = self._kind[row], now - self._since[row]
+            try:
+                if self._learner.task_ended(kind, self._after[row], age):
+                    self.outdated.add(kind)
+            except Exception:  # noqa: BLE001 - the result is delivered all the same
+                _log.exception("the poll policy raised in task_ended; polling continues")
 
-    def failed(self, key: str) -> int:
-        """A look has found nothing out; how many have in a row."""
+    def record_failure(self, key: str) -> int:
+        """Record a poll that failed; return how many have failed in a row."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         return failures
 
-    def postpone(self, key: str, due: float, now: float) -> None:
-        """Has a task looked at no sooner than this, whatever the policy says."""
+    def postpone(self, key: str, due: float, now: float) -> float:
+        """Poll a task no earlier than this, whatever the policy says; return when."""
         self._again.pop(key, None)
-        self._list(key, self._rows[key], due, now, not_before=due)
+        return self._schedule(key, self._rows[key], due, now, not_before=due)
 
-    # --- new plans ---
+    # --- changing plans ---
 
-    def plan_anew(self, keys: Iterable[str], kinds: set[str], now: float) -> None:
-        """Gives those of these kinds new times, as the policy has them now."""
+    def replan(self, keys: Iterable[str], kinds: set[str], now: float) -> dict[str, Exception]:
+        """Give queued tasks of these kinds the times of the policy's present plan.
+
+        Args:
+            keys: the tasks; those that do not exist any more are skipped.
+            kinds: the kinds whose plan has changed.
+            now: the time.
+
+        Returns:
+            The exceptions that the policy raised, by task.
+        """
+        failed: dict[str, Exception] = {}
+        delay, rng = self._policy.delay, self._rng
         for key in keys:
             row = self._rows.get(key)
-            if row is None or self._kind[row] not in kinds:
+            if row is None or self._state[row] != _QUEUED:
                 continue
-            if self._state[row] == _LISTED and key not in self._failures:
-                since, after = self._since[row], self._after[row]
-                wait = self._policy.delay(self._kind[row], after, self._rng)
-                soon = now + _SPREAD * self._rng.random() * (now - since)
-                self._list(key, row, max(since + after + wait, soon), now)
+            kind, since, after = self._kind[row], self._since[row], self._after[row]
+            if kind not in kinds or key in self._failures:
+                continue
+            try:
+                due = since + after + delay(kind, after, rng)
+            except Exception as error:  # noqa: BLE001 - for the caller, who ends this task's wait
+                failed[key] = error
+                continue
+            # Polls that are overdue by the new plan are spread, so that they do not come at once.
+            earliest = now + _SPREAD * rng.random() * (now - since)
+            self._schedule(key, row, max(earliest, due), now)
+        return failed
 
-    def _list(self, key: str, row: int, due: float, now: float, *, not_before: float = 0.0) -> None:
-        self._state[row] = _LISTED
+    def _schedule(
+        self, key: str, row: int, due: float, now: float, *, not_before: float = 0.0
+    ) -> float:
+        self._state[row] = _QUEUED
+        if due < self._queued[row]:
+            due = self._queued[row] = self._queue.add(key, due, now, not_before)
         self._due[row] = due
-        if due < self._listed[row]:
-            self._due[row] = self._listed[row] = self._agenda.add(key, due, now, not_before)
+        return due

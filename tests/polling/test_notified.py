@@ -12,7 +12,7 @@ def warm(seconds: float) -> AdaptivePolling:
     """A policy that has seen many tasks of this length."""
     policy = AdaptivePolling()
     for _ in range(200):
-        policy.ended("kind", seconds * 0.95, seconds)
+        policy.task_ended("kind", seconds * 0.95, seconds)
     return policy
 
 
@@ -40,8 +40,8 @@ def test_a_policy_that_does_not_learn_is_slowed_down_tenfold() -> None:
     net = proven(FixedInterval(1.0))
     assert 9.0 <= net.delay("kind", 5.0, Random(1)) <= 11.0
     assert net.chance("kind", 0.0, 5.0) == 0.0
-    assert not net.pending("kind", 0.0, 5.0)
-    net.left("kind", 5.0)
+    assert not net.task_processing("kind", 0.0, 5.0)
+    net.task_removed("kind", 5.0)
 
 
 def test_at_first_one_task_of_each_kind_tries_whether_notifications_arrive() -> None:
@@ -61,10 +61,10 @@ def test_if_the_first_end_is_not_notified_all_are_looked_at_as_the_policy_does()
     for kind in ("one", "other"):
         net.delay(kind, 0.0, Random(1))
         net.delay(kind, 0.0, Random(1))
-    assert net.ended("one", 0.0, 1.0)
-    assert not net.ended("one", 0.0, 1.0)
-    assert net.pending("other", 0.0, 1.0)
-    assert not net.pending("other", 0.0, 1.0)
+    assert net.task_ended("one", 0.0, 1.0)
+    assert not net.task_ended("one", 0.0, 1.0)
+    assert net.task_processing("other", 0.0, 1.0)
+    assert not net.task_processing("other", 0.0, 1.0)
     assert net.delay("one", 0.0, Random(1)) <= 1.1
     # That notification was only slow.
     net.arrived()
@@ -74,14 +74,14 @@ def test_if_the_first_end_is_not_notified_all_are_looked_at_as_the_policy_does()
 def test_when_notifications_cease_it_soon_looks_as_the_policy_does() -> None:
     net = proven(FixedInterval(1.0))
     net.delay("kind", 0.0, Random(1))
-    turned = [net.ended("kind", 0.0, 1.0) for _ in range(20)]
+    turned = [net.task_ended("kind", 0.0, 1.0) for _ in range(20)]
     assert not net.is_trusted
     assert turned.count(True) == 1
     assert turned.index(True) < 8
     assert net.delay("kind", 0.0, Random(1)) <= 1.1
     for _ in range(20):
         net.arrived()
-        net.ended("kind", 0.0, 1.0)
+        net.task_ended("kind", 0.0, 1.0)
     assert net.is_trusted
 
 
@@ -90,7 +90,7 @@ def test_one_lost_notification_in_five_keeps_it_slow() -> None:
     for number in range(1000):
         if number % 5:
             net.arrived()
-        net.ended("kind", 0.0, 1.0)
+        net.task_ended("kind", 0.0, 1.0)
         assert net.is_trusted
 
 

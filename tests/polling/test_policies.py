@@ -18,7 +18,7 @@ from photoanimer_async import (
 )
 from photoanimer_async.polling.durations import EDGES, Durations
 from photoanimer_async.polling.policies import LearningPolicy, kind_of
-from photoanimer_async.polling.poll_times import at, next_looks
+from photoanimer_async.polling.poll_times import at, optimal_poll_times
 
 KIND = "1 mp4"
 randoms = st.randoms(use_true_random=False)
@@ -30,7 +30,7 @@ def look_until(policy: AdaptivePolling, duration: float, rng: Random) -> list[fl
     looks = [0.0]
     while looks[-1] < duration:
         age = looks[-1] + policy.delay(KIND, looks[-1], rng)
-        tell = policy.ended if age >= duration else policy.pending
+        tell = policy.task_ended if age >= duration else policy.task_processing
         tell(KIND, looks[-1], age)
         looks.append(age)
     return looks[1:]
@@ -131,11 +131,11 @@ def test_intervals_stay_within_their_bounds_whatever_was_seen(
     for what, after, longer in seen:
         match what:
             case "pending":
-                policy.pending(KIND, after, after + longer)
+                policy.task_processing(KIND, after, after + longer)
             case "ended":
-                policy.ended(KIND, after, after + longer)
+                policy.task_ended(KIND, after, after + longer)
             case _:
-                policy.left(KIND, after)
+                policy.task_removed(KIND, after)
         assert 0.0 <= policy.chance(KIND, after, after + longer) <= 1.0
     assert 0.25 <= policy.delay(KIND, age, rng) <= 20
 
@@ -200,8 +200,8 @@ def test_a_queue_that_builds_up_is_noticed_before_anything_ends() -> None:
     policy = taught(lognormal(5))
     before = len(ages_of_looks(policy, until=20))
     for _ in range(100):
-        policy.pending(KIND, 0.0, 10.0)
-        policy.pending(KIND, 10.0, 20.0)
+        policy.task_processing(KIND, 0.0, 10.0)
+        policy.task_processing(KIND, 10.0, 20.0)
     assert len(ages_of_looks(policy, until=20)) < before
 
 
@@ -222,14 +222,14 @@ def test_each_kind_is_learned_for_itself() -> None:
 def test_it_says_when_plans_have_changed() -> None:
     policy = AdaptivePolling()
     assert isinstance(policy, LearningPolicy)
-    assert any(policy.ended(KIND, 1.0, 1.2) for _ in range(10))
-    told = [policy.ended(KIND, 1.0, 1.2) for _ in range(2000)]
+    assert any(policy.task_ended(KIND, 1.0, 1.2) for _ in range(10))
+    told = [policy.task_ended(KIND, 1.0, 1.2) for _ in range(2000)]
     assert not any(told[1000:])
 
 
 def test_a_plan_looks_where_tasks_end_and_nowhere_before() -> None:
     durations = Durations.of([(9.5, 10.5, 100.0)])
-    looks = next_looks(durations.survival(), durations.hazards, cost=1.0)
+    looks = optimal_poll_times(durations.survival(), durations.hazards, cost=1.0)
     assert 9.5 < looks[0] < 13
     assert all(look > edge for look, edge in zip(looks, EDGES, strict=True))
     assert looks == sorted(looks)
@@ -322,7 +322,7 @@ def test_a_damaged_state_is_refused_and_changes_nothing(state: Any) -> None:
 def test_a_great_burst_can_be_kept_and_taken_up() -> None:
     policy, rng, duration = AdaptivePolling(), Random(1), lognormal(5)
     for _ in range(3000):
-        policy.joined(KIND)
+        policy.task_added(KIND)
     for _ in range(3000):
         look_until(policy, duration(), rng)
     again = AdaptivePolling()

@@ -1,9 +1,9 @@
-"""Which task is looked at when, with a clock that is a number."""
+"""Which task is polled when, with a clock that is a number."""
 
+import math
 from random import Random
 
 import hypothesis.strategies as st
-import pytest
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
 from photoanimer_async.polling.policies import AdaptivePolling, FixedInterval, PollPolicy
@@ -14,106 +14,106 @@ def timetable(policy: PollPolicy | None = None) -> Timetable:
     return Timetable(policy or FixedInterval(10.0), Random(1), patience=1.0)
 
 
-def turns_at(table: Timetable, now: float) -> list[str]:
-    """All whose turn has come by now."""
-    table.give_turns(now)
-    return [key for _ in range(table.turns) if (key := table.take_turn(now)) is not None]
+def ready_at(table: Timetable, now: float) -> list[str]:
+    """All tasks to poll by now."""
+    return list(iter(lambda: table.pop_ready(now), None))
 
 
-def test_a_look_at_a_task_that_is_processing_is_followed_by_another() -> None:
+def test_a_processing_task_is_polled_again_until_it_ends() -> None:
     table = timetable()
     table.add("a", since=100.0, kind="", now=100.0)
-    assert turns_at(table, 105.0) == []
-    assert turns_at(table, 112.0) == ["a"]
-    assert turns_at(table, 200.0) == []
-    table.pending("a", asked=112.0, now=113.0)
-    assert turns_at(table, 118.0) == []
-    assert turns_at(table, 126.0) == ["a"]
-    table.ended("a", 126.0)
+    assert ready_at(table, 105.0) == []
+    assert ready_at(table, 112.0) == ["a"]
+    assert ready_at(table, 200.0) == []
+    table.record_processing("a", asked=112.0, now=113.0)
+    assert ready_at(table, 118.0) == []
+    assert ready_at(table, 126.0) == ["a"]
+    table.record_end("a", 126.0)
     assert len(table) == 0
-    assert table.next_due() is None
+    assert table.next_due() == math.inf
 
 
-def test_the_first_look_counts_from_the_submit() -> None:
+def test_the_first_poll_is_timed_from_the_submit() -> None:
     table = timetable()
     table.add("old", since=0.0, kind="", now=100.0)
     table.add("new", since=100.0, kind="", now=100.0, at_once=True)
-    assert sorted(turns_at(table, 100.1)) == ["new", "old"]
+    assert sorted(ready_at(table, 100.1)) == ["new", "old"]
 
 
-def test_what_is_removed_gets_no_turn_and_tells_since_when_it_was_there() -> None:
+def test_a_removed_task_is_not_polled_and_remove_returns_its_submit_time() -> None:
     table = timetable()
     table.add("a", since=1.0, kind="5 mp4", now=2.0)
     table.add("b", since=2.0, kind="", now=2.0)
     assert table.remove("a") == (1.0, "5 mp4")
-    assert turns_at(table, 20.0) == ["b"]
+    assert ready_at(table, 20.0) == ["b"]
     assert list(table) == ["b"]
 
 
-def test_one_that_is_removed_while_it_has_a_turn_gives_it_up_but_may_come_back() -> None:
+def test_a_task_removed_while_ready_may_be_added_again() -> None:
     table = timetable()
     table.add("a", since=0.0, kind="", now=0.0)
-    table.give_turns(20.0)
-    assert table.turns == 1
-    table.add("b", *table.remove("a"), now=20.0)
-    assert table.take_turn(20.0) is None
-    table.add("a", since=20.0, kind="", now=20.0)
-    assert turns_at(table, 21.0) == ["b"]
-    assert turns_at(table, 40.0) == ["a"]
+    table.add("c", since=0.0, kind="", now=0.0)
+    first = table.pop_ready(20.0)
+    other = "a" if first == "c" else "c"
+    table.add("b", *table.remove(other), now=20.0)
+    table.add(other, since=20.0, kind="", now=20.0)
+    assert ready_at(table, 21.0) == ["b"]
+    assert ready_at(table, 40.0) == [other]
 
 
-def test_a_hint_brings_the_next_look_forward_but_never_puts_it_off() -> None:
+def test_a_hint_brings_a_poll_forward_but_never_postpones_it() -> None:
     table = timetable()
     for key in "abc":
         table.add(key, since=0.0, kind="", now=0.0)
     table.bring_forward("b", 0.0, 0.0)
-    assert turns_at(table, 0.0) == ["b"]
+    assert ready_at(table, 0.0) == ["b"]
     table.bring_forward("a", 2.0, 0.0)
-    assert turns_at(table, 3.0) == ["a"]
+    assert ready_at(table, 3.0) == ["a"]
     table.bring_forward("c", 100.0, 3.0)
-    assert turns_at(table, 15.0) == ["c"]
+    assert ready_at(table, 15.0) == ["c"]
 
 
-def test_a_hint_gives_a_turn_before_all_that_wait() -> None:
+def test_a_hint_puts_a_ready_task_first() -> None:
     table = timetable()
-    for key in "abc":
+    for key in "abcd":
         table.add(key, since=0.0, kind="", now=0.0)
-    table.give_turns(20.0)
-    table.bring_forward("c", 20.0, 20.0)
-    assert table.take_turn(20.0) == "c"
-    assert sorted(turns_at(table, 20.0)) == ["a", "b"]
+    first = table.pop_ready(20.0)
+    last = max(set("abcd") - {first})
+    table.bring_forward(last, 20.0, 20.0)
+    assert table.pop_ready(20.0) == last
+    assert sorted(ready_at(table, 20.0)) == sorted(set("abcd") - {first, last})
 
 
-def test_a_hint_during_a_look_asks_for_another_one_before_it_for_none() -> None:
+def test_a_hint_during_a_poll_causes_another_poll() -> None:
     table = timetable()
     table.add("a", since=0.0, kind="", now=0.0, at_once=True)
-    assert turns_at(table, 0.1) == ["a"]
+    assert ready_at(table, 0.1) == ["a"]
     table.bring_forward("a", 0.2, 0.2)
-    table.look_begins("a")
-    table.pending("a", asked=0.2, now=0.3)
-    assert turns_at(table, 1.0) == []
+    table.poll_started("a")
+    table.record_processing("a", asked=0.2, now=0.3)
+    assert ready_at(table, 1.0) == []
     table.bring_forward("a", 1.0, 1.0)
-    assert turns_at(table, 1.0) == ["a"]
-    table.look_begins("a")
+    assert ready_at(table, 1.0) == ["a"]
+    table.poll_started("a")
     table.bring_forward("a", 1.1, 1.1)
-    table.pending("a", asked=1.0, now=1.2)
-    assert turns_at(table, 1.3) == ["a"]
+    table.record_processing("a", asked=1.0, now=1.2)
+    assert ready_at(table, 1.3) == ["a"]
 
 
-def test_failures_are_counted_in_a_row_and_the_next_look_keeps_its_distance() -> None:
+def test_failures_in_a_row_are_counted_and_postpone_is_a_floor() -> None:
     table = timetable()
     table.add("a", since=0.0, kind="", now=0.0, at_once=True)
-    assert [table.failed("a"), table.failed("a")] == [1, 2]
-    assert turns_at(table, 0.1) == ["a"]
+    assert [table.record_failure("a"), table.record_failure("a")] == [1, 2]
+    assert ready_at(table, 0.1) == ["a"]
     table.postpone("a", due=30.0, now=0.1)
-    table.plan_anew(["a"], {""}, 0.2)
-    assert turns_at(table, 29.9) == []
-    assert turns_at(table, 31.0) == ["a"]
-    table.pending("a", asked=31.0, now=31.0)
-    assert table.failed("a") == 1
+    table.replan(["a"], {""}, 0.2)
+    assert ready_at(table, 29.9) == []
+    assert ready_at(table, 31.0) == ["a"]
+    table.record_processing("a", asked=31.0, now=31.0)
+    assert table.record_failure("a") == 1
 
 
-def test_a_kind_whose_plans_have_changed_is_told_and_planned_anew() -> None:
+def test_a_changed_plan_marks_its_kind_outdated_and_replan_applies_it() -> None:
     table = timetable(AdaptivePolling())
     for number in range(300):
         table.add(f"quick {number}", since=0.0, kind="quick", now=0.0)
@@ -121,40 +121,39 @@ def test_a_kind_whose_plans_have_changed_is_told_and_planned_anew() -> None:
     now = 5.0
     while not table.outdated:
         now += 0.1
-        for key in turns_at(table, now):
+        for key in ready_at(table, now):
             if key == "slow":
-                table.pending(key, asked=now, now=now)
+                table.record_processing(key, asked=now, now=now)
             else:
-                table.ended(key, now)
+                table.record_end(key, now)
     assert table.outdated == {"quick"}
     assert len(table) > 100
-    table.plan_anew(list(table), {"quick"}, now)
-    soon = [turns_at(table, now + 1.0) for _ in range(10)]
+    table.replan(list(table), {"quick"}, now)
+    soon = [ready_at(table, now + 1.0) for _ in range(10)]
     assert len([key for keys in soon for key in keys if key != "slow"]) == len(table) - 1
 
 
-def test_what_is_planned_for_later_comes_later_but_comes() -> None:
+def test_a_plan_for_a_later_time_postpones_the_poll() -> None:
     waits = [5.0, 50.0]
 
-    class SecondThoughts:
+    class LaterPlan:
         def delay(self, kind: str, age: float, rng: Random) -> float:
             return waits.pop(0)
 
-    table = timetable(SecondThoughts())
+    table = timetable(LaterPlan())
     table.add("a", since=0.0, kind="", now=0.0)
-    table.plan_anew(["a"], {""}, 1.0)
-    assert turns_at(table, 10.0) == []
-    assert turns_at(table, 49.0) == []
-    assert turns_at(table, 51.0) == ["a"]
+    table.replan(["a"], {""}, 1.0)
+    assert ready_at(table, 10.0) == []
+    assert ready_at(table, 49.0) == []
+    assert ready_at(table, 51.0) == ["a"]
 
 
-def test_whose_turn_it_is_when_none_has_one() -> None:
-    with pytest.raises(LookupError):
-        timetable().take_turn(0.0)
+def test_pop_ready_returns_none_if_nothing_is_due() -> None:
+    assert timetable().pop_ready(0.0) is None
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Whatever is done in whatever order, each task is looked at, by one at a time."""
+    """In any order of calls, each task is polled, by one poll at a time."""
 
     keys = Bundle("keys")
 
@@ -163,7 +162,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.table = timetable(AdaptivePolling())
         self.now = 0.0
         self.there: set[str] = set()
-        self.looked_at: set[str] = set()
+        self.polled: set[str] = set()
 
     @rule(target=keys, key=st.text("ab", max_size=3))
     def name(self, key: str) -> str:
@@ -180,34 +179,32 @@ class AnyOrder(RuleBasedStateMachine):
         if key in self.there:
             self.table.remove(key)
             self.there.remove(key)
-            self.looked_at.discard(key)
+            self.polled.discard(key)
 
     @rule(seconds=st.floats(0, 50))
-    def time_goes_by(self, seconds: float) -> None:
+    def advance_clock(self, seconds: float) -> None:
         self.now += seconds
-        self.table.give_turns(self.now)
 
-    @precondition(lambda self: self.table.turns)
     @rule()
-    def take_turn(self) -> None:
-        key = self.table.take_turn(self.now)
+    def pop_ready(self) -> None:
+        key = self.table.pop_ready(self.now)
         if key is not None:
-            assert key in self.there - self.looked_at
-            self.looked_at.add(key)
-            self.table.look_begins(key)
+            assert key in self.there - self.polled
+            self.polled.add(key)
+            self.table.poll_started(key)
 
-    @precondition(lambda self: self.looked_at)
+    @precondition(lambda self: self.polled)
     @rule(data=st.data(), how=st.sampled_from(["pending", "ended", "postpone"]))
     def answer(self, data: st.DataObject, how: str) -> None:
-        key = data.draw(st.sampled_from(sorted(self.looked_at)))
-        self.looked_at.remove(key)
+        key = data.draw(st.sampled_from(sorted(self.polled)))
+        self.polled.remove(key)
         if how == "pending":
-            self.table.pending(key, self.now, self.now)
+            self.table.record_processing(key, self.now, self.now)
         elif how == "ended":
-            self.table.ended(key, self.now)
+            self.table.record_end(key, self.now)
             self.there.remove(key)
         else:
-            self.table.failed(key)
+            self.table.record_failure(key)
             self.table.postpone(key, self.now + 5.0, self.now)
 
     @rule(key=keys, within=st.sampled_from([0.0, 3.0]))
@@ -216,8 +213,8 @@ class AnyOrder(RuleBasedStateMachine):
             self.table.bring_forward(key, self.now + within, self.now)
 
     @rule(kind=st.sampled_from(["", "voice"]))
-    def plan_anew(self, kind: str) -> None:
-        self.table.plan_anew(sorted(self.there), {kind}, self.now)
+    def replan(self, kind: str) -> None:
+        self.table.replan(sorted(self.there), {kind}, self.now)
 
     @invariant()
     def every_task_is_there_once(self) -> None:
@@ -225,17 +222,14 @@ class AnyOrder(RuleBasedStateMachine):
         assert len(self.table) == len(self.there)
 
     def teardown(self) -> None:
-        """In the end every task that is not being looked at gets its turn."""
+        """Every task that is not being polled is ready in the end."""
         found: set[str] = set()
         for _ in range(10):
             self.now += 1000.0
-            self.table.give_turns(self.now)
-            while self.table.turns:
-                key = self.table.take_turn(self.now)
-                if key is not None:
-                    assert key not in found
-                    found.add(key)
-        assert found == self.there - self.looked_at
+            for key in ready_at(self.table, self.now):
+                assert key not in found
+                found.add(key)
+        assert found == self.there - self.polled
 
 
 test_in_any_order = AnyOrder.TestCase
