@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from ..support.batches import VIDEO
+from ..support.pictures import png
 from ..support.stub_service import StubService, envelope, serving, task
 
 
@@ -26,3 +27,10 @@ async def results(stub: StubService) -> AsyncIterator[StubService]:
 
         stub.finished = finished
         yield stub
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "grandma.png"
+    path.write_bytes(png(64, 64))
+    return path

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from photoanimer_async import (
     DownloadError,
@@ -16,64 +15,15 @@ from photoanimer_async import (
     PhotoAnimerClient,
 )
 
+from ..support.batches import GIF, VIDEO, names_in, serving_results
 from ..support.pictures import png
-from ..support.stub_service import KEY, StubService, envelope, quick_client, serving, task
-
-VIDEO = b"\0\0\0\x18ftypmp42" + bytes(5000)
-
-GIF = b"GIF89a" + bytes(3000)
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "grandma.png"
-    path.write_bytes(png(64, 64))
-    return path
-
-
-def names_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
-
-
-@asynccontextmanager
-async def results(stub: StubService, **more: object) -> AsyncIterator[list[web.Request]]:
-    """A service that fetches each photo when it is submitted, and serves its results."""
-    requests: list[web.Request] = []
-
-    def serve(request: web.Request) -> web.Response:
-        requests.append(request)
-        if request.query.get("expired"):
-            return web.Response(status=403)
-        gif = request.path.endswith(".gif")
-        return web.Response(
-            body=GIF if gif else VIDEO, content_type="image/gif" if gif else "video/mp4"
-        )
-
-    async with serving(serve) as origin, aiohttp.ClientSession() as session:
-
-        async def accept(request: web.Request) -> web.Response:
-            async with session.get(request.query["imageUrl"]) as fetched:
-                requests.append(request)
-                assert fetched.status == 200
-                assert await fetched.read() == png(64, 64)
-            stub.next_id += 1
-            links = {"resultUrl": f"{origin}/{stub.next_id}.mp4", **more}
-            if request.query.get("outputFormat") == "gif":
-                links["gifUrl"] = f"{origin}/{stub.next_id}.gif"
-            stub.poll_script[str(stub.next_id)] = [
-                lambda _: envelope(task(stub.next_id, 0)),
-                lambda r: envelope(task(r.query["taskId"], 1, **links)),
-            ]
-            return envelope(stub.next_id)
-
-        stub.submit_script = [accept] * 20
-        yield requests
+from ..support.stub_service import KEY, StubService, envelope, quick_client, task
 
 
 async def test_a_file_becomes_a_saved_video(
     client: PhotoAnimerClient, stub: StubService, photo: Path, tmp_path: Path
 ) -> None:
-    async with results(stub) as requests:
+    async with serving_results(stub) as requests:
         animation = await client.animate(photo, template=1, save_to=tmp_path / "out")
     assert animation.path == tmp_path / "out" / "grandma.mp4"
     assert animation.path.read_bytes() == VIDEO
@@ -87,7 +37,7 @@ async def test_a_file_becomes_a_saved_video(
 async def test_content_without_save_to_is_not_downloaded(
     client: PhotoAnimerClient, stub: StubService
 ) -> None:
-    async with results(stub):
+    async with serving_results(stub):
         animation = await client.animate(png(64, 64))
     assert animation.path is None
     assert animation.info.result_url is not None
@@ -96,7 +46,7 @@ async def test_content_without_save_to_is_not_downloaded(
 async def test_the_photo_is_withdrawn_when_its_task_has_ended(
     client: PhotoAnimerClient, stub: StubService, photo: Path
 ) -> None:
-    async with results(stub):
+    async with serving_results(stub):
         await client.animate(photo)
     async with aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientConnectorError):
@@ -106,7 +56,7 @@ async def test_the_photo_is_withdrawn_when_its_task_has_ended(
 async def test_output_format_gif_saves_the_gif(
     client: PhotoAnimerClient, stub: StubService, photo: Path, tmp_path: Path
 ) -> None:
-    async with results(stub):
+    async with serving_results(stub):
         animation = await client.animate(photo, output_format="gif", save_to=tmp_path)
     assert animation.path == tmp_path / "grandma.gif"
     assert animation.path.read_bytes() == GIF
@@ -116,7 +66,7 @@ async def test_results_never_overwrite_one_another(
     client: PhotoAnimerClient, stub: StubService, photo: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    async with results(stub):
+    async with serving_results(stub):
         first = await client.animate(photo, save_to=out)
         outcomes = [o async for o in client.animate_many([photo, photo, photo], save_to=out)]
     paths = {first.path, *(o.unwrap().path for o in outcomes)}

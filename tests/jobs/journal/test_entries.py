@@ -14,28 +14,7 @@ from photoanimer_async.jobs.journal import Facts, Record
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import Event
 
-SERVICE = "http://127.0.0.1:1/api/v1"
-
-URL = "http://photos.example/grandma.jpg?sig=s3cret"
-
-REQUEST = AnimationRequest(URL, AnimationOptions(template=3))
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "batch.db"
-
-
-def planned(store: JournalStore, digest: bytes = b"d", request: AnimationRequest = REQUEST) -> int:
-    return store.plan(digest, request, Path("out")).id
-
-
-def store_with_one(path: Path) -> tuple[JournalStore, int]:
-    store = JournalStore(path)
-    with store.transaction():
-        store.begin_run(SERVICE)
-        number = planned(store)
-    return store, number
+from ...support.journals import URL, store_with_one
 
 
 def test_an_entry_is_read_as_it_was_written(path: Path, tmp_path: Path) -> None:

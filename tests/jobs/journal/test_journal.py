@@ -7,24 +7,13 @@ from pathlib import Path
 import pytest
 
 from photoanimer_async import (
-    AnimationOptions,
-    AnimationRequest,
     JournalError,
     State,
 )
-from photoanimer_async.jobs.journal import DEFERRED, Facts, Journal, read_journal
+from photoanimer_async.jobs.journal import DEFERRED, Facts, Journal
 from photoanimer_async.jobs.lifecycle import Event
 
-SERVICE = "http://127.0.0.1:1/api/v1"
-
-URL = "http://photos.example/grandma.jpg?sig=s3cret"
-
-REQUEST = AnimationRequest(URL, AnimationOptions(template=3))
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "batch.db"
+from ...support.journals import REQUEST, SERVICE, photo_count, states_in
 
 
 async def test_a_journal_belongs_to_one_service(path: Path) -> None:
@@ -37,14 +26,9 @@ async def test_a_journal_belongs_to_one_service(path: Path) -> None:
         pass
 
 
-def _summary(path: Path) -> int:
-    with read_journal(path) as store:
-        return store.summary().photos
-
-
 async def test_reading_a_missing_journal_raises_and_creates_nothing(path: Path) -> None:
     with pytest.raises(JournalError, match="no such journal"):
-        await asyncio.to_thread(_summary, path)
+        await asyncio.to_thread(photo_count, path)
     assert not await asyncio.to_thread(path.exists)
 
 
@@ -60,7 +44,7 @@ async def test_a_new_entry_is_on_disk_with_its_first_record(path: Path) -> None:
     async with Journal(path, SERVICE) as journal:
         entries = [await journal.plan_one(bytes([i]), REQUEST, None) for i in range(3)]
         await journal.record(entries[1].id, State.PLANNED, Event.SUBMIT)
-        assert await asyncio.to_thread(_states, path) == {
+        assert await asyncio.to_thread(states_in, path) == {
             entries[0].id: State.PLANNED,
             entries[1].id: State.SUBMITTING,
             entries[2].id: State.PLANNED,
@@ -94,9 +78,4 @@ async def test_deferred_records_keep_their_order_and_are_written_at_the_end(path
             journal.record(b, State.PLANNED, Event.REFUSE, within=DEFERRED),
         ]
     await asyncio.gather(*last)
-    assert await asyncio.to_thread(_states, path) == {a: State.FINISHED, b: State.FAILED}
-
-
-def _states(path: Path) -> dict[int, State]:
-    with read_journal(path) as store:
-        return {entry.id: entry.state for entry in store.entries([*State])}
+    assert await asyncio.to_thread(states_in, path) == {a: State.FINISHED, b: State.FAILED}

@@ -11,14 +11,9 @@ import pytest
 from photoanimer_async import (
     JournalInUseError,
 )
-from photoanimer_async.jobs.journal import Journal, read_journal
+from photoanimer_async.jobs.journal import Journal
 
-SERVICE = "http://127.0.0.1:1/api/v1"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "batch.db"
+from ...support.journals import SERVICE, photo_count
 
 
 async def test_one_process_owns_a_journal_at_a_time(path: Path) -> None:
@@ -42,7 +37,7 @@ async def test_one_process_owns_a_journal_at_a_time(path: Path) -> None:
         with pytest.raises(JournalInUseError, match=f"process {owner.pid} uses this journal"):
             async with Journal(path, SERVICE):
                 pass
-        summary = await asyncio.to_thread(_summary, path)
+        summary = await asyncio.to_thread(photo_count, path)
         assert summary == 0
     finally:
         owner.kill()
@@ -51,8 +46,3 @@ async def test_one_process_owns_a_journal_at_a_time(path: Path) -> None:
     async with Journal(path, SERVICE):
         pass
     assert await asyncio.to_thread(os.listdir, path.parent) == ["batch.db"]
-
-
-def _summary(path: Path) -> int:
-    with read_journal(path) as store:
-        return store.summary().photos

@@ -29,36 +29,7 @@ from photoanimer_async.jobs.journal.journal_schema import SCHEMA_VERSION
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import TRANSITIONS, Event
 
-SERVICE = "http://127.0.0.1:1/api/v1"
-
-URL = "http://photos.example/grandma.jpg?sig=s3cret"
-
-REQUEST = AnimationRequest(URL, AnimationOptions(template=3))
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "batch.db"
-
-
-def planned(store: JournalStore, digest: bytes = b"d", request: AnimationRequest = REQUEST) -> int:
-    return store.plan(digest, request, Path("out")).id
-
-
-def store_with_one(path: Path) -> tuple[JournalStore, int]:
-    store = JournalStore(path)
-    with store.transaction():
-        store.begin_run(SERVICE)
-        number = planned(store)
-    return store, number
-
-
-def reopened(store: JournalStore, path: Path) -> JournalStore:
-    store.close()
-    again = JournalStore(path)
-    with again.transaction():
-        again.begin_run(SERVICE)
-    return again
+from ...support.journals import REQUEST, SERVICE, URL, planned, reopened, store_with_one
 
 
 def test_an_event_needs_the_state_that_it_names(path: Path) -> None:

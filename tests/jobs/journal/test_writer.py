@@ -7,26 +7,16 @@ from pathlib import Path
 import pytest
 
 from photoanimer_async import (
-    AnimationOptions,
     AnimationRequest,
     JournalError,
     State,
 )
-from photoanimer_async.jobs.journal import Facts, Journal, RefusedStepError, read_journal
+from photoanimer_async.jobs.journal import Facts, Journal, RefusedStepError
 from photoanimer_async.jobs.journal.entries import NewEntry
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import Event
 
-SERVICE = "http://127.0.0.1:1/api/v1"
-
-URL = "http://photos.example/grandma.jpg?sig=s3cret"
-
-REQUEST = AnimationRequest(URL, AnimationOptions(template=3))
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "batch.db"
+from ...support.journals import REQUEST, SERVICE, states_in
 
 
 async def test_a_refused_record_fails_alone(path: Path) -> None:
@@ -50,7 +40,7 @@ async def test_a_refused_record_does_not_affect_a_new_entry(path: Path) -> None:
         with pytest.raises(JournalError, match="no longer submitted"):
             await refused
         await journal.record(b, State.PLANNED, Event.SUBMIT)
-    assert await asyncio.to_thread(_states, path) == {a: State.PLANNED, b: State.SUBMITTING}
+    assert await asyncio.to_thread(states_in, path) == {a: State.PLANNED, b: State.SUBMITTING}
 
 
 async def test_an_entry_that_could_not_be_written_fails_at_its_first_record(
@@ -74,11 +64,6 @@ async def test_an_entry_that_could_not_be_written_fails_at_its_first_record(
         await journal.record(kept, State.PLANNED, Event.SUBMIT)
         with pytest.raises(JournalError, match="no space is left"):
             await told
-
-
-def _states(path: Path) -> dict[int, State]:
-    with read_journal(path) as store:
-        return {entry.id: entry.state for entry in store.entries([*State])}
 
 
 def unstorable() -> AnimationRequest:
@@ -113,7 +98,7 @@ async def test_a_new_entry_that_cannot_be_stored_fails_alone(path: Path) -> None
         assert isinstance(results[1], RefusedStepError)
         assert (results[0], results[2]) == (None, None)
     submitting = {before: State.SUBMITTING, after: State.SUBMITTING}
-    assert await asyncio.to_thread(_states, path) == submitting
+    assert await asyncio.to_thread(states_in, path) == submitting
 
 
 async def test_a_fault_of_one_step_does_not_fail_the_records_beside_it(path: Path) -> None:
