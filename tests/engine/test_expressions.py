@@ -7,13 +7,17 @@ Write the golden coefficients anew with::
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from photoanimer_async import Template
 from photoanimer_async.engine.blendshapes import NAMES
 from photoanimer_async.engine.expressions import EXPRESSIONS, Expression, expression, frames, motion
+
+from ..support.pages import page
 
 GOLDEN = Path(__file__).parent / "golden" / "coefficients.json"
 
@@ -28,6 +32,11 @@ def test_templates_have_the_durations_of_the_api() -> None:
     assert [frames(template) for template in TEMPLATES] == [75, 171, 51, 162, 105, 90]
     assert [expression(t).seconds for t in TEMPLATES] == [3.125, 7.125, 2.125, 6.75, 4.375, 3.75]
     assert [shown.template for shown in EXPRESSIONS] == list(TEMPLATES)
+
+
+def test_the_page_has_the_price_of_every_template() -> None:
+    rows = re.findall(r"^\| (\d) \| ([\d.]+) \|", page("engine/README.md").text, re.MULTILINE)
+    assert rows == [(str(each.value), str(each.seconds)) for each in Template]
 
 
 @pytest.mark.parametrize("template", [-1, 6])
