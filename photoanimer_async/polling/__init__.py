@@ -1,1 +1,1 @@
-"""When to ask again: the poll scheduler, its timetable and its policies."""
+"""When to poll: the scheduler, its timetable and the poll policies."""

@@ -1,25 +1,29 @@
-"""How long tasks take, learned from looks alone.
+"""The distribution of task durations, estimated from polls alone.
 
-How it works. Nobody tells how long a task took. A look tells that the task had not ended at
-one age, a later look that it has ended by another, and tasks in flight tell only that they
-take longer than so far. So a duration is an interval, or a lower bound.
+The service does not report how long a task took. One poll shows that the task had not ended at
+one age, a later poll that it had ended by another age, and a task in flight shows only that it
+takes longer than its age. So each observation of a duration is an interval or a lower bound.
 
-Ages are divided into bins that grow by a constant factor, and what is estimated is the hazard
-of each: the chance to end in this bin for a task that has reached it. Expectation-maximisation
-does it: with the hazards so far, each interval is shared out over the bins it covers, which
-gives the expected ends in each bin and the tasks at risk there; their quotient is the next
-hazard. Two things keep a few looks from being taken for more than they are. Ends and tasks at
-risk are smoothed over neighbouring bins in each round, and the less the more has been seen:
-much of it are tasks found ended at their first look, which tell nothing of the ages before
-it; smoothed in full round after round, they would wash out what a few early looks told. And
-each bin is held, with the weight of a few made-up tasks, to the hazard of the bin before it,
-which is drawn to that of a broad prior: where nothing has been seen, the tail is heavy, neither
-empty nor full.
+Ages are divided into bins whose width grows by a constant factor. What is estimated is the hazard
+of each bin: the chance that a task which has reached the bin ends in it. The method is
+expectation-maximisation. Given the present hazards, each observed interval is distributed over
+the bins that it covers; this yields the expected number of ends in each bin and of tasks at risk
+there, and their quotient is the new hazard. Two measures keep few observations from counting too
+much:
 
-Old observations fade: when all together weigh more than they may, all lose weight alike, and
-those that come after count in full. What is seen of tasks that are in flight together must
-not fade within its own generation, though: the first to be seen, which tell most of when tasks
-begin to end, would be outweighed by the many that are merely found ended later.
+- In each round, ends and tasks at risk are smoothed over neighbouring bins, and less the more
+  has been observed. Many tasks are found ended at their first poll, which says nothing about the
+  ages before it. Smoothing them in full, round after round, would erase what a few early polls
+  found.
+- Each bin is tied, with the weight of a few imaginary tasks, to the hazard of the bin before it,
+  and that is drawn towards a broad prior. Where nothing has been observed the tail is heavy:
+  neither certain to end nor certain to last.
+
+Old observations fade: once the total weight exceeds a limit, all of them lose weight
+proportionally, and new ones count in full. Observations of tasks that are in flight together must
+not fade within their own generation, though. The first of them contain most of the information
+about when tasks begin to end, and would be outweighed by the many that are merely found ended
+later.
 """
 
 import math
@@ -32,10 +36,10 @@ _LOG_RATIO = math.log(_RATIO)
 _BINS = 162
 
 EDGES: Sequence[float] = (0.0, *(_FIRST_EDGE * _RATIO**i for i in range(_BINS)))
-"""The bins' edges in seconds of age: 0, 0.05, and on by 8 % to more than three hours."""
+"""The bins' edges in seconds of age: 0, 0.05, and then 8 % more each, up to over three hours."""
 
 MEMORY = 600.0
-"""What all observations weigh together, at most; what goes beyond makes the old ones fade."""
+"""The total weight of all observations beyond which old ones fade."""
 
 _ROUNDS = 5
 _MEDIAN = 10.0
@@ -46,14 +50,14 @@ _FALL = 0.05
 _HIGHEST_HAZARD = 0.6
 _NEGLIGIBLE = 0.02
 _LOADED = 400.0
-_REFRESHES = 6
+_LOADED_UPDATES = 6
 
 Interval = tuple[float, float, float]
-"""Seconds at which a task had not ended, seconds by which it had, and the weight of that."""
+"""The age in seconds at which a task had not ended, the age by which it had, and the weight."""
 
 
 def position(age: float) -> float:
-    """Where an age lies among the edges: a whole number on an edge, fractions between."""
+    """Return an age's position among the edges: an integer at an edge, fractions between."""
     if age >= EDGES[-1]:
         return float(_BINS)
     if age >= _FIRST_EDGE:
@@ -70,75 +74,74 @@ _PRIOR = [_prior_hazard(edge) for edge in EDGES[:-1]]
 
 
 class Durations:
-    """The distribution of the durations of one kind of tasks.
+    """The estimated distribution of the durations of one kind of task.
 
     Attributes:
-        hazards: for each bin, the chance to end in it for a task that has reached it.
-        weight: what the observed ends weigh together.
+        hazards: for each bin, the chance that a task which has reached it ends in it.
+        weight: the total weight of the observed ends.
     """
 
     def __init__(self) -> None:
         self.hazards: list[float] = list(_PRIOR)
         self.weight = 0.0
         self._ended: dict[tuple[int, int], float] = {}
-        self._pending = [0] * (_BINS + 1)
+        self._in_flight = [0] * (_BINS + 1)  # tasks by the edge of their last poll
 
-    def pending(self, after: float, age: float) -> None:
-        """A task that had not ended at `after` had not at `age` either."""
-        self.left(after)
-        self._pending[round(position(age))] += 1
+    def record_processing(self, after: float, age: float) -> None:
+        """Record that a task that had not ended at age `after` had not ended at `age` either."""
+        self.record_removed(after)
+        self._in_flight[round(position(age))] += 1
 
-    def ended(self, after: float, age: float, weight: float = 1.0) -> None:
-        """A task that had not ended at `after` (0 if never looked at) had ended by `age`."""
-        self.left(after)
+    def record_end(self, after: float, age: float, weight: float = 1.0) -> None:
+        """Record that a task that had not ended at `after` (0: not polled) had ended by `age`."""
+        self.record_removed(after)
         i = min(round(position(after)), _BINS - 1)
         j = max(round(position(age)), i + 1)
         self._ended[i, j] = self._ended.get((i, j), 0.0) + weight
         self.weight += weight
 
-    def left(self, after: float) -> None:
-        """A task that had not ended at `after` is looked at no more."""
+    def record_removed(self, after: float) -> None:
+        """Record that a task that had not ended at age `after` is no longer polled."""
         if after > 0.0:
             i = round(position(after))
-            self._pending[i] = max(0, self._pending[i] - 1)
+            self._in_flight[i] = max(0, self._in_flight[i] - 1)
 
-    def pending_edges(self) -> list[int]:
-        """The edges at which tasks in flight were last seen; 0 for those never looked at."""
-        return [0, *(i for i, count in enumerate(self._pending) if count and i)]
+    def edges_in_flight(self) -> list[int]:
+        """Return the edges at which tasks in flight were last polled, and 0 for those never."""
+        return [0, *(i for i, count in enumerate(self._in_flight) if count and i)]
 
-    def learn(self, memory: float = MEMORY) -> None:
-        """Brings the hazards up to what has been seen; takes half a millisecond.
+    def update(self, memory: float = MEMORY) -> None:
+        """Compute the hazards from the observations so far, in about half a millisecond.
 
         Args:
-            memory: what all observations may weigh together; older ones fade beyond that.
+            memory: the total weight beyond which old observations fade.
         """
         self._fade(memory)
-        # One more than what has been seen, which smoothing reaches; the rest is the prior's.
-        bins = min(max(self._bins_seen(), 1) + 1, _BINS)
+        # One bin more than was observed, which smoothing reaches; the rest follows the prior.
+        bins = min(max(self._observed_bins(), 1) + 1, _BINS)
         share = math.sqrt(_FEW / max(self.weight, _FEW))
         for _ in range(_ROUNDS):
-            ends, reached = self._expected(bins)
-            self.hazards[:bins] = _held_to_prior(_smoothed(ends, share), _smoothed(reached, share))
+            ends, at_risk = self._expected(bins)
+            self.hazards[:bins] = _tied_to_prior(_smoothed(ends, share), _smoothed(at_risk, share))
         self.hazards[bins:] = _drawn_to_prior(self.hazards[bins - 1], bins)
 
     def survival(self) -> list[float]:
-        """For each edge, the share of tasks that take longer."""
+        """Return, for each edge, the share of tasks that take longer."""
         return _survival(self.hazards)
 
     def intervals(self) -> list[Interval]:
-        """The observed ends, to be kept."""
+        """Return the observed ends, for `from_intervals`."""
         return [(EDGES[i], EDGES[j], weight) for (i, j), weight in self._ended.items()]
 
     @classmethod
-    def of(cls, intervals: Iterable[Interval]) -> "Durations":
-        """What was learned from these; they count for less than what is yet to be seen."""
+    def from_intervals(cls, intervals: Iterable[Interval]) -> "Durations":
+        """Estimate durations from saved observations; new ones will count for more."""
         durations = cls()
         for after, age, weight in intervals:
-            durations.ended(after, age, weight)
-        durations._pending = [0] * (_BINS + 1)
+            durations.record_end(after, age, weight)
         durations._fade(_LOADED)
-        for _ in range(_REFRESHES):
-            durations.learn()
+        for _ in range(_LOADED_UPDATES):
+            durations.update()
         return durations
 
     def _fade(self, limit: float) -> None:
@@ -149,13 +152,13 @@ class Durations:
         self._ended = {ages: weight for ages, weight in faded.items() if weight > _NEGLIGIBLE}
         self.weight = math.fsum(self._ended.values())
 
-    def _bins_seen(self) -> int:
+    def _observed_bins(self) -> int:
         ended = max((j for _, j in self._ended), default=0)
-        pending = next((i for i in range(_BINS, 0, -1) if self._pending[i]), 0)
-        return max(ended, pending)
+        in_flight = next((i for i in range(_BINS, 0, -1) if self._in_flight[i]), 0)
+        return max(ended, in_flight)
 
     def _expected(self, bins: int) -> tuple[list[float], list[float]]:
-        """Ends in each bin and tasks that have reached it, as the hazards so far expect them."""
+        """Return the ends expected in each bin, and the tasks at risk, given the hazards."""
         alive = _survival(self.hazards[:bins])
         steps = [0.0] * (bins + 1)
         for (i, j), weight in self._ended.items():
@@ -167,10 +170,10 @@ class Durations:
             (here - there) * max(level, 0.0)
             for here, there, level in zip(alive, alive[1:], levels, strict=False)
         ]
-        last_seen = zip(reversed(ends), reversed(self._pending[1 : bins + 1]), strict=True)
-        reached = list(accumulate(end + count for end, count in last_seen))
-        reached.reverse()
-        return ends, reached
+        last_polled = zip(reversed(ends), reversed(self._in_flight[1 : bins + 1]), strict=True)
+        at_risk = list(accumulate(end + count for end, count in last_polled))
+        at_risk.reverse()
+        return ends, at_risk
 
 
 def _survival(hazards: Iterable[float]) -> list[float]:
@@ -182,11 +185,11 @@ def _survival(hazards: Iterable[float]) -> list[float]:
     return shares
 
 
-def _held_to_prior(ends: Sequence[float], reached: Sequence[float]) -> list[float]:
-    """Ends per task that has reached the bin, with made-up tasks that follow the bin before."""
+def _tied_to_prior(ends: Sequence[float], at_risk: Sequence[float]) -> list[float]:
+    """Return the hazards of observed bins, with imaginary tasks that follow the bin before."""
     hazard = _PRIOR[0]
     hazards = []
-    for end, count, prior in zip(ends, reached, _PRIOR, strict=False):
+    for end, count, prior in zip(ends, at_risk, _PRIOR, strict=False):
         expected = hazard + (_RISE if prior > hazard else _FALL) * (prior - hazard)
         hazard = min((end + _WEIGHT * expected) / (count + _WEIGHT), _HIGHEST_HAZARD)
         hazards.append(hazard)
@@ -194,7 +197,7 @@ def _held_to_prior(ends: Sequence[float], reached: Sequence[float]) -> list[floa
 
 
 def _drawn_to_prior(hazard: float, bins: int) -> list[float]:
-    """The hazards from this bin on, of which nothing has been seen."""
+    """Return the hazards of the bins from this one on, where nothing has been observed."""
     hazards = []
     for prior in _PRIOR[bins:]:
         hazard += (_RISE if prior > hazard else _FALL) * (prior - hazard)
@@ -203,7 +206,7 @@ def _drawn_to_prior(hazard: float, bins: int) -> list[float]:
 
 
 def _smoothed(values: Sequence[float], share: float) -> Sequence[float]:
-    """Twice, half of such a share of each value goes to its neighbours."""
+    """Move half of such a share of each value to its neighbours, twice."""
     moved, kept = share / 4, 1 - share / 2
     for _ in range(2):
         before = [values[0], *values[:-1]]

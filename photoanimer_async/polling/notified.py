@@ -1,18 +1,19 @@
-"""When to look at a task whose end should be notified.
+"""Polling of tasks whose ends are notified.
 
-How it works. While notifications arrive, a look is there for the task whose notification was
-lost. So it comes when nearly all tasks of the kind have ended, as far as that has been
-learned, and with a policy that does not learn, ten times as late as that policy says.
+While notifications arrive, a poll only serves the task whose notification was lost. So it comes
+when nearly all tasks of the kind have ended, as far as that is known, and with a policy that does
+not learn, after ten times that policy's delay.
 
-Whether notifications arrive is not known at first: the address may be one that nobody can
-reach. So one task of each kind is looked at as the policy says. If its end is found before
-any notification has come in, so are all the others; if one comes in first, none is.
+At first it is not known whether notifications arrive: the address may be one that the service
+cannot reach. So one task of each kind is polled as the policy says. If its end is found before
+any notification has come in, the same holds for all others; if a notification comes in first,
+that trial is over.
 
-From then on it is kept as a share: each task that ends takes a tenth off it, each notification
-puts a tenth on. When it falls below a half, the looks are those of the policy again, until
-notifications come in anew. So an address that fails costs some tasks a delay, not all. A task
-that was not submitted here may have been notified before: its first look, too, comes as the
-policy says.
+From then on the share of tasks whose notifications arrive is estimated: each task that ends
+takes a tenth off it, each notification adds a tenth. While it is below a half, polls come as the
+policy says, until enough notifications come in again. So an address that fails delays some
+results, not all. A task that was not submitted by this client may have been notified before:
+its first poll also comes as the policy says.
 """
 
 from bisect import bisect_left, bisect_right
@@ -31,10 +32,10 @@ _LONGEST = 600.0
 
 
 class NotifiedPolling:
-    """A `LearningPolicy` for tasks whose ends are notified.
+    """A `LearningPolicy` that polls rarely while notifications arrive.
 
     Args:
-        policy: when to look if no notifications arrive.
+        policy: the policy for the time when no notifications arrive.
     """
 
     def __init__(self, policy: PollPolicy) -> None:
@@ -47,17 +48,17 @@ class NotifiedPolling:
 
     @property
     def is_trusted(self) -> bool:
-        """Whether notifications seem to arrive, so that looks may be few."""
+        """Whether notifications seem to arrive, so that few polls are needed."""
         return self._share >= _HALF
 
     def arrived(self) -> None:
-        """A notification has come in, the first of its task."""
+        """Record the first notification of a task."""
         self._share = min(self._share + _STEP, 1.0) if self._has_proof else 1.0
         self._has_proof = True
 
     def delay(self, kind: str, age: float, rng: Random) -> float:
         """See `PollPolicy`."""
-        if not self.is_trusted or self._is_to_be_tried(kind, age):
+        if not self.is_trusted or self._is_trial(kind, age):
             return self._policy.delay(kind, age, rng)
         self._slowed.add(kind)
         if self._learner is None:
@@ -65,7 +66,8 @@ class NotifiedPolling:
         wait = _MARGIN * _likely_end(self._learner, kind, age) - age
         return min(max(wait, _SHORTEST), _LONGEST) * rng.uniform(1.0, _MARGIN)
 
-    def _is_to_be_tried(self, kind: str, age: float) -> bool:
+    def _is_trial(self, kind: str, age: float) -> bool:
+        """Whether a task is polled as the policy says, although notifications are trusted."""
         if age > 0:
             return not self._has_proof
         if not kind:
@@ -82,16 +84,16 @@ class NotifiedPolling:
     def task_processing(self, kind: str, after: float, age: float) -> bool:
         """See `LearningPolicy`."""
         changed = self._learner is not None and self._learner.task_processing(kind, after, age)
-        return self._is_to_be_hurried(kind) or changed
+        return self._has_lost_trust(kind) or changed
 
     def task_ended(self, kind: str, after: float, age: float) -> bool:
         """See `LearningPolicy`."""
         self._share *= 1.0 - _STEP if self._has_proof else 0.0
         changed = self._learner is not None and self._learner.task_ended(kind, after, age)
-        return self._is_to_be_hurried(kind) or changed
+        return self._has_lost_trust(kind) or changed
 
-    def _is_to_be_hurried(self, kind: str) -> bool:
-        """Whether trust was lost since tasks of this kind were given late looks."""
+    def _has_lost_trust(self, kind: str) -> bool:
+        """Whether trust was lost since tasks of this kind were given late polls."""
         if self.is_trusted or kind not in self._slowed:
             return False
         self._slowed.remove(kind)
@@ -108,7 +110,7 @@ class NotifiedPolling:
 
 
 def _likely_end(learner: LearningPolicy, kind: str, age: float) -> float:
-    """The age by which nearly all tasks have ended that had not at this one."""
+    """Return the age by which nearly all tasks that had not ended at this one have ended."""
     return EDGES[
         bisect_left(
             EDGES,

@@ -1,4 +1,4 @@
-"""What polling has learned, kept from one run to the next."""
+"""Save the durations that a policy has observed, for the next run."""
 
 import asyncio
 import json
@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from photoanimer_async.errors import InvalidRequestError
-from photoanimer_async.polling.policies import AdaptivePolling
+from photoanimer_async.polling.adaptive import AdaptivePolling
 
 _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def persisted(policy: AdaptivePolling, path: Path) -> AsyncIterator[None]:
-    """Loads what was learned before the block, and saves what has been learned after it.
+    """Load a policy's durations before the block, and save them after it.
 
-    A file that is damaged, or can not be read or written, is a warning in the log and no more:
-    without it polling begins cold.
+    A file that is damaged, or cannot be read or written, only causes a warning in the log: the
+    policy then starts cold.
 
     Args:
-        policy: what learns.
-        path: a JSON file; made if missing.
+        policy: the policy.
+        path: a JSON file; created if missing, replaced in one step.
     """
     await asyncio.to_thread(_load, policy, path)
     try:
