@@ -67,8 +67,8 @@ if TYPE_CHECKING:
         parse_notification,
     )
     from photoanimer_async.photos.check import check_photo
+    from photoanimer_async.polling.adaptive import AdaptivePolling
     from photoanimer_async.polling.policies import (
-        AdaptivePolling,
         ExponentialBackoff,
         FixedInterval,
         PollPolicy,
@@ -144,7 +144,7 @@ __all__ = [
 
 _MODULE_OF = {
     "DEFAULT_BASE_URL": "client",
-    "AdaptivePolling": "polling.policies",
+    "AdaptivePolling": "polling.adaptive",
     "AmbiguousSubmitError": "errors",
     "Animation": "models",
     "AnimationOptions": "models",

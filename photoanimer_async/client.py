@@ -41,8 +41,9 @@ from photoanimer_async.models import (
 )
 from photoanimer_async.notifications.dispatcher import NotificationDispatcher
 from photoanimer_async.notifications.receiver import NotificationReceiver
+from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.notified import NotifiedPolling
-from photoanimer_async.polling.policies import AdaptivePolling, PollPolicy
+from photoanimer_async.polling.policies import PollPolicy
 from photoanimer_async.polling.saved_durations import persisted
 from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.redaction import is_url, printable

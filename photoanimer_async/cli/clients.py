@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from photoanimer_async.cli.exit_status import UsageError
 from photoanimer_async.cli.options import API_KEY_VARIABLE, BASE_URL_VARIABLE, AccountOptions
 from photoanimer_async.client import PhotoAnimerClient
-from photoanimer_async.polling.policies import AdaptivePolling, PollPolicy
+from photoanimer_async.polling.adaptive import AdaptivePolling
+from photoanimer_async.polling.policies import PollPolicy
 from photoanimer_async.service import LocalService, ServiceSettings, SetupError
 from photoanimer_async.storage.local_host import LocalImageHost
 

@@ -24,7 +24,7 @@ from photoanimer_async.jobs.progress import ProgressHook
 from photoanimer_async.jobs.submission import foreign_failure
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Location, Outcome, Photo
-from photoanimer_async.polling.policies import AdaptivePolling
+from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.saved_durations import persisted
 from photoanimer_async.storage.result_store import ResultStore, parse_location, result_store
 

@@ -24,8 +24,8 @@ from typing import Any
 
 from photoanimer_async.errors import InvalidRequestError
 from photoanimer_async.polling.durations import EDGES, MEMORY, Durations, Interval
-from photoanimer_async.polling.poll_times import at, optimal_poll_times
 from photoanimer_async.polling.policies import check_above_zero
+from photoanimer_async.polling.poll_times import at, optimal_poll_times
 
 _JITTER = 0.03
 _EXPLORERS = 0.03

@@ -22,7 +22,8 @@ from photoanimer_async.api.retry import RetryPolicy, Verdict, verdict
 from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import PhotoAnimerError, WaitTimeoutError
 from photoanimer_async.models import TaskId, TaskInfo
-from photoanimer_async.polling.policies import AdaptivePolling, PollPolicy
+from photoanimer_async.polling.adaptive import AdaptivePolling
+from photoanimer_async.polling.policies import PollPolicy
 from photoanimer_async.polling.timetable import PolicyError, Timetable
 from photoanimer_async.polling.waiter import Result, Waiter
 from photoanimer_async.polling.wakeup import Wakeup
@@ -271,8 +272,11 @@ class PollScheduler:
         if key not in self._waiters:
             return
         self._timetable.remove(key)
+        task_id = self._task_ids[key]
         if not isinstance(error, PhotoAnimerError):
-            error = _unpollable(self._task_ids[key], error)
+            error = _unpollable(task_id, error)
+        elif error.task_id is None:
+            error.task_id = task_id
         self._settle(key, error)
 
     def _end_all(self, owner: asyncio.Task[None]) -> None:
@@ -376,7 +380,7 @@ def _unpollable(task_id: TaskId, cause: BaseException) -> PhotoAnimerError:
         f"task {task_id} cannot be polled: {cause!r}; it continues at the service: wait for it "
         "again by its id"
     )
-    error.__cause__ = cause
+    error.task_id, error.__cause__ = task_id, cause
     return error
 
 

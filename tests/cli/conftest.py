@@ -15,7 +15,7 @@ import pytest
 from attrs import define, field
 
 from photoanimer_async.cli import clients, serve
-from photoanimer_async.polling.policies import AdaptivePolling
+from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.service import LocalService, RenderFailedError, RenderJob, ServiceSettings
 from photoanimer_async.service.error_codes import NO_FACE
 

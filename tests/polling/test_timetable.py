@@ -4,9 +4,11 @@ import math
 from random import Random
 
 import hypothesis.strategies as st
+from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
-from photoanimer_async.polling.policies import AdaptivePolling, FixedInterval, PollPolicy
+from photoanimer_async.polling.adaptive import AdaptivePolling
+from photoanimer_async.polling.policies import FixedInterval, PollPolicy
 from photoanimer_async.polling.timetable import Timetable
 
 
@@ -161,7 +163,7 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         self.table = timetable(AdaptivePolling())
         self.now = 0.0
-        self.there: set[str] = set()
+        self.added: set[str] = set()
         self.polled: set[str] = set()
 
     @rule(target=keys, key=st.text("ab", max_size=3))
@@ -170,15 +172,15 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(key=keys, age=st.floats(0, 100), kind=st.sampled_from(["", "voice"]))
     def add(self, key: str, age: float, kind: str) -> None:
-        if key not in self.there:
+        if key not in self.added:
             self.table.add(key, self.now - age, kind, self.now)
-            self.there.add(key)
+            self.added.add(key)
 
     @rule(key=keys)
     def remove(self, key: str) -> None:
-        if key in self.there:
+        if key in self.added:
             self.table.remove(key)
-            self.there.remove(key)
+            self.added.remove(key)
             self.polled.discard(key)
 
     @rule(seconds=st.floats(0, 50))
@@ -189,37 +191,37 @@ class AnyOrder(RuleBasedStateMachine):
     def pop_ready(self) -> None:
         key = self.table.pop_ready(self.now)
         if key is not None:
-            assert key in self.there - self.polled
+            assert key in self.added - self.polled
             self.polled.add(key)
             self.table.poll_started(key)
 
     @precondition(lambda self: self.polled)
-    @rule(data=st.data(), how=st.sampled_from(["pending", "ended", "postpone"]))
+    @rule(data=st.data(), how=st.sampled_from(["processing", "ended", "failed"]))
     def answer(self, data: st.DataObject, how: str) -> None:
         key = data.draw(st.sampled_from(sorted(self.polled)))
         self.polled.remove(key)
-        if how == "pending":
+        if how == "processing":
             self.table.record_processing(key, self.now, self.now)
         elif how == "ended":
             self.table.record_end(key, self.now)
-            self.there.remove(key)
+            self.added.remove(key)
         else:
             self.table.record_failure(key)
             self.table.postpone(key, self.now + 5.0, self.now)
 
     @rule(key=keys, within=st.sampled_from([0.0, 3.0]))
     def bring_forward(self, key: str, within: float) -> None:
-        if key in self.there:
+        if key in self.added:
             self.table.bring_forward(key, self.now + within, self.now)
 
     @rule(kind=st.sampled_from(["", "voice"]))
     def replan(self, kind: str) -> None:
-        self.table.replan(sorted(self.there), {kind}, self.now)
+        self.table.replan(sorted(self.added), {kind}, self.now)
 
     @invariant()
-    def every_task_is_there_once(self) -> None:
-        assert set(self.table) == self.there
-        assert len(self.table) == len(self.there)
+    def every_added_task_has_one_row(self) -> None:
+        assert set(self.table) == self.added
+        assert len(self.table) == len(self.added)
 
     def teardown(self) -> None:
         """Every task that is not being polled is ready in the end."""
@@ -229,7 +231,8 @@ class AnyOrder(RuleBasedStateMachine):
             for key in ready_at(self.table, self.now):
                 assert key not in found
                 found.add(key)
-        assert found == self.there - self.polled
+        assert found == self.added - self.polled
 
 
+AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 test_in_any_order = AnyOrder.TestCase
