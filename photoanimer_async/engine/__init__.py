@@ -1,9 +1,15 @@
 """The animation engine: a photo of a face and an expression in, a video out.
 
 Names are imported on first use, so that importing the errors does not import numpy or OpenCV.
+
+The engine sends nothing to anybody. Its library onnxruntime would: unless a variable says no
+before it is loaded, it writes an id of the machine into the home folder and reports to Microsoft.
+So this module, which is imported before any other of the engine, sets the variable; child
+processes inherit it.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 from photoanimer_async.engine.engine_errors import (
@@ -12,6 +18,8 @@ from photoanimer_async.engine.engine_errors import (
     PictureError,
     VoiceError,
 )
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from photoanimer_async.engine.blendshapes import FaceMotion

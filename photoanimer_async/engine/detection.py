@@ -108,6 +108,7 @@ def onnx_session(weights: str, threads: int) -> onnxruntime.InferenceSession:
         weights: File name in the `weights` folder.
         threads: Number of threads for one run of the model.
     """
+    onnxruntime.disable_telemetry_events()  # if a program loaded it before the engine
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

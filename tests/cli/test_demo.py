@@ -1,8 +1,10 @@
 """`photoanimer demo`, with a service that renders in no time in place of its own."""
 
 import re
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,8 @@ from photoanimer_async import PhotoAnimerClient
 from photoanimer_async.cli import demo
 from photoanimer_async.polling.policies import FixedInterval
 
-from ..support.command_line import CommandLine
+from ..support import missing, sealed_network
+from ..support.command_line import COMMAND, CommandLine
 from .conftest import KEY, Service
 
 
@@ -32,3 +35,36 @@ def test_it_makes_twelve_videos_and_replaces_earlier_ones(
     videos = [path.name for path in (photoanimer.folder / "photoanimer-demo").glob("*.mp4")]
     assert len(videos) == 12
     assert "grace_hopper-0-" in "".join(videos)
+
+
+@pytest.mark.slow
+def test_it_asks_nobody_and_leaves_nothing_in_the_home_folder(
+    photoanimer: CommandLine, tmp_path: Path
+) -> None:
+    home, report = tmp_path / "home", tmp_path / "report"
+    home.mkdir()
+    # With a variable such as CI, onnxruntime would be silent by itself.
+    environment: dict[str, str] = {}
+    for name in {"PATH", "PYTHONPATH"} & photoanimer.environment.keys():
+        environment[name] = photoanimer.environment[name]
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        environment[name] = str(home)
+    command = [str(COMMAND), "demo", "--out", str(tmp_path / "videos")]
+    if sealed_network.is_available():
+        command = sealed_network.sealed(report, command)
+    done = subprocess.run(
+        command,
+        cwd=photoanimer.folder,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list((tmp_path / "videos").glob("*.mp4"))) == 12
+    assert list(home.rglob("*")) == []
+    assert list(photoanimer.folder.iterdir()) == []
+    if not sealed_network.is_available():
+        missing.leave_out("network namespaces (Linux, apt-get install iproute2 util-linux)")
+    assert report.read_text().splitlines() == []

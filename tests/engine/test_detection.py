@@ -1,5 +1,9 @@
 """Detections: merging, rotation and tiles."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -36,3 +40,14 @@ def test_tiles_cover_the_picture(shape: tuple[int, int]) -> None:
     for _, _, tile in tiles(picture, 100):
         tile[:] = 1
     assert picture.all()
+
+
+def test_loading_a_model_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    # Without the variable CI, with which onnxruntime would be silent by itself.
+    environment = {"HOME": str(tmp_path), "PYTHONPATH": ":".join(sys.path)}
+    code = (
+        "from photoanimer_async.engine.detection import onnx_session; "
+        "onnx_session('blazeface_full_range.onnx', 1)"
+    )
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []

@@ -56,6 +56,17 @@ async def test_a_worker_inherits_no_keys_and_no_open_files(
     assert len(process["descriptors"]) < 8
 
 
+async def test_libraries_of_a_worker_are_told_to_report_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: Running
+) -> None:
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+    job = render_job(tmp_path)
+    async with ProcessRenderer(1, animate="renderers:describe_process") as renderer:
+        await renderer.render(job)
+    process = json.loads(job.mp4.read_text())
+    assert process["environment"]["ORT_DISABLE_TELEMETRY"] == "1"
+
+
 class TestEndOfTheService:
     """The service is a process of its own, with a worker in the middle of a render."""
 
