@@ -90,9 +90,14 @@ class PhotoAnimerClient:
         max_pending: calls of `animate` and `submit` at once, at most; further ones raise
             `TooManyPendingError`. Batches are bounded by `in_flight` instead.
         retry: how often, and after which waits, a failed call is repeated where that is safe.
-        timeout: seconds for one request.
+        timeout: seconds for one request, from the moment it has a connection to the end of its
+            answer. Waiting for a turn, for a free connection or for a name does not count.
         trace_configs: aiohttp's trace hooks for the session that is made here; see
             `photoanimer_async.api.telemetry`.
+        proxy: URL of an http or https proxy for all requests, with `user:password@` if it needs
+            them.
+        trust_env: whether proxies are taken from the environment (`HTTPS_PROXY`, `HTTP_PROXY`,
+            `NO_PROXY`) and passwords from `~/.netrc`.
 
     Raises:
         InvalidRequestError: no key, or a value that is not allowed.
@@ -115,6 +120,8 @@ class PhotoAnimerClient:
         retry: RetryPolicy | None = None,
         timeout: float = 60.0,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
+        proxy: str | None = None,
+        trust_env: bool = False,
     ) -> None:
         if concurrency < 1:
             raise InvalidRequestError(f"concurrency must be at least 1, not {concurrency}")
@@ -123,7 +130,12 @@ class PhotoAnimerClient:
             raise InvalidRequestError("no API key: pass api_key= or set PHOTOANIMER_API_KEY")
         where = base_url or os.environ.get("PHOTOANIMER_BASE_URL") or DEFAULT_BASE_URL
         self._transport = Transport(
-            Credentials(where, key), session=session, timeout=timeout, trace_configs=trace_configs
+            Credentials(where, key),
+            session=session,
+            timeout=timeout,
+            trace_configs=trace_configs,
+            proxy=proxy,
+            trust_env=trust_env,
         )
         self._host = chosen_host(host, where)
         self._poll = poll or AdaptivePolling()

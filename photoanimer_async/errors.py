@@ -154,12 +154,16 @@ class UnexpectedResponseError(PhotoAnimerError):
     Attributes:
         http_status: the HTTP status of the answer.
         retry_after: seconds from the `Retry-After` header, 0 to 86,400; `None` without one.
+        body: the start of the answer's body, at most 500 characters, without secrets.
     """
 
-    def __init__(self, message: str, *, http_status: int, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, http_status: int, retry_after: float | None = None, body: str = ""
+    ) -> None:
         super().__init__(message)
         self.http_status = http_status
         self.retry_after = retry_after
+        self.body = body
 
 
 class ApiError(PhotoAnimerError):
@@ -174,6 +178,8 @@ class ApiError(PhotoAnimerError):
         request_id: the envelope's `requestId`, which newer APIs of the vendor send.
         http_status: the HTTP status of the answer (business errors come with 200).
         retry_after: seconds from the `Retry-After` header, 0 to 86,400; `None` without one.
+        body: the start of the answer's body, at most 500 characters, without secrets; empty if
+            the body was understood.
     """
 
     def __init__(
@@ -185,18 +191,22 @@ class ApiError(PhotoAnimerError):
         http_status: int,
         request_id: str | None = None,
         retry_after: float | None = None,
+        body: str = "",
     ) -> None:
         text = f"code {code}" if code is not None else f"HTTP status {http_status}"
         if message:
             text += f": {printable(message)}"
         if request_id:
             text += f" (request {request_id})"
+        if body:
+            text += f", and a body that begins {printable(body)!r}"
         super().__init__(f"{operation}: the service answered with {text}")
         self.code = code
         self.message = message
         self.request_id = request_id
         self.http_status = http_status
         self.retry_after = retry_after
+        self.body = body
 
 
 class AuthenticationError(ApiError):

@@ -6,14 +6,19 @@ Every answer is one of three things:
 * an envelope with another code, or an HTTP status 400 to 499: an `ApiError`;
 * anything else (HTML, half a body, a redirect, a field that is missing or of another type): an
   `UnexpectedResponseError`, which names the JSON path of the fault.
+
+Both errors keep the HTTP status and the start of a body that was not understood. Which of them mean
+that a submit was refused is written down in `retry`.
 """
 
-import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from attrs import field, frozen
 
+from photoanimer_async.api.body import parsed
 from photoanimer_async.api.json_fields import FieldError, Number, encodable_json, structure
 from photoanimer_async.api.retry_after import parse_retry_after
 from photoanimer_async.errors import (
@@ -38,6 +43,12 @@ _T = TypeVar("_T")
 
 _MAX_TEXT = 4000
 _MAX_REQUEST_ID = 100
+_MAX_EXCERPT = 500
+# Error pages repeat the request's query in many forms: plain, percent-encoded, escaped for JSON.
+_QUERY = re.compile(r"(\?|%(?:25)*3f|\\u003f)[^\s\"'<>]+", re.IGNORECASE)
+_TOO_MANY_REQUESTS = re.compile(
+    r"too many requests|too frequent|rate.?limit|requests? per second|\bqps\b", re.IGNORECASE
+)
 
 _ERRORS: Mapping[int, type[ApiError]] = {
     # Envelope codes seen on the vendor's APIs.
@@ -72,6 +83,7 @@ class Answer:
         body: the body's bytes.
         received_at: when it arrived, in seconds since the epoch.
         secret: the API key that the request carried, which no error may show.
+        cut: why the body is not whole; empty if it is.
     """
 
     operation: str
@@ -80,6 +92,7 @@ class Answer:
     body: bytes
     received_at: float
     secret: str = field(default="", repr=False)
+    cut: str = ""
 
     @property
     def retry_after(self) -> float | None:
@@ -89,7 +102,21 @@ class Answer:
     def redacted(self, text: str) -> str:
         """Return a text from the answer without the API key and queries of URLs, in one line."""
         # Cut before the search for URLs, which takes long in a long text that is made for it.
-        return safe_text(without_queries(without_secret(text, self.secret)[:_MAX_TEXT]))
+        known = without_secret(text, self.secret)[:_MAX_TEXT]
+        return safe_text(_QUERY.sub("?…", without_queries(known)))
+
+    @property
+    def content(self) -> object:
+        """The body's JSON value; `None` if it has none."""
+        with suppress(RecursionError):
+            return encodable_json(parsed(self.body, self.headers.get("content-type", "")))
+        return None
+
+    @property
+    def excerpt(self) -> str:
+        """The start of the body as text, at most 500 characters, redacted."""
+        start = self.body[: 8 * _MAX_EXCERPT].decode(errors="replace").replace("\\/", "/")
+        return self.redacted(start)[:_MAX_EXCERPT]
 
 
 @frozen
@@ -110,10 +137,7 @@ def envelope_data(answer: Answer) -> Any:
         location = answer.headers.get("location", "")
         target = shown_url(location) if is_url(location) else "another path"
         raise unexpected(answer, f"it redirects to {target}, which is not followed; check base_url")
-    try:
-        content = encodable_json(json.loads(answer.body))
-    except (ValueError, RecursionError):
-        content = None
+    content = answer.content
     is_client_error = 400 <= answer.status < 500  # noqa: PLR2004 - the class of client errors
     if not isinstance(content, dict) or (is_client_error and "code" not in content):
         if is_client_error:
@@ -141,11 +165,13 @@ def read_fields(answer: Answer, value: object, kind: type[_T], path: str) -> _T:
 
 def unexpected(answer: Answer, fault: str) -> UnexpectedResponseError:
     """Return the error for an answer that does not follow the API page."""
+    cut = f"; its body is cut off: {answer.cut}" if answer.cut else ""
     return UnexpectedResponseError(
         f"{answer.operation}: an answer that does not follow the API page "
-        f"(HTTP status {answer.status}): {answer.redacted(fault)}",
+        f"(HTTP status {answer.status}): {answer.redacted(fault)}{cut}",
         http_status=answer.status,
         retry_after=answer.retry_after,
+        body=answer.excerpt,
     )
 
 
@@ -156,6 +182,8 @@ def _api_error(answer: Answer, envelope: _Envelope | None) -> ApiError:
     kind = _ERRORS.get(code or 0)
     if kind is None and "insufficient credits" in message.lower():
         kind = InsufficientCreditsError
+    if kind is None and _TOO_MANY_REQUESTS.search(message):
+        kind = RateLimitedError
     if kind is None:
         kind = _ERRORS.get(answer.status, ApiError)
     return kind(
@@ -165,9 +193,11 @@ def _api_error(answer: Answer, envelope: _Envelope | None) -> ApiError:
         http_status=answer.status,
         request_id=safe_text(request_id, limit=_MAX_REQUEST_ID) or None,
         retry_after=answer.retry_after,
+        body="" if envelope else answer.excerpt,
     )
 
 
 def _describe_body(answer: Answer) -> str:
     kind = answer.headers.get("content-type", "").split(";")[0].strip() or "no content type"
-    return f"{len(answer.body)} bytes of {printable(kind)}"
+    start = f", which begin {printable(answer.excerpt)!r}" if answer.body else ""
+    return f"{len(answer.body)} bytes of {printable(kind)}{start}"

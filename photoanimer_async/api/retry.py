@@ -2,8 +2,8 @@
 
 Retry belongs to the operation, not to the HTTP verb: every call of this API is a GET, but a
 submit costs money each time it arrives. So a submit is repeated only where it provably never
-left, or was definitely refused for a passing reason. Reads are repeated after any failure that
-may pass.
+left, or was definitely refused for a passing reason, by the table in `submit_answers`. Reads are
+repeated after any failure that may pass.
 """
 
 import warnings
@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeVar
 import backoff
 from attrs import frozen
 
+from photoanimer_async.api.submit_answers import Meaning, meaning_of
 from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import (
     ApiError,
@@ -23,9 +24,7 @@ from photoanimer_async.errors import (
     NoAnswerError,
     NotSentError,
     PhotoAnimerError,
-    RateLimitedError,
     RefusedRequestError,
-    ServiceUnavailableError,
     UnexpectedResponseError,
 )
 
@@ -57,16 +56,21 @@ def verdict(operation: Operation, error: PhotoAnimerError) -> Verdict:
 
 def _verdict_on_submit(error: PhotoAnimerError) -> Verdict:
     match error:
-        case NotSentError() | RateLimitedError():
+        case NotSentError():
             return Verdict.TRY_AGAIN
-        case ServiceUnavailableError(http_status=503):
-            return Verdict.TRY_AGAIN
-        case NoAnswerError() | UnexpectedResponseError():
+        case NoAnswerError():
             return Verdict.AMBIGUOUS
-        case ApiError(http_status=status) if status >= 500 or status == 408:  # noqa: PLR2004 - the HTTP statuses that leave it open
-            return Verdict.AMBIGUOUS
+        case ApiError() | UnexpectedResponseError():
+            return _ON_MEANING[meaning_of(error)]
         case _:
             return Verdict.GIVE_UP
+
+
+_ON_MEANING = {
+    Meaning.REFUSED: Verdict.GIVE_UP,
+    Meaning.REFUSED_FOR_NOW: Verdict.TRY_AGAIN,
+    Meaning.NOT_KNOWN: Verdict.AMBIGUOUS,
+}
 
 
 @frozen

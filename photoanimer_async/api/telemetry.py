@@ -4,7 +4,10 @@ The spans are made by OpenTelemetry's own instrumentation of aiohttp; this modul
 of them. A session that the user creates takes the same `TraceConfig` itself.
 """
 
+from types import SimpleNamespace
+
 import aiohttp
+from attrs import evolve
 from opentelemetry.instrumentation.aiohttp_client import create_trace_config
 from opentelemetry.trace import TracerProvider
 from yarl import URL
@@ -21,7 +24,26 @@ def trace_config(tracer_provider: TracerProvider | None = None) -> aiohttp.Trace
     Args:
         tracer_provider: receives the spans; by default the global provider.
     """
-    return create_trace_config(url_filter=_without_secrets, tracer_provider=tracer_provider)
+    hooks = create_trace_config(url_filter=_without_secrets, tracer_provider=tracer_provider)
+    record = hooks.on_request_exception[0]
+
+    async def record_kind(
+        session: aiohttp.ClientSession,
+        context: SimpleNamespace,
+        params: aiohttp.TraceRequestExceptionParams,
+    ) -> None:
+        await record(session, context, evolve(params, exception=_kind_of(params.exception)))
+
+    hooks.on_request_exception[0] = record_kind
+    return hooks
+
+
+def _kind_of(error: BaseException) -> BaseException:
+    """Return an error of the same name without text and traceback, which contain the whole URL."""
+    kind = type(error)
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    without_text: BaseException = type(kind.__name__, (Exception,), names)()
+    return without_text
 
 
 def _without_secrets(url: URL) -> str:

@@ -4,12 +4,18 @@ A submit is a GET that costs money, and aiohttp resends a GET by itself when a k
 drops. It has no public switch for that, but it resends only after its own exceptions. The client
 middleware `_send_once` therefore turns them into another exception, except where no connection was
 made.
+
+A request that has no connection yet was provably not sent, whatever happens to it; see `delivery`.
+
+Errors of aiohttp are not chained, since their texts contain the whole URL of the request, and with
+it the signed URL of a photo.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Self, TypedDict
 from urllib.parse import quote
 
 import aiohttp
@@ -19,31 +25,60 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from photoanimer_async.api.answers import Answer
+from photoanimer_async.api.body import MAX_BODY_BYTES, decompressed
+from photoanimer_async.api.delivery import Delivery, connection_hooks
 from photoanimer_async.api.wire import Operation, Request
 from photoanimer_async.errors import (
     InvalidRequestError,
     NoAnswerError,
     NotSentError,
-    UnexpectedResponseError,
+    PhotoAnimerError,
 )
 from photoanimer_async.redaction import is_url, shown_url
 
-_MAX_BODY_BYTES = 1_048_576
-_CONNECT_SECONDS = 10.0
 _MAX_CONNECTIONS = 150
+_MAX_HEADER_BYTES = 262_144
+_MAX_HEADERS = 4096
+_PROXY_AUTHENTICATION_REQUIRED = 407
+_PROVABLY_NOT_SENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+)
+
+
+class HeaderLimits(TypedDict):
+    """Keywords of aiohttp's requests: how long the headers of an answer may be."""
+
+    max_line_size: int
+    max_field_size: int
+    max_headers: int
+
+
+HEADER_LIMITS: HeaderLimits = {
+    "max_line_size": _MAX_HEADER_BYTES,
+    "max_field_size": _MAX_HEADER_BYTES,
+    "max_headers": _MAX_HEADERS,
+}
+"""Far above aiohttp's own, with which it throws away an answer that was paid for."""
 
 
 class _ConnectionLostError(Exception):
     """The connection failed after it was made. Not a `ClientError`: aiohttp would resend."""
 
 
+_OF_AIOHTTP = (aiohttp.ClientError, TimeoutError, _ConnectionLostError)
+"""Errors that are not chained."""
+
+
 async def _send_once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
     try:
         return await handler(request)
-    except aiohttp.ClientConnectorError:
+    except _PROVABLY_NOT_SENT:
         raise
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-        raise _ConnectionLostError(type(error).__name__) from error
+        raise _ConnectionLostError(type(error).__name__) from None
 
 
 @frozen
@@ -80,11 +115,15 @@ class Transport:
         credentials: the service's base URL and API key.
         session: the caller's session, which is not closed; by default, a session is created and
             closed here.
-        timeout: seconds for one request, from its start to the end of its answer.
+        timeout: seconds for one request, from the moment it has a connection to the end of its
+            answer.
         trace_configs: trace hooks for the session that is created here.
+        proxy: URL of the proxy for all requests of the session that is created here.
+        trust_env: whether that session takes proxies from the environment (`HTTPS_PROXY`,
+            `HTTP_PROXY`, `NO_PROXY`) and keys from `~/.netrc`, as aiohttp does.
 
     Raises:
-        InvalidRequestError: both a session and trace hooks are given.
+        InvalidRequestError: a session together with options for a new one, or a wrong proxy URL.
     """
 
     def __init__(
@@ -94,27 +133,43 @@ class Transport:
         session: aiohttp.ClientSession | None = None,
         timeout: float = 60.0,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
+        proxy: str | None = None,
+        trust_env: bool = False,
     ) -> None:
-        if session is not None and trace_configs:
+        options = {"trace_configs": trace_configs, "proxy": proxy, "trust_env": trust_env}
+        if session is not None and (given := [name for name, value in options.items() if value]):
             raise InvalidRequestError(
-                "trace_configs cannot be used with session: create the session with them"
+                f"{given[0]} cannot be used with session: create the session with it"
+            )
+        if proxy is not None and not _has_host(proxy):
+            raise InvalidRequestError(
+                f"proxy must be an http or https URL, not {shown_url(proxy)}; for others pass "
+                "a session with a connector for them"
             )
         self._trace_configs = trace_configs
+        self._proxy = proxy
+        self._trust_env = trust_env
         self._credentials = credentials
         self._base_url = credentials.base_url.rstrip("/")
         self._owns_session = session is None
         self._session = session
-        self._headers = CIMultiDict({"APIKEY": credentials.api_key})
+        self._hooks = connection_hooks()
+        self._headers = CIMultiDict({"APIKEY": credentials.api_key, "Accept-Encoding": "identity"})
         self._urls: dict[str, URL] = {}
-        self._timeout = ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_SECONDS))
+        self._seconds = timeout
+        self._timeout = ClientTimeout(total=None, sock_connect=min(timeout, 10.0))
 
     async def __aenter__(self) -> Self:
-        if self._owns_session:
+        if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=_MAX_CONNECTIONS),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=list(self._trace_configs),
+                trace_configs=[self._hooks, *self._trace_configs],
+                proxy=self._proxy,
+                trust_env=self._trust_env,
             )
+        else:
+            self._session.trace_configs.append(self._hooks)
         return self
 
     async def __aexit__(
@@ -123,9 +178,13 @@ class Transport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._owns_session and self._session is not None:
+        if self._session is None:
+            return
+        if self._owns_session:
             await self._session.close()
             self._session = None
+        else:
+            self._session.trace_configs.remove(self._hooks)
 
     @property
     def base_url(self) -> str:
@@ -161,40 +220,77 @@ class Transport:
     async def send(self, request: Request) -> Answer:
         """Send one request and return its answer. A submit reaches the service at most once.
 
+        An answer whose body is cut off, by a limit or by a failure, is returned with what arrived.
+
         Raises:
             NotSentError: no connection was made, so nothing was sent.
-            NoAnswerError: the answer is missing for any other reason, a timeout included.
-            UnexpectedResponseError: the answer is larger than 1 MiB.
+            NoAnswerError: no answer has begun to arrive, for any other reason.
         """
+        session = self.session
         operation = request.operation
+        if operation is Operation.SUBMIT:
+            # Lets the loop, which may have been blocked, notice closed connections before one is
+            # taken from the pool: a request lost in one cannot be told from one that arrived.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        delivery = Delivery(self._seconds)
+        response: ClientResponse | None = None
+        body = bytearray()
+        cut = ""
+        failure: PhotoAnimerError | None = None
         try:
-            async with self.session.get(
-                self._url(request),
-                headers=self._headers,
-                allow_redirects=False,
-                raise_for_status=False,
-                timeout=self._timeout,
-                middlewares=(_send_once,) if operation is Operation.SUBMIT else None,
-            ) as response:
-                length = response.content_length or _MAX_BODY_BYTES + 1
-                is_small = length <= _MAX_BODY_BYTES and not _is_compressed(response)
-                body = await (response.read() if is_small else _read_bounded(response, operation))
-                return Answer(
-                    operation=operation,
-                    status=response.status,
-                    headers=response.headers,
-                    body=body,
-                    received_at=time.time(),
-                    secret=self._credentials.api_key,
-                )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise NotSentError(
-                f"{operation.value}: no connection to {shown_url(self._base_url)}: {_reason(error)}"
-            ) from error
-        except (aiohttp.ClientError, _ConnectionLostError, OSError) as error:
-            raise NoAnswerError(
-                f"{operation.value}: no answer from {shown_url(self._base_url)}: {_reason(error)}"
-            ) from error
+            async with (
+                delivery,
+                session.get(
+                    self._url(request),
+                    headers=self._headers,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    timeout=self._timeout,
+                    auto_decompress=False,
+                    middlewares=(_send_once,) if operation is Operation.SUBMIT else None,
+                    **HEADER_LIMITS,
+                ) as response,
+            ):
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > MAX_BODY_BYTES:
+                        cut = f"it is larger than {MAX_BODY_BYTES} bytes"
+                        break
+        except Exception as error:  # noqa: BLE001 - a session of the user's may raise anything
+            if response is None:
+                failure = self._failure(operation, error, delivery)
+            else:
+                cut = _reason(error)
+        if response is None or failure is not None:
+            # Raised here, so that a traceback shows no error of aiohttp.
+            raise failure or NoAnswerError(f"{operation.value}: no answer")
+        if response.status == _PROXY_AUTHENTICATION_REQUIRED:
+            raise NotSentError(f"{operation.value}: the proxy does not accept its user or password")
+        body += _left_over(response)
+        encoding = response.headers.get(hdrs.CONTENT_ENCODING, "")
+        return Answer(
+            operation=operation,
+            status=response.status,
+            headers=response.headers,
+            body=decompressed(bytes(body[:MAX_BODY_BYTES]), encoding),
+            received_at=time.time(),
+            secret=self._credentials.api_key,
+            cut=cut,
+        )
+
+    def _failure(
+        self, operation: Operation, error: Exception, delivery: Delivery
+    ) -> PhotoAnimerError:
+        where, reason = shown_url(self._base_url), _reason(error)
+        failure: PhotoAnimerError
+        if isinstance(error, _PROVABLY_NOT_SENT) or not delivery.may_have_left:
+            failure = NotSentError(f"{operation.value}: no connection to {where}: {reason}")
+        else:
+            failure = NoAnswerError(f"{operation.value}: no answer from {where}: {reason}")
+        if not isinstance(error, _OF_AIOHTTP):
+            failure.__cause__ = error
+        return failure
 
 
 def _encoded(value: str) -> str:
@@ -209,27 +305,25 @@ def _has_host(url: str) -> bool:
         return False
 
 
-async def _read_bounded(response: ClientResponse, operation: Operation) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > _MAX_BODY_BYTES:
-            raise UnexpectedResponseError(
-                f"{operation.value}: the answer is larger than {_MAX_BODY_BYTES} bytes",
-                http_status=response.status,
-            )
-    return bytes(body)
-
-
-def _is_compressed(response: ClientResponse) -> bool:
-    return hdrs.CONTENT_ENCODING in response.headers
+def _left_over(response: ClientResponse) -> bytes:
+    """Return what had arrived when the connection failed, which aiohttp keeps back."""
+    if response.content.exception() is None:
+        return b""
+    response.content.set_exception(None)  # type: ignore[arg-type] # takes the exception back
+    return response.content.read_nowait()
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or "connection failed"
-    if isinstance(error, TimeoutError):
-        return "timed out"
-    if isinstance(error, _ConnectionLostError):
-        return f"the connection was lost ({error})"
-    return type(error).__name__
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return "unknown host name"
+        case aiohttp.ClientConnectorError():
+            return error.os_error.strerror or "connection failed"
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy refused it with HTTP status {error.status}"
+        case TimeoutError():
+            return "timed out"
+        case _ConnectionLostError():
+            return f"the connection was lost ({error})"
+        case _:
+            return type(error).__name__

@@ -6,6 +6,7 @@ answers with an error, and `UnexpectedResponseError` if the answer does not foll
 `answers`.
 """
 
+import logging
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -14,7 +15,8 @@ from attrs import frozen
 
 from photoanimer_async.api.answers import Answer, envelope_data, read_fields, unexpected
 from photoanimer_async.api.json_fields import Id, Link, Number, Text, is_task_id
-from photoanimer_async.errors import InvalidRequestError
+from photoanimer_async.api.submit_answers import accepted_task_id
+from photoanimer_async.errors import ApiError, InvalidRequestError, UnexpectedResponseError
 from photoanimer_async.models import (
     AnimationOptions,
     Balance,
@@ -24,6 +26,8 @@ from photoanimer_async.models import (
     TaskStatus,
 )
 from photoanimer_async.redaction import encodable, is_url, printable
+
+_log = logging.getLogger(__name__)
 
 
 class Operation(StrEnum):
@@ -121,8 +125,19 @@ class _BalanceData:
 
 
 def parse_submit(answer: Answer) -> TaskId:
-    """Return the new task's id: a number of 15 digits, from compatible services also a string."""
-    task_id: TaskId = read_fields(answer, envelope_data(answer), Id, "$.data")  # type: ignore[assignment] # the hook of `Id` returns an int or a str
+    """Return the new task's id: a number of 15 digits, from compatible services also a string.
+
+    An id that can be read is returned whatever else is wrong with the answer, unless it says
+    clearly that the submit was refused.
+    """
+    try:
+        task_id: TaskId = read_fields(answer, envelope_data(answer), Id, "$.data")  # type: ignore[assignment] # the hook of `Id` returns an int or a str
+    except (ApiError, UnexpectedResponseError) as error:
+        found = accepted_task_id(answer, error)
+        if found is None:
+            raise
+        _log.warning("task %s has been submitted, although %s", found, error)
+        return found
     return task_id
 
 

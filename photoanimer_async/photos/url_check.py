@@ -55,7 +55,7 @@ async def check_url(session: aiohttp.ClientSession, url: str) -> None:
     except ValueError:
         raise PictureFlawError("the URL is malformed") from None
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise PreparationError(f"its server does not answer: {_reason(error)}") from error
+        raise PreparationError(f"its server does not answer: {_reason(error)}") from None
 
 
 def _encoded(url: str) -> URL:

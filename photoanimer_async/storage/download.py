@@ -21,6 +21,7 @@ from yarl import URL
 
 from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.api.retry_after import parse_retry_after
+from photoanimer_async.api.transport import HEADER_LIMITS
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.models import Location
 from photoanimer_async.redaction import is_url, shown_url
@@ -142,6 +143,7 @@ class _Transfer:
                 raise_for_status=False,
                 timeout=_SOCKET_TIMEOUT,
                 middlewares=(),
+                **HEADER_LIMITS,
             ) as response:
                 self._start(response)
                 await self._receive(response)

@@ -228,8 +228,9 @@ class Uploads:
                     )
                 content = response.content.iter_chunked(_CHUNK)
                 return await self._receive(self.folder.photos, content, MAX_BYTES, "photo")
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise RefusedError("The link cannot be opened from this machine.") from error
+        except (aiohttp.ClientError, TimeoutError):
+            # Not chained: aiohttp's texts contain the whole URL.
+            raise RefusedError("The link cannot be opened from this machine.") from None
 
 
 def _path_of(url: str) -> str:

@@ -5,106 +5,43 @@ client turns off the retry that they are about.
 """
 
 import asyncio
+import contextlib
 import socket
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import traceback
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
 from aiohttp import web
-from attrs import define, field
 
-from photoanimer_async import AmbiguousSubmitError, NotSentError, PhotoAnimerClient
+from photoanimer_async import (
+    AmbiguousSubmitError,
+    NotSentError,
+    PhotoAnimerClient,
+    PhotoAnimerError,
+    UnexpectedResponseError,
+)
 from photoanimer_async.api.retry import RetryPolicy
 
+from ..support.raw_server import (
+    OK,
+    RawServer,
+    close,
+    endless,
+    fill_backlog,
+    garbage,
+    gateway_timeout,
+    half_a_body,
+    half_a_header,
+    half_an_unmeasured_body,
+    html,
+    raw_server,
+    reset,
+    stall,
+)
 from ..support.stub_service import API, KEY, QUICK_RETRY, as_bytes, quick_client, serving
 
 PHOTO = "http://127.0.0.1:9/grandma.jpg?sig=s3cret"
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-
-
-@define
-class RawServer:
-    """Records each submit that arrives, and answers it with a fault."""
-
-    fault: Callable[[asyncio.StreamWriter], Awaitable[None]]
-    healthy_first: bool
-    port: int = 0
-    submits: list[bytes] = field(factory=list)
-    connections: int = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                if b"mySubscription" in head and self.healthy_first:
-                    body = as_bytes({"videoBalance": 1})
-                    writer.write(OK % (len(body), body))
-                    await writer.drain()
-                    continue
-                self.submits.append(head)
-                await self.fault(writer)
-                break
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-
-async def close(writer: asyncio.StreamWriter) -> None:
-    """Close the connection without an answer."""
-
-
-async def reset(writer: asyncio.StreamWriter) -> None:
-    connection = writer.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
-
-
-async def half_a_header(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Ty")
-    await writer.drain()
-
-
-async def half_a_body(writer: asyncio.StreamWriter) -> None:
-    body = as_bytes(471367831765061)
-    writer.write(OK % (len(body), body[: len(body) // 2]))
-    await writer.drain()
-
-
-async def half_an_unmeasured_body(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + as_bytes(1)[:10])
-    await writer.drain()
-
-
-async def garbage(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
-    await writer.drain()
-
-
-async def gateway_timeout(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 6\r\n\r\n<html>")
-    await writer.drain()
-
-
-async def html(writer: asyncio.StreamWriter) -> None:
-    writer.write(OK % (15, b"<html>ok</html>"))
-    await writer.drain()
-
-
-async def endless(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n")
-    for _ in range(64):
-        writer.write(b" " * 65_536)
-        await writer.drain()
-
-
-async def stall(writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(3600)
-
-
 FAULTS = [
     close,
     reset,
@@ -117,27 +54,6 @@ FAULTS = [
     endless,
     stall,
 ]
-
-
-@asynccontextmanager
-async def raw_server(
-    fault: Callable[[asyncio.StreamWriter], Awaitable[None]], *, healthy_first: bool = False
-) -> AsyncIterator[RawServer]:
-    raw = RawServer(fault, healthy_first)
-    connections: set[asyncio.Task[None]] = set()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.add(asyncio.create_task(raw.serve(reader, writer)))
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    raw.port = server.sockets[0].getsockname()[1]
-    try:
-        yield raw
-    finally:
-        server.close()
-        for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
 
 
 def client_of(raw: RawServer, timeout: float) -> PhotoAnimerClient:
@@ -248,3 +164,114 @@ async def test_a_cancelled_submit_is_not_sent_again() -> None:
         with pytest.raises(asyncio.CancelledError):
             await submit
         assert len(raw.submits) == 1
+
+
+def answering(head: bytes, body: bytes) -> Callable[[asyncio.StreamWriter], Awaitable[None]]:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        length = b"\r\nContent-Length: %d\r\n\r\n" % len(body)
+        writer.write(b"HTTP/1.1 200 OK\r\n" + head + length + body)
+        await writer.drain()
+
+    return answer
+
+
+HEADERS = [
+    b"Set-Cookie: " + b"c" * 9_000,
+    b"\r\n".join(b"X-Trace-%d: on" % n for n in range(140)),
+    b"Content-Encoding: gzip",
+    b"Content-Encoding: br",
+    b"Content-Type: text/html",
+]
+
+
+@pytest.mark.parametrize("head", HEADERS, ids=["long", "many", "gzip", "br", "html"])
+async def test_an_answer_with_unusual_headers_is_read(head: bytes) -> None:
+    task = {"taskId": 42, "status": 1, "resultUrl": "http://127.0.0.1:9/42.mp4"}
+    async with (
+        raw_server(answering(head, as_bytes(42))) as submits,
+        raw_server(answering(head, as_bytes(task))) as polls,
+        client_of(submits, 10.0) as client,
+        client_of(polls, 10.0) as polling_client,
+    ):
+        assert await client.submit(PHOTO) == 42
+        info = await polling_client.get_task_info(42)
+        assert info.result_url == task["resultUrl"]
+
+
+def then(
+    start: bytes, fault: Callable[[asyncio.StreamWriter], Awaitable[None]]
+) -> Callable[[asyncio.StreamWriter], Awaitable[None]]:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + start)
+        await writer.drain()
+        await fault(writer)
+
+    return answer
+
+
+async def spaces(writer: asyncio.StreamWriter) -> None:
+    for _ in range(64):
+        writer.write(b" " * 65_536)
+        await writer.drain()
+
+
+@pytest.mark.parametrize("fault", [close, reset, stall, spaces])
+async def test_the_task_id_of_an_answer_that_is_cut_off_behind_it_is_returned(
+    fault: Callable[[asyncio.StreamWriter], Awaitable[None]],
+) -> None:
+    async with (
+        raw_server(then(b'{"code": 0, "data": 471367831765061, "msg"', fault)) as raw,
+        client_of(raw, 0.5) as client,
+    ):
+        assert await client.submit(PHOTO) == 471367831765061
+        assert len(raw.submits) == 1
+
+
+async def test_an_answer_that_is_not_understood_is_kept_on_the_error() -> None:
+    echo = f"<p>no route for ?imageUrl=http%3A%2F%2Fh%2Fa.jpg%3Fsig%3Ds3cret and {KEY}</p>"
+    body = echo.encode() + b"x" * 10_000
+    async with (
+        raw_server(answering(b"Content-Type: text/html", body)) as raw,
+        client_of(raw, 10.0) as client,
+    ):
+        with pytest.raises(AmbiguousSubmitError) as caught:
+            await client.submit(PHOTO)
+    cause = caught.value.__cause__
+    assert isinstance(cause, UnexpectedResponseError)
+    assert cause.http_status == 200
+    assert cause.body.startswith("<p>no route for ?… and ...</p>xxx")
+    assert len(cause.body) <= 500
+    assert "no route" in str(cause)
+    assert "no route" in str(caught.value)
+
+
+def fault_name(fault: object) -> str:
+    return getattr(fault, "__name__", str(fault))
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, "refused", "silent"], ids=fault_name)
+async def test_no_traceback_shows_the_signature_of_a_photo(fault: object) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        if fault == "silent":
+            silent.listen(0)
+        port = silent.getsockname()[1]
+        with contextlib.ExitStack() as stack:
+            if fault == "silent":
+                fill_backlog(port, stack)
+            async with contextlib.AsyncExitStack() as servers:
+                if not isinstance(fault, str):
+                    port = (await servers.enter_async_context(raw_server(fault))).port  # type: ignore[arg-type] # a fault
+                base_url = f"http://127.0.0.1:{port}{API}"
+                async with quick_client(base_url, timeout=0.2) as client:
+                    with pytest.raises(PhotoAnimerError) as caught:
+                        await client.submit(PHOTO)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+    assert "s3cret" not in repr(linked(caught.value))
+
+
+def linked(error: BaseException | None) -> list[str]:
+    """The texts of an error and of everything that it leads to, shown by a traceback or not."""
+    if error is None:
+        return []
+    return [str(error), *linked(error.__cause__), *linked(error.__context__)]

@@ -84,7 +84,7 @@ def test_a_task_id_may_be_its_number_as_a_string() -> None:
     assert info.task_id == "123456"
 
 
-@pytest.mark.parametrize("task_id", [None, "", True, 1.5, [], {"taskId": 1}])
+@pytest.mark.parametrize("task_id", [None, "", True, 1.5, [], {"task": 1}])
 def test_an_answer_without_a_task_id_is_unexpected(task_id: object) -> None:
     with pytest.raises(UnexpectedResponseError, match=r"\$\.data"):
         wire.parse_submit(data(task_id))

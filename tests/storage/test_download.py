@@ -58,6 +58,14 @@ class TestDownload:
         assert "APIKEY" not in request.headers
         assert request.headers["Accept-Encoding"] == "identity"
 
+    async def test_long_headers_and_many_of_them_cost_no_result(
+        self, save: Save, results: ResultServer, tmp_path: Path
+    ) -> None:
+        many = {f"X-Trace-{number}": "on" for number in range(140)}
+        results.script = [responds(200, VIDEO, Content_Security_Policy="c" * 9_000, **many)]
+        await save()
+        assert files(tmp_path) == {"video.mp4": VIDEO}
+
     async def test_a_link_with_spaces_or_non_ascii_letters_is_quoted(
         self, save: Save, results: ResultServer
     ) -> None:

@@ -1,0 +1,234 @@
+"""A request that had no connection was not sent; its time begins when it has one."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+from attrs import define, field
+
+from photoanimer_async import AmbiguousSubmitError, NotSentError
+from photoanimer_async.api import delivery
+
+from ..support.raw_server import OK, fill_backlog
+from ..support.stub_service import API, StubService, as_bytes, envelope, quick_client
+
+PHOTO = "http://127.0.0.1:9/grandma.jpg?sig=s3cret"
+
+
+@define
+class ThreadedServer:
+    """Answers submits from a thread, also while the event loop is blocked."""
+
+    closes_idle: bool = False
+    port: int = 0
+    submits: int = 0
+    answered: threading.Event = field(factory=threading.Event)
+    closed: threading.Event = field(factory=threading.Event)
+
+    def run(self, listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                threading.Thread(target=self._serve, args=[connection], daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            while head := connection.recv(65_536):
+                self.submits += b"submitTaskByUrl" in head
+                body = as_bytes({"videoBalance": 1} if b"mySubscription" in head else 42)
+                connection.sendall(OK % (len(body), body))
+                self.answered.set()
+                if self.closes_idle and b"mySubscription" in head:
+                    break
+        self.closed.set()
+
+
+@contextlib.contextmanager
+def threaded_server(*, closes_idle: bool = False) -> Iterator[ThreadedServer]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = ThreadedServer(closes_idle, listening.getsockname()[1])
+        threading.Thread(target=server.run, args=[listening], daemon=True).start()
+        yield server
+
+
+@pytest.mark.slow
+async def test_waiting_for_a_connection_of_ones_own_session_is_not_sending(
+    stub: StubService,
+) -> None:
+    async def slowly(_: object) -> Any:
+        await asyncio.sleep(1.0)
+        return envelope(stub.next_id)
+
+    stub.submit_script = [slowly] * 9
+    connector = aiohttp.TCPConnector(limit=3)
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        quick_client(stub.base_url, session=session, timeout=2.0) as client,
+    ):
+        await asyncio.gather(*(client.submit(PHOTO) for _ in range(9)))
+    assert len(stub.submits) == 9
+    assert session.trace_configs == []
+
+
+class SlowResolver(AbstractResolver):
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        await asyncio.sleep(self.seconds)
+        return [
+            ResolveResult(
+                hostname=host, host="127.0.0.1", port=port, family=family, proto=0, flags=0
+            )
+        ]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_the_time_for_a_name_is_not_that_of_the_answer(stub: StubService) -> None:
+    connector = aiohttp.TCPConnector(resolver=SlowResolver(0.4))
+    base_url = stub.base_url.replace("127.0.0.1", "service.example")
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        quick_client(base_url, session=session, timeout=0.3) as client,
+    ):
+        await client.submit(PHOTO)
+    assert len(stub.submits) == 1
+
+
+async def test_a_name_that_is_never_resolved_is_not_sent(
+    stub: StubService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_CONNECT_SECONDS", (0.01, 0.01))
+    connector = aiohttp.TCPConnector(resolver=SlowResolver(3600))
+    base_url = stub.base_url.replace("127.0.0.1", "service.example")
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        quick_client(base_url, session=session) as client,
+    ):
+        with pytest.raises(NotSentError, match="timed out"):
+            await client.submit(PHOTO)
+
+
+async def test_a_connection_that_is_not_accepted_is_not_sent() -> None:
+    with socket.socket() as listening, contextlib.ExitStack() as stack:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        port = listening.getsockname()[1]
+        fill_backlog(port, stack)
+        async with quick_client(f"http://127.0.0.1:{port}{API}", timeout=0.1) as client:
+            with pytest.raises(NotSentError, match="timed out"):
+                await client.submit(PHOTO)
+
+
+REFUSALS = [
+    b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\n\r\n<html>",
+    b"HTTP/1.1 200 Connection established\r\n\r\n",  # and no TLS behind it
+    b"garbage\r\n\r\n",
+    b"",
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_a_submit_that_a_proxy_does_not_connect_is_not_sent(refusal: bytes) -> None:
+    connects = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connects
+        connects += 1
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"CONNECT service.example:443")
+        assert b"s3cret" not in head
+        writer.write(refusal)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with quick_client(f"https://service.example{API}", proxy=proxy) as client:
+            with pytest.raises(NotSentError) as caught:
+                await client.submit(PHOTO)
+    assert connects == 3
+    assert caught.value.__context__ is None
+
+
+async def test_a_plain_proxy_that_wants_a_password_has_not_sent_it(stub: StubService) -> None:
+    stub.submit_script = [lambda _: web.Response(status=407)] * 3
+    proxy = stub.base_url.removesuffix(API)
+    async with quick_client(f"http://service.example{API}", proxy=proxy) as client:
+        with pytest.raises(NotSentError, match="proxy"):
+            await client.submit(PHOTO)
+
+
+async def test_an_answer_that_arrived_while_the_loop_was_blocked_is_read() -> None:
+    with threaded_server() as server:
+        base_url = f"http://127.0.0.1:{server.port}{API}"
+        async with quick_client(base_url, timeout=0.3) as client:
+            await client.get_balance()
+            server.answered.clear()
+            submit = asyncio.create_task(client.submit(PHOTO))
+            while not server.submits:
+                await asyncio.sleep(0)
+            time.sleep(0.5)  # noqa: ASYNC251 - what the test is about
+            assert await submit == 42
+    assert server.submits == 1
+
+
+async def test_a_connection_that_was_closed_while_the_loop_was_blocked_is_not_used() -> None:
+    with threaded_server(closes_idle=True) as server:
+        base_url = f"http://127.0.0.1:{server.port}{API}"
+        async with quick_client(base_url) as client:
+            await client.get_balance()
+            assert server.closed.wait(10)  # blocks the loop, which does not see the end
+            assert await client.submit(PHOTO) == 42
+    assert server.submits == 1
+
+
+@pytest.mark.parametrize(
+    ("hook", "kind"),
+    [
+        ("on_request_start", NotSentError),
+        ("on_connection_create_start", NotSentError),
+        ("on_request_headers_sent", AmbiguousSubmitError),
+        ("on_request_end", AmbiguousSubmitError),
+    ],
+)
+async def test_what_a_session_raises_is_the_cause(
+    stub: StubService, hook: str, kind: type[Exception]
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ZeroDivisionError(hook)
+
+    hooks = aiohttp.TraceConfig()
+    getattr(hooks, hook).append(fail)
+    async with quick_client(stub.base_url, trace_configs=[hooks]) as client:
+        with pytest.raises(kind) as caught:
+            await client.submit(PHOTO)
+    causes = [caught.value.__cause__, getattr(caught.value.__cause__, "__cause__", None)]
+    assert any(isinstance(cause, ZeroDivisionError) for cause in causes)
+    assert len(stub.submits) <= 1
+
+
+async def test_a_certificate_that_is_not_trusted_is_not_sent(stub: StubService) -> None:
+    context = ssl.create_default_context()
+    connector = aiohttp.TCPConnector(ssl=context)
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        quick_client(stub.base_url.replace("http:", "https:"), session=session) as client,
+    ):
+        with pytest.raises(NotSentError):
+            await client.submit(PHOTO)
