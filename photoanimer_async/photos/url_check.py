@@ -4,19 +4,20 @@ A photo is refused only for a definite answer. Many servers refuse HEAD, above a
 signed for GET, so such an answer is ignored. The API key is not sent.
 """
 
+import asyncio
 import re
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
 from aiohttp import hdrs
-from yarl import URL
 
 from photoanimer_async.errors import PreparationError
+from photoanimer_async.links import exact_url, open_link
 from photoanimer_async.photos.check import MAX_BYTES
 from photoanimer_async.photos.header import PictureFlawError
 from photoanimer_async.redaction import printable
 
-_TIMEOUT = aiohttp.ClientTimeout(total=15.0, sock_connect=10.0)
+_SECONDS = 15.0
+_TIMEOUT = aiohttp.ClientTimeout(total=_SECONDS, sock_connect=10.0)
 _MAX_REDIRECTS = 5
 _HTTP_OK = 200
 _NOT_FOUND = frozenset({404, 410})
@@ -25,8 +26,6 @@ _NOT_IMPLEMENTED = 501
 _ACCEPTED_TYPE = re.compile(
     r"image/(png|p?jpe?g|jpg|(x-)?(ms-)?bmp|webp)|(application|binary)/octet-stream"
 )
-# Characters that a URL may contain (RFC 3986), and "%", so that nothing is escaped twice.
-_URL_CHARACTERS = "!#$%&'()*+,-./:;=?@[]_~"
 
 
 async def check_url(session: aiohttp.ClientSession, url: str) -> None:
@@ -42,28 +41,22 @@ async def check_url(session: aiohttp.ClientSession, url: str) -> None:
         PreparationError: the server does not answer, or answers with HTTP 5xx.
     """
     try:
-        async with session.head(
-            _encoded(url),
-            allow_redirects=True,
-            max_redirects=_MAX_REDIRECTS + 1,
-            raise_for_status=False,
-            headers={hdrs.ACCEPT_ENCODING: "identity"},
-            timeout=_TIMEOUT,
-            middlewares=(),
-        ) as response:
+        async with (
+            asyncio.timeout(_SECONDS),
+            open_link(
+                session,
+                exact_url(url),
+                method=hdrs.METH_HEAD,
+                headers={hdrs.ACCEPT_ENCODING: "identity"},
+                timeout=_TIMEOUT,
+                max_redirects=_MAX_REDIRECTS + 1,
+            ) as response,
+        ):
             _require_photo(response)
     except ValueError:
         raise PictureFlawError("the URL is malformed") from None
     except (aiohttp.ClientError, TimeoutError) as error:
         raise PreparationError(f"its server does not answer: {_reason(error)}") from None
-
-
-def _encoded(url: str) -> URL:
-    """Escape only what no URL may contain, so that signed URLs stay valid."""
-    parts = urlsplit(url)
-    origin = URL(f"{parts.scheme}://{parts.netloc}").origin()
-    target = quote(urlunsplit(("", "", parts.path or "/", parts.query, "")), safe=_URL_CHARACTERS)
-    return URL(f"{origin}{target}", encoded=True)
 
 
 def _require_photo(response: aiohttp.ClientResponse) -> None:

@@ -33,8 +33,6 @@ from photoanimer_async.studio.studio_folder import AlbumFile, StudioFolder
 from photoanimer_async.studio.studio_settings import StudioSettings, is_loopback
 from photoanimer_async.studio.uploads import Uploads
 
-_FETCH_TIMEOUT = aiohttp.ClientTimeout(total=30.0, sock_connect=10.0)
-
 
 class Studio:
     """An async context manager with every action that the page can request.
@@ -217,7 +215,6 @@ def _open_session(host: str) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=guarded_connector(rules),
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=_FETCH_TIMEOUT,
     )
 
 

@@ -16,6 +16,7 @@ import aiohttp
 from attrs import define, evolve, field, frozen
 
 from photoanimer_async import InvalidPhotoError, InvalidRequestError, check_photo
+from photoanimer_async.links import exact_url, open_link
 from photoanimer_async.photos.check import MAX_BYTES
 from photoanimer_async.photos.header import PictureHeader
 from photoanimer_async.photos.voice import MAX_VOICE_BYTES, check_voice
@@ -30,6 +31,9 @@ _MAX_NAME_LENGTH = 80
 _ID_LENGTH = 24
 _MAX_FACE_SEARCHES = 4
 _CHUNK = 64 * 1024
+_FETCH_SECONDS = 30.0
+_FETCH_TIMEOUT = aiohttp.ClientTimeout(sock_connect=10.0)
+_MAX_REDIRECTS = 10
 _VERBS = ("is ", "has ", "contains ", "cannot ")
 _NO_FILE_ACCESS = (
     "The service cannot fetch files from this machine. Add the photo by its link instead; or "
@@ -220,7 +224,16 @@ class Uploads:
             RefusedError: the URL cannot be fetched.
         """
         try:
-            async with self.session.get(url) as response:
+            async with (
+                asyncio.timeout(_FETCH_SECONDS),
+                open_link(
+                    self.session,
+                    exact_url(url),
+                    headers={},
+                    timeout=_FETCH_TIMEOUT,
+                    max_redirects=_MAX_REDIRECTS,
+                ) as response,
+            ):
                 if response.status != 200:  # noqa: PLR2004 - OK
                     raise RefusedError(
                         f"The link does not lead to a photo: its server answered with status "
@@ -228,7 +241,7 @@ class Uploads:
                     )
                 content = response.content.iter_chunked(_CHUNK)
                 return await self._receive(self.folder.photos, content, MAX_BYTES, "photo")
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, TimeoutError, ValueError):
             # Not chained: aiohttp's texts contain the whole URL.
             raise RefusedError("The link cannot be opened from this machine.") from None
 

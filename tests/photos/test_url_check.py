@@ -41,6 +41,14 @@ async def test_a_signed_url_is_sent_as_it_is_in_one_head_request() -> None:
     assert request.raw_path == "/a%20b%20c.jpg?X-Signature=%2F+%C3%BC&x=1"
 
 
+async def test_a_redirect_to_a_signed_url_is_followed_as_it_was_written() -> None:
+    server = PhotoServer(302, {hdrs.LOCATION: "/b.jpg?X-Signature=%2F+%7E%2b"})
+    with pytest.raises(PreparationError):
+        await check("/a.jpg", server.answer)
+    assert server.requests[1].method == "HEAD"
+    assert server.requests[1].raw_path == "/b.jpg?X-Signature=%2F+%7E%2b"
+
+
 @pytest.mark.parametrize("status", [200, 204, 401, 403, 405, 429, 501])
 async def test_an_indefinite_answer_is_accepted(status: int) -> None:
     await check("/a.jpg", PhotoServer(status, {"Content-Type": "application/octet-stream"}).answer)

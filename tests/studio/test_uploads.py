@@ -14,6 +14,7 @@ from photoanimer_async.studio.album import Album
 from photoanimer_async.studio.studio_folder import StudioFolder
 from photoanimer_async.studio.uploads import Uploads
 
+from ..support.stub_service import serving
 from .conftest import WAV, OpenStudio, Page, png
 
 
@@ -141,6 +142,23 @@ async def test_a_linked_photo_is_fetched(page: Page, site: str) -> None:
     assert photo["refusal"] is None
     shown = await page.request("GET", f"/photos/{photo['id']}", 200)
     assert await shown.read() == png(b"site")
+
+
+async def test_a_signed_link_is_requested_as_it_was_written(page: Page) -> None:
+    signed = "/a%2Fb%7E.png?Sig=a%2Bb%2fc"
+    requested: list[str] = []
+
+    def redirects(request: web.Request) -> web.Response:
+        requested.append(request.raw_path)
+        if request.path == "/away":
+            return web.Response(status=302, headers={"Location": signed})
+        return web.Response(body=png(b"signed"))
+
+    async with serving(redirects) as origin:
+        link = {"url": f"{origin}/away"}
+        photo = await (await page.request("POST", "/api/links", 201, json=link)).json()
+    assert photo["refusal"] is None
+    assert requested == ["/away", signed]
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,15 @@ where connections may go.
 
 import asyncio
 import os
-import string
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
-from urllib.parse import quote
 
 import aiohttp
 from attrs import frozen
 from yarl import URL
 
+from photoanimer_async.links import exact_url, open_link
 from photoanimer_async.service.fetching.addresses import AddressRules
 from photoanimer_async.service.fetching.guarded_session import (
     CONNECT_SECONDS,
@@ -27,8 +26,6 @@ from photoanimer_async.service.fetching.guarded_session import (
 _SCHEMES: Final = frozenset({"http", "https"})
 _CHUNK: Final = 64 * 1024
 _MIB: Final = 1024 * 1024
-# The characters that RFC 3986 allows in a URL; with "%", so that nothing is escaped twice.
-_URL_CHARACTERS: Final = string.punctuation.translate(str.maketrans("", "", '"<>\\^`{|}'))
 
 
 class FetchError(Exception):
@@ -87,14 +84,17 @@ class Fetcher:
         target = parse_url(url)
         async with self._slots:
             try:
-                return await self._get(target, size_limit, accept)
+                async with asyncio.timeout(self._limits.seconds):
+                    return await self._get(target, size_limit, accept)
             except (aiohttp.ClientError, TimeoutError) as error:
                 raise FetchError(self._reason(error)) from error
 
     async def _get(self, url: URL, size_limit: int, accept: str) -> bytes:
-        async with self._session.get(
+        async with open_link(
+            self._session,
             url,
             headers={"Accept": accept, "Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS),
             max_redirects=self._limits.redirects + 1,
         ) as response:
             if response.status != 200:  # noqa: PLR2004 - HTTP's own number
@@ -144,7 +144,7 @@ def parse_url(url: str) -> URL:
         UnsuitableUrlError: the URL is not http or https, or contains a user or password.
     """
     try:
-        parsed = URL(quote(url, safe=_URL_CHARACTERS), encoded=True) if url.isascii() else URL(url)
+        parsed = exact_url(url)
         host = parsed.host
     except ValueError:
         raise UnsuitableUrlError("it is not a URL") from None

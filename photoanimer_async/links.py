@@ -1,0 +1,105 @@
+"""Links that are requested exactly as they were written, also after redirects.
+
+A signature covers each character of a link. aiohttp re-encodes the links that redirects lead to,
+and yarl the ones with a character outside ASCII, so that their servers refuse them (HTTP 403).
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from string import ascii_letters, digits, punctuation
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import aiohttp
+from aiohttp import hdrs
+from yarl import URL
+
+# With "%", so that nothing is escaped twice.
+_UNCHANGED = ascii_letters + digits + "".join(sorted(set(punctuation) - set('"<>\\')))
+_SCHEMES = frozenset({"http", "https"})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_HEADER_BYTES = 65_536
+_MAX_HEADERS = 1_000
+
+
+def exact_url(link: str) -> URL:
+    """Return a link without changing it.
+
+    Only what no request can contain is escaped: spaces, control characters, quotation marks, angle
+    brackets, backslashes, and characters outside ASCII, as UTF-8. An international host name is
+    converted to its ASCII form.
+
+    Raises:
+        ValueError: it cannot be parsed as a URL.
+    """
+    scheme, host, path, query, _ = urlsplit(link)
+    if not host.isascii():
+        host = URL(f"//{host}").raw_authority
+    written = urlunsplit((scheme, host, path, query, ""))
+    url = URL(quote(written, safe=_UNCHANGED, errors="surrogateescape"), encoded=True)
+    _ = url.host, url.port  # raises ValueError for invalid ones
+    return url
+
+
+@asynccontextmanager
+async def open_link(
+    session: aiohttp.ClientSession,
+    url: URL,
+    *,
+    method: str = hdrs.METH_GET,
+    headers: Mapping[str, str],
+    timeout: aiohttp.ClientTimeout,
+    max_redirects: int,
+    decompress: bool = True,
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Request a link, follow its redirects, and yield the last response.
+
+    No middleware of the session is applied, and its `raise_for_status` is not.
+
+    Args:
+        session: sends the requests; it need not have `requote_redirect_url=False`.
+        url: from `exact_url`.
+        method: GET or HEAD.
+        headers: of each request.
+        timeout: of each request.
+        max_redirects: the redirect of this number raises; aiohttp counts in the same way.
+        decompress: whether to decode compressed content.
+
+    Raises:
+        aiohttp.ClientError, TimeoutError, OSError: as aiohttp does; `TooManyRedirects`,
+            `InvalidUrlRedirectClientError` and `NonHttpUrlRedirectClientError` for redirects.
+    """
+    history: list[aiohttp.ClientResponse] = []
+    while True:
+        async with session.request(
+            method,
+            url,
+            headers=headers,
+            allow_redirects=False,
+            raise_for_status=False,
+            timeout=timeout,
+            auto_decompress=decompress,
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
+            max_headers=_MAX_HEADERS,
+            middlewares=(),
+        ) as response:
+            location = response.headers.get(hdrs.LOCATION)
+            if response.status not in _REDIRECTS or location is None:
+                yield response
+                return
+            history.append(response)
+            if len(history) >= max_redirects:
+                raise aiohttp.TooManyRedirects(history[0].request_info, tuple(history))
+            url = _target(url, location)
+
+
+def _target(url: URL, location: str) -> URL:
+    """Return the URL that a redirect leads to."""
+    try:
+        target = exact_url(location)
+    except ValueError as error:
+        raise aiohttp.InvalidUrlRedirectClientError(location, "not a URL") from error
+    if target.scheme and target.scheme.lower() not in _SCHEMES:
+        raise aiohttp.NonHttpUrlRedirectClientError(location)
+    # As in browsers, "http:path" is relative.
+    return target if target.scheme and target.raw_authority else url.join(target)
