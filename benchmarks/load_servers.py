@@ -43,7 +43,7 @@ from photoanimer_async.service import (
 
 _MANY = 1_000_000
 _SHORT = 20.0
-_VIDEO = bytes(1 << 16)
+_VIDEO = b"\0\0\0\x18ftypmp42".ljust(1 << 16)
 SMALL_PHOTO = (
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0) + bytes(900)
 )

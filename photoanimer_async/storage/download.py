@@ -2,7 +2,9 @@
 
 How it works. The bytes are streamed to a `Destination`. After a dropped connection, the download
 continues where it stopped if the server gave a validator (`Range` with `If-Range`), and starts
-again otherwise. A complete result gets its final name; a failed download leaves nothing behind.
+again otherwise, or if the rest is of another version. What is neither a video nor a GIF by its
+first bytes is refused: the servers of expired links send pages. A complete result gets its final
+name; a failed download leaves nothing behind.
 
 A partial download is kept within one call only: a result has a few MB and a short-lived link.
 """
@@ -10,21 +12,23 @@ A partial download is kept within one call only: a result has a few MB and a sho
 import asyncio
 import re
 import time
+import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from random import Random
 from typing import TypeVar
 
 import aiohttp
 from aiohttp import ClientResponse, ClientTimeout, hdrs
-from attrs import define
+from attrs import define, frozen
 from yarl import URL
 
 from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.api.retry_after import parse_retry_after
-from photoanimer_async.api.transport import HEADER_LIMITS
 from photoanimer_async.errors import DownloadError
+from photoanimer_async.links import exact_url, open_link
 from photoanimer_async.models import Location
-from photoanimer_async.redaction import is_url, shown_url
+from photoanimer_async.redaction import is_url, printable, shown_url
 from photoanimer_async.storage.result_store import Destination
 
 _LocationT = TypeVar("_LocationT", bound=Location)
@@ -37,7 +41,8 @@ _SOCKET_TIMEOUT = ClientTimeout(total=None, sock_connect=10.0, sock_read=30.0)
 _MAX_REDIRECTS = 5
 _EXPIRED = frozenset({403, 404, 410})
 _TRANSIENT = frozenset({408, 416, 425, 429})
-_ERROR_PAGES = frozenset({"text/html", "text/xml", "application/json", "application/xml"})
+_COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
+_HEAD_BYTES = 8
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _PERMANENT_ERRORS = (
     aiohttp.InvalidURL,
@@ -46,6 +51,10 @@ _PERMANENT_ERRORS = (
     aiohttp.ClientConnectorCertificateError,
 )
 _TRANSIENT_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+class UnavailableError(DownloadError):
+    """The server of the link did not send the result this time, in all attempts."""
 
 
 class _TransientError(Exception):
@@ -108,7 +117,8 @@ async def _transfer_with_retries(transfer: "_Transfer", retry: RetryPolicy) -> N
         except _TransientError as error:
             failures += 1
             if failures >= retry.tries:
-                raise DownloadError(f"{transfer.name}: {error} (tried {failures} times)") from error
+                reason = f"{transfer.name}: {error} (tried {failures} times)"
+                raise UnavailableError(reason) from error
             await asyncio.sleep(retry.wait(failures, error, rng))
 
 
@@ -123,7 +133,10 @@ class _Transfer:
     max_bytes: int
     received: int = 0
     total: int | None = None
-    validator: str | None = None
+    version: "_Version | None" = None
+    head: bytes = b""
+    content_type: str = ""
+    decoder: "_Decoder | None" = None
 
     async def attempt(self) -> None:
         """Send one request for the bytes that are still missing.
@@ -132,18 +145,18 @@ class _Transfer:
             _TransientError: the next attempt may succeed.
             DownloadError: it would not.
         """
-        headers = {hdrs.ACCEPT_ENCODING: "identity"}
-        if self.received and self.validator:
-            headers |= {hdrs.RANGE: f"bytes={self.received}-", hdrs.IF_RANGE: self.validator}
+        headers: dict[str, str] = {hdrs.ACCEPT_ENCODING: "identity"}
+        if self.received and self.version and self.version.validator:
+            headers[hdrs.RANGE] = f"bytes={self.received}-"
+            headers[hdrs.IF_RANGE] = self.version.validator
         try:
-            async with self.session.get(
+            async with open_link(
+                self.session,
                 self.url,
                 headers=headers,
-                max_redirects=_MAX_REDIRECTS,
-                raise_for_status=False,
                 timeout=_SOCKET_TIMEOUT,
-                middlewares=(),
-                **HEADER_LIMITS,
+                max_redirects=_MAX_REDIRECTS,
+                decompress=False,
             ) as response:
                 self._start(response)
                 await self._receive(response)
@@ -152,24 +165,40 @@ class _Transfer:
         except _TRANSIENT_ERRORS as error:
             # Not chained: aiohttp's texts contain the whole URL.
             raise _TransientError(_reason(error)) from None
+        self._require_complete()
+
+    def _require_complete(self) -> None:
         if self.total is not None and self.received != self.total:
             raise _TransientError(f"it ended after {self.received} of {self.total} bytes")
+        if self.decoder is not None and not self.decoder.is_complete:
+            raise _TransientError("its compressed content is incomplete")
         if not self.received:
             raise _TransientError("it is empty")
+        self._require_video()
 
     def _start(self, response: ClientResponse) -> None:
         self._require_content(response)
+        named = printable(response.content_type)
+        self.content_type = "other content" if named.startswith(("video/", "image/")) else named
+        version = _Version.of(response)
+        coding = response.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
         if response.status == 206:  # noqa: PLR2004 - Partial Content
             content_range = _CONTENT_RANGE.fullmatch(response.headers.get(hdrs.CONTENT_RANGE, ""))
-            if content_range is None or int(content_range[1]) != self.received:
-                self.validator = None
+            if content_range is None or int(content_range[1]) != self.received or self.decoder:
+                self.version = None
                 raise _TransientError("the server sent another range than requested")
-            self.total = None if content_range[2] == "*" else int(content_range[2])
+            total = None if content_range[2] == "*" else int(content_range[2])
+            is_other = version.contradicts(self.version) or _differ(total, self.total)
+            if self.received and is_other:
+                self.version = None
+                raise _TransientError("the result has changed meanwhile")
+            self.total = self.total if total is None else total
         else:
             self.received = 0
-            coded = hdrs.CONTENT_ENCODING in response.headers
-            self.total = None if coded else response.content_length
-            self.validator = None if coded else _validator(response)
+            self.head = b""
+            self.decoder = _Decoder() if coding in _COMPRESSED else None
+            self.total = None if self.decoder else response.content_length
+            self.version = None if self.decoder else version
         self._require_size(self.total or 0)
 
     def _require_content(self, response: ClientResponse) -> None:
@@ -179,17 +208,19 @@ class _Transfer:
                 f"{self.name}: the link has expired (HTTP status {status})", expired=True
             )
         if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - server errors
-            self.validator = None if status == 416 else self.validator  # noqa: PLR2004 - its range
+            self.version = None if status == 416 else self.version  # noqa: PLR2004 - its range
             retry_after = response.headers.get(hdrs.RETRY_AFTER, "")
             raise _TransientError(
                 f"HTTP status {status}", retry_after=parse_retry_after(retry_after, time.time())
             )
         if status not in {200, 206}:
             raise DownloadError(f"{self.name}: HTTP status {status}")
-        if response.content_type in _ERROR_PAGES:
+
+    def _require_video(self) -> None:
+        # By the content: servers name types wrongly, and this has been paid for.
+        if not self.head[4:8] == b"ftyp" and not self.head.startswith((b"GIF87a", b"GIF89a")):
             raise DownloadError(
-                f"{self.name}: the link leads to {response.content_type}, not to a video",
-                expired=True,
+                f"{self.name}: the link leads to {self.content_type}, not to a video", expired=True
             )
 
     def _require_size(self, size: int) -> None:
@@ -200,36 +231,90 @@ class _Transfer:
         batch = bytearray()
         try:
             async for chunk in response.content.iter_any():
-                batch += chunk
-                self._require_size(self.received + len(batch))
-                if len(batch) >= _BATCH_BYTES:
-                    await self._write(batch)
-                    batch = bytearray()
+                for part in self.decoder.decode(chunk) if self.decoder else (chunk,):
+                    batch += part
+                    self._require_size(self.received + len(batch))
+                    if len(batch) >= _BATCH_BYTES:
+                        await self._write(batch)
+                        batch = bytearray()
         except _TRANSIENT_ERRORS:
             await self._write(batch)
             raise
         await self._write(batch)
 
     async def _write(self, batch: bytearray) -> None:
+        if len(self.head) < _HEAD_BYTES:
+            self.head += batch[: _HEAD_BYTES - len(self.head)]
+            if len(self.head) == _HEAD_BYTES:
+                self._require_video()
         await self.destination.write(self.received, batch)
         self.received += len(batch)
 
 
+@frozen
+class _Version:
+    """What tells one version of a result from another."""
+
+    etag: str | None
+    last_modified: str | None
+
+    @classmethod
+    def of(cls, response: ClientResponse) -> "_Version":
+        headers = response.headers
+        return cls(headers.get(hdrs.ETAG), headers.get(hdrs.LAST_MODIFIED))
+
+    @property
+    def validator(self) -> str | None:
+        """The value for `If-Range`: a strong ETag, else the date of the last change."""
+        return self.etag if self.etag and self.etag.startswith('"') else self.last_modified
+
+    def contradicts(self, other: "_Version | None") -> bool:
+        """Whether the two are known to be different; a server may leave out either value."""
+        return other is not None and (
+            _differ(self.etag, other.etag) or _differ(self.last_modified, other.last_modified)
+        )
+
+
+def _differ(value: object, other: object) -> bool:
+    return value is not None and other is not None and value != other
+
+
+class _Decoder:
+    """Decodes gzip and deflate, and tells whether the end has arrived, which aiohttp does not."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(zlib.MAX_WBITS | 32)  # either of the two
+        self._has_begun = False
+
+    @property
+    def is_complete(self) -> bool:
+        return self._stream.eof or not self._has_begun
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        """Yield the content in parts of bounded size.
+
+        Raises:
+            _TransientError: it is not compressed, or damaged.
+        """
+        while data:
+            if self._stream.eof:  # gzip may have several members
+                self._stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
+            self._has_begun = True
+            try:
+                yield self._stream.decompress(data, _BATCH_BYTES)
+            except zlib.error as error:
+                raise _TransientError("its compressed content is damaged") from error
+            data = self._stream.unconsumed_tail or self._stream.unused_data
+
+
 def _link(url: str) -> URL:
-    """Return the URL unchanged, or quoted if it cannot be sent as it is."""
     try:
-        link = URL(url, encoded=url.isascii() and url.isprintable() and " " not in url)
+        link = exact_url(url)
         if is_url(url) and link.host:
             return link
     except ValueError:
         pass
     raise DownloadError(f"the result's link is not an http or https URL: {shown_url(url)}")
-
-
-def _validator(response: ClientResponse) -> str | None:
-    """Return the value for `If-Range`: a strong ETag, else the date of the last change."""
-    etag = response.headers.get(hdrs.ETAG, "")
-    return etag if etag.startswith('"') else response.headers.get(hdrs.LAST_MODIFIED)
 
 
 def _reason(error: BaseException) -> str:

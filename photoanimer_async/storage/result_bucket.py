@@ -28,6 +28,7 @@ from photoanimer_async.storage.result_names import number_of, numbered, result_n
 _log = logging.getLogger(__name__)
 
 _MAX_BUFFERED_BYTES = 8 * 1024 * 1024
+_COMMIT_SECONDS = 20.0
 _DISCARD_SECONDS = 10.0
 _CONTENT_TYPES = {".mp4": "video/mp4", ".gif": "image/gif"}
 
@@ -80,7 +81,13 @@ class ObjectDestination:
                 await self._send_buffer()
 
     async def commit(self) -> str:
-        """Create the object under its final name, and return its URL."""
+        """Create the object under its final name, and return its URL.
+
+        A cancellation waits for it, since an upload cannot be aborted halfway to an object.
+        """
+        return await finish_despite_cancel(self._commit(), within=_COMMIT_SECONDS)
+
+    async def _commit(self) -> str:
         with _download_errors(self.location):
             if self._upload is not None:
                 await self._send_buffer()
@@ -153,14 +160,21 @@ class ResultBucket:
 
     @asynccontextmanager
     async def claim(
-        self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Location | None = None
+        self,
+        photo: Photo,
+        suffix: str,
+        *,
+        name: str | None = None,
+        earlier: Location | None = None,
+        paid: bool = False,
     ) -> AsyncIterator[ObjectDestination]:
         """Reserve an object name for a photo's result; see `ResultStore.claim`.
 
         Raises:
             DownloadError: the store cannot be written to.
         """
-        await self._require_writable()
+        if not paid:
+            await self._require_writable()
         claimed = self._reclaimable_name(earlier)
         if claimed is not None:
             self._claimed.add(claimed)

@@ -2,9 +2,10 @@
 
 How it works. A result is written to `<name>.part`, synced to the disk once it is complete, and
 then hard-linked to its final name. A link cannot overwrite a file: if another program has taken
-the name in the meantime, the next free number is used. Only a killed process leaves a `.part`
-behind. Another process may still write to it, so its name counts as taken; it is deleted only
-where a journal shows that an earlier run of this batch claimed it.
+the name in the meantime, the next free number is used. Where links are refused, an empty file
+reserves the name and is then replaced. Only a killed process leaves a `.part` behind. Another
+process may still write to it, so its name counts as taken; it is deleted only where a journal
+shows that an earlier run of this batch claimed it.
 
 All file work is done in threads. A step that has begun is finished before a cancellation is
 raised, so that no thread touches the files afterwards.
@@ -14,6 +15,8 @@ import asyncio
 import errno
 import filecmp
 import os
+import shutil
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +28,11 @@ from photoanimer_async.models import Location, Photo
 from photoanimer_async.redaction import printable
 from photoanimer_async.storage.finish_despite_cancel import finish_despite_cancel
 from photoanimer_async.storage.result_names import number_of, numbered, result_name
+
+_ROOM = 2**20
+"""Free bytes required for each result in progress: about the size of one."""
+
+_DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -109,35 +117,42 @@ class ResultFolder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._is_checked = False
         self._claimed: set[str] = set()
         self._next_numbers: dict[str, int] = {}
         self._lock = threading.Lock()
 
     @asynccontextmanager
     async def claim(
-        self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Location | None = None
+        self,
+        photo: Photo,
+        suffix: str,
+        *,
+        name: str | None = None,
+        earlier: Location | None = None,
+        paid: bool = False,
     ) -> AsyncIterator[FileDestination]:
         """Reserve a file name for a photo's result; see `ResultStore.claim`.
 
         Raises:
-            DownloadError: the folder cannot be created or written to.
+            DownloadError: the folder cannot be created or written to, or its disk is full.
         """
         wanted = result_name(photo, suffix, name)
-        path = await _in_thread(self.path, self._claim, wanted, earlier)
+        path = await _in_thread(self.path, self._claim, wanted, earlier, paid=paid)
         try:
             yield FileDestination(path)
         finally:
             self._claimed.discard(_key(path))
 
-    def _claim(self, name: str, earlier: Location | None) -> Path:
+    def _claim(self, name: str, earlier: Location | None, *, paid: bool) -> Path:
         wanted = self.path / name
         with self._lock:
             self.path.mkdir(parents=True, exist_ok=True)
-            if not os.access(self.path, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            if not paid:
+                self._require_room()
             if isinstance(earlier, Path) and self._is_reclaimable(earlier):
                 for suffix in (".mp4", ".gif"):
-                    _part_of(earlier.with_suffix(suffix)).unlink(missing_ok=True)
+                    _delete_rest(earlier.with_suffix(suffix))
                 self._claimed.add(_key(earlier))
                 return earlier
             first = self._next_numbers.get(_key(wanted), 1)
@@ -148,6 +163,21 @@ class ResultFolder:
                 # check a thousand names each.
                 self._next_numbers[_key(wanted)] = number_of(path.name)
             return path
+
+    def _require_room(self) -> None:
+        """Check that there is room for all results that have a claim, and once by writing.
+
+        Raises:
+            OSError: there is none, or the folder cannot be written to.
+        """
+        if not self._is_checked:
+            with tempfile.TemporaryFile(dir=self.path) as probe:
+                probe.write(bytes(_ROOM))
+            self._is_checked = True
+        disk = shutil.disk_usage(self.path)
+        # Some network file systems do not report their size.
+        if disk.total and disk.free < (len(self._claimed) + 1) * _ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _is_reclaimable(self, earlier: Path) -> bool:
         is_here = earlier.parent == self.path.absolute()
@@ -167,7 +197,7 @@ async def _in_thread(path: Path, step: Callable[_P, _T], *args: _P.args, **kwarg
     try:
         return await finish_despite_cancel(asyncio.to_thread(step, *args, **kwargs))
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        full = error.errno in _DISK_IS_FULL
         reason = "no space is left on the disk" if full else error.strerror
         raise DownloadError(f"{printable(str(path))}: cannot be written: {reason}") from error
 
@@ -181,6 +211,13 @@ def _create_part(name: Path) -> bool:
     return True
 
 
+def _delete_rest(name: Path) -> None:
+    """Delete what a killed process has left of a result."""
+    _part_of(name).unlink(missing_ok=True)
+    if name.is_file() and not name.stat().st_size:
+        name.unlink()  # reserved by `_rename`
+
+
 def _link(part: Path, name: Path) -> bool:
     """Give a file its final name; return false if that is taken."""
     try:
@@ -188,12 +225,24 @@ def _link(part: Path, name: Path) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}:
+        if error.errno in _DISK_IS_FULL:
             raise
-        # The file system has no hard links.
-        if os.path.lexists(name):
-            return False
-        part.rename(name)
+        # File systems refuse links in many ways: EPERM, EACCES, EXDEV, EINVAL, ENOSYS, EMLINK...
+        return _rename(part, name)
+    return True
+
+
+def _rename(part: Path, name: Path) -> bool:
+    """Give a file its final name by a rename, which alone would overwrite a file."""
+    try:
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except FileExistsError:
+        return False
+    try:
+        part.replace(name)
+    except OSError:
+        name.unlink()
+        raise
     return True
 
 

@@ -63,7 +63,13 @@ class ResultStore(Protocol):
     """
 
     def claim(
-        self, photo: Photo, suffix: str, *, name: str | None = None, earlier: Location | None = None
+        self,
+        photo: Photo,
+        suffix: str,
+        *,
+        name: str | None = None,
+        earlier: Location | None = None,
+        paid: bool = False,
     ) -> AbstractAsyncContextManager[Destination[Location]]:
         """Reserve a name for a photo's result until the end of the block.
 
@@ -76,6 +82,7 @@ class ResultStore(Protocol):
             name: another name for the result, without suffix.
             earlier: the location that an earlier, killed run claimed for this photo. If it is in
                 this store, it is claimed again and its unfinished download is deleted.
+            paid: whether the result is paid for already, so that saving it is tried in any case.
 
         Raises:
             DownloadError: the store cannot be written to.

@@ -1,6 +1,8 @@
 """Downloads: retries, ranges, refusals. What a target does with them is tested with the target."""
 
 import asyncio
+import gzip
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from photoanimer_async.errors import DownloadError
 from photoanimer_async.storage.download import download
 from photoanimer_async.storage.result_folder import FileDestination
 
-from ..support.result_server import VIDEO, Answer, ResultServer, drops_after, responds, sends
+from ..support.result_server import HEAD, VIDEO, Answer, ResultServer, drops_after, responds, sends
 from ..support.stub_service import QUICK_RETRY
 
 Save = Callable[..., Awaitable[Path]]
@@ -69,8 +71,9 @@ class TestDownload:
     async def test_a_link_with_spaces_or_non_ascii_letters_is_quoted(
         self, save: Save, results: ResultServer
     ) -> None:
-        await save("/视频 1.mp4")
+        await save("/视频 1.mp4?sig=a%2Fb+%7E")
         assert results.requests[0].path == "/视频 1.mp4"
+        assert results.requests[0].raw_path.endswith("%201.mp4?sig=a%2Fb+%7E")
 
     async def test_middlewares_of_the_session_are_not_applied(
         self, results: ResultServer, tmp_path: Path
@@ -119,9 +122,9 @@ class TestContinuation:
     async def test_a_result_that_has_changed_replaces_the_first_part(
         self, save: Save, results: ResultServer, tmp_path: Path
     ) -> None:
-        results.script = [drops_after(300_000, ETag='"v0"'), responds(200, b"shorter")]
+        results.script = [drops_after(300_000, ETag='"v0"'), responds(200, HEAD)]
         await save()
-        assert files(tmp_path) == {"video.mp4": b"shorter"}
+        assert files(tmp_path) == {"video.mp4": HEAD}
 
     @pytest.mark.parametrize(
         "answer",
@@ -139,6 +142,69 @@ class TestContinuation:
         results.script = [drops_after(300_000, ETag='"v1"'), answer]
         await save()
         assert results.ranges()[2] == (None, None)
+        assert files(tmp_path) == {"video.mp4": VIDEO}
+
+    @pytest.mark.parametrize(
+        "version",
+        [
+            {"ETag": '"v2"'},
+            {"Last_Modified": "Sun, 22 Nov 2026 17:00:00 GMT"},
+            {"Content_Range": f"bytes 300000-{len(VIDEO)}/{len(VIDEO) + 1}"},
+        ],
+        ids=["ETag", "date", "size"],
+    )
+    async def test_the_rest_of_another_version_is_not_appended(
+        self, save: Save, results: ResultServer, tmp_path: Path, version: dict[str, str]
+    ) -> None:
+        """Some servers ignore `If-Range`."""
+        date = "Sun, 22 Nov 2026 16:00:00 GMT"
+        same = {"ETag": '"v1"', "Last_Modified": date}
+        rest = {"Content_Range": f"bytes 300000-{len(VIDEO) - 1}/{len(VIDEO)}"}
+        results.script = [
+            drops_after(300_000, VIDEO, **same),
+            responds(206, bytes(len(VIDEO) - 300_000), **(same | rest | version)),
+        ]
+        await save()
+        assert results.ranges()[2] == (None, None)
+        assert files(tmp_path) == {"video.mp4": VIDEO}
+
+    async def test_a_drop_within_the_first_bytes(
+        self, save: Save, results: ResultServer, tmp_path: Path
+    ) -> None:
+        results.script = [drops_after(5, ETag='"v1"'), sends(VIDEO, start=5)]
+        await save()
+        assert results.ranges()[1] == ("bytes=5-", '"v1"')
+        assert files(tmp_path) == {"video.mp4": VIDEO}
+
+    @pytest.mark.parametrize("parts", [1, 3])
+    @pytest.mark.parametrize("is_chunked", [True, False], ids=["chunked", "announced"])
+    async def test_a_compressed_answer_that_is_cut_off_is_fetched_again(
+        self, save: Save, results: ResultServer, tmp_path: Path, parts: int, *, is_chunked: bool
+    ) -> None:
+        size = len(VIDEO) // parts + 1
+        members = [gzip.compress(VIDEO[i : i + size]) for i in range(0, len(VIDEO), size)]
+        whole = b"".join(members)
+
+        async def chunked(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(headers={"Content-Encoding": "gzip"})
+            await response.prepare(request)
+            await response.write(whole[:-20])
+            return response
+
+        cut_off = responds(200, whole[:-20], Content_Encoding="gzip")
+        results.script = [
+            chunked if is_chunked else cut_off,
+            responds(200, whole, Content_Encoding="gzip"),
+        ]
+        await save()
+        assert len(results.requests) == 2
+        assert files(tmp_path) == {"video.mp4": VIDEO}
+
+    async def test_a_compressed_answer_that_is_damaged_is_fetched_again(
+        self, save: Save, results: ResultServer, tmp_path: Path
+    ) -> None:
+        results.script = [responds(200, VIDEO, Content_Encoding="gzip")]
+        await save()
         assert files(tmp_path) == {"video.mp4": VIDEO}
 
     async def test_a_compressed_answer_is_unpacked(
@@ -184,14 +250,44 @@ class TestFailures:
         assert len(results.requests) == 1
         assert files(tmp_path) == {}
 
-    @pytest.mark.parametrize("kind", ["text/html", "application/json", "application/xml"])
-    async def test_a_page_instead_of_a_video_means_an_expired_link(
-        self, save: Save, results: ResultServer, kind: str
+    @pytest.mark.parametrize(
+        ("kind", "page"),
+        [
+            ("text/html", b"<p>expired"),
+            ("text/plain", b"Request has expired"),
+            ("application/json", b"{}"),
+            ("application/xml", b"<Error><Code>AccessDenied</Code></Error>"),
+            ("application/problem+json", b'{"title": "gone", "status": 403}'),
+            ("application/octet-stream", b"<Error><Code>AccessDenied</Code></Error>"),
+            ("application/octet-stream", gzip.compress(VIDEO)),
+        ],
+    )
+    async def test_other_content_than_a_video_means_an_expired_link(
+        self, save: Save, results: ResultServer, tmp_path: Path, kind: str, page: bytes
     ) -> None:
-        results.script = [responds(200, b"<p>expired", Content_Type=kind)]
-        with pytest.raises(DownloadError, match=f"leads to {kind}, not to a video") as caught:
+        results.script = [responds(200, page, Content_Type=kind)]
+        with pytest.raises(
+            DownloadError, match=f"leads to {re.escape(kind)}, not to a video"
+        ) as caught:
             await save()
         assert caught.value.expired
+        assert files(tmp_path) == {}
+
+    async def test_other_content_under_the_type_of_a_video(
+        self, save: Save, results: ResultServer, tmp_path: Path
+    ) -> None:
+        results.script = [responds(200, b"<html>" * 99_999, Content_Type="video/mp4")]
+        with pytest.raises(DownloadError, match="leads to other content, not to a video"):
+            await save()
+        assert files(tmp_path) == {}
+
+    @pytest.mark.parametrize("content", [VIDEO, b"GIF89a" + VIDEO, b"GIF87a" + VIDEO])
+    async def test_a_video_of_another_type_is_saved(
+        self, save: Save, results: ResultServer, tmp_path: Path, content: bytes
+    ) -> None:
+        results.script = [responds(200, content, Content_Type="text/plain")]
+        await save()
+        assert files(tmp_path) == {"video.mp4": content}
 
     @pytest.mark.parametrize("status", [204, 304, 400, 401, 418])
     async def test_any_other_status_is_not_retried(
@@ -275,9 +371,9 @@ class TestRedirects:
     async def test_redirects_are_followed(
         self, save: Save, results: ResultServer, tmp_path: Path
     ) -> None:
-        results.script = [responds(302, Location="/elsewhere?a=1")]
+        results.script = [responds(302, Location="/elsewhere?sig=a%2Bb%2f%7E")]
         await save()
-        assert results.requests[1].raw_path == "/elsewhere?a=1"
+        assert results.requests[1].raw_path == "/elsewhere?sig=a%2Bb%2f%7E"
         assert files(tmp_path) == {"video.mp4": VIDEO}
 
     async def test_the_number_of_redirects_is_bounded(

@@ -38,3 +38,13 @@ async def test_a_cancellation_is_raised_once_the_work_is_done(*, fails: bool) ->
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert done
+
+
+async def test_work_that_does_not_end_in_time_after_a_cancellation_is_cancelled() -> None:
+    work = asyncio.ensure_future(asyncio.Event().wait())
+    waiting = asyncio.create_task(finish_despite_cancel(work, within=0.01))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert work.cancelled()

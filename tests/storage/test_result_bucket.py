@@ -16,13 +16,14 @@ from photoanimer_async.models import Photo
 from photoanimer_async.storage.download import download
 from photoanimer_async.storage.result_bucket import ObjectDestination, ResultBucket
 
-from ..support.result_server import VIDEO, ResultServer, after, drops_after, sends
+from ..support.result_server import HEAD, VIDEO, ResultServer, after, drops_after, sends
 from ..support.s3_server import BUCKET, KEY_ID, SECRET, S3Request, S3Server
 from ..support.stub_service import QUICK_RETRY
 
 SMALL = VIDEO
-LARGE = bytes(range(256)) * 80_000
+LARGE = HEAD + bytes(range(256)) * 80_000
 """20 MB: more than the 8 MiB that are held in memory, in three parts."""
+CHANGED = HEAD + LARGE[::-1]
 URL = f"s3://{BUCKET}/out"
 
 Save = Callable[..., Awaitable[str]]
@@ -95,9 +96,9 @@ class TestDownload:
         self, save: Save, results: ResultServer, s3: S3Server
     ) -> None:
         cut = len(LARGE) * 3 // 4
-        results.script = [drops_after(cut, LARGE, ETag='"v1"'), sends(LARGE[::-1])]
+        results.script = [drops_after(cut, LARGE, ETag='"v1"'), sends(CHANGED)]
         await save()
-        assert s3.objects() == {"out/video.mp4": LARGE[::-1]}
+        assert s3.objects() == {"out/video.mp4": CHANGED}
         assert s3.unfinished() == []
 
     @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
@@ -159,17 +160,27 @@ class TestDownload:
         assert s3.objects() == {}
         assert s3.unfinished() == []
 
-    async def test_a_cancellation_leaves_nothing(
-        self, save: Save, results: ResultServer, s3: S3Server
+    @pytest.mark.parametrize("stage", ["part", "completion", "copy"])
+    async def test_a_cancellation_leaves_nothing_or_the_whole(
+        self, save: Save, results: ResultServer, s3: S3Server, stage: str
     ) -> None:
         sending, may_continue = threading.Event(), threading.Event()
 
-        def slow_part(request: S3Request) -> None:
-            if "partNumber=2" in request.query:
+        def is_at_stage(request: S3Request) -> bool:
+            match stage:
+                case "part":
+                    return "partNumber=1" in request.query
+                case "completion":
+                    return request.method == "POST" and request.query.startswith("uploadId")
+                case _:
+                    return "/.part/" not in request.path and request.query.startswith("uploads")
+
+        def slow_stage(request: S3Request) -> None:
+            if is_at_stage(request):
                 sending.set()
                 may_continue.wait(30)
 
-        s3.fault = slow_part
+        s3.fault = slow_stage
         results.script = [sends(LARGE)]
         task = asyncio.ensure_future(save())
         await asyncio.to_thread(sending.wait, 30)
@@ -179,7 +190,7 @@ class TestDownload:
         with suppress(asyncio.CancelledError):
             await task
         assert task.cancelled()
-        assert s3.objects() == {}
+        assert s3.objects() == ({} if stage == "part" else {"out/video.mp4": LARGE})
         assert s3.unfinished() == []
 
     async def test_the_loop_is_not_blocked(

@@ -4,11 +4,13 @@ import asyncio
 import errno
 import os
 import resource
+import shutil
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -21,9 +23,13 @@ from photoanimer_async.storage.download import download
 from photoanimer_async.storage.result_folder import FileDestination, ResultFolder
 
 from ..support.result_server import VIDEO, ResultServer, after, sends
+from ..support.small_disk import MIB, fill, small_disk
 from ..support.stub_service import QUICK_RETRY
 
 Save = Callable[[], Awaitable[Path]]
+
+NO_LINKS = [errno.EPERM, errno.EACCES, errno.EXDEV, errno.EINVAL, errno.ENOTSUP, errno.EMLINK]
+"""How file systems refuse hard links."""
 
 
 @pytest.fixture
@@ -132,12 +138,49 @@ class TestDisk:
             await download(session, results.origin, target, timeout=60)
         assert results.requests == []
 
+    @pytest.mark.parametrize("number", NO_LINKS, ids=errno.errorcode.get)
     async def test_a_file_system_without_hard_links(
+        self, save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        monkeypatch.setattr(os, "link", refusing(number))
+        await save()
+        assert files(tmp_path) == {"video.mp4": VIDEO}
+
+    @pytest.mark.parametrize("number", NO_LINKS, ids=errno.errorcode.get)
+    async def test_without_hard_links_nothing_is_overwritten_either(
+        self, save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        def take_the_name(part: Path, name: Path) -> None:
+            if name.name == "video.mp4":
+                name.write_bytes(b"other")
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "link", take_the_name)
+        assert await save() == tmp_path / "video-2.mp4"
+        assert files(tmp_path) == {"video.mp4": b"other", "video-2.mp4": VIDEO}
+
+    async def test_a_refused_rename_leaves_nothing(
         self, save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(os, "link", refusing(errno.EPERM))
-        await save()
-        assert files(tmp_path) == {"video.mp4": VIDEO}
+        monkeypatch.setattr(os, "replace", refusing(errno.EACCES))
+        monkeypatch.setattr(Path, "replace", refusing(errno.EACCES))
+        with pytest.raises(DownloadError, match="cannot be written: Permission denied"):
+            await save()
+        assert files(tmp_path) == {}
+
+    async def test_a_disk_that_is_full_during_the_download(
+        self, session: aiohttp.ClientSession, results: ResultServer, tmp_path: Path
+    ) -> None:
+        with small_disk(tmp_path / "disk", 1) as disk:
+            filler = fill(disk, free=200_000)
+            target = FileDestination(disk / "video.mp4")
+            with pytest.raises(DownloadError, match="no space is left on the disk"):
+                await download(session, results.origin, target, timeout=60, retry=QUICK_RETRY)
+            assert set(files(disk)) == {"filler"}
+            filler.unlink()
+            await download(session, results.origin, target, timeout=60, retry=QUICK_RETRY)
+            assert files(disk) == {"video.mp4": VIDEO}
 
 
 class TestCancellation:
@@ -259,7 +302,55 @@ class TestClaim:
     async def test_a_folder_without_write_permission(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+        monkeypatch.setattr(os, "open", refusing(errno.EACCES))  # root may write anywhere
         with pytest.raises(DownloadError, match="Permission denied"):
             async with ResultFolder(tmp_path).claim("x.jpg", ".mp4"):
                 pytest.fail("nothing can be written")
+
+    async def test_a_file_size_limit_is_found_before_the_submit(self, tmp_path: Path) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        try:
+            with pytest.raises(DownloadError, match="File too large"):
+                async with ResultFolder(tmp_path).claim("x.jpg", ".mp4"):
+                    pytest.fail("no video can be written")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            signal.signal(signal.SIGXFSZ, ignored)
+        assert files(tmp_path) == {}
+
+    async def test_there_must_be_room_for_all_claims(self, tmp_path: Path) -> None:
+        with small_disk(tmp_path / "disk", 4) as disk:
+            folder = ResultFolder(disk)
+            async with claims(folder, "1.jpg", "2.jpg"):
+                filler = fill(disk, free=2 * MIB)
+                with pytest.raises(DownloadError, match="disk: cannot be written: no space"):
+                    async with folder.claim("3.jpg", ".mp4"):
+                        pytest.fail("there is no room")
+                async with folder.claim("paid.jpg", ".mp4", paid=True) as claimed:
+                    assert claimed.location == disk / "paid.mp4"
+                filler.unlink()
+                async with folder.claim("3.jpg", ".mp4") as claimed:
+                    assert claimed.location == disk / "3.mp4"
+            with pytest.raises(DownloadError, match="no space"):
+                fill(disk, free=0)
+                async with ResultFolder(disk).claim("4.jpg", ".mp4"):
+                    pytest.fail("there is no room")
+            assert set(files(disk)) == {"filler"}
+
+    async def test_a_disk_that_does_not_report_its_size(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=0, free=0))
+        async with ResultFolder(tmp_path).claim("x.jpg", ".mp4") as claimed:
+            assert claimed.location == tmp_path / "x.mp4"
+
+    async def test_a_name_that_a_killed_run_has_reserved_is_used(self, tmp_path: Path) -> None:
+        for name in ("me.mp4", "other.mp4"):
+            (tmp_path / name).touch()
+        async with ResultFolder(tmp_path).claim(
+            "me.jpg", ".mp4", earlier=tmp_path / "me.mp4"
+        ) as claimed:
+            assert claimed.location == tmp_path / "me.mp4"
+            assert set(files(tmp_path)) == {"other.mp4"}

@@ -7,7 +7,10 @@ from aiohttp import web
 
 from .stub_service import serving
 
-VIDEO = bytes(range(256)) * 2400
+HEAD = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"
+"""The first bytes of an MP4."""
+
+VIDEO = HEAD + bytes(range(256)) * 2400
 """600 KB: several writes of a download."""
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
