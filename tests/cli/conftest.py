@@ -22,11 +22,15 @@ from photoanimer_async.service.error_codes import NO_FACE
 from ..support.command_line import CommandLine
 from ..support.pictures import png_chunk
 from ..support.stub_service import API, StubService, serving
+from ..support.videos import gif, mp4
 
 KEY = "key-77aa01"
 
 SLOW = b"slow"
 FACELESS = b"faceless"
+
+VIDEO = mp4(b"a video")
+GIF = gif(b"a gif")
 
 T = TypeVar("T")
 
@@ -56,9 +60,9 @@ class MarkRenderer:
             raise RenderFailedError(NO_FACE, "no person's face was found")
         if SLOW in photo:
             await self.released.wait()
-        await asyncio.to_thread(job.mp4.write_bytes, b"a video")
+        await asyncio.to_thread(job.mp4.write_bytes, VIDEO)
         if job.gif is not None:
-            await asyncio.to_thread(job.gif.write_bytes, b"a gif")
+            await asyncio.to_thread(job.gif.write_bytes, GIF)
 
 
 @define

@@ -17,7 +17,7 @@ from ..support.command_line import COMMAND, CommandLine, read_until, rest_of
 from ..support.pictures import saved
 from ..support.s3_server import BUCKET, KEY_ID, SECRET, S3Server
 from ..support.stub_service import StubService, drop_connection, envelope, task
-from .conftest import FACELESS, KEY, SLOW, Service, png
+from .conftest import FACELESS, GIF, KEY, SLOW, VIDEO, Service, png
 
 
 def results(folder: Path) -> set[str]:
@@ -33,7 +33,7 @@ class TestResults:
         done = connected.run_process("animate", "photos")
         assert (done.returncode, done.stderr) == (0, "")
         videos = {path.name: path.read_bytes() for path in connected.folder.glob("animated/*.mp4")}
-        assert videos == dict.fromkeys(["anna.mp4", "bert.mp4", "bert-2.mp4"], b"a video")
+        assert videos == dict.fromkeys(["anna.mp4", "bert.mp4", "bert-2.mp4"], VIDEO)
         assert "3 of 3 finished" in done.stdout
 
     def test_are_not_overwritten_by_a_second_run(self, connected: CommandLine) -> None:
@@ -46,7 +46,7 @@ class TestResults:
     def test_are_gifs_with_the_option(self, connected: CommandLine) -> None:
         (connected.folder / "anna.png").write_bytes(png())
         assert connected("animate", "anna.png", "--gif", "--out", "out").returncode == 0
-        assert (connected.folder / "out/anna.gif").read_bytes() == b"a gif"
+        assert (connected.folder / "out/anna.gif").read_bytes() == GIF
 
 
 class TestPhotos:
@@ -182,7 +182,7 @@ class TestStopping:
 
         service.release()
         assert connected("wait", task_id, "--out", "out").returncode == 0
-        assert (connected.folder / f"out/{task_id}.mp4").read_bytes() == b"a video"
+        assert (connected.folder / f"out/{task_id}.mp4").read_bytes() == VIDEO
 
     def test_sigterm_does_the_same(self, connected: CommandLine) -> None:
         (connected.folder / "anna.png").write_bytes(png(SLOW))
@@ -202,7 +202,7 @@ class TestStopping:
         process.stdout.close()
         service.release()
         assert process.wait(timeout=30) == 0
-        assert (connected.folder / "out/anna.mp4").read_bytes() == b"a video"
+        assert (connected.folder / "out/anna.mp4").read_bytes() == VIDEO
         assert process.stderr is not None
         assert process.stderr.read() == ""
 
@@ -318,7 +318,7 @@ class TestObjectStore:
         assert (done.returncode, done.stderr) == (0, "")
         assert f"finished   anna.png -> s3://{BUCKET}/out/anna.mp4 in " in done.stdout
         assert f", saved in s3://{BUCKET}/out\n  " in done.stdout
-        assert s3.objects() == {"out/anna.mp4": b"a video", "out/bert.mp4": b"a video"}
+        assert s3.objects() == {"out/anna.mp4": VIDEO, "out/bert.mp4": VIDEO}
         # The content is the same: one upload for both.
         assert 1 <= len([request for request in s3.uploads() if "/in/" in request.path]) <= 2
         assert not re.search(f"{KEY_ID}|{SECRET}", done.stdout)
@@ -336,7 +336,7 @@ class TestObjectStore:
         s3.fault = None
         done = stored("resume", "photoanimer.journal")
         assert (done.returncode, done.stderr) == (0, "")
-        assert s3.objects() == {"out/anna.mp4": b"a video"}
+        assert s3.objects() == {"out/anna.mp4": VIDEO}
 
     def test_keeps_nothing_of_a_photo_that_failed(self, stored: CommandLine, s3: S3Server) -> None:
         (stored.folder / "sky.png").write_bytes(png(FACELESS))

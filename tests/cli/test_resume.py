@@ -4,7 +4,7 @@ import signal
 
 from ..support.command_line import CommandLine, rest_of
 from ..support.stub_service import StubService, drop_connection
-from .conftest import FACELESS, KEY, SLOW, Service, png
+from .conftest import FACELESS, KEY, SLOW, VIDEO, Service, png
 
 JOURNAL = "out/photoanimer.journal"
 
@@ -21,7 +21,7 @@ def test_a_killed_batch_is_continued(connected: CommandLine, service: Service) -
     done = connected("resume", JOURNAL)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"submitted  {connected.folder}/anna.png (task {task_id})" in done.stdout
-    assert (connected.folder / "out/anna.mp4").read_bytes() == b"a video"
+    assert (connected.folder / "out/anna.mp4").read_bytes() == VIDEO
     assert "1 saved" in connected("status", JOURNAL).stdout
 
 

@@ -4,7 +4,7 @@ import re
 
 from ..support.command_line import CommandLine
 from ..support.s3_server import BUCKET, S3Server
-from .conftest import FACELESS, png
+from .conftest import FACELESS, GIF, VIDEO, png
 
 
 def submitted_tasks(printed: str) -> list[str]:
@@ -17,7 +17,7 @@ def test_results_are_named_after_their_tasks(connected: CommandLine) -> None:
     done = connected("wait", task_id, task_id, "--out", "out", "--gif")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"finished   task {task_id} -> out/{task_id}.gif [1/1]" in done.stdout
-    assert (connected.folder / f"out/{task_id}.gif").read_bytes() == b"a gif"
+    assert (connected.folder / f"out/{task_id}.gif").read_bytes() == GIF
 
 
 def test_failed_and_unknown_tasks_are_listed(connected: CommandLine) -> None:
@@ -38,4 +38,4 @@ def test_results_can_go_to_an_object_store(connected: CommandLine, s3: S3Server)
     (task_id,) = submitted_tasks(connected("animate", "anna.png").stdout)
     done = connected("wait", task_id, "--out", f"s3://{BUCKET}/out/")
     assert (done.returncode, done.stderr) == (0, "")
-    assert s3.objects() == {f"out/{task_id}.mp4": b"a video"}
+    assert s3.objects() == {f"out/{task_id}.mp4": VIDEO}

@@ -23,6 +23,7 @@ from photoanimer_async.service import (
 )
 
 from ..support.stub_service import serving
+from ..support.videos import gif, mp4
 
 KEY = "key-5e1f9a"
 LONGEST_WAIT = 240.0  # seconds, for a slow machine; the whole test has 300
@@ -55,9 +56,9 @@ class InstantRenderer:
             await self.gate.wait()
         if self.error is not None:
             raise self.error
-        await asyncio.to_thread(job.mp4.write_bytes, b"video of template %d" % job.template)
+        await asyncio.to_thread(job.mp4.write_bytes, mp4(b"video of template %d" % job.template))
         if job.gif is not None:
-            await asyncio.to_thread(job.gif.write_bytes, b"gif of template %d" % job.template)
+            await asyncio.to_thread(job.gif.write_bytes, gif(b"gif of template %d" % job.template))
 
 
 @define

@@ -16,8 +16,9 @@ from photoanimer_async.errors import DownloadError
 from photoanimer_async.storage.download import download
 from photoanimer_async.storage.result_folder import FileDestination
 
-from ..support.result_server import HEAD, VIDEO, Answer, ResultServer, drops_after, responds, sends
+from ..support.result_server import VIDEO, Answer, ResultServer, drops_after, responds, sends
 from ..support.stub_service import QUICK_RETRY
+from ..support.videos import gif, mp4
 
 Save = Callable[..., Awaitable[Path]]
 
@@ -122,9 +123,9 @@ class TestContinuation:
     async def test_a_result_that_has_changed_replaces_the_first_part(
         self, save: Save, results: ResultServer, tmp_path: Path
     ) -> None:
-        results.script = [drops_after(300_000, ETag='"v0"'), responds(200, HEAD)]
+        results.script = [drops_after(300_000, ETag='"v0"'), responds(200, mp4(b"shorter"))]
         await save()
-        assert files(tmp_path) == {"video.mp4": HEAD}
+        assert files(tmp_path) == {"video.mp4": mp4(b"shorter")}
 
     @pytest.mark.parametrize(
         "answer",
@@ -281,7 +282,7 @@ class TestFailures:
             await save()
         assert files(tmp_path) == {}
 
-    @pytest.mark.parametrize("content", [VIDEO, b"GIF89a" + VIDEO, b"GIF87a" + VIDEO])
+    @pytest.mark.parametrize("content", [VIDEO, gif(VIDEO), b"GIF87a" + VIDEO])
     async def test_a_video_of_another_type_is_saved(
         self, save: Save, results: ResultServer, tmp_path: Path, content: bytes
     ) -> None:

@@ -16,14 +16,15 @@ from photoanimer_async.models import Photo
 from photoanimer_async.storage.download import download
 from photoanimer_async.storage.result_bucket import ObjectDestination, ResultBucket
 
-from ..support.result_server import HEAD, VIDEO, ResultServer, after, drops_after, sends
+from ..support.result_server import VIDEO, ResultServer, after, drops_after, sends
 from ..support.s3_server import BUCKET, KEY_ID, SECRET, S3Request, S3Server
 from ..support.stub_service import QUICK_RETRY
+from ..support.videos import mp4
 
 SMALL = VIDEO
-LARGE = HEAD + bytes(range(256)) * 80_000
+LARGE = mp4(bytes(range(256)) * 80_000)
 """20 MB: more than the 8 MiB that are held in memory, in three parts."""
-CHANGED = HEAD + LARGE[::-1]
+CHANGED = mp4(LARGE[::-1])
 URL = f"s3://{BUCKET}/out"
 
 Save = Callable[..., Awaitable[str]]

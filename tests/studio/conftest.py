@@ -28,6 +28,8 @@ from photoanimer_async.service import (
 from photoanimer_async.service.error_codes import NO_FACE
 from photoanimer_async.studio import RunningStudio, StudioSettings
 
+from ..support.videos import mp4
+
 KEY = "key-31c5ab99"
 SLOW = b"slow"
 FACELESS = b"faceless"
@@ -76,7 +78,7 @@ class CommentRenderer:
             raise RenderFailedError(NO_FACE, "no person's face was found")
         if SLOW in photo:
             await self.released.wait()
-        await asyncio.to_thread(job.mp4.write_bytes, b"video of template %d" % job.template)
+        await asyncio.to_thread(job.mp4.write_bytes, mp4(b"video of template %d" % job.template))
 
 
 @define

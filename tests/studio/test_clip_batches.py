@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from photoanimer_async.service import LocalService, ServiceSettings
 
+from ..support.videos import mp4
 from .conftest import FACELESS, SLOW, WAV, CommentRenderer, OpenStudio, Page, png
 
 
@@ -19,7 +20,7 @@ async def test_photos_are_animated(page: Page, renderer: CommentRenderer) -> Non
     ended = await page.wait_for_clips()
     assert {clip["stage"] for clip in ended.values()} == {"done"}
     video = await page.request("GET", f"/clips/{ended['1']['id']}", 200)
-    assert await video.read() == b"video of template 5"
+    assert await video.read() == mp4(b"video of template 5")
     assert video.content_type == "video/mp4"
     assert not any(photo["waiting"] for photo in (await page.state())["photos"])
     assert len(renderer.jobs) == 3

@@ -6,11 +6,9 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from .stub_service import serving
+from .videos import mp4
 
-HEAD = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"
-"""The first bytes of an MP4."""
-
-VIDEO = HEAD + bytes(range(256)) * 2400
+VIDEO = mp4(bytes(range(256)) * 2400)
 """600 KB: several writes of a download."""
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

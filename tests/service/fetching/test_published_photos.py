@@ -30,6 +30,7 @@ from photoanimer_async.jobs.job import Job, JobContext
 from ...support.pictures import png
 from ...support.s3_server import BUCKET, S3Server
 from ...support.stub_service import serving
+from ...support.videos import mp4
 from ..conftest import KEY, LONGEST_WAIT, InstantRenderer, Running
 
 PHOTO = png(64, 64)
@@ -58,7 +59,7 @@ async def test_from_one_object_store_to_another(
     }
     # Published photos are removed, results stay.
     assert set(s3.objects()) == {"out/grandma.mp4", "out/photo.mp4", "out/photo-2.mp4"}
-    assert set(s3.objects().values()) == {b"video of template 1"}
+    assert set(s3.objects().values()) == {mp4(b"video of template 1")}
     fetches = [
         request
         for request in s3.received

@@ -10,6 +10,7 @@ import pytest
 from photoanimer_async.service import RenderFailedError, RenderJob, ServiceSettings
 from photoanimer_async.service import error_codes as codes
 
+from ...support.videos import gif
 from ..conftest import InstantRenderer, PhotoHost, Running, Start, running, until
 
 
@@ -132,7 +133,7 @@ async def test_open_tasks_are_rendered_after_a_restart_in_their_order(
         infos = [await service.end_of(task_id) for task_id in ids]
         assert [info["status"] for info in infos] == [1, 1, 1]
         async with service.session.get(infos[2]["gifUrl"]) as answer:
-            assert await answer.read() == b"gif of template 4"
+            assert await answer.read() == gif(b"gif of template 4")
     assert {job.task_id for job in renderer.jobs[:2]} == set(ids[:2])
     assert renderer.jobs[2].task_id == ids[2]
     # Interrupted jobs are repeated with the same files.

@@ -8,6 +8,7 @@ import pytest
 
 from photoanimer_async.service import ServiceSettings
 
+from ...support.videos import mp4
 from ..conftest import InstantRenderer, PhotoHost, png, running
 
 
@@ -31,7 +32,7 @@ async def test_an_ended_task_does_not_change_after_a_restart(
             == (before["resultUrl"].partition("/results/")[2])
         )
         async with service.session.get(after["resultUrl"]) as answer:
-            assert await answer.read() == b"video of template 1"
+            assert await answer.read() == mp4(b"video of template 1")
     assert renderer.jobs == []
 
 
