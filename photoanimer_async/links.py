@@ -7,6 +7,7 @@ and yarl the ones with a character outside ASCII, so that their servers refuse t
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from string import ascii_letters, digits, punctuation
+from typing import TypedDict
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
@@ -17,8 +18,24 @@ from yarl import URL
 _UNCHANGED = ascii_letters + digits + "".join(sorted(set(punctuation) - set('"<>\\')))
 _SCHEMES = frozenset({"http", "https"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MAX_HEADER_BYTES = 65_536
-_MAX_HEADERS = 1_000
+_MAX_HEADER_BYTES = 262_144
+_MAX_HEADERS = 4096
+
+
+class HeaderLimits(TypedDict):
+    """Keywords of aiohttp's requests: how long the headers of an answer may be."""
+
+    max_line_size: int
+    max_field_size: int
+    max_headers: int
+
+
+HEADER_LIMITS: HeaderLimits = {
+    "max_line_size": _MAX_HEADER_BYTES,
+    "max_field_size": _MAX_HEADER_BYTES,
+    "max_headers": _MAX_HEADERS,
+}
+"""Far above aiohttp's own, with which it throws away an answer that was paid for."""
 
 
 def exact_url(link: str) -> URL:
@@ -78,10 +95,8 @@ async def open_link(
             raise_for_status=False,
             timeout=timeout,
             auto_decompress=decompress,
-            max_line_size=_MAX_HEADER_BYTES,
-            max_field_size=_MAX_HEADER_BYTES,
-            max_headers=_MAX_HEADERS,
             middlewares=(),
+            **HEADER_LIMITS,
         ) as response:
             location = response.headers.get(hdrs.LOCATION)
             if response.status not in _REDIRECTS or location is None:

@@ -15,7 +15,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self, TypedDict
+from typing import Self
 from urllib.parse import quote
 
 import aiohttp
@@ -34,11 +34,10 @@ from photoanimer_async.errors import (
     NotSentError,
     PhotoAnimerError,
 )
+from photoanimer_async.links import HEADER_LIMITS
 from photoanimer_async.redaction import is_url, shown_url
 
 _MAX_CONNECTIONS = 150
-_MAX_HEADER_BYTES = 262_144
-_MAX_HEADERS = 4096
 _PROXY_AUTHENTICATION_REQUIRED = 407
 _PROVABLY_NOT_SENT = (
     aiohttp.ClientConnectorError,
@@ -46,22 +45,6 @@ _PROVABLY_NOT_SENT = (
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
 )
-
-
-class HeaderLimits(TypedDict):
-    """Keywords of aiohttp's requests: how long the headers of an answer may be."""
-
-    max_line_size: int
-    max_field_size: int
-    max_headers: int
-
-
-HEADER_LIMITS: HeaderLimits = {
-    "max_line_size": _MAX_HEADER_BYTES,
-    "max_field_size": _MAX_HEADER_BYTES,
-    "max_headers": _MAX_HEADERS,
-}
-"""Far above aiohttp's own, with which it throws away an answer that was paid for."""
 
 
 class _ConnectionLostError(Exception):
