@@ -168,7 +168,9 @@ class BatchRunner:
         async with AsyncExitStack() as stack:
             planning = None
             if journal_path is not None:
-                context, journal = await self._open_journal(context, journal_path, stack)
+                context, journal = await self._open_journal(
+                    context, journal_path, stack, create=True
+                )
                 planning = Planning(journal, settings.save_to, digest)
                 if isinstance(photos, Sequence) and not deduplicate:
                     await planning.plan_all([request_of(photo, options) for photo in photos])
@@ -192,7 +194,7 @@ class BatchRunner:
         stores: dict[Location, ResultStore] = {}
         self.state.require_open()
         async with AsyncExitStack() as stack:
-            context, journal = await self._open_journal(context, journal_path, stack)
+            context, journal = await self._open_journal(context, journal_path, stack, create=False)
 
             async def run_job(index: int, entry: Entry) -> Outcome:
                 location = settings.save_to if settings.save_to is not None else entry.folder
@@ -241,10 +243,15 @@ class BatchRunner:
         )
 
     async def _open_journal(
-        self, context: JobContext, path: str | os.PathLike[str], stack: AsyncExitStack
+        self,
+        context: JobContext,
+        path: str | os.PathLike[str],
+        stack: AsyncExitStack,
+        *,
+        create: bool,
     ) -> tuple[JobContext, Journal]:
         """Open a journal until the stack is closed; what it has spent counts to the limit."""
-        journal = await stack.enter_async_context(Journal(path, self.base_url))
+        journal = await stack.enter_async_context(Journal(path, self.base_url, create=create))
         if self.learner is not None:
             beside = Path(path).with_suffix(".durations.json")
             await stack.enter_async_context(persisted(self.learner, beside))

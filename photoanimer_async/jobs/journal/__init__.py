@@ -25,7 +25,7 @@ added to a folder shifts the places of all that follow, and would have them paid
 
 from photoanimer_async.jobs.journal.entries import NOTHING, Entry, Facts, Record, Summary
 from photoanimer_async.jobs.journal.journal import DEFERRED, Journal, read_journal
-from photoanimer_async.jobs.journal.journal_store import RefusedStepError
+from photoanimer_async.jobs.journal.journal_file import RefusedStepError
 
 __all__ = [
     "DEFERRED",

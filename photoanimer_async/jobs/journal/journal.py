@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -16,7 +15,6 @@ from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.journal.writer import Step, Writer
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.models import AnimationRequest, Location
-from photoanimer_async.redaction import printable
 
 _T = TypeVar("_T")
 
@@ -39,10 +37,7 @@ def read_journal(path: str | os.PathLike[str]) -> Iterator[JournalStore]:
     Raises:
         JournalError: it does not exist, or cannot be read.
     """
-    journal = Path(path)
-    if not journal.is_file():
-        raise JournalError(f"{printable(str(journal))}: no such journal")
-    store = JournalStore(journal)
+    store = JournalStore(path, create=False)
     try:
         yield store
     finally:
@@ -53,16 +48,19 @@ class Journal:
     """A journal, owned by this process inside `async with`.
 
     Args:
-        path: the file; made if missing.
+        path: the file.
         service: the base URL of the service that its tasks belong to.
+        create: whether the file is made if missing.
 
     Raises:
         JournalInUseError: another process uses it (on entering).
         JournalError: it cannot be used (on entering, and from every method).
     """
 
-    def __init__(self, path: str | os.PathLike[str], service: str) -> None:
-        self._path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], service: str, *, create: bool = True) -> None:
+        # Not a `Path`: that of an empty name is the current folder.
+        self._path = path
+        self._create = create
         self._service = service
         self._waiting: list[Step | NewEntry] = []
         self._within = DEFERRED
@@ -72,7 +70,7 @@ class Journal:
         self._writer: Writer | None = None
 
     async def __aenter__(self) -> Self:
-        writer = Writer(asyncio.get_running_loop(), self._path, self._service)
+        writer = Writer(asyncio.get_running_loop(), self._path, self._service, create=self._create)
         writer.start()
         try:
             self._last = await writer.opened

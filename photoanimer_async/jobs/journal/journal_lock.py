@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from photoanimer_async.errors import JournalError, JournalInUseError
@@ -26,12 +27,14 @@ class OwnerLock:
             self._descriptor = self._acquire(journal)
         except OSError as error:
             raise JournalError(
-                f"{printable(str(self._path))}: cannot be created: {error.strerror}"
+                f"{printable(str(self._path))}: cannot be locked: {error.strerror} "
+                "(a journal needs a disk with file locks)"
             ) from error
 
     def release(self) -> None:
         """Release the lock and delete its file."""
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # a file that is left locks nobody out
+            self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
 
     def _acquire(self, journal: Path) -> int:

@@ -3,11 +3,16 @@
 `photos` has one row for each photo: `key` identifies it in another run (`entries.key_of`), `run`
 is the last run that had it in its batch, `voice_url` is a text for a URL and bytes for a file,
 and money is in video seconds. `runs` has one row for each time an owner opened the journal.
+`sidecar` has one row: see `journal_file`. Journals of older versions get it from their next owner.
 """
 
 SCHEMA_VERSION = 1
 
 APPLICATION_ID = 0x50414A4C
+SIDECAR = (
+    "CREATE TABLE IF NOT EXISTS sidecar (id INTEGER PRIMARY KEY, expected INTEGER NOT NULL)",
+    "INSERT OR IGNORE INTO sidecar VALUES (1, 0)",
+)
 STATEMENTS = (
     """
     CREATE TABLE photos (
@@ -38,4 +43,5 @@ STATEMENTS = (
     """,
     "CREATE INDEX photos_by_key ON photos (key)",
     "CREATE TABLE runs (id INTEGER PRIMARY KEY, begun REAL NOT NULL, service TEXT NOT NULL)",
+    *SIDECAR,
 )

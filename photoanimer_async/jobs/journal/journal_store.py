@@ -1,4 +1,4 @@
-"""The journal's file: SQLite, one row for each photo. Blocking, for one thread at a time.
+"""The journal's rows, one for each photo. Blocking, for one thread at a time.
 
 Every change of a state is compare-and-set: it names the state that it starts from, and changes
 nothing if the row is in another. What a submit has cost, or may have cost, is added up in the
@@ -8,14 +8,9 @@ The file is in WAL mode with `synchronous=FULL`: a committed transaction survive
 and a power cut as far as the disk honours a sync.
 """
 
-import os
-import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 from photoanimer_async.errors import JournalError
 from photoanimer_async.jobs.budget import price
@@ -31,12 +26,12 @@ from photoanimer_async.jobs.journal.entries import (
     entry_of,
     key_of,
 )
-from photoanimer_async.jobs.journal.journal_schema import APPLICATION_ID, SCHEMA_VERSION, STATEMENTS
+from photoanimer_async.jobs.journal.journal_file import JournalFile, RefusedStepError
+from photoanimer_async.jobs.journal.journal_schema import SIDECAR
 from photoanimer_async.jobs.lifecycle import Event, State, apply
 from photoanimer_async.models import AnimationRequest, Location
 from photoanimer_async.redaction import printable, shown_url
 
-_BUSY_SECONDS = 5.0
 _ALSO = {
     Event.SUBMIT: "image_url = NULL, evidence = 'nothing', error = NULL",
     Event.ACCEPT: "spent = spent + cost",
@@ -46,72 +41,11 @@ _ALSO = {
 _PAGE = 500
 
 
-class RefusedStepError(JournalError):
-    """A record does not fit the state of its entry, or cannot be stored; nothing was changed.
+class JournalStore(JournalFile):
+    """What a journal holds: entries of photos, and runs."""
 
-    The fault is the record's: the journal itself can be used.
-    """
-
-
-_UNSTORABLE = (
-    ValueError,  # text that is not Unicode, a path that is none
-    OverflowError,  # a number of more than 64 bits
-    sqlite3.DataError,  # larger than SQLite allows
-    sqlite3.InterfaceError,  # of a type that SQLite does not know
-    sqlite3.ProgrammingError,  # the same in newer versions of Python
-)
-
-
-class JournalStore:
-    """An open journal file.
-
-    Args:
-        path: the file; made if missing, readable by its owner only, since it holds URLs of photos.
-
-    Raises:
-        JournalError: it is not a journal, is of a newer version, or cannot be read.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._run = 0
-        self.last_number = 0
-        with self._as_journal_error():
-            self._connection = _connected(path)
-        try:
-            with self._as_journal_error(), self.transaction():
-                self._require_schema()
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def close(self) -> None:
-        """Close the file; SQLite's files beside it are merged into it."""
-        with self._as_journal_error():
-            self._connection.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make all changes of the block durable together, or none.
-
-        Raises:
-            RefusedStepError: one of them cannot be stored.
-            JournalError: they could not be written.
-        """
-        with self._as_journal_error():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                try:
-                    yield
-                except _UNSTORABLE as error:
-                    raise RefusedStepError(
-                        f"{printable(str(self._path))}: cannot be stored: {printable(str(error))}"
-                    ) from error
-                self._connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
-                raise
+    _run = 0
+    last_number = 0
 
     # --- inside a transaction ---
 
@@ -122,14 +56,18 @@ class JournalStore:
             service: its base URL. Task ids are known to this service only.
 
         Raises:
-            JournalError: the journal belongs to another service.
+            JournalError: the journal belongs to another service, or is damaged.
         """
-        before = self._rows("SELECT service FROM runs ORDER BY id DESC LIMIT 1")
-        if before and before[0]["service"] != service:
-            raise JournalError(
-                f"{printable(str(self._path))}: belongs to {shown_url(before[0]['service'])}, "
-                f"not to {shown_url(service)}; its tasks are known there only"
-            )
+        self.require_sound()
+        for statement in SIDECAR:
+            self._connection.execute(statement)
+        with self._reading():
+            before = self._rows("SELECT service FROM runs ORDER BY id DESC LIMIT 1")
+            if before and before[0]["service"] != service:
+                raise JournalError(
+                    f"{printable(str(self._path))}: belongs to {shown_url(before[0]['service'])}, "
+                    f"not to {shown_url(service)}; its tasks are known there only"
+                )
         self._run = self._inserted(
             "INSERT INTO runs (begun, service) VALUES (?, ?)", (time.time(), service)
         )
@@ -176,7 +114,8 @@ class JournalStore:
             " ORDER BY source IS NOT ?, name IS NOT ?, id LIMIT 1",
             (key, self._run, columns["source"], columns["name"]),
         ).fetchone()
-        return None if found is None else int(found[0])
+        with self._reading():
+            return None if found is None else int(found[0])
 
     def record(self, record: Record) -> None:
         """Write an event: change the entry from the record's state to the next one.
@@ -219,7 +158,9 @@ class JournalStore:
 
     def entry(self, number: int) -> Entry:
         """Return one entry."""
-        return entry_of(self._rows("SELECT * FROM photos WHERE id = ?", (number,))[0])
+        with self._reading():
+            (row,) = self._rows("SELECT * FROM photos WHERE id = ?", (number,))
+            return entry_of(row)
 
     def page(self, states: Sequence[State], after: int = 0) -> list[Entry]:
         """Return the next entries in these states by number; some hundred at most."""
@@ -228,7 +169,8 @@ class JournalStore:
             f"SELECT * FROM photos WHERE id > ? AND state IN ({places}) ORDER BY id LIMIT {_PAGE}",  # noqa: S608 - likewise
             (after, *(state.value for state in states)),
         )
-        return [entry_of(row) for row in rows]
+        with self._reading():
+            return [entry_of(row) for row in rows]
 
     def entries(self, states: Sequence[State]) -> Iterator[Entry]:
         """Yield all entries in these states by number."""
@@ -240,7 +182,9 @@ class JournalStore:
     def states(self) -> Iterator[tuple[bytes, State]]:
         """Yield the key (`key_of`) and the state of each photo."""
         for row in self._rows("SELECT key, state FROM photos ORDER BY id"):
-            yield row["key"], State(row["state"])
+            with self._reading():
+                state = State(row["state"])
+            yield row["key"], state
 
     def summary(self) -> Summary:
         """Return the journal's totals."""
@@ -248,74 +192,13 @@ class JournalStore:
             "SELECT state, count(*) AS photos, sum(spent) AS spent, sum(at_risk) AS at_risk,"
             " sum(cost) AS cost FROM photos GROUP BY state",
         )
-        return Summary(
-            counts={State(row["state"]): row["photos"] for row in rows},
-            spent=round(sum(row["spent"] for row in rows), 6),
-            at_risk=round(sum(row["at_risk"] for row in rows), 6),
-            planned=round(sum(row["cost"] for row in rows if row["state"] == State.PLANNED), 6),
-        )
-
-    # --- SQLite ---
-
-    def _require_schema(self) -> None:
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        (application,) = self._connection.execute("PRAGMA application_id").fetchone()
-        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if not tables and not application:
-            for statement in STATEMENTS:
-                self._connection.execute(statement)
-            self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        elif application != APPLICATION_ID:
-            raise JournalError(f"{printable(str(self._path))}: is a database, but not a journal")
-        elif version > SCHEMA_VERSION:
-            raise JournalError(
-                f"{printable(str(self._path))}: is a journal of version {version}; "
-                f"this program reads versions up to {SCHEMA_VERSION}"
+        with self._reading():
+            return Summary(
+                counts={State(row["state"]): row["photos"] for row in rows},
+                spent=round(sum(row["spent"] for row in rows), 6),
+                at_risk=round(sum(row["at_risk"] for row in rows), 6),
+                planned=round(sum(row["cost"] for row in rows if row["state"] == State.PLANNED), 6),
             )
-
-    def _inserted(self, statement: str, values: tuple[Column, ...]) -> int:
-        return self._connection.execute(statement, values).lastrowid or 0
-
-    def _rows(self, statement: str, values: tuple[Column, ...] = ()) -> list[dict[str, Any]]:
-        with self._as_journal_error():
-            cursor = self._connection.execute(statement, values)
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor]
-
-    @contextmanager
-    def _as_journal_error(self) -> Iterator[None]:
-        """Raise errors of SQLite and of the system as `JournalError`, with the file's name."""
-        try:
-            yield
-        except OSError as error:
-            raise JournalError(
-                f"{printable(str(self._path))}: cannot be created: {error.strerror}"
-            ) from error
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            match code:
-                case sqlite3.SQLITE_FULL:
-                    reason = "cannot be written: no space is left on the disk"
-                case sqlite3.SQLITE_NOTADB:
-                    reason = "is not a journal"
-                case _:
-                    reason = f"cannot be used: {error}"
-            raise JournalError(f"{printable(str(self._path))}: {reason}") from error
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA fullfsync = ON")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _assignments(names: Sequence[str]) -> str:

@@ -1,9 +1,10 @@
 """The one thread that writes a journal: it writes all that is queued, and syncs once."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
@@ -11,8 +12,11 @@ from attrs import define
 
 from photoanimer_async.errors import JournalError
 from photoanimer_async.jobs.journal.entries import NewEntry, Record
+from photoanimer_async.jobs.journal.journal_file import RefusedStepError
 from photoanimer_async.jobs.journal.journal_lock import OwnerLock
-from photoanimer_async.jobs.journal.journal_store import JournalStore, RefusedStepError
+from photoanimer_async.jobs.journal.journal_opening import journal_path
+from photoanimer_async.jobs.journal.journal_store import JournalStore
+from photoanimer_async.redaction import printable
 
 _Answer: TypeAlias = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
@@ -30,7 +34,8 @@ class Writer(threading.Thread):
 
     Args:
         loop: where the futures are resolved.
-        path: the file; made if missing.
+        path: the file.
+        create: whether it is made if missing.
         service: the base URL of the service that its tasks belong to.
 
     Attributes:
@@ -38,34 +43,53 @@ class Writer(threading.Thread):
         groups: what to write; `None` ends the thread.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, path: Path, service: str) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        path: str | os.PathLike[str],
+        service: str,
+        *,
+        create: bool,
+    ) -> None:
         super().__init__(name="photoanimer journal", daemon=True)
         self.opened: asyncio.Future[int] = loop.create_future()
         self.groups: SimpleQueue[Sequence[Step | NewEntry] | None] = SimpleQueue()
         self._loop = loop
         self._path = path
+        self._create = create
         self._service = service
         self._lost: dict[int, Exception] = {}
 
     def run(self) -> None:
         """Write until `None` is taken from the queue."""
+        error: Exception
         try:
-            lock = OwnerLock(self._path)
-        except JournalError as error:
-            self._resolve([(self.opened, None, error)])
+            self._own()
+        except JournalError as journal_error:
+            error = journal_error
+        except Exception as fault:  # noqa: BLE001 - the caller waits for an answer, whatever it is
+            error = JournalError(f"{printable(str(self._path))}: cannot be used: {fault!r}")
+            error.__cause__ = fault
+        else:
             return
+        self._resolve([(self.opened, None, error)])
+
+    def _own(self) -> None:
+        path = journal_path(self._path, create=self._create)
+        lock = OwnerLock(path)
         try:
-            store = JournalStore(self._path)
+            store = JournalStore(path, create=self._create)
             try:
                 with store.transaction():
                     store.begin_run(self._service)
+                store.merge()
                 self._resolve([(self.opened, store.last_number, None)])
                 while group := self._next_group():
                     self._resolve(self._commit(store, group))
+                    with suppress(JournalError):  # the next group's commit shows it as well
+                        store.merge_if_large()
             finally:
                 store.close()
-        except JournalError as error:
-            self._resolve([(self.opened, None, error)])
         finally:
             lock.release()
 
