@@ -119,6 +119,14 @@ class LimitOptions:
             help="Most tasks that may wait; further submits get HTTP status 429.",
         ),
     ] = 10_000
+    weight: Annotated[
+        list[str] | None,
+        _NO_NEGATIVE,
+        Parameter(
+            help="The weight of an account, as NAME=2, for its shares of downloads, of places in "
+            "the queue and of videos; by default 1. Can be given more than once.",
+        ),
+    ] = None
     charging: Annotated[
         Charging,
         Parameter(
@@ -148,7 +156,7 @@ class LimitOptions:
         """Return the settings with these limits.
 
         Raises:
-            UsageError: tasks would be deleted before their results.
+            UsageError: tasks would be deleted before their results, or a weight is not allowed.
         """
         if self.task_days < self.result_days:
             raise UsageError(
@@ -158,11 +166,20 @@ class LimitOptions:
         return evolve(
             settings,
             queue_limit=self.queue_limit,
+            weights=dict(map(_parse_weight, self.weight or ())),
             charging=self.charging,
             keep_results_seconds=self.result_days * _DAY,
             keep_tasks_seconds=self.task_days * _DAY,
             drain_seconds=self.drain,
         )
+
+
+def _parse_weight(text: str) -> tuple[str, float]:
+    name, _, weight = text.rpartition("=")
+    try:
+        return name, float(weight)
+    except ValueError:
+        raise UsageError(f"--weight is {text!r}; write it as NAME=2") from None
 
 
 @Parameter(name="*")

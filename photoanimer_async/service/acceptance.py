@@ -1,13 +1,16 @@
 """Accepts submits: fetches the files, checks them, stores the task with its charge, queues it.
 
 A task, its files and its charge are in the database before the submit is answered. An error before
-that is answered at once, and nothing is kept or charged. An error that appears only when the photo
-is decoded ends the task with status 2.
+that is answered at once, and nothing is kept or charged. A request that its sender abandons stops
+being served, and leaves nothing either, until the task is being stored: that is always finished.
+An error that appears only when the photo is decoded ends the task with status 2.
 """
 
+import asyncio
 import logging
+from collections.abc import Coroutine
 from io import BytesIO
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from photoanimer_async.photos.header import PictureFlawError, read_header
 from photoanimer_async.service.error_codes import (
@@ -22,6 +25,7 @@ from photoanimer_async.service.error_codes import (
     ErrorCode,
     RequestRefusedError,
 )
+from photoanimer_async.service.fair_shares import FairSlots
 from photoanimer_async.service.fetching.fetcher import (
     FetchError,
     FileTooLargeError,
@@ -34,6 +38,8 @@ from photoanimer_async.service.storing.accounts import Account
 from photoanimer_async.service.storing.ledger import InsufficientBalanceError
 from photoanimer_async.service.storing.task_store import Inputs, TaskIdTakenError, TaskStore
 from photoanimer_async.service.tasks import Task, new_task_ids, new_token
+
+_T = TypeVar("_T")
 
 _logger = logging.getLogger(__name__)
 _ACCEPT_IMAGE = "image/png, image/jpeg, image/bmp, image/webp, */*;q=0.1"
@@ -58,6 +64,7 @@ class Acceptance:
         fetcher: fetches the photo and the voice.
         store: stores the task.
         queue: renders it.
+        downloads: bounds the downloads at the same time.
     """
 
     def __init__(
@@ -66,11 +73,13 @@ class Acceptance:
         fetcher: FileSource,
         store: TaskStore,
         queue: RenderQueue,
+        downloads: FairSlots,
     ) -> None:
         self._settings = settings
         self._fetcher = fetcher
         self._store = store
         self._queue = queue
+        self._downloads = downloads
         self._new_task_ids = new_task_ids()
 
     async def accept(self, submission: Submission, account: Account, origin: str) -> Task:
@@ -84,25 +93,40 @@ class Acceptance:
         Raises:
             RequestRefusedError: the submit is not accepted; nothing was kept or charged.
         """
-        self._queue.reserve()
+        self._queue.reserve(account.number)
         try:
             await self._check_balance(submission, account)
-            photo = await self._fetch_image(submission.image_url)
-            voice = None
-            if submission.voice_url is not None:
-                voice = await self._fetch_voice(submission.voice_url)
-            task = await self._store_task(submission, account, origin, Inputs(photo, voice))
-            self._queue.put(task)
+            async with self._downloads.taken(account.number):
+                inputs = await self._fetch_inputs(submission)
         except BaseException:
-            self._queue.release()
+            self._queue.release(account.number)
             raise
+        return await finish_despite_cancel(
+            self._store_and_queue(submission, account, origin, inputs)
+        )
+
+    async def _fetch_inputs(self, submission: Submission) -> Inputs:
+        photo = await self._fetch_image(submission.image_url)
+        if submission.voice_url is None:
+            return Inputs(photo)
+        return Inputs(photo, await self._fetch_voice(submission.voice_url))
+
+    async def _store_and_queue(
+        self, submission: Submission, account: Account, origin: str, inputs: Inputs
+    ) -> Task:
+        try:
+            task = await self._store_task(submission, account, origin, inputs)
+        except BaseException:
+            self._queue.release(account.number)
+            raise
+        self._queue.put(task)
         _logger.info(
             "task=%d event=accepted template=%d gif=%s voice=%s bytes=%d",
             task.task_id,
             task.template,
             task.gif,
             task.voice,
-            len(photo),
+            len(inputs.photo),
         )
         return task
 
@@ -188,6 +212,21 @@ class Acceptance:
             except InsufficientBalanceError as error:
                 raise _insufficient(submission, error.balance) from error
             return task
+
+
+async def finish_despite_cancel(work: Coroutine[object, object, _T]) -> _T:
+    """Return the result of the work; a call that is cancelled ends when the work has ended."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    result = task.result()
+    if cancelled is not None:
+        raise cancelled
+    return result
 
 
 def _insufficient(submission: Submission, balance: float) -> RequestRefusedError:

@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from photoanimer_async.service.error_codes import API_KEY, RATE_LIMITED, RequestRefusedError
+from photoanimer_async.service.fair_shares import AccountWeights
 from photoanimer_async.service.request_rate import RateLimit
 from photoanimer_async.service.storing.accounts import (
     OWN_ACCOUNT,
@@ -44,9 +45,11 @@ class AccessControl:
 
     Args:
         keys: the keys of the settings; they belong to the service's own account.
+        weights: gets the accounts that have a key.
     """
 
-    def __init__(self, keys: frozenset[str] | None) -> None:
+    def __init__(self, keys: frozenset[str] | None, weights: AccountWeights) -> None:
+        self._weights = weights
         self._own = {} if keys is None else {key_digest(key): _OWN for key in keys}
         self._is_open = keys is None
         self._accounts: dict[bytes, tuple[bytes, Account]] = {}
@@ -73,6 +76,8 @@ class AccessControl:
                 limits[account.number] = limit
         self._accounts = {found[:_HALF]: (found, account) for found, account in by_digest.items()}
         self._limits = limits
+        has_key = {account.number: account.name for account in by_digest.values()}
+        self._weights.update({OWN_ACCOUNT: ""} if self._is_open else has_key)
 
     def authorize(self, key: str | None, now: float) -> Account:
         """Return the account of a request, and count the request.
@@ -113,13 +118,13 @@ class AccessControl:
 
 @asynccontextmanager
 async def open_access_control(
-    keys: frozenset[str] | None, database: Database
+    keys: frozenset[str] | None, database: Database, weights: AccountWeights
 ) -> AsyncIterator[AccessControl]:
     """Return access control by the keys of the settings and the accounts of the database.
 
     It follows the accounts until the context ends.
     """
-    access = AccessControl(keys)
+    access = AccessControl(keys, weights)
     access.update(await database.read(named_accounts))
     refreshing = asyncio.create_task(_refresh(access, database))
     try:

@@ -27,6 +27,7 @@ from photoanimer_async.service.app_keys import (
     STORE,
 )
 from photoanimer_async.service.error_codes import SetupError
+from photoanimer_async.service.fair_shares import AccountWeights, FairSlots
 from photoanimer_async.service.faults import FaultInjector
 from photoanimer_async.service.fetching.fetcher import FetchLimits, open_fetcher
 from photoanimer_async.service.notifying.notifier import AT_ONCE, DeliveryOutcome, running_notifier
@@ -79,7 +80,8 @@ async def running_parts(
     """
     settings, folder = app[SETTINGS], app[FOLDER]
     async with AsyncExitStack() as stack:
-        database, access = await _open_database_and_access(stack, settings, folder)
+        weights = AccountWeights(settings.weights)
+        database, access = await _open_database_and_access(stack, settings, folder, weights)
         store = TaskStore(database, settings.charging)
         await asyncio.to_thread(folder.sweep)
         outer = await _open_outer_parts(stack, settings, renderer)
@@ -106,6 +108,7 @@ async def running_parts(
                 folder,
                 outer.renderer,
                 notifier.wake,
+                weights=weights,
                 workers=settings.workers,
                 limit=settings.queue_limit,
                 drain_seconds=settings.drain_seconds,
@@ -118,7 +121,8 @@ async def running_parts(
         app[STORE] = store
         app[ACCESS] = access
         app[QUEUE] = queue
-        app[ACCEPTANCE] = Acceptance(settings, outer.fetcher, store, queue)
+        downloads = FairSlots(settings.fetches, weights)
+        app[ACCEPTANCE] = Acceptance(settings, outer.fetcher, store, queue, downloads)
         _logger.info(
             "event=started data=%s open=%s requeued=%d",
             settings.data_dir,
@@ -134,11 +138,14 @@ async def stop_rendering(app: web.Application) -> None:
 
 
 async def _open_database_and_access(
-    stack: AsyncExitStack, settings: ServiceSettings, folder: DataFolder
+    stack: AsyncExitStack,
+    settings: ServiceSettings,
+    folder: DataFolder,
+    weights: AccountWeights,
 ) -> tuple[Database, AccessControl]:
     await stack.enter_async_context(_locked(folder, settings))
     database = await stack.enter_async_context(open_database(folder.database))
-    access = await stack.enter_async_context(open_access_control(settings.keys, database))
+    access = await stack.enter_async_context(open_access_control(settings.keys, database, weights))
     if access.is_open and not (settings.is_on_loopback or settings.open_to_network):
         raise SetupError(
             "without keys the service is open to everybody, so host must be a loopback address "
@@ -159,7 +166,7 @@ async def _open_outer_parts(
     limits = FetchLimits(
         seconds=settings.fetch_seconds,
         redirects=settings.fetch_redirects,
-        at_once=settings.fetches,
+        lookups=settings.fetches,
     )
     fetcher = await stack.enter_async_context(open_fetcher(limits, settings.fetch_rules))
     sender = await stack.enter_async_context(open_sender(settings.fetch_rules, at_once=AT_ONCE))

@@ -74,6 +74,8 @@ class LocalService:
             access_log=None,
             logger=_http_logger,
             max_line_size=_LONGEST_REQUEST_LINE,
+            # The work for a request ends when its sender hangs up; see `acceptance`.
+            handler_cancellation=True,
             # aiohttp waits twice this time for open requests; 0 would mean without limit.
             shutdown_timeout=max(settings.drain_seconds / 2, _SHORTEST_SHUTDOWN),
         )

@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -35,6 +36,7 @@ RETRY_SCHEDULE: Final = (
 _WEEK: float | None = 7 * 24 * 3600.0
 _MONTH: float | None = 30 * 24 * 3600.0
 _CLUSTER_WORKERS: Final = 128
+_SMALLEST_WEIGHT: Final = 0.001
 
 
 def _cores() -> int:
@@ -69,6 +71,16 @@ def _to_schedule(seconds: Iterable[float]) -> tuple[float, ...]:
     if any(pause < 0 for pause in schedule):
         raise ValueError("notify_schedule has a negative number of seconds")
     return schedule
+
+
+def _to_weights(weights: Mapping[str, float]) -> Mapping[str, float]:
+    for name, weight in weights.items():
+        if not _SMALLEST_WEIGHT <= weight <= 1 / _SMALLEST_WEIGHT:
+            raise ValueError(
+                f"weights has {weight:g} for {name!r}; a weight is between {_SMALLEST_WEIGHT:g} "
+                f"and {1 / _SMALLEST_WEIGHT:g}"
+            )
+    return MappingProxyType(dict(weights))
 
 
 def _to_address(address: str | tuple[str, int] | None) -> tuple[str, int] | None:
@@ -159,6 +171,8 @@ class ServiceSettings:
         fetch_seconds: longest time for fetching one file.
         fetch_redirects: how many redirects are followed for one file.
         fetches: how many files are fetched at the same time; each is held in memory.
+        weights: weights of accounts by name, for their shares of fetches, of places in the queue
+            and of renders; an account that is not named has 1.
         allow_networks: networks that files may be fetched from in addition to global addresses,
             as `["192.168.0.0/16"]`; `[]` for global addresses only. `None`: loopback, if only
             this machine can reach the service (`host` is loopback and there is no `public_url`).
@@ -209,6 +223,7 @@ class ServiceSettings:
     fetch_seconds: float = field(default=30.0, validator=gt(0))
     fetch_redirects: int = field(default=5, validator=ge(0))
     fetches: int = field(default=32, validator=ge(1))
+    weights: Mapping[str, float] = field(factory=dict, converter=_to_weights)
     allow_networks: tuple[Network, ...] | None = field(default=None, converter=_to_networks)
     queue_limit: int = field(default=10_000, validator=ge(1))
     keep_results_seconds: float | None = field(default=_WEEK, validator=optional(gt(0.0)))

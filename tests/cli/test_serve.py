@@ -111,6 +111,19 @@ def test_the_networks_of_photos_are_shown(networks: list[str] | None, shown: str
     assert fetched_from(settings) == shown
 
 
+def test_weights_are_written_as_name_and_number(photoanimer: CommandLine) -> None:
+    limits = LimitOptions(weight=["anna=2", "a=b=0.5"])
+    settings = service_settings(
+        Path("data"), AccessOptions(), RenderOptions(), limits, ReportOptions()
+    )
+    assert settings.weights == {"anna": 2.0, "a=b": 0.5}
+    for wrong in ("anna", "anna=", "anna=much", "anna=0", "anna=nan", "anna=inf", "anna=1e-9"):
+        done = photoanimer("serve", "--weight", wrong)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "weight" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_a_port_in_use_is_one_line(photoanimer: CommandLine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

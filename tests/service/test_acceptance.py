@@ -1,13 +1,26 @@
-"""Submits: the queue limit, the balance, and the id of the new task."""
+"""Submits: the queue limit, fair shares, the balance, and the id of the new task."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
-from photoanimer_async.service import ServiceSettings
+from photoanimer_async.service import AccountBook, ServiceSettings
+from photoanimer_async.service.storing.task_store import Inputs, TaskStore
+from photoanimer_async.service.tasks import Task
 
-from .conftest import InstantRenderer, PhotoHost, Running, Start, running
+from .conftest import (
+    Customer,
+    Envelope,
+    InstantRenderer,
+    PhotoHost,
+    Running,
+    Start,
+    added,
+    running,
+    until,
+)
 
 
 async def submit_status(service: Running, image_url: str) -> tuple[int, int, str | None]:
@@ -81,3 +94,134 @@ async def test_a_task_id_in_use_is_not_used_again(
     service = await start()
     ids = [await service.submit(host.url("photo.png")) for _ in range(2)]
     assert ids == [471367831765061, 471367831765062]
+
+
+class TestFairShares:
+    """One account floods; another must not feel it."""
+
+    async def test_dripping_photos_of_one_account_do_not_delay_another(
+        self, start: Start, host: PhotoHost, book: AccountBook
+    ) -> None:
+        flooding, calm = await customers(book, start, fetches=4)
+        host.answers["drip.png"] = drip
+        flood = [asyncio.create_task(flooding.submit(host.url("drip.png"))) for _ in range(20)]
+        await until(lambda: len(host.requests) == 3)
+
+        for _ in range(3):
+            assert (await calm.submit(host.url("photo.png")))["code"] == 0
+        assert not any(task.done() for task in flood)
+        assert len(host.requests) == 3 + 3
+        await cancelled(flood)
+
+    async def test_a_request_that_is_abandoned_stops_its_fetch(
+        self, start: Start, host: PhotoHost, book: AccountBook
+    ) -> None:
+        flooding, _ = await customers(book, start, fetches=4)
+        dripping: list[web.Request] = []
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            dripping.append(request)
+            try:
+                return await drip(request)
+            finally:
+                dripping.remove(request)
+
+        host.answers["drip.png"] = answer
+        flood = [asyncio.create_task(flooding.submit(host.url("drip.png"))) for _ in range(6)]
+        await until(lambda: len(dripping) == 3)
+        await cancelled(flood)  # which closes their connections
+
+        await until(lambda: not dripping)
+        assert len(host.requests) <= 6
+        assert (await flooding.submit(host.url("photo.png")))["code"] == 0
+        assert await flooding.balance() == 1000 - 7.13
+
+    async def test_a_task_that_is_being_stored_is_stored_whatever_its_sender_does(
+        self,
+        start: Start,
+        host: PhotoHost,
+        book: AccountBook,
+        renderer: InstantRenderer,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        customer, _ = await customers(book, start)
+        storing, gate = asyncio.Event(), asyncio.Event()
+        add = TaskStore.add
+
+        async def slow_add(self: TaskStore, task: Task, inputs: Inputs) -> None:
+            storing.set()
+            await gate.wait()
+            await add(self, task, inputs)
+
+        monkeypatch.setattr(TaskStore, "add", slow_add)
+        submit = asyncio.create_task(customer.submit(host.url("photo.png")))
+        await storing.wait()
+        await cancelled([submit])
+        gate.set()
+
+        await until(lambda: renderer.jobs)
+        await customer.end_of(renderer.jobs[0].task_id)
+        assert await customer.balance() == 1000 - 7.13
+
+    async def test_tasks_of_one_account_leave_places_for_another(
+        self, start: Start, host: PhotoHost, book: AccountBook, renderer: InstantRenderer
+    ) -> None:
+        renderer.gate = asyncio.Event()
+        flooding, calm = await customers(book, start, queue_limit=8, workers=1)
+        codes = [(await flooding.submit(host.url("photo.png")))["code"] for _ in range(8)]
+        assert codes == [0] * 6 + [42901] * 2
+        assert [(await calm.submit(host.url("photo.png")))["code"] for _ in range(3)] == [
+            0,
+            0,
+            42901,
+        ]
+
+    async def test_a_newcomers_first_task_is_rendered_next(
+        self, start: Start, host: PhotoHost, book: AccountBook, renderer: InstantRenderer
+    ) -> None:
+        renderer.gate = asyncio.Event()
+        flooding, calm = await customers(book, start, workers=2)
+        for _ in range(20):
+            await flooding.submit(host.url("photo.png"))
+        await until(lambda: len(renderer.jobs) == 2)
+        first = (await calm.submit(host.url("photo.png")))["data"]
+        renderer.gate.set()
+        await calm.end_of(first)
+        assert first in [job.task_id for job in renderer.jobs[:3]]
+
+    async def test_weights_of_the_settings_count(
+        self, start: Start, host: PhotoHost, book: AccountBook, renderer: InstantRenderer
+    ) -> None:
+        renderer.gate = asyncio.Event()
+        heavy, light = await customers(
+            book, start, queue_limit=16, workers=1, weights={"flooding": 3}
+        )
+        assert [(await heavy.submit(host.url("photo.png")))["code"] for _ in range(15)] == (
+            [0] * 14 + [42901]
+        )
+        assert [(await light.submit(host.url("photo.png")))["code"] for _ in range(3)] == (
+            [0, 0, 42901]
+        )
+
+
+async def customers(book: AccountBook, start: Start, **settings: object) -> list[Customer]:
+    """Two accounts of a service, `flooding` and `calm`."""
+    keys = [await added(book, name, seconds=1000) for name in ("flooding", "calm")]
+    service = await start(**settings)
+    return [Customer(service, key) for key in keys]
+
+
+async def drip(request: web.Request) -> web.StreamResponse:
+    """Send a byte of a photo now and then, and never all of it."""
+    response = web.StreamResponse()
+    response.content_length = 1_000_000
+    await response.prepare(request)
+    while True:
+        await response.write(b"\x89")
+        await asyncio.sleep(0.05)
+
+
+async def cancelled(tasks: list[asyncio.Task[Envelope]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

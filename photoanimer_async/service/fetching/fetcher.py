@@ -1,8 +1,8 @@
 """Download of the photo and the voice that a submit names, within limits.
 
-A file is read as a stream, and the download stops as soon as the file is too large. Time,
-redirects and the number of downloads at the same time are bounded too. `guarded_session` decides
-where connections may go.
+A file is read as a stream, and the download stops as soon as the file is too large. Time
+and redirects are bounded too. `guarded_session` decides where connections may go, and the caller
+how many downloads there are at the same time.
 """
 
 import asyncio
@@ -47,12 +47,12 @@ class FetchLimits:
     Attributes:
         seconds: the longest that a download may take, from its first connection to the last byte.
         redirects: how many redirects are followed.
-        at_once: number of downloads at the same time.
+        lookups: number of DNS lookups at the same time.
     """
 
     seconds: float
     redirects: int
-    at_once: int
+    lookups: int
 
 
 class Fetcher:
@@ -65,7 +65,6 @@ class Fetcher:
     def __init__(self, session: aiohttp.ClientSession, limits: FetchLimits) -> None:
         self._session = session
         self._limits = limits
-        self._slots = asyncio.Semaphore(limits.at_once)
 
     async def fetch(self, url: str, *, size_limit: int, accept: str) -> bytes:
         """Return the content of the file at a URL.
@@ -82,12 +81,11 @@ class Fetcher:
                 a response that ends early.
         """
         target = parse_url(url)
-        async with self._slots:
-            try:
-                async with asyncio.timeout(self._limits.seconds):
-                    return await self._get(target, size_limit, accept)
-            except (aiohttp.ClientError, TimeoutError) as error:
-                raise FetchError(self._reason(error)) from error
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                return await self._get(target, size_limit, accept)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise FetchError(self._reason(error)) from error
 
     async def _get(self, url: URL, size_limit: int, accept: str) -> bytes:
         async with open_link(
@@ -131,7 +129,7 @@ class Fetcher:
 @asynccontextmanager
 async def open_fetcher(limits: FetchLimits, rules: AddressRules) -> AsyncIterator[Fetcher]:
     """Open a fetcher; its connections are closed at the end of the block."""
-    async with guarded_session(rules, seconds=limits.seconds, lookups=limits.at_once) as session:
+    async with guarded_session(rules, seconds=limits.seconds, lookups=limits.lookups) as session:
         yield Fetcher(session, limits)
 
 

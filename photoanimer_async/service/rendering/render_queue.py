@@ -1,12 +1,14 @@
 """The queue of accepted tasks before the renderer.
 
-A fixed number of consumers take tasks in the order of their acceptance, render them and store
-their end; after that the task's notification may be sent. A task that is interrupted (the
+A fixed number of consumers take tasks, from one account after another, and of an account in the
+order of their acceptance. They render them and store their end; after that the task's notification
+may be sent. A task that is interrupted (the
 service stops, the process dies) stays open in the database and is queued again at the next
 start. Rendering it twice gives the same files under the same names.
 
-The number of open tasks is limited. A submit reserves a place before it fetches anything, and
-releases it if no task comes of it; a task keeps its place until its end.
+The number of open tasks is limited, and every account has its share of the places. A submit
+reserves a place before it fetches anything, and releases it if no task comes of it; a task keeps
+its place until its end.
 """
 
 import asyncio
@@ -22,6 +24,8 @@ from photoanimer_async.service.error_codes import (
     RenderFailedError,
     RequestRefusedError,
 )
+from photoanimer_async.service.fair_shares import AccountWeights, FairShares
+from photoanimer_async.service.rendering.fair_queue import FairQueue
 from photoanimer_async.service.rendering.renderer import Renderer, RenderJob
 from photoanimer_async.service.storing.data_folder import DataFolder
 from photoanimer_async.service.storing.task_store import TaskStore
@@ -43,6 +47,7 @@ class RenderQueue:
         folder: where the renderer finds photos and writes results.
         renderer: makes the videos.
         on_end: called when the end of a task is on disk.
+        weights: the accounts' weights.
         workers: number of tasks that are rendered at the same time.
         limit: the largest number of open tasks.
         drain_seconds: how long running renders may continue after `stop`.
@@ -55,6 +60,7 @@ class RenderQueue:
         renderer: Renderer,
         on_end: Callable[[], object],
         *,
+        weights: AccountWeights,
         workers: int,
         limit: int,
         drain_seconds: float,
@@ -64,10 +70,9 @@ class RenderQueue:
         self._renderer = renderer
         self._on_end = on_end
         self._workers = workers
-        self._limit = limit
         self._drain_seconds = drain_seconds
-        self._waiting: asyncio.Queue[Task | None] = asyncio.Queue()
-        self._open_tasks = 0
+        self._waiting: FairQueue[Task] = FairQueue(weights.weight)
+        self._places = FairShares(limit, weights)
         self._rendering = 0
         self._render_seconds = _FIRST_ESTIMATE
         self._consumers: asyncio.Task[None] | None = None
@@ -92,45 +97,48 @@ class RenderQueue:
     @property
     def waiting(self) -> int:
         """Number of tasks that wait for a worker."""
-        return 0 if self.is_draining else self._waiting.qsize()
+        return len(self._waiting)
 
     @property
     def open_tasks(self) -> int:
         """Number of tasks that have not ended, including those that are being accepted."""
-        return self._open_tasks
+        return self._places.taken
 
     @property
     def is_draining(self) -> bool:
         """Whether `stop` was called."""
         return self._drain_deadline is not None
 
-    def reserve(self) -> None:
+    def reserve(self, account: int) -> None:
         """Reserve a place for a task that is being accepted.
 
         Raises:
-            RequestRefusedError: the number of open tasks is at its limit.
+            RequestRefusedError: the number of open tasks is at its limit, or the account's is at
+                its share.
         """
-        if self._open_tasks >= self._limit:
+        if not self._places.try_take(account):
+            own, limit = self._places.taken_by(account), "the limit"
+            if not self._places.is_full:
+                limit = "the share of this API key"
             raise RequestRefusedError(
                 QUEUE_FULL,
-                f"{self._open_tasks} tasks are open, which is the limit; try again later",
+                f"{own} tasks of this API key and {self.open_tasks} in all are open, which is "
+                f"{limit}; try again later",
                 retry_after=self._render_seconds / self._workers,
             )
-        self._open_tasks += 1
 
-    def release(self) -> None:
+    def release(self, account: int) -> None:
         """Release a reserved place, because its task was not accepted."""
-        self._open_tasks -= 1
+        self._places.give_back(account)
 
     def put(self, task: Task) -> None:
         """Queue a stored task that has a reserved place; after `stop` the next start renders it."""
-        if not self.is_draining:
-            self._waiting.put_nowait(task)
+        self._waiting.put(task.account, task)
 
     def requeue(self, tasks: Sequence[Task]) -> None:
         """Queue the tasks that were open when the service stopped."""
-        self._open_tasks += len(tasks)
         for task in tasks:
+            self._places.take(task.account)
             self.put(task)
 
     def stop(self) -> float:
@@ -140,13 +148,10 @@ class RenderQueue:
             _logger.info(
                 "event=stopping under_way=%d waiting=%d drain_seconds=%g",
                 self._rendering,
-                self._waiting.qsize(),
+                len(self._waiting),
                 self._drain_seconds,
             )
-            while not self._waiting.empty():
-                self._waiting.get_nowait()
-            for _ in range(self._workers):
-                self._waiting.put_nowait(None)
+            self._waiting.close()
         return self._drain_deadline
 
     async def _run(self) -> None:
@@ -164,7 +169,7 @@ class RenderQueue:
                 _logger.exception("task=%d event=stuck", task.task_id)
             finally:
                 self._rendering -= 1
-                self._open_tasks -= 1
+                self._places.give_back(task.account)
 
     async def _process(self, task: Task) -> None:
         _logger.debug("task=%d event=rendering", task.task_id)

@@ -1,0 +1,180 @@
+"""Shares of what accounts use together: places in the queue, and downloads at the same time.
+
+Half of the places are reserved: each account with a key has its share of them, by its weight, and
+nobody else can take those. The other half belongs to whoever asks first. So an account that is
+alone can take every place, and a flood by one account never takes the last place of another one.
+If there are more accounts than reserved places, an account's share is its first place, as long as
+there is one.
+
+The order of renders is decided in `rendering/fair_queue`.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+_RESERVED: Final = 2
+"""One place in so many is reserved."""
+
+
+class AccountWeights:
+    """The weights of the accounts that have a key; 1 for each account that has no other.
+
+    Args:
+        weights: weights by name of account.
+    """
+
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        self._by_name = {} if weights is None else dict(weights)
+        self._by_number: dict[int, float] = {}
+        self._sum = 0.0
+
+    def update(self, accounts: Mapping[int, str]) -> None:
+        """Replace the accounts that have a key: their names by number."""
+        self._by_number = {
+            number: self._by_name.get(name, 1.0) for number, name in accounts.items()
+        }
+        self._sum = sum(self._by_number.values())
+
+    def weight(self, account: int) -> float:
+        """Return the weight of an account."""
+        return self._by_number.get(account, 1.0)
+
+    def fraction(self, account: int) -> float:
+        """Return the account's part of the whole, 0 to 1; 0 if it has no key."""
+        found = self._by_number.get(account)
+        return 0.0 if found is None else found / self._sum
+
+
+class FairShares:
+    """A number of places, of which each account has a share that others cannot take.
+
+        places = FairShares(10_000, weights)
+        if places.try_take(account):
+            ...
+            places.give_back(account)
+
+    Args:
+        limit: the number of places.
+        weights: the accounts' weights.
+    """
+
+    def __init__(self, limit: int, weights: AccountWeights) -> None:
+        self._limit = limit
+        self._weights = weights
+        self._reserved = limit // _RESERVED
+        self._own: Counter[int] = Counter()
+        self._borrowed: Counter[int] = Counter()
+        self._all_own = 0
+        self._all_borrowed = 0
+
+    @property
+    def taken(self) -> int:
+        """Number of places that are taken."""
+        return self._all_own + self._all_borrowed
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every place is taken."""
+        return self.taken >= self._limit
+
+    def taken_by(self, account: int) -> int:
+        """Return the number of places that an account has taken."""
+        return self._own[account] + self._borrowed[account]
+
+    def try_take(self, account: int) -> bool:
+        """Take a place for an account if there is one for it; return whether there was."""
+        if self.is_full:
+            return False
+        can_borrow = self._all_borrowed < self._limit - self._reserved
+        if not (can_borrow or self._own[account] < self._share(account)):
+            return False
+        self.take(account)
+        return True
+
+    def take(self, account: int) -> None:
+        """Take a place for an account, whether or not there is one."""
+        if self._own[account] < self._share(account):
+            self._own[account] += 1
+            self._all_own += 1
+        else:
+            self._borrowed[account] += 1
+            self._all_borrowed += 1
+
+    def give_back(self, account: int) -> None:
+        """Give back a place that the account has taken."""
+        counter = self._borrowed if self._borrowed[account] else self._own
+        counter[account] -= 1
+        if counter is self._borrowed:
+            self._all_borrowed -= 1
+        else:
+            self._all_own -= 1
+        if not self.taken_by(account):
+            del self._own[account], self._borrowed[account]
+
+    def _share(self, account: int) -> int:
+        return max(1, int(self._reserved * self._weights.fraction(account)))
+
+
+class FairSlots:
+    """Bounds what runs at the same time, by `FairShares`; who finds no place waits for one.
+
+    async with slots.taken(account):
+        ...
+
+    Args:
+        limit: how many may run at the same time.
+        weights: the accounts' weights.
+    """
+
+    def __init__(self, limit: int, weights: AccountWeights) -> None:
+        self._places = FairShares(limit, weights)
+        self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
+
+    @asynccontextmanager
+    async def taken(self, account: int) -> AsyncIterator[None]:
+        """Hold a place for the duration of the block; wait until there is one."""
+        if account in self._waiting or not self._places.try_take(account):
+            await self._wait(account)
+        try:
+            yield
+        finally:
+            self._places.give_back(account)
+            self._grant()
+
+    async def _wait(self, account: int) -> None:
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(account, deque()).append(granted)
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.cancelled():
+                self._drop_cancelled(account)
+            else:  # a place was granted in the same iteration of the loop
+                self._places.give_back(account)
+                self._grant()
+            raise
+
+    def _grant(self) -> None:
+        """Give free places to those who wait, to one account after another."""
+        granted = True
+        while granted:
+            granted = False
+            for account in list(self._waiting):
+                self._drop_cancelled(account)
+                if account in self._waiting and self._places.try_take(account):
+                    granted = True
+                    place = self._waiting[account].popleft()
+                    place.set_result(None)
+                    self._waiting.move_to_end(account)
+                    self._drop_cancelled(account)
+
+    def _drop_cancelled(self, account: int) -> None:
+        """Remove what was cancelled from the front of an account's line, and an empty line."""
+        waiting = self._waiting.get(account)
+        while waiting and waiting[0].done():
+            del waiting[0]
+        if waiting is not None and not waiting:
+            del self._waiting[account]
