@@ -30,12 +30,12 @@ def resume(
 ) -> ExitStatus:
     """Continue a batch; see `photoanimer resume --help`."""
     with read_journal(journal) as store:
-        summary = store.summary()
+        total = store.count_unsaved()
         out = next((entry.folder for entry in store.entries([*State])), None) or Path()
     client = account_client(account, concurrency=concurrency, host=submit.host)
     batch = BatchRun(
         Output(),
-        summary.photos - summary.counts.get(State.SAVED, 0),
+        total,
         out,
         next_command=NextCommand(
             resume=[str(journal), *account.as_arguments(), *submit.as_arguments()]

@@ -11,7 +11,7 @@ from photoanimer_async.cli.output import Output
 from photoanimer_async.jobs.journal import Entry, Summary, read_journal
 from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.models import Evidence
-from photoanimer_async.redaction import shown_photo, shown_url
+from photoanimer_async.redaction import printable, shown_photo, shown_url
 
 _MEANINGS = {
     State.PLANNED: "not submitted yet",
@@ -35,10 +35,12 @@ def status(journal: JournalFile) -> ExitStatus:
     with read_journal(journal) as store:
         summary = store.summary()
         unsaved = list(store.entries([State.FINISHED, State.FAILED, State.AMBIGUOUS]))
+        lost = [entry for entry in store.entries([State.SAVED]) if not entry.has_result()]
     console = Output()
     _print_counts(console, summary)
     for state in (State.FAILED, State.FINISHED, State.AMBIGUOUS):
-        _print_entries(console, state, [entry for entry in unsaved if entry.state is state])
+        _print_entries(console, state.value, [entry for entry in unsaved if entry.state is state])
+    _print_entries(console, "no longer where they were saved", lost)
     return ExitStatus.DONE
 
 
@@ -56,9 +58,9 @@ def _print_counts(console: Output, summary: Summary) -> None:
     console.print()
 
 
-def _print_entries(console: Output, state: State, entries: Sequence[Entry]) -> None:
+def _print_entries(console: Output, title: str, entries: Sequence[Entry]) -> None:
     if entries:
-        console.print(Text(f"\n{state.value}:", "bold"))
+        console.print(Text(f"\n{title}:", "bold"))
     for line in _lines(entries):
         console.print(Text(f"  {line}"))
 
@@ -66,7 +68,10 @@ def _print_entries(console: Output, state: State, entries: Sequence[Entry]) -> N
 def _lines(entries: Iterable[Entry]) -> Iterable[str]:
     for entry in entries:
         task = "" if entry.task_id is None else f" (task {entry.task_id})"
-        yield f"{_name(entry)}{task}: {entry.error or 'not downloaded yet'}"
+        why = entry.error or "not downloaded yet"
+        if entry.state is State.SAVED:
+            why = f"not at {printable(str(entry.path))}; the same batch downloads it again"
+        yield f"{_name(entry)}{task}: {why}"
         if entry.state is State.AMBIGUOUS:
             when = "at an unknown time"
             if entry.submitted_at is not None:

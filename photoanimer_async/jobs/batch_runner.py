@@ -16,7 +16,6 @@ from photoanimer_async.jobs.deduplication import Deduplicated
 from photoanimer_async.jobs.job import Job, JobContext
 from photoanimer_async.jobs.journal import Entry, Journal, RefusedStepError
 from photoanimer_async.jobs.journal.planning import Planning
-from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.jobs.open_state import OpenState
 from photoanimer_async.jobs.photo_preparer import PhotoPreparers
 from photoanimer_async.jobs.pipeline import Pipeline
@@ -31,14 +30,6 @@ from photoanimer_async.storage.result_store import ResultStore, parse_location, 
 Photos: TypeAlias = Iterable[Photo | AnimationRequest] | AsyncIterable[Photo | AnimationRequest]
 
 _T = TypeVar("_T")
-
-_UNFINISHED = (
-    State.PLANNED,
-    State.SUBMITTED,
-    State.FINISHED,
-    State.FAILED,
-    State.AMBIGUOUS,
-)
 
 
 class BatchOptions(TypedDict, total=False):
@@ -145,7 +136,7 @@ class BatchRunner:
     def resume(
         self, journal_path: str | os.PathLike[str], settings: BatchSettings
     ) -> AsyncGenerator[Outcome]:
-        """Return the outcomes of all photos of a journal that are not saved.
+        """Return the outcomes of all photos of a journal that are not saved, or no longer there.
 
         Raises:
             InvalidRequestError: what the settings ask for cannot be done on this machine.
@@ -206,7 +197,7 @@ class BatchRunner:
                 store = None if location is None else stores[location]
                 return await self.pipeline.run(Job(index, entry.request, context, entry), store)
 
-            entries = journal.entries(*_UNFINISHED)
+            entries = journal.unsaved()
             async with aclosing(self._outcomes(entries, run_job, settings, context)) as outcomes:
                 async for outcome in outcomes:
                     yield outcome

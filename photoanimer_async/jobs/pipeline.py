@@ -22,6 +22,7 @@ from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import (
     AuthenticationError,
     BudgetExceededError,
+    DownloadError,
     InsufficientCreditsError,
     JournalError,
     NoAnswerError,
@@ -53,11 +54,12 @@ from photoanimer_async.models import (
 from photoanimer_async.photos.voice import check_voice
 from photoanimer_async.polling.policies import kind_of
 from photoanimer_async.polling.scheduler import PollScheduler
-from photoanimer_async.redaction import shown_photo, without_queries
+from photoanimer_async.redaction import printable, shown_photo, without_queries
 from photoanimer_async.storage.result_store import Destination, ResultStore
 
 _log = logging.getLogger(__name__)
 
+_PAID = frozenset({State.SUBMITTED, State.FINISHED, State.SAVED})
 _ENDS_BATCH = (AuthenticationError, BudgetExceededError, InsufficientCreditsError, JournalError)
 
 
@@ -123,10 +125,20 @@ class Pipeline:
 
     async def _animate(self, job: Job, store: ResultStore | None) -> Animation:
         if job.entry is not None and job.state is State.SAVED:
-            return _saved_earlier(job.entry)
+            if await asyncio.to_thread(job.entry.has_result):
+                return _saved_earlier(job.entry)
+            _log.warning("%s: is no longer there: it is downloaded again", _place(job.entry))
         resources = AsyncExitStack()
         try:
             return await self._animate_with(job, store, resources)
+        except PhotoAnimerError as error:
+            is_lost = job.entry is not None and job.entry.state is State.SAVED
+            if not is_lost or isinstance(error, _ENDS_BATCH):
+                raise
+            raise DownloadError(
+                f"{_place(job.entry)}: was saved by an earlier run, but is no longer there, and "
+                f"cannot be downloaded again: {error}"
+            ) from error
         finally:
             # Plainly, so that an image host's clean-up runs as after a success.
             await _close(resources, job.request.photo)
@@ -134,7 +146,7 @@ class Pipeline:
     async def _animate_with(
         self, job: Job, store: ResultStore | None, resources: AsyncExitStack
     ) -> Animation:
-        if job.task_id is not None and job.state in {State.SUBMITTED, State.FINISHED}:
+        if job.task_id is not None and job.state in _PAID:
             task_id = job.task_id
             destination = await _claim(job, store, resources)
         else:
@@ -235,7 +247,10 @@ class Pipeline:
         else:
             await job.annotate(Facts(destination=destination.location))
         saved = await self._downloader.save(info, destination, job.request.options.output_format)
-        await job.record(Event.SAVE, Facts(path=saved))
+        if job.state is State.SAVED:
+            await job.annotate(Facts(path=saved))
+        else:
+            await job.record(Event.SAVE, Facts(path=saved))
         return saved
 
 
@@ -280,11 +295,15 @@ async def _record_intent(job: Job, image_url: str) -> None:
 
 def _seconds(entry: Entry | None, waited: float) -> float:
     """Return the seconds from the submit to the end of the task, as far as they are known."""
-    if entry is None or entry.state not in {State.SUBMITTED, State.FINISHED}:
+    if entry is None or entry.state not in _PAID:
         return waited
     if entry.seconds is not None:
         return entry.seconds
     return max(waited, time.time() - (entry.submitted_at or time.time()))
+
+
+def _place(entry: Entry | None) -> str:
+    return printable(str(entry.path)) if entry else ""
 
 
 def _saved_earlier(entry: Entry) -> Animation:

@@ -25,6 +25,23 @@ def test_a_killed_batch_is_continued(connected: CommandLine, service: Service) -
     assert "1 saved" in connected("status", JOURNAL).stdout
 
 
+def test_a_deleted_result_is_listed_and_downloaded_again(
+    connected: CommandLine, service: Service
+) -> None:
+    (connected.folder / "anna.png").write_bytes(png())
+    connected("animate", "anna.png", "--out", "out")
+    video = connected.folder / "out" / "anna.mp4"
+    video.unlink()
+    seen = connected("status", JOURNAL).stdout
+    assert "no longer where they were saved:" in seen
+    assert f"not at {video}; the same batch downloads it again" in seen
+    done = connected("resume", JOURNAL)
+    assert done.returncode == 0
+    assert "submitted  " not in done.stdout
+    assert video.read_bytes() == VIDEO
+    assert "no longer" not in connected("status", JOURNAL).stdout
+
+
 def test_a_running_batch_has_a_status_but_is_not_resumed(
     connected: CommandLine, service: Service
 ) -> None:

@@ -15,6 +15,7 @@ from photoanimer_async import (
     AnimationRequest,
     AuthenticationError,
     BudgetExceededError,
+    DownloadError,
     InsufficientCreditsError,
     InvalidPhotoError,
     InvalidRequestError,
@@ -27,7 +28,7 @@ from photoanimer_async import (
 )
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 
-from ..support.batches import drop, outcomes_of, read_all, urls
+from ..support.batches import VIDEO, drop, outcomes_of, read_all, urls
 from ..support.pictures import png
 from ..support.stub_service import Reply, StubService, envelope, quick_client, task
 
@@ -45,6 +46,56 @@ async def test_saved_photos_are_skipped_and_their_outcome_has_the_path(
     assert len(set(paths.values())) == 5
     summary, _ = await read_all(journal)
     assert (summary.counts, summary.spent) == ({State.SAVED: 5}, 5 * 7.13)
+
+
+@pytest.mark.parametrize("lost", ["deleted", "moved", "emptied"])
+async def test_a_result_that_is_no_longer_there_is_downloaded_again(
+    client: PhotoAnimerClient, results: StubService, journal: Path, tmp_path: Path, lost: str
+) -> None:
+    out = tmp_path / "out"
+
+    def lose(name: str) -> None:
+        match lost:
+            case "deleted":
+                (out / name).unlink()
+            case "moved":
+                (out / name).rename(tmp_path / name)
+            case _:
+                (out / name).write_bytes(b"")
+
+    await outcomes_of(client, urls(5), save_to=out, journal=journal)
+    await asyncio.to_thread(lose, "2.mp4")
+    again = await outcomes_of(client, urls(5), save_to=out, journal=journal)
+    assert all(outcome.unwrap().path for outcome in again)
+    assert len(results.polls) == 6
+    await asyncio.to_thread(lose, "3.mp4")
+    [resumed] = [outcome async for outcome in client.resume(journal)]
+    assert resumed.unwrap().path is not None
+    assert len(results.submits) == 5
+    for outcome in [*again, resumed]:
+        path = outcome.unwrap().path
+        assert path is not None
+        if outcome is resumed or not path.name.startswith("3"):
+            assert await asyncio.to_thread(path.read_bytes) == VIDEO
+    assert [outcome async for outcome in client.resume(journal)] == []
+    summary, _ = await read_all(journal)
+    assert (summary.counts, summary.spent) == ({State.SAVED: 5}, 5 * 7.13)
+
+
+async def test_a_result_that_is_gone_with_its_link_is_reported(
+    client: PhotoAnimerClient, results: StubService, journal: Path, tmp_path: Path
+) -> None:
+    [first] = await outcomes_of(client, urls(1), save_to=tmp_path / "out", journal=journal)
+    await asyncio.to_thread((tmp_path / "out" / "0.mp4").unlink)
+    results.finished = lambda _: envelope(code=404, msg="no such task")
+    for _ in range(2):
+        [outcome] = await outcomes_of(client, urls(1), save_to=tmp_path / "out", journal=journal)
+        assert isinstance(outcome.error, DownloadError)
+        assert "0.mp4: was saved by an earlier run, but is no longer there" in str(outcome.error)
+        assert "no such task" in str(outcome.error)
+        assert str(first.task_id) in str(outcome.error)
+        assert outcome.error.task_id == first.task_id
+    assert len(results.submits) == 1
 
 
 async def test_open_submits_get_their_answers_when_the_batch_is_closed(

@@ -65,6 +65,15 @@ class Entry:
     error: str | None = None
     has_photo: bool = True
 
+    def has_result(self) -> bool:
+        """Return whether the result is where it was saved. Blocking; objects are not looked for."""
+        if self.path is None:
+            return False
+        try:
+            return isinstance(self.path, str) or self.path.stat().st_size > 0
+        except OSError:
+            return False
+
 
 @frozen
 class Facts:

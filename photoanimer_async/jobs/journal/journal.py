@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -150,6 +151,14 @@ class Journal:
             for entry in page:
                 yield entry
             after = page[-1].id
+
+    async def unsaved(self) -> AsyncGenerator[Entry]:
+        """Yield the entries without a saved result by number, and those whose result is gone."""
+        after: int | None = 0
+        while after is not None:
+            page, after = await self._do(partial(JournalStore.unsaved, after=after))
+            for entry in page:
+                yield entry
 
     async def summary(self) -> Summary:
         """Return the journal's totals."""

@@ -172,6 +172,25 @@ class JournalStore(JournalFile):
         with self._reading():
             return [entry_of(row) for row in rows]
 
+    def unsaved(self, after: int = 0) -> tuple[list[Entry], int | None]:
+        """Return the next entries whose results are not saved, or no longer there.
+
+        Returns:
+            The entries by number, and the number after which to go on; `None` at the end.
+        """
+        page = self.page([*State], after)
+        lacking = [e for e in page if e.state is not State.SAVED or not e.has_result()]
+        return lacking, page[-1].id if page else None
+
+    def count_unsaved(self) -> int:
+        """Return how many entries `unsaved` returns in all."""
+        count = 0
+        after: int | None = 0
+        while after is not None:
+            page, after = self.unsaved(after)
+            count += len(page)
+        return count
+
     def entries(self, states: Sequence[State]) -> Iterator[Entry]:
         """Yield all entries in these states by number."""
         after = 0
