@@ -135,7 +135,13 @@ class NotSentError(TransportError):
 
     Raised after the retries that `RetryPolicy` allows. Check `base_url` and the network; the
     call can be made again without risk of paying twice.
+
+    Attributes:
+        is_permanent: whether a setting has to be corrected first: the proxy does not accept its
+            password, or the service's certificate is not trusted. Then there are no retries.
     """
+
+    is_permanent: bool = False
 
 
 class NoAnswerError(TransportError):

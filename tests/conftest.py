@@ -11,6 +11,7 @@ from hypothesis import settings
 from photoanimer_async import PhotoAnimerClient
 
 from .support import missing
+from .support.proxy_server import ProxyServer, running_proxy
 from .support.redis_server import running_redis
 from .support.s3_server import S3Server, running_s3
 from .support.stub_service import API, StubService, quick_client, serving
@@ -73,6 +74,12 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     with running_redis(tmp_path_factory.mktemp("redis")) as port:
         yield port
+
+
+@pytest.fixture(scope="session")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxyServer]:
+    with running_proxy(tmp_path_factory.mktemp("proxy")) as server:
+        yield server
 
 
 @pytest.fixture

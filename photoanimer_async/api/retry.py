@@ -43,12 +43,14 @@ class Verdict(Enum):
 
 def verdict(operation: Operation, error: PhotoAnimerError) -> Verdict:
     """Return what to do after one attempt of the operation failed with this error."""
+    if isinstance(error, NotSentError):
+        return Verdict.GIVE_UP if error.is_permanent else Verdict.TRY_AGAIN
     if operation is Operation.SUBMIT:
         return _verdict_on_submit(error)
     match error:
         case AuthenticationError() | InsufficientCreditsError() | RefusedRequestError():
             return Verdict.GIVE_UP
-        case NotSentError() | NoAnswerError() | UnexpectedResponseError() | ApiError():
+        case NoAnswerError() | UnexpectedResponseError() | ApiError():
             return Verdict.TRY_AGAIN
         case _:
             return Verdict.GIVE_UP
@@ -56,8 +58,6 @@ def verdict(operation: Operation, error: PhotoAnimerError) -> Verdict:
 
 def _verdict_on_submit(error: PhotoAnimerError) -> Verdict:
     match error:
-        case NotSentError():
-            return Verdict.TRY_AGAIN
         case NoAnswerError():
             return Verdict.AMBIGUOUS
         case ApiError() | UnexpectedResponseError():

@@ -40,6 +40,7 @@ from photoanimer_async.redaction import is_url, shown_url
 _MAX_CONNECTIONS = 150
 _PROXY_AUTHENTICATION_REQUIRED = 407
 _PROVABLY_NOT_SENT = (
+    aiohttp.ClientConnectorCertificateError,
     aiohttp.ClientConnectorError,
     aiohttp.ClientHttpProxyError,
     aiohttp.ConnectionTimeoutError,
@@ -120,7 +121,7 @@ class Transport:
         trust_env: bool = False,
     ) -> None:
         options = {"trace_configs": trace_configs, "proxy": proxy, "trust_env": trust_env}
-        if session is not None and (given := [name for name, value in options.items() if value]):
+        if session is not None and (given := [name for name in options if options[name]]):
             raise InvalidRequestError(
                 f"{given[0]} cannot be used with session: create the session with it"
             )
@@ -249,7 +250,7 @@ class Transport:
             # Raised here, so that a traceback shows no error of aiohttp.
             raise failure or NoAnswerError(f"{operation.value}: no answer")
         if response.status == _PROXY_AUTHENTICATION_REQUIRED:
-            raise NotSentError(f"{operation.value}: the proxy does not accept its user or password")
+            raise _refused_by_proxy(operation)
         body += _left_over(response)
         encoding = response.headers.get(hdrs.CONTENT_ENCODING, "")
         return Answer(
@@ -267,13 +268,22 @@ class Transport:
     ) -> PhotoAnimerError:
         where, reason = shown_url(self._base_url), _reason(error)
         failure: PhotoAnimerError
+        if getattr(error, "status", 0) == _PROXY_AUTHENTICATION_REQUIRED:
+            return _refused_by_proxy(operation)
         if isinstance(error, _PROVABLY_NOT_SENT) or not delivery.may_have_left:
             failure = NotSentError(f"{operation.value}: no connection to {where}: {reason}")
+            failure.is_permanent = isinstance(error, aiohttp.ClientConnectorCertificateError)
         else:
             failure = NoAnswerError(f"{operation.value}: no answer from {where}: {reason}")
         if not isinstance(error, _OF_AIOHTTP):
             failure.__cause__ = error
         return failure
+
+
+def _refused_by_proxy(operation: Operation) -> NotSentError:
+    error = NotSentError(f"{operation.value}: the proxy does not accept its user or password")
+    error.is_permanent = True
+    return error
 
 
 def _encoded(value: str) -> str:
@@ -297,16 +307,20 @@ def _left_over(response: ClientResponse) -> bytes:
 
 
 def _reason(error: BaseException) -> str:
+    reason = type(error).__name__
     match error:
         case aiohttp.ClientConnectorDNSError():
-            return "unknown host name"
+            reason = "unknown host name"
+        case aiohttp.ClientConnectorCertificateError():
+            reason = "the server's certificate is not trusted"
         case aiohttp.ClientConnectorError():
-            return error.os_error.strerror or "connection failed"
+            reason = error.os_error.strerror or "connection failed"
         case aiohttp.ClientHttpProxyError():
-            return f"the proxy refused it with HTTP status {error.status}"
+            reason = f"the proxy refused it with HTTP status {error.status}"
         case TimeoutError():
-            return "timed out"
+            reason = "timed out"
         case _ConnectionLostError():
-            return f"the connection was lost ({error})"
+            reason = f"the connection was lost ({error})"
         case _:
-            return type(error).__name__
+            pass
+    return reason

@@ -10,6 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from photoanimer_async.cli.exit_status import UsageError
 from photoanimer_async.cli.options import API_KEY_VARIABLE, BASE_URL_VARIABLE, AccountOptions
@@ -43,6 +44,9 @@ def account_client(
         concurrency=concurrency,
         host=host,
         poll=_local_polling() if _is_on_loopback(base_url) else None,
+        proxy=account.proxy,
+        # Only where there is one: it costs time for each request.
+        trust_env=account.proxy is None and bool(getproxies()),
     )
 
 

@@ -91,10 +91,19 @@ class AccountOptions:
             "machine can see the command line.",
         ),
     ] = None
+    proxy: Annotated[
+        str | None,
+        Parameter(
+            help="URL of an http or https proxy; by default from HTTPS_PROXY and HTTP_PROXY, but "
+            "for hosts in NO_PROXY.",
+        ),
+    ] = None
 
     def as_arguments(self) -> Sequence[str]:
-        """Return the arguments that repeat these options, without the key."""
-        return [] if self.base_url is None else ["--base-url", shown_url(self.base_url)]
+        """Return the arguments that repeat these options, without key and passwords."""
+        options = {"--base-url": self.base_url, "--proxy": self.proxy}
+        given = [(name, shown_url(url)) for name, url in options.items() if url is not None]
+        return [part for pair in given for part in pair]
 
 
 @Parameter(name="*")

@@ -10,6 +10,7 @@ from photoanimer_async.errors import (
     BudgetExceededError,
     InsufficientCreditsError,
     InvalidPhotoError,
+    NotSentError,
     PhotoAnimerError,
     TaskFailedError,
 )
@@ -29,9 +30,9 @@ def event_of(error: PhotoAnimerError) -> Event:
         case Verdict.TRY_AGAIN:
             return Event.DEFER
         case Verdict.GIVE_UP:
-            # Key and balance are the account's: nothing is wrong with the photo.
-            is_accounts = isinstance(error, AuthenticationError | InsufficientCreditsError)
-            return Event.DEFER if is_accounts else Event.REFUSE
+            # Key, balance and network: nothing is wrong with the photo.
+            others = AuthenticationError | InsufficientCreditsError | NotSentError
+            return Event.DEFER if isinstance(error, others) else Event.REFUSE
 
 
 def ambiguous_submit(

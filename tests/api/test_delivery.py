@@ -162,12 +162,12 @@ async def test_a_submit_that_a_proxy_does_not_connect_is_not_sent(refusal: bytes
         async with quick_client(f"https://service.example{API}", proxy=proxy) as client:
             with pytest.raises(NotSentError) as caught:
                 await client.submit(PHOTO)
-    assert connects == 3
+    assert connects == (1 if b"407" in refusal else 3)
     assert caught.value.__context__ is None
 
 
 async def test_a_plain_proxy_that_wants_a_password_has_not_sent_it(stub: StubService) -> None:
-    stub.submit_script = [lambda _: web.Response(status=407)] * 3
+    stub.submit_script = [lambda _: web.Response(status=407)]
     proxy = stub.base_url.removesuffix(API)
     async with quick_client(f"http://service.example{API}", proxy=proxy) as client:
         with pytest.raises(NotSentError, match="proxy"):

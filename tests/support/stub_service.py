@@ -1,6 +1,7 @@
 """A stub of the service that answers what a test tells it to, and a client that is quick."""
 
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -88,7 +89,9 @@ class StubService:
 
 
 @asynccontextmanager
-async def serving(handler: Reply) -> AsyncIterator[str]:
+async def serving(
+    handler: Reply, *, ssl_context: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """A real server on loopback for one handler; gives its origin."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -100,9 +103,9 @@ async def serving(handler: Reply) -> AsyncIterator[str]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl_context)
         await site.start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"{'https' if ssl_context else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 
