@@ -1,4 +1,4 @@
-"""From a photo to a video with nothing but the installed wheel."""
+"""Animate a photo with nothing but the installed wheel."""
 
 import asyncio
 import tempfile
@@ -11,7 +11,7 @@ from photoanimer_async.service import LocalService, ServiceSettings
 
 
 async def main() -> None:
-    """Animates one sample by the local service."""
+    """Animate one sample with the local service."""
     with tempfile.TemporaryDirectory() as folder:
         settings = ServiceSettings(data_dir=Path(folder), port=0)
         async with (
