@@ -11,24 +11,20 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from photoanimer_async.engine.engine_errors import PictureError
+from photoanimer_async.pictures.colours import source_profile, to_srgb
+from photoanimer_async.pictures.jpeg_scans import read_layout, with_end
 
 Picture: TypeAlias = NDArray[np.uint8]
 """RGB, shape (H, W, 3)."""
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+_JPEG_FORMATS = frozenset({"JPEG", "MPO"})  # MPO: a JPEG with more pictures behind it
 
 MAX_SIDE = 4096
 """Maximum width and height, in pixels."""
-
-_JPEG_SCAN = b"\xff\xda"
-_MAX_SCANS = 1000
-"""More than any encoder writes or a trailer contains by chance. Each scan takes a pass over all
-pixels, and can be as short as 33 bytes."""
-
-_SRGB = ImageCms.createProfile("sRGB")
 
 
 def load_picture(data: bytes) -> Picture:
@@ -52,11 +48,15 @@ def load_picture(data: bytes) -> Picture:
             f"The photo has {image.width}x{image.height} pixels; "
             f"at most {MAX_SIDE}x{MAX_SIDE} are allowed."
         )
-    if image.format == "JPEG" and data.count(_JPEG_SCAN) > _MAX_SCANS:
-        raise PictureError("The photo cannot be decoded: it is a JPEG with far too many scans.")
+    if image.format in _JPEG_FORMATS:
+        image = _open(_decodable_jpeg(data))
     try:
+        profile = source_profile(image, io.BytesIO(data))
         image.load()
-        return np.array(_to_rgb(ImageOps.exif_transpose(image)))
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith(("I", "F")):
+            upright = _to_8_bit_grey(upright)
+        return np.array(to_srgb(upright, profile))
     except MemoryError:
         raise  # not a fault of the file
     except Exception as error:  # decoders raise errors of any type on damaged files
@@ -98,33 +98,23 @@ def _open(data: bytes) -> Image.Image:
         raise PictureError(f"The photo's header is damaged ({error}).") from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image to sRGB in mode RGB, over white."""
-    if image.mode.startswith(("I", "F")):
-        image = _to_8_bit_grey(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return _to_srgb(Image.alpha_composite(white, image).convert("RGB"), image)
-    if image.mode == "CMYK":
-        return _to_srgb(image, image).convert("RGB")
-    return _to_srgb(image.convert("RGB"), image)
+def _decodable_jpeg(data: bytes) -> bytes:
+    """Return a JPEG with its end marker, which the decoder needs, even if the file lacks it."""
+    layout = read_layout(data)
+    if layout is None:
+        return data
+    if layout.has_too_many_scans:
+        raise PictureError("The photo cannot be decoded: it is a JPEG with far too many scans.")
+    whole = with_end(data)
+    if whole is None:
+        raise PictureError(
+            "The photo cannot be decoded: this JPEG file is damaged or truncated "
+            "(its last scan is not whole)."
+        )
+    return whole
 
 
 def _to_8_bit_grey(image: Image.Image) -> Image.Image:
     """Convert 16-bit grey (in any of Pillow's wide modes) to 8-bit grey."""
     wide = np.asarray(image).astype(np.float64)
     return Image.fromarray(np.clip(np.round(wide / 257), 0, 255).astype(np.uint8))
-
-
-def _to_srgb(image: Image.Image, source: Image.Image) -> Image.Image:
-    """Convert an image from its file's colour profile (wide on many phones) to sRGB."""
-    embedded = source.info.get("icc_profile")
-    if not embedded:
-        return image
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
-        converted = ImageCms.profileToProfile(image, profile, _SRGB, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
-        return image  # an invalid profile must not make the photo unusable
-    return image if converted is None else converted

@@ -10,7 +10,7 @@ from importlib import import_module
 from io import BytesIO
 from typing import BinaryIO
 
-from PIL import ExifTags, Image, ImageCms, features
+from PIL import ExifTags, Image, features
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
@@ -22,6 +22,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from photoanimer_async.errors import PreparationError
 from photoanimer_async.photos.formats import PictureFormat, SourceFormat
 from photoanimer_async.photos.header import PictureFlawError
+from photoanimer_async.pictures.colours import to_srgb
 from photoanimer_async.redaction import printable
 
 MAX_PIXELS = 64 * 1024 * 1024
@@ -47,7 +48,6 @@ _TRANSPOSITIONS = {  # by the Exif orientation
     8: Image.Transpose.ROTATE_90,
 }
 _QUALITIES = (92, 85, 75, 60)
-_SRGB = ImageCms.createProfile("sRGB")
 
 
 def readable_formats() -> Sequence[PictureFormat | SourceFormat]:
@@ -88,11 +88,14 @@ def is_upright(image: ImageFile) -> bool:
     return _orientation(image) not in _TRANSPOSITIONS
 
 
-def convert_to_jpeg(image: ImageFile, *, max_side: int, max_bytes: int) -> bytes:
+def convert_to_jpeg(
+    image: ImageFile, icc_profile: bytes | None, *, max_side: int, max_bytes: int
+) -> bytes:
     """Convert a picture to JPEG: upright, in sRGB, transparency over white, without metadata.
 
     Args:
         image: the picture, from `open_picture`.
+        icc_profile: the profile of its colours, from `source_profile`.
         max_side: maximum width and height in pixels; larger pictures are scaled down.
         max_bytes: the JPEG has fewer bytes than this.
 
@@ -107,7 +110,7 @@ def convert_to_jpeg(image: ImageFile, *, max_side: int, max_bytes: int) -> bytes
         # Only now: some decoders rotate the picture themselves while they load it.
         transposition = _TRANSPOSITIONS.get(_orientation(image))
         resized = _resized(_with_true_colours(image), _scaled(image.size, max_side))
-        picture = _in_srgb(resized)
+        picture = to_srgb(resized, icc_profile)
     except PictureFlawError:
         raise
     except Exception as error:  # as above
@@ -169,31 +172,6 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     if image.size == size:
         return image
     return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-
-
-def _in_srgb(image: Image.Image) -> Image.Image:
-    """Return the image in sRGB, with transparent pixels over white."""
-    profile = image.info.get("icc_profile")
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, _in_mode("RGBA", image))
-    if image.mode != "CMYK":
-        image = _in_mode("RGB", image)
-    return _in_mode("RGB", _without_profile(image, profile) if profile else image)
-
-
-def _in_mode(mode: str, image: Image.Image) -> Image.Image:
-    """Return the image in a mode; `convert` alone copies even if the mode is the same."""
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _without_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    """Return the image converted from its embedded colour profile to sRGB."""
-    try:
-        source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        return ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB") or image
-    except (ImageCms.PyCMSError, OSError):
-        return image  # a broken profile, or one for another mode, is ignored
 
 
 def _encoded(picture: Image.Image, max_bytes: int) -> bytes:

@@ -13,7 +13,7 @@ _TAIL_BYTES = 1024
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
-_TIFF_STARTS = (b"II*\0", b"MM\0*")
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _PDF_START = b"%PDF-"

@@ -2,17 +2,17 @@
 
 A few KiB of the file are enough:
 
-- PNG: the first chunk is IHDR, the last is IEND (PNG specification, 11.2.2 and 11.2.5).
+- PNG: the first chunk is IHDR, the last is IEND (PNG specification, 11.2.2 and 11.2.5). Bytes
+  behind it are no part of the picture.
 - JPEG: the segments are skipped one by one, since kilobytes of Exif and colour profile may precede
-  the frame header (ITU-T T.81, B.1 and B.2.2). The end marker is searched behind the last segment
-  only, since a thumbnail in the Exif has an end marker too. Phones append videos and notes to their
-  photos: if the end of the file cannot be picture data, it is such a trailer and the photo is
-  complete.
+  the frame header (ITU-T T.81, B.1 and B.2.2). The end marker is searched in the last KiB, behind
+  the first scan only, since a thumbnail in the Exif has an end marker too. Phones append videos
+  and notes to their photos, and some writers omit the marker: only then the whole file is read
+  (`pictures.jpeg_scans`).
 - WEBP: the RIFF header states the file's length (RFC 9649; RFC 6386, 9.1 for VP8).
 - BMP: the length is computed from the header, since writers get its own length field wrong.
 """
 
-import re
 import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -20,8 +20,9 @@ from typing import Any, BinaryIO
 from attrs import frozen
 
 from photoanimer_async.photos.formats import PictureFormat, describe_content, detect_format
+from photoanimer_async.pictures.jpeg_scans import with_end
 
-_TAIL_SIZES = (1024, 32 * 1024)
+_TAIL_BYTES = 1024
 _MAX_SEGMENTS = 2000
 
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
@@ -30,8 +31,6 @@ _JPEG_END = b"\xff\xd9"
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_WITHOUT_LENGTH = frozenset(range(0xD0, 0xD8)) | {0x01}
 _JPEG_FILL, _JPEG_IMAGE_START, _JPEG_IMAGE_END, _JPEG_SCAN = 0xFF, 0xD8, 0xD9, 0xDA
-# FF and a byte that occurs neither in a scan nor in the tables between two scans.
-_NO_PICTURE_DATA = re.compile(rb"\xff[\x01-\xc3\xc5-\xcb\xcd-\xcf\xd8\xde\xdf\xf0-\xfd]")
 _BMP_CORE_HEADER = 12
 _BMP_RUN_LENGTHS = frozenset({1, 2})
 
@@ -89,7 +88,7 @@ def is_complete(file: BinaryIO, size: int, picture_format: PictureFormat) -> boo
     """
     match picture_format:
         case PictureFormat.PNG:
-            return _bytes_at(file, max(0, size - len(_PNG_END)), len(_PNG_END)) == _PNG_END
+            return _png_is_whole(file, size)
         case PictureFormat.JPEG:
             return _jpeg_is_whole(file, size)
         case PictureFormat.BMP:
@@ -117,6 +116,18 @@ def _png_header(file: BinaryIO) -> PictureHeader:
     if kind != b"IHDR":
         raise PictureFlawError("is a damaged PNG: its header is not at its beginning")
     return PictureHeader(PictureFormat.PNG, width, height)
+
+
+def _png_is_whole(file: BinaryIO, size: int) -> bool:
+    if _bytes_at(file, max(0, size - len(_PNG_END)), len(_PNG_END)) == _PNG_END:
+        return True
+    offset = 8
+    while offset + len(_PNG_END) <= size:
+        length, kind = _fields(file, offset, ">I4s")
+        if kind == b"IEND":
+            return True
+        offset += 12 + int(length)
+    return False
 
 
 def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
@@ -149,13 +160,17 @@ def _jpeg_header(file: BinaryIO) -> PictureHeader:
 
 def _jpeg_is_whole(file: BinaryIO, size: int) -> bool:
     scan = next(content for marker, content in _jpeg_segments(file) if marker == _JPEG_SCAN)
-    tail = b""
-    for tail_size in _TAIL_SIZES:
-        start = max(scan, size - tail_size)
-        tail = _bytes_at(file, start, max(0, size - start))
-        if _JPEG_END in tail:
-            return True
-    return _NO_PICTURE_DATA.search(tail) is not None
+    start = max(scan, size - _TAIL_BYTES)
+    if _JPEG_END in _bytes_at(file, start, max(0, size - start)):
+        return True
+    file.seek(0)
+    try:
+        return with_end(file.read()) is not None
+    except ModuleNotFoundError:
+        raise PictureFlawError(
+            "is a JPEG without an end marker; whether the picture is whole can be checked with "
+            "Pillow only: pip install 'photoanimer-async[prepare]'"
+        ) from None
 
 
 def _webp_header(file: BinaryIO) -> PictureHeader:

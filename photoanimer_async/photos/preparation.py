@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
@@ -32,6 +32,8 @@ from photoanimer_async.photos.formats import PictureFormat, SourceFormat, detect
 from photoanimer_async.photos.header import PictureFlawError
 from photoanimer_async.photos.metadata import strip_metadata
 from photoanimer_async.photos.opening import open_photo
+from photoanimer_async.photos.tiff import with_largest_first
+from photoanimer_async.pictures.jpeg_scans import read_layout, with_end
 from photoanimer_async.redaction import shown_photo
 
 _P = ParamSpec("_P")
@@ -124,45 +126,69 @@ def prepare_content(photo: Photo) -> bytes | None:
         PreparationError: the library that decodes it is not installed.
     """
     with open_photo(photo) as (file, size):
-        return _prepare(file, size, require_convertible(file, size))
+        return _prepare(file, require_convertible(file, size))
 
 
-def _prepare(
-    file: BinaryIO, size: int, picture_format: PictureFormat | SourceFormat
-) -> bytes | None:
+def _prepare(file: BinaryIO, picture_format: PictureFormat | SourceFormat) -> bytes | None:
     from photoanimer_async.photos.conversion import (  # noqa: PLC0415 - an extra
         convert_to_jpeg,
         is_upright,
         open_picture,
     )
+    from photoanimer_async.pictures.colours import source_profile  # noqa: PLC0415 - an extra
 
-    stripped = None
-    if isinstance(picture_format, PictureFormat) and _is_acceptable(file, size):
-        file.seek(0)
-        content = file.read()
-        # A file whose parts cannot be separated is decoded instead.
-        with suppress(PictureFlawError):
-            stripped = strip_metadata(content, picture_format)
-        if stripped == content:
-            return None
+    source, stripped = file, None
+    if picture_format is PictureFormat.JPEG:
+        file = BytesIO(_decodable_jpeg(_content(file)))
+    elif picture_format is SourceFormat.TIFF:
+        file = with_largest_first(file)
+    if isinstance(picture_format, PictureFormat):
+        stripped = _stripped(file, picture_format)
     image = open_picture(file, picture_format)
     if min(image.size) < MIN_SIDE:
         raise PictureFlawError(
             f"has {image.width}x{image.height} pixels; a face needs at least {MIN_SIDE}x{MIN_SIDE}"
         )
-    if stripped is not None and is_upright(image):
-        return stripped
-    jpeg = convert_to_jpeg(image, max_side=MAX_SIDE, max_bytes=MAX_BYTES)
+    profile = source_profile(image, file)
+    # Many decoders ignore colours that are stated by anything but an embedded profile.
+    has_known_colours = profile is None or profile == image.info.get("icc_profile")
+    if stripped is not None and has_known_colours and is_upright(image):
+        return None if stripped == _content(source) else stripped
+    jpeg = convert_to_jpeg(image, profile, max_side=MAX_SIDE, max_bytes=MAX_BYTES)
     inspect_content(BytesIO(jpeg), len(jpeg))
     return jpeg
 
 
-def _is_acceptable(file: BinaryIO, size: int) -> bool:
+def _content(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _decodable_jpeg(jpeg: bytes) -> bytes:
+    """Return a JPEG with its end marker, which decoders need.
+
+    Raises:
+        PictureFlawError: it is cut off, or would take very long to decode.
+    """
+    layout = read_layout(jpeg)
+    if layout is not None and layout.has_too_many_scans:
+        raise PictureFlawError(
+            f"is a JPEG of {layout.scans} scans, which no camera writes; it is not decoded, "
+            "because that takes very long"
+        )
+    whole = with_end(jpeg)
+    if whole is None:
+        raise PictureFlawError("is a JPEG that is cut off or damaged: its last scan is not whole")
+    return whole
+
+
+def _stripped(file: BinaryIO, picture_format: PictureFormat) -> bytes | None:
+    """Return an acceptable picture without metadata; `None` if it has to be decoded."""
     try:
-        inspect_content(file, size)
+        inspect_content(file, file.seek(0, os.SEEK_END))
+        return strip_metadata(_content(file), picture_format)
     except PictureFlawError:
-        return False
-    return True
+        return None
 
 
 def _suffix(content: bytes) -> str:

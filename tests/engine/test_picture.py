@@ -12,6 +12,8 @@ from PIL import Image, ImageCms
 from photoanimer_async.engine import PictureError
 from photoanimer_async.engine.picture import MAX_SIDE, Picture, fit, load_picture
 
+from ..support.pictures import CASES
+
 
 def encoded(image: Image.Image, file_format: str = "PNG", **options: object) -> bytes:
     file = io.BytesIO()
@@ -172,3 +174,20 @@ def test_a_jpeg_with_too_many_scans_is_rejected() -> None:
     assert load_picture(few).shape == (64, 64, 3)
     with pytest.raises(PictureError, match="far too many scans"):
         load_picture(many)
+
+
+@pytest.mark.parametrize("trailer", [b"", b"made by a phone", b"\0" * 2000])
+def test_a_jpeg_without_an_end_marker_is_read(trailer: bytes) -> None:
+    whole = encoded(gradient(), "JPEG")
+    assert (load_picture(whole[:-2] + trailer) == load_picture(whole)).all()
+
+
+def test_a_jpeg_with_more_pictures_behind_it_is_read() -> None:
+    file = io.BytesIO()
+    gradient().save(file, "MPO", save_all=True, append_images=[Image.new("RGB", (9, 9))])
+    assert (load_picture(file.getvalue()) == load_picture(encoded(gradient(), "JPEG"))).all()
+
+
+def test_an_mpo_of_endless_scans_is_refused() -> None:
+    with pytest.raises(PictureError, match="far too many scans"):
+        load_picture((CASES / "as-mpo.jpg").read_bytes())

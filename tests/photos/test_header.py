@@ -90,8 +90,12 @@ class TestOtherFormats:
     def test_a_png_must_begin_with_its_header(self) -> None:
         assert "damaged PNG" in refusal(png(32, 32).replace(b"IHDR", b"CgBI"))
 
-    def test_bytes_after_the_end_of_a_png_are_refused(self) -> None:
-        assert "its end is not where it should be" in refusal(png(32, 32) + b"PK\x03\x04 hidden")
+    @pytest.mark.parametrize("trailer", [b"\n", b"\0" * 5000, b"made by a phone", png(16, 16)])
+    def test_bytes_after_the_end_of_a_png_are_allowed(self, trailer: bytes) -> None:
+        assert inspect_photo(png(32, 32) + trailer) == PictureHeader(PictureFormat.PNG, 32, 32)
+
+    def test_a_png_with_zeros_in_place_of_its_end_is_refused(self) -> None:
+        assert "cut off" in refusal(png(32, 32)[:-12] + bytes(500))
 
     def test_a_webp_must_begin_with_a_key_frame(self) -> None:
         assert "damaged WEBP" in refusal(webp(32, 32).replace(b"\x9d\x01\x2a", b"\0\0\0"))

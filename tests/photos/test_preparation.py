@@ -20,12 +20,15 @@ from photoanimer_async.photos.check import MAX_SOURCE_BYTES, check_photo
 from photoanimer_async.photos.preparation import Preparation, prepare_content
 
 from ..support.pictures import (
+    CASES,
     SECRETS,
     bmp,
+    exif,
     pixels,
     png,
     quarters,
     saved,
+    segment,
     shot,
 )
 
@@ -46,6 +49,27 @@ class TestAcceptablePhotos:
         assert after is not None
         assert pixels(after) == pixels(before)
         assert [secret for secret in SECRETS if secret in after] == []
+
+    def test_bytes_behind_the_end_are_dropped(self) -> None:
+        for kind in ("PNG", "JPEG"):
+            plain = saved(quarters(), kind)
+            assert prepare_content(plain + b"\n from a phone") == plain
+
+    def test_a_jpeg_without_an_end_marker_gets_one(self) -> None:
+        photo = (CASES / "jpeg-without-end.jpg").read_bytes()
+        for trailer in (b"", b"\0" * 3000, b"from a phone"):
+            assert prepare_content(photo + trailer) == photo + b"\xff\xd9"
+
+
+class TestManyScans:
+    @pytest.mark.parametrize("frame", [b"\xff\xc2", b"\xff\xca"], ids=["Huffman", "arithmetic"])
+    @pytest.mark.parametrize("orientation", [1, 6])
+    def test_a_jpeg_of_very_many_scans_is_not_decoded(self, frame: bytes, orientation: int) -> None:
+        photo = (CASES / "as-mpo.jpg").read_bytes().replace(b"\xff\xc2", frame, 1)
+        tags = b"Exif\0\0" + exif(orientation).tobytes().removeprefix(b"Exif\0\0")
+        photo = photo[:2] + segment(0xE1, tags) + photo[2:]
+        with pytest.raises(InvalidPhotoError, match="is a JPEG of 1506 scans"):
+            prepare_content(photo)
 
 
 class TestRefusedPhotos:

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pillow_heif
 import pytest
@@ -13,6 +14,9 @@ from photoanimer_async.engine.samples import ASTRONAUT
 from photoanimer_async.errors import InvalidPhotoError
 from photoanimer_async.photos.check import inspect_photo
 from photoanimer_async.photos.formats import PictureFormat
+
+CASES = Path(__file__).parent.parent / "cases"
+"""Files with the same picture, each stored in an unusual way; `right.png` is that picture."""
 
 # --- built byte by byte: a valid header of any size, with few pixels behind it ---
 
@@ -43,7 +47,12 @@ def jpeg(
     frame: int = 0xC0,
 ) -> bytes:
     size = struct.pack(">BHHB", 8, height, width, 1) + b"\x01\x11\x00"
-    parts = (segment(0xE0, b"JFIF\0"), before, segment(frame, size), segment(0xDA, bytes(6)))
+    parts = (
+        segment(0xE0, b"JFIF\0"),
+        before,
+        segment(frame, size),
+        segment(0xDA, b"\1\1\0\0\x3f\0"),
+    )
     return b"\xff\xd8" + b"".join(parts) + scan + end
 
 

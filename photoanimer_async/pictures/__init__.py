@@ -1,0 +1,1 @@
+"""What picture files state: the scans of JPEG files, and colours. For `photos` and the engine."""
