@@ -1,10 +1,15 @@
 """A voice file is checked by its content and published like a photo."""
 
+import io
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
+import av
+import numpy as np
 import pytest
 from aiohttp import web
+from av.audio.stream import AudioStream
 
 from photoanimer_async import (
     AnimationOptions,
@@ -13,6 +18,7 @@ from photoanimer_async import (
     Outcome,
     estimate,
 )
+from photoanimer_async.engine.speech import decode_voice
 from photoanimer_async.photos.voice import MAX_VOICE_BYTES, VoiceFormat, check_voice
 
 from ..support.pictures import png
@@ -103,6 +109,85 @@ async def test_formats_are_detected_from_the_content(
     path.write_bytes(head)
     assert await check_voice(path) is format_
     assert format_.content_type.startswith("audio/")
+
+
+def sound(container: str, codec: str, **options: str) -> bytes:
+    """A second of a tone, as FFmpeg writes it."""
+    rate = 24_000
+    wave = np.sin(np.arange(rate) / rate * 440 * 2 * np.pi) * 8_000
+    file = io.BytesIO()
+    with av.open(file, "w", format=container, options=options) as output:
+        stream = output.add_stream(codec, rate=rate)
+        assert isinstance(stream, AudioStream)
+        frame = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], format="s16", layout="mono")
+        frame.sample_rate = rate
+        resampler = av.AudioResampler(stream.format, stream.layout, rate)
+        fifo = av.AudioFifo()
+        for part in resampler.resample(frame):
+            fifo.write(part)
+        size = stream.codec_context.frame_size or 1024
+        while (block := fifo.read(size, partial=True)) is not None:
+            output.mux(stream.encode(block))
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+PLAYED: dict[str, tuple[Callable[[], bytes], VoiceFormat]] = {
+    "adts": (lambda: sound("adts", "aac"), VoiceFormat.AAC),
+    "dash": (lambda: sound("mp4", "aac", brand="dash"), VoiceFormat.M4A),
+    "audiobook": (lambda: sound("mp4", "aac", brand="M4B "), VoiceFormat.M4A),
+    "quicktime": (lambda: sound("mov", "aac"), VoiceFormat.M4A),
+    "old quicktime": (lambda: without_brands(sound("mov", "pcm_s16le")), VoiceFormat.M4A),
+    "3gpp2": (lambda: sound("3g2", "aac"), VoiceFormat.M4A),
+    "3gpp": (lambda: sound("3gp", "aac"), VoiceFormat.M4A),
+    "aiff": (lambda: sound("aiff", "pcm_s16be"), VoiceFormat.AIFF),
+    "aifc": (lambda: sound("aiff", "pcm_s16le"), VoiceFormat.AIFF),
+    "rf64": (lambda: sound("wav", "pcm_s16le", rf64="always"), VoiceFormat.WAV),
+    "mp3": (lambda: sound("mp3", "mp3"), VoiceFormat.MP3),
+    "mp3 behind zeros": (lambda: bytes(5_000) + bare_mp3(), VoiceFormat.MP3),
+    "mp2": (lambda: sound("mp2", "mp2"), VoiceFormat.MP3),
+    "opus": (lambda: sound("ogg", "libopus"), VoiceFormat.OGG),
+    "matroska": (lambda: sound("matroska", "pcm_s16le"), VoiceFormat.WEBM),
+}
+"""Sounds that the engine plays, by their names: how to make one, and its format."""
+
+
+def bare_mp3() -> bytes:
+    return sound("mp3", "mp3", id3v2_version="0", write_xing="0")
+
+
+def without_brands(content: bytes) -> bytes:
+    """A QuickTime file from before there was a `ftyp` box."""
+    size = int.from_bytes(content[:4], "big")
+    return size.to_bytes(4, "big") + b"free" + bytes(size - 8) + content[size:]
+
+
+@pytest.mark.parametrize("kind", PLAYED)
+async def test_what_the_engine_plays_is_accepted(tmp_path: Path, kind: str) -> None:
+    make, format_ = PLAYED[kind]
+    path = tmp_path / "voice"
+    path.write_bytes(make())
+    assert decode_voice(path.read_bytes(), limit_seconds=60).seconds == pytest.approx(1, abs=0.2)
+    assert await check_voice(path) is format_
+
+
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [
+        (b"#!AMR\n" + bytes(60), "is an AMR recording; convert it to one of WAV, MP3"),
+        (b"caff\0\x01\0\0" + bytes(60), "is a CAF file; convert it"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(60), "is a Windows Media file"),
+        (b"\0\0\0\x18ftypheic" + bytes(60), "is not a sound file"),
+        (b"The free text of a song", "is not a sound file"),
+        (b"\xff\xfe t e x t" * 9, "is not a sound file"),
+        (bytes(3_000), "is not a sound file"),
+    ],
+)
+async def test_other_sounds_are_refused_by_name(tmp_path: Path, head: bytes, why: str) -> None:
+    path = tmp_path / "voice"
+    path.write_bytes(head)
+    with pytest.raises(InvalidRequestError, match=why):
+        await check_voice(path)
 
 
 @pytest.mark.parametrize(
