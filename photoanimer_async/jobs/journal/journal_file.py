@@ -17,6 +17,7 @@ from photoanimer_async.errors import JournalError, PhotoAnimerError
 from photoanimer_async.jobs.journal.entries import Column
 from photoanimer_async.jobs.journal.journal_opening import (
     BUSY_SECONDS,
+    commits_in_wal,
     connect,
     create_journal,
     journal_path,
@@ -74,9 +75,9 @@ class JournalFile:
 
     def _open(self) -> None:
         with self._as_journal_error(), self._reading():
-            self._file = self._path.stat()
             has_wal = wal_of(self._path).exists()
             self._connection = connect(self._path)
+            self._files = {path: path.stat() for path in (self._path, wal_of(self._path))}
         try:
             with self._as_journal_error(), self._reading():
                 self._require_schema()
@@ -143,9 +144,18 @@ class JournalFile:
     def require_sound(self) -> None:
         """Check the whole file: a damaged index would hide photos that have been paid for.
 
+        SQLite ignores what is behind a damaged transaction in `-wal`. A power cut leaves one such
+        transaction at most, since each is synced before the next one begins.
+
         Raises:
             JournalError: it is damaged.
         """
+        with self._as_journal_error(), self._reading():
+            (page_size,) = self._connection.execute("PRAGMA page_size").fetchone()
+            _, frames, _ = self._connection.execute("PRAGMA wal_checkpoint").fetchone()
+            ignored = [n for n in commits_in_wal(self._path, page_size) if n > frames]
+            if len(ignored) > 1:
+                raise self._damaged(f"{len(ignored)} transactions in {wal_of(self._path).name}")
         with self._as_journal_error(), self._reading():
             (found,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
@@ -183,14 +193,15 @@ class JournalFile:
             self._expect_sidecar(expected=False)
 
     def _require_same_file(self) -> None:
-        try:
-            is_same = os.path.samestat(self._file, self._path.stat())
-        except FileNotFoundError:
-            is_same = False
-        if not is_same:
-            raise JournalError(
-                f"{printable(str(self._path))}: was deleted or replaced while it was in use"
-            )
+        for path, opened in self._files.items():
+            try:
+                is_same = os.path.samestat(opened, path.stat())
+            except FileNotFoundError:
+                is_same = False
+            if not is_same:
+                raise JournalError(
+                    f"{printable(str(path))}: was deleted or replaced while it was in use"
+                )
 
     def _damaged(self, what: object) -> JournalError:
         return JournalError(f"{printable(str(self._path))}: is damaged: {printable(str(what))}")

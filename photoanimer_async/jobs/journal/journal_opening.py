@@ -132,6 +132,25 @@ def _connect(path: Path, *, exclusive: bool) -> sqlite3.Connection:
     return connection
 
 
+def commits_in_wal(path: Path, page_size: int) -> list[int]:
+    """Return the numbers of the frames in `-wal` that end a transaction, whole or damaged.
+
+    The form is that of https://www.sqlite.org/fileformat2.html#the_write_ahead_log: frames of one
+    generation have the same salt; those of an earlier one may be left behind them.
+    """
+    try:
+        content = wal_of(path).read_bytes()
+    except FileNotFoundError:
+        return []
+    starts = range(32, len(content) - 23, 24 + page_size)
+    salt = content[40:48]
+    return [
+        number
+        for number, start in enumerate(starts, 1)
+        if content[start + 8 : start + 16] == salt and any(content[start + 4 : start + 8])
+    ]
+
+
 def wal_of(path: Path) -> Path:
     """Return the file beside a journal that holds its latest transactions."""
     return path.with_name(f"{path.name}-wal")

@@ -58,7 +58,6 @@ class JournalStore(JournalFile):
         Raises:
             JournalError: the journal belongs to another service, or is damaged.
         """
-        self.require_sound()
         for statement in SIDECAR:
             self._connection.execute(statement)
         with self._reading():

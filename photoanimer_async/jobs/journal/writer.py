@@ -80,6 +80,7 @@ class Writer(threading.Thread):
         try:
             store = JournalStore(path, create=self._create)
             try:
+                store.require_sound()
                 with store.transaction():
                     store.begin_run(self._service)
                 store.merge()
