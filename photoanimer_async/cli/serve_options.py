@@ -49,6 +49,21 @@ class AccessOptions:
             "it.",
         ),
     ] = False
+    public_url: Annotated[
+        str | None,
+        Parameter(
+            help="The URL under which others reach the service, through a reverse proxy, such as "
+            "https://animer.example; links to results start with it.",
+        ),
+    ] = None
+    allow_origin: Annotated[
+        list[str] | None,
+        _NO_NEGATIVE,
+        Parameter(
+            help="Let web pages of this origin, such as https://app.example, use the service from "
+            "a browser (CORS); can be given more than once.",
+        ),
+    ] = None
     allow_network: Annotated[
         list[str] | None,
         Parameter(
@@ -257,6 +272,8 @@ def service_settings(
             port=access.port,
             keys=frozenset(access.key) if access.key else None,
             open_to_network=access.open_to_network,
+            public_url=access.public_url,
+            allow_origins=access.allow_origin or (),
             allow_networks=networks,
             dask=render.dask,
             dask_shared=render.dask_shared,

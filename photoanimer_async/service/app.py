@@ -22,6 +22,7 @@ from photoanimer_async.service.error_codes import (
     RequestRefusedError,
 )
 from photoanimer_async.service.faults import FaultInjector
+from photoanimer_async.service.http.browser_guard import CrossOriginAccess, own_hosts_only
 from photoanimer_async.service.http.documentation import add_documentation
 from photoanimer_async.service.http.envelope import task_info
 from photoanimer_async.service.http.health import add_health
@@ -68,7 +69,9 @@ def create_app(
         SetupError: the data folder cannot be used, the engine is not installed, or the service
             would be open to everybody on the network.
     """
-    app = web.Application(middlewares=[envelope_errors])
+    own_hosts = own_hosts_only(_has_no_keys_on_loopback, settings.public_url)
+    app = web.Application(middlewares=[envelope_errors, own_hosts])
+    CrossOriginAccess(settings.allow_origins).add_to(app)
     if faults is not None:
         app.middlewares.insert(0, faults.middleware)
         app.on_shutdown.append(faults.stop)
@@ -98,7 +101,7 @@ async def _submit(request: web.Request) -> web.Response:
     account = _authorize(request)
     submission = parse_submission(request.query)
     try:
-        task = await request.app[ACCEPTANCE].accept(submission, account, _origin(request))
+        task = await request.app[ACCEPTANCE].accept(submission, account, _own_origin(request))
     except RequestRefusedError as error:
         if error.code is IMAGE_UNREACHABLE and set(request.query) - SUBMIT_PARAMETERS:
             raise RequestRefusedError(
@@ -152,8 +155,25 @@ def _authorize(request: web.Request) -> Account:
     return request.app[ACCESS].authorize(request.headers.get("APIKEY"), now)
 
 
+def _has_no_keys_on_loopback(request: web.Request) -> bool:
+    return request.app[SETTINGS].is_on_loopback and request.app[ACCESS].is_open
+
+
+def _own_origin(request: web.Request) -> str:
+    """Return scheme and host for links in notifications: the public URL, or our own address.
+
+    A caller chooses the Host of a request, and must not choose where others follow a link to.
+    """
+    settings = request.app[SETTINGS]
+    if settings.public_url is not None:
+        return settings.public_url
+    address = None if request.transport is None else request.transport.get_extra_info("sockname")
+    host, port, *_ = address or (settings.host, settings.port)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def _origin(request: web.Request) -> str:
-    """Return scheme and host for links: the public URL, or those of the request."""
+    """Return scheme and host for links in an answer: the public URL, or those of the request."""
     public_url = request.app[SETTINGS].public_url
     if public_url is not None:
         return public_url

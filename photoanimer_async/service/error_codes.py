@@ -103,6 +103,12 @@ NO_SUCH_PATH = ErrorCode(
 NO_SUCH_METHOD = ErrorCode(
     40405, "NO_SUCH_METHOD", "The interface does not support this HTTP method.", http_status=405
 )
+HOST_NOT_ALLOWED = ErrorCode(
+    42101,
+    "HOST_NOT_ALLOWED",
+    "The service has no keys, and the header Host is not an address of this machine.",
+    http_status=421,
+)
 QUEUE_FULL = ErrorCode(
     42901,
     "QUEUE_FULL",
@@ -145,6 +151,7 @@ TABLE = (
     VOICE_UNPROCESSABLE,
     NO_SUCH_PATH,
     NO_SUCH_METHOD,
+    HOST_NOT_ALLOWED,
     QUEUE_FULL,
     RATE_LIMITED,
     INTERNAL,

@@ -16,7 +16,7 @@ from photoanimer_async.service.app_keys import ACCESS
 from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.faults import FaultInjector
 from photoanimer_async.service.rendering.renderer import Renderer
-from photoanimer_async.service.settings import ServiceSettings
+from photoanimer_async.service.settings import ServiceSettings, is_loopback
 
 if TYPE_CHECKING:
     from photoanimer_async.service.http.metrics import Metrics
@@ -118,7 +118,9 @@ class LocalService:
         )
 
         self._operations = web.AppRunner(
-            create_operations_app(self.app, metrics), access_log=None, shutdown_timeout=0.1
+            create_operations_app(self.app, metrics, is_on_loopback=is_loopback(address[0])),
+            access_log=None,
+            shutdown_timeout=0.1,
         )
         await self._operations.setup()
         try:

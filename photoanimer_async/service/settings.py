@@ -97,11 +97,46 @@ def _to_address(address: str | tuple[str, int] | None) -> tuple[str, int] | None
     return host, port
 
 
-def _without_slash(url: str | None) -> str | None:
-    return None if url is None else url.rstrip("/")
+def _to_public_url(url: str | None) -> str | None:
+    if url is None:
+        return None
+    if not _is_origin(url, with_path=True):
+        raise ValueError(f"public_url is {url!r}; it must be as https://animer.example")
+    return url.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def _to_origins(origins: Iterable[str]) -> frozenset[str]:
+    found = frozenset(origin.removesuffix("/") for origin in origins)
+    for origin in found:
+        if not _is_origin(origin):
+            raise ValueError(
+                f"allow_origins has {origin!r}; an origin is a scheme and a host, as a browser "
+                "sends them: https://app.example or http://localhost:5173"
+            )
+    return found
+
+
+def _is_origin(url: str, *, with_path: bool = False) -> bool:
+    """Return whether a URL has http or https, a host, and nothing else but, if allowed, a path."""
+    try:
+        parts = urlsplit(url)
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    origin = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+    return (
+        bool(host)
+        and parts.scheme in {"http", "https"}
+        and url.isascii()
+        and url.isprintable()
+        and " " not in url
+        and url == (f"{origin}{parts.path}" if with_path else origin)
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is an address or the name of this machine's loopback."""
     if host == "localhost":
         return True
     try:
@@ -153,7 +188,10 @@ class ServiceSettings:
             listens on loopback only.
         open_to_network: whether it may listen on other addresses without any key.
         public_url: the URL under which others reach the service, as `https://animer.example`;
-            result links start with it. `None` to use the Host of each request.
+            result links start with it. `None` to use the Host of each request, and in
+            notifications the address at which the submit arrived.
+        allow_origins: origins of web apps, as `https://app.example`, whose pages may use the
+            service from a browser (CORS).
         notify_url: address for notifications of the service's own account, which all callers
             share if there are no keys (API page, Interface 2). Other accounts have their own.
         notify_secret: the secret that signs those notifications, as `whsec_` and base64; `None`
@@ -206,9 +244,8 @@ class ServiceSettings:
     workers: int = field(validator=[instance_of(int), ge(1)])
     keys: frozenset[str] | None = field(default=None, converter=_to_keys, repr=_shown_keys)
     open_to_network: bool = False
-    public_url: str | None = field(
-        default=None, converter=_without_slash, validator=optional(instance_of(str))
-    )
+    public_url: str | None = field(default=None, converter=_to_public_url)
+    allow_origins: frozenset[str] = field(default=(), converter=_to_origins)
     notify_url: str | None = field(
         default=None, validator=optional(instance_of(str)), repr=_shown_optional_origin
     )
@@ -258,7 +295,7 @@ class ServiceSettings:
     @property
     def is_on_loopback(self) -> bool:
         """Whether the service listens on this machine's loopback only."""
-        return _is_loopback(self.host)
+        return is_loopback(self.host)
 
     @property
     def fetch_rules(self) -> AddressRules:

@@ -31,7 +31,7 @@ class Task:
         gif: whether a GIF is made in addition to the video.
         voice: whether the mouth follows a voice file.
         token: the name of the result files, which cannot be guessed.
-        origin: scheme and host of the submit, for the links in notifications.
+        origin: scheme and host for the links in notifications.
         status: processing, finished or failed.
         fail_code: the error code of a failed task.
         fail_reason: what went wrong, in words.

@@ -132,7 +132,8 @@ async def test_links_start_with_the_public_url(start: Start, host: PhotoHost) ->
     assert info["resultUrl"].startswith("https://animer.example/behind/results/")
 
 
-async def test_links_have_the_host_of_the_request(service: Running, host: PhotoHost) -> None:
+async def test_links_have_the_host_of_the_request(start: Start, host: PhotoHost) -> None:
+    service = await start(keys={KEY})
     port = service.service.base_url.split(":")[2].split("/")[0]
     task_id = await service.submit(host.url("photo.png"))
     await service.end_of(task_id)

@@ -8,6 +8,17 @@ from photoanimer_async.service import ServiceSettings
 
 from .conftest import KEY
 
+NO_PUBLIC_URLS = (
+    "animer.example",
+    "ftp://animer.example",
+    "https://",
+    "https://animer.example?x",
+    "https://user@animer.example",
+    "https://animer.example/ x",
+    "https://animer.example:port",
+    "null",
+)
+
 
 def test_keys_are_a_set_of_non_empty_strings() -> None:
     with pytest.raises(ValueError, match="must not be empty"):
@@ -23,6 +34,8 @@ def test_values_out_of_range_are_refused() -> None:
         {"image_bytes": 0},
         {"fetch_seconds": 0},
         {"notify_url": "example.com/hook"},
+        *({"public_url": url} for url in NO_PUBLIC_URLS),
+        *({"allow_origins": [url]} for url in (*NO_PUBLIC_URLS, "https://app.example/path", "*")),
     ]
     for settings in wrong:
         with pytest.raises(ValueError, match=next(iter(settings))):

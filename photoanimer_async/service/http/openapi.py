@@ -34,6 +34,7 @@ _RETRY_AFTER: Final = {
 _HTTP_OK: Final = 200
 _NOT_FOUND: Final = 404
 _NO_SUCH_METHOD: Final = 405
+_WRONG_HOST: Final = 421
 _TOO_MANY: Final = 429
 _FAULT: Final = 500
 
@@ -263,12 +264,13 @@ def _answers(data: str, description: str, *, links: Schema | None = None) -> Sch
         "content": {"application/json": {"schema": {"oneOf": schemas}}},
         "links": links or {},
     }
-    others = (status for status in errors if status not in {_HTTP_OK, _NOT_FOUND, _NO_SUCH_METHOD})
+    elsewhere = {_HTTP_OK, _NOT_FOUND, _NO_SUCH_METHOD, _WRONG_HOST}
+    others = (status for status in errors if status not in elsewhere)
     return {str(_HTTP_OK): ok, **_errors(*others)}
 
 
 def _errors(*statuses: int) -> Schema:
-    """Return the error answers with these HTTP statuses, and the one for malformed requests."""
+    """Return the error answers with these HTTP statuses, and those that every path has."""
     codes = _envelope_codes()
     return {"400": _NO_REQUEST} | {
         str(status): {
@@ -278,7 +280,7 @@ def _errors(*statuses: int) -> Schema:
             },
             "headers": _RETRY_AFTER if status == _TOO_MANY else {},
         }
-        for status in statuses
+        for status in (_WRONG_HOST, *statuses)
     }
 
 

@@ -11,15 +11,25 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from photoanimer_async.service.app_keys import DATABASE, QUEUE
+from photoanimer_async.service.http.browser_guard import own_hosts_only
 from photoanimer_async.service.http.health import add_health
 from photoanimer_async.service.http.metrics import Metrics
+from photoanimer_async.service.http.responses import envelope_errors
 from photoanimer_async.service.storing import outbox
 
 METRICS_PATH: Final = "/metrics"
 
 
-def create_operations_app(service: web.Application, metrics: Metrics) -> web.Application:
-    """Return the operators' application of a service that has started."""
+def create_operations_app(
+    service: web.Application, metrics: Metrics, *, is_on_loopback: bool
+) -> web.Application:
+    """Return the operators' application of a service that has started.
+
+    Args:
+        service: the service.
+        metrics: its metrics.
+        is_on_loopback: whether only this machine can reach the address.
+    """
 
     async def answer(_: web.Request) -> web.Response:
         queue = service[QUEUE]
@@ -30,7 +40,8 @@ def create_operations_app(service: web.Application, metrics: Metrics) -> web.App
         text = await asyncio.to_thread(generate_latest, metrics.registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application()
+    own_hosts = own_hosts_only(lambda _: is_on_loopback)
+    app = web.Application(middlewares=[envelope_errors, own_hosts])
     app.router.add_get(METRICS_PATH, answer, allow_head=False)
     add_health(app, service)
     return app

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from ..conftest import PhotoHost, Running
+from ..conftest import KEY, PhotoHost, Running, Start
 
 
 class TestPathsAndMethods:
@@ -50,12 +50,13 @@ class TestPathsAndMethods:
         assert len(logged_errors) == 1
         logged_errors.clear()
 
-    async def test_an_invalid_host_header_is_refused(
-        self, service: Running, host: PhotoHost
-    ) -> None:
+    async def test_an_invalid_host_header_is_refused(self, start: Start, host: PhotoHost) -> None:
+        service = await start(keys={KEY})
+        task_id = await service.submit(host.url("photo.png"))
+        await service.end_of(task_id)
         async with service.session.get(
-            f"{service.service.base_url}/faceDriven/submitTaskByUrl",
-            params={"imageUrl": host.url("photo.png"), "templateId": "1"},
+            f"{service.service.base_url}/faceDriven/getTaskInfo",
+            params={"taskId": str(task_id)},
             headers={"Host": "evil/<script>"},
         ) as answer:
             envelope = await answer.json()

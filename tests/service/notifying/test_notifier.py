@@ -114,6 +114,25 @@ class TestBody:
         assert post.headers["content-type"] == "application/json"
         await nothing_pending(service)
 
+    @pytest.mark.parametrize("public_url", [None, "https://animer.example"])
+    async def test_the_link_does_not_depend_on_the_host_of_a_request(
+        self, start: Start, host: PhotoHost, receiver: Receiver, public_url: str | None
+    ) -> None:
+        service = await start(
+            notify_url=receiver.url, public_url=public_url, keys={KEY}, allow_networks=["127.0.0.1"]
+        )
+        async with service.session.get(
+            f"{service.service.base_url}/faceDriven/submitTaskByUrl",
+            params={"imageUrl": host.url("photo.png"), "templateId": "1"},
+            headers={"Host": "evil.example"},
+        ) as answer:
+            assert (await answer.json())["code"] == 0
+        await until(lambda: receiver.posts)
+        link = json.loads(receiver.posts[0].body)["eventData"]["resultUrl"]
+        own = service.service.base_url.removesuffix("/api/v1")
+        assert link.startswith(f"{public_url or own}/results/")
+        await nothing_pending(service)
+
     async def test_the_body_for_a_failed_task_has_its_status(
         self, start: Start, host: PhotoHost, receiver: Receiver, renderer: InstantRenderer
     ) -> None:
