@@ -27,6 +27,7 @@ from photoanimer_async.jobs.journal import (
 from photoanimer_async.jobs.lifecycle import TRANSITIONS, Event, State
 from photoanimer_async.jobs.photo_preparer import PhotoPreparer
 from photoanimer_async.jobs.progress import ProgressEvent, ProgressHook, report
+from photoanimer_async.jobs.reservation import Reservation
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import Animation, AnimationRequest, Evidence, Outcome, TaskId
 from photoanimer_async.redaction import shown_photo
@@ -129,6 +130,7 @@ class Job:
         state: how far it is.
         task_id: its task, once the service has accepted it.
         image_url: the URL of its last submit.
+        risk: what it has reserved to be submitted again though it may have been charged.
     """
 
     index: int
@@ -138,6 +140,7 @@ class Job:
     state: State = State.PLANNED
     task_id: TaskId | None = None
     image_url: str | None = None
+    risk: Reservation | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.entry is not None:

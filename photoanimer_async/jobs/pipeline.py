@@ -150,7 +150,7 @@ class Pipeline:
             task_id = job.task_id
             destination = await _claim(job, store, resources)
         else:
-            require_consent(job)
+            await require_consent(job, resources)
             await check_voice(job.request.options.voice)
             photo = await job.context.preparer.prepare(job.request.photo, resources)
             # Before the submit: shows that the result can be written, before it is paid for.
@@ -218,7 +218,7 @@ class Pipeline:
                 if isinstance(error, Exception):
                     raise lost from error
                 raise
-            reservation.commit()
+            _commit(job, reservation)
             await job.record(Event.ACCEPT, Facts(task_id=task_id))
             return task_id
 
@@ -227,7 +227,7 @@ class Pipeline:
     ) -> None:
         event = event_of(error)
         if event is Event.LOSE:
-            reservation.commit()
+            _commit(job, reservation)
         job.record_later(event, Facts(error=str(error)))
         if event is Event.DEFER:
             job.report_progress()
@@ -262,6 +262,12 @@ async def _close(resources: AsyncExitStack, photo: Photo) -> None:
         if isinstance(error, asyncio.CancelledError) and is_cancelled():
             raise
         _log.warning("%s: its image host failed to clean up", shown_photo(photo), exc_info=error)
+
+
+def _commit(job: Job, reservation: Reservation) -> None:
+    reservation.commit()
+    if job.risk is not None:
+        job.risk.commit()
 
 
 def _reason(error: BaseException) -> str:

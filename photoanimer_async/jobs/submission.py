@@ -1,6 +1,6 @@
 """The rules of paying: what a failed submit means for its job, and when to pay once more."""
 
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 from photoanimer_async.api.retry import Verdict, verdict
 from photoanimer_async.api.wire import Operation
@@ -10,6 +10,7 @@ from photoanimer_async.errors import (
     BudgetExceededError,
     InsufficientCreditsError,
     InvalidPhotoError,
+    InvalidRequestError,
     NotSentError,
     PhotoAnimerError,
     TaskFailedError,
@@ -18,6 +19,7 @@ from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.job import Job
 from photoanimer_async.jobs.journal import Entry
 from photoanimer_async.jobs.lifecycle import Event, State
+from photoanimer_async.jobs.reservation import Reservation, reserve
 from photoanimer_async.models import AnimationOptions, Evidence, Photo, TaskInfo, TaskStatus
 from photoanimer_async.redaction import shown_photo
 
@@ -48,8 +50,11 @@ def ambiguous_submit(
     )
 
 
-def require_consent(job: Job) -> None:
+async def require_consent(job: Job, resources: AsyncExitStack) -> None:
     """Check that a job which an earlier run has begun may be submitted (again).
+
+    An ambiguous one reserves its cost in `risk` until `resources` are closed, and waits where
+    others may still give back theirs.
 
     Raises:
         TaskFailedError, PhotoAnimerError: it failed in an earlier run, and `retry_failed` is
@@ -62,7 +67,8 @@ def require_consent(job: Job) -> None:
     if job.state is State.FAILED and not job.context.retry_failed:
         raise _earlier_failure(job.entry)
     if job.state is State.AMBIGUOUS:
-        _reserve_risk(job.context.risk, job.entry)
+        job.risk = await _reserve_risk(job.context.risk, job.entry)
+        resources.callback(job.risk.release)
     if not job.entry.has_photo and job.request.photo == b"":
         raise InvalidPhotoError(
             f"photo {job.entry.id} was passed in as content, which the journal does not hold: "
@@ -78,11 +84,10 @@ def _earlier_failure(entry: Entry) -> PhotoAnimerError:
     return PhotoAnimerError(f"{shown_photo(entry.request.photo)}: {why}")
 
 
-def _reserve_risk(risk: Budget, entry: Entry) -> None:
+async def _reserve_risk(risk: Budget, entry: Entry) -> Reservation:
     if entry.evidence is not Evidence.FETCHED:
-        with suppress(BudgetExceededError):
-            risk.commit(risk.reserve(entry.request.options))
-            return
+        with suppress(BudgetExceededError, InvalidRequestError):
+            return await reserve(risk, entry.request.options)
     error = AmbiguousSubmitError(
         f"{shown_photo(entry.request.photo)}: in an earlier run the submit left, but whether it "
         f"was accepted is not known ({entry.error}); it was not repeated, since that could be "

@@ -53,6 +53,30 @@ async def test_ambiguous_photos_are_submitted_again_only_within_resubmit_ambiguo
     assert len(stub.submits) == 3
 
 
+async def test_a_refused_submit_gives_back_what_resubmit_ambiguous_allows(
+    client: PhotoAnimerClient, stub: StubService, journal: Path
+) -> None:
+    stub.submit_script = [drop] * 4
+    await outcomes_of(client, urls(4), journal=journal)
+    stub.submit_script = [lambda _: envelope(code=9010), lambda _: envelope(code=9010)]
+    again = [o async for o in client.resume(journal, resubmit_ambiguous=7.13)]
+    assert sum(outcome.ok for outcome in again) == 1
+    assert sum(isinstance(o.error, AmbiguousSubmitError) for o in again) == 1
+    assert len(stub.submits) == 4 + 3
+
+
+async def test_an_ambiguous_photo_with_a_voice_of_unknown_length_stays_ambiguous(
+    client: PhotoAnimerClient, stub: StubService, journal: Path
+) -> None:
+    stub.submit_script = [drop]
+    for _ in range(2):
+        [outcome] = await outcomes_of(
+            client, urls(1), template=0, voice_url="http://v.example/a.mp3", journal=journal
+        )
+        assert isinstance(outcome.error, AmbiguousSubmitError)
+    assert len(stub.submits) == 1
+
+
 async def test_an_ambiguous_photo_that_was_fetched_is_never_submitted_again(
     stub: StubService, journal: Path
 ) -> None:
