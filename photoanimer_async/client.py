@@ -164,7 +164,6 @@ class PhotoAnimerClient:
             rng=rng,
         )
         self._dispatcher = NotificationDispatcher(
-            notified_polling,
             time.monotonic,
             lambda task_id, within: self._scheduler.notify(task_id, within=within),
         )

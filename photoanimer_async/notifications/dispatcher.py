@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 
 from photoanimer_async.models import TaskId
-from photoanimer_async.polling.notified import NotifiedPolling
 
 _FIRST_GAP = 1.0
 _LONGEST_GAP = 600.0
@@ -23,18 +22,15 @@ class NotificationDispatcher:
     The last 10,000 notified tasks are remembered.
 
     Args:
-        notified_polling: the poll policy that needs to know whether notifications arrive.
         clock: returns the current time in seconds.
         poll_within: brings the next poll of a task forward, to at most so many seconds from now.
     """
 
     def __init__(
         self,
-        notified_polling: NotifiedPolling,
         clock: Callable[[], float],
         poll_within: Callable[[TaskId, float], None],
     ) -> None:
-        self._notified_polling = notified_polling
         self._clock = clock
         self._poll_within = poll_within
         self._polls: dict[str, tuple[float, float]] = {}
@@ -43,8 +39,6 @@ class NotificationDispatcher:
     def dispatch(self, task_id: TaskId) -> None:
         """Poll the task that a notification names, unless such a poll is already due."""
         key = str(task_id)
-        if key not in self._polls:
-            self._notified_polling.arrived()
         now = self._clock()
         due, gap = self._polls.pop(key, (-math.inf, _FIRST_GAP / 2))
         if due <= now:

@@ -2,7 +2,8 @@
 
 While notifications arrive, a poll only serves the task whose notification was lost. So it comes
 when nearly all tasks of the kind have ended, as far as that is known, and with a policy that does
-not learn, after ten times that policy's delay.
+not learn, after ten times that policy's delay; but never more than 20 s later than the policy
+alone would poll.
 
 At first it is not known whether notifications arrive: the address may be one that the service
 cannot reach. So one task of each kind is polled as the policy says. If its end is found before
@@ -10,7 +11,8 @@ any notification has come in, the same holds for all others; if a notification c
 that trial is over.
 
 From then on the share of tasks whose notifications arrive is estimated: each task that ends
-takes a tenth off it, each notification adds a tenth. While it is below a half, polls come as the
+takes a tenth off it, each notification that a poll has confirmed adds a tenth; one that names a
+task which has not ended counts for nothing. While it is below a half, polls come as the
 policy says, until enough notifications come in again. So an address that fails delays some
 results, not all. A task that was not submitted by this client may have been notified before:
 its first poll also comes as the policy says.
@@ -28,6 +30,7 @@ _NEARLY_ALL = 0.9
 _MARGIN = 1.25
 _TIMES = 10.0
 _SHORTEST = 20.0
+_LONGEST_EXTRA = 20.0
 _LONGEST = 600.0
 
 
@@ -51,20 +54,23 @@ class NotifiedPolling:
         """Whether notifications seem to arrive, so that few polls are needed."""
         return self._share >= _HALF
 
-    def arrived(self) -> None:
-        """Record the first notification of a task."""
+    def notification_confirmed(self) -> None:
+        """Record a notification whose task has ended, by getTaskInfo; before `task_ended`."""
         self._share = min(self._share + _STEP, 1.0) if self._has_proof else 1.0
         self._has_proof = True
 
     def delay(self, kind: str, age: float, rng: Random) -> float:
         """See `PollPolicy`."""
+        plain = self._policy.delay(kind, age, rng)
         if not self.is_trusted or self._is_trial(kind, age):
-            return self._policy.delay(kind, age, rng)
+            return plain
         self._slowed.add(kind)
         if self._learner is None:
-            return _TIMES * self._policy.delay(kind, age, rng)
-        wait = _MARGIN * _likely_end(self._learner, kind, age) - age
-        return min(max(wait, _SHORTEST), _LONGEST) * rng.uniform(1.0, _MARGIN)
+            slow = _TIMES * plain
+        else:
+            wait = _MARGIN * _likely_end(self._learner, kind, age) - age
+            slow = min(max(wait, _SHORTEST), _LONGEST) * rng.uniform(1.0, _MARGIN)
+        return min(slow, plain + _LONGEST_EXTRA)
 
     def _is_trial(self, kind: str, age: float) -> bool:
         """Whether a task is polled as the policy says, although notifications are trusted."""

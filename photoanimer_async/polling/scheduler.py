@@ -23,6 +23,7 @@ from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import PhotoAnimerError, WaitTimeoutError
 from photoanimer_async.models import TaskId, TaskInfo
 from photoanimer_async.polling.adaptive import AdaptivePolling
+from photoanimer_async.polling.notified import NotifiedPolling
 from photoanimer_async.polling.policies import PollPolicy
 from photoanimer_async.polling.timetable import PolicyError, Timetable
 from photoanimer_async.polling.waiter import Result, Waiter
@@ -81,6 +82,8 @@ class PollScheduler:
         self._waiters: dict[str, tuple[Waiter, ...]] = {}
         self._submitted: dict[str, tuple[float, str]] = {}
         self._notified: dict[str, None] = {}
+        self._ended: dict[str, None] = {}
+        self._notified_polling = policy if isinstance(policy, NotifiedPolling) else None
         self._is_open = False
         self._loop: asyncio.AbstractEventLoop
         self._slots: asyncio.Semaphore
@@ -139,6 +142,11 @@ class PollScheduler:
         if key in self._waiters:
             now = self._loop.time()
             self._wakeup.wake_at(self._timetable.bring_forward(key, now + within, now))
+        elif key in self._ended:
+            # Polled before its notification arrived, which is confirmed by that.
+            del self._ended[key]
+            if self._notified_polling is not None:
+                self._notified_polling.notification_confirmed()
         else:
             self._notified[key] = None
             if len(self._notified) > _REMEMBERED_NOTIFICATIONS:
@@ -345,6 +353,10 @@ class PollScheduler:
         if info.ended:
             self._timetable.record_end(key, now)
             self._settle(key, info)
+            if self._notified_polling is not None:
+                self._ended[key] = None
+                if len(self._ended) > _REMEMBERED_NOTIFICATIONS:
+                    del self._ended[next(iter(self._ended))]
         else:
             self._wakeup.wake_at(self._timetable.record_processing(key, asked, now))
         if self._timetable.outdated and (self._replanning is None or self._replanning.done()):

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from random import Random
 
 from photoanimer_async.polling.due_queue import DueQueue
+from photoanimer_async.polling.notified import NotifiedPolling
 from photoanimer_async.polling.policies import LearningPolicy, PollPolicy
 from photoanimer_async.polling.ready_queue import ReadyQueue
 
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 _NEVER = float("inf")
 _PROMOTED_AT_ONCE = 64
 _SPREAD = 0.05
+_AFTER_HINT = 1.0
 
 _QUEUED, _READY, _POLLED = range(3)
 
@@ -70,6 +72,7 @@ class Timetable:
         self._queued = array("d")  # the time of its first entry in the queue
         self._failures: dict[str, int] = {}
         self._again: dict[str, float] = {}  # brought forward while a poll was under way
+        self._hints: dict[str, float] = {}  # the delay after the next poll of a hinted task
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -93,6 +96,8 @@ class Timetable:
         if self._learner is not None:
             self._learner.task_added(kind)
         row = self._rows[key] = self._new_row(since, kind)
+        if at_once:
+            self._hints[key] = _AFTER_HINT
         return self._schedule(key, row, max(now, since + wait), now)
 
     def remove(self, key: str) -> tuple[float, str]:
@@ -126,6 +131,7 @@ class Timetable:
         self._free_rows.append(row)
         self._failures.pop(key, None)
         self._again.pop(key, None)
+        self._hints.pop(key, None)
         return row
 
     # --- choosing the next task ---
@@ -167,11 +173,14 @@ class Timetable:
                 self._ready.add(key, now)
 
     def bring_forward(self, key: str, due: float, now: float) -> float:
-        """Poll a task by this time at the latest; if that is now, before all others.
+        """Poll a task by this time at the latest, on a hint that it has ended; if now, first.
 
-        If a poll is under way, another one follows. Returns when the task is to be polled.
+        If a poll is under way, another one follows. If the task has not ended by then, its next
+        polls come soon too: after 1, 2, 4 ... s, as long as that is sooner than the policy says.
+        Returns when the task is to be polled.
         """
         row = self._rows[key]
+        self._hints.setdefault(key, _AFTER_HINT)
         if self._state[row] == _POLLED:
             self._again[key] = min(self._again.get(key, _NEVER), due)
         elif due <= now:
@@ -212,10 +221,15 @@ class Timetable:
         due = now + self._policy.delay(kind, age, self._rng)
         if key in self._again:
             due = min(due, self._again.pop(key))
+        if key in self._hints:
+            due = min(due, now + self._hints[key])
+            self._hints[key] *= 2
         return self._schedule(key, row, max(now, due), now)
 
     def record_end(self, key: str, now: float) -> None:
         """Record a poll that found the task ended, and remove the task."""
+        if key in self._hints and isinstance(self._policy, NotifiedPolling):
+            self._policy.notification_confirmed()
         row = self._free_row(key)
         if self._learner is not None:
             kind, age = self._kind[row], now - self._since[row]
@@ -255,7 +269,7 @@ class Timetable:
             if row is None or self._state[row] != _QUEUED:
                 continue
             kind, since, after = self._kind[row], self._since[row], self._after[row]
-            if kind not in kinds or key in self._failures:
+            if kind not in kinds or key in self._failures or key in self._hints:
                 continue
             try:
                 due = since + after + delay(kind, after, rng)

@@ -3,18 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photoanimer_async import FixedInterval, TaskId
+from photoanimer_async import TaskId
 from photoanimer_async.notifications.dispatcher import NotificationDispatcher
-from photoanimer_async.polling.notified import NotifiedPolling
-
-
-class CountedArrivals(NotifiedPolling):
-    """A policy that counts calls of `arrived`."""
-
-    arrivals = 0
-
-    def arrived(self) -> None:
-        self.arrivals += 1
 
 
 class Recorded:
@@ -23,9 +13,7 @@ class Recorded:
     def __init__(self) -> None:
         self.now = 100.0
         self.polls: list[tuple[TaskId, float]] = []
-        self.notified_polling = CountedArrivals(FixedInterval(1.0))
         self._dispatcher = NotificationDispatcher(
-            self.notified_polling,
             lambda: self.now,
             lambda task_id, within: self.polls.append((task_id, within)),
         )
@@ -71,10 +59,3 @@ def test_a_bounded_number_of_tasks_is_remembered() -> None:
         recorded.notify(number, at=0.0)
     assert recorded.notify(1, at=0.5) == 1.5  # remembered
     assert recorded.notify(0, at=0.5) == 0.0  # forgotten
-
-
-def test_only_the_first_notification_of_a_task_counts_as_arrived() -> None:
-    recorded = Recorded()
-    for number in (1, 1, 2, 1):
-        recorded.notify(number, at=100.0)
-    assert recorded.notified_polling.arrivals == 2

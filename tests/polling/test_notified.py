@@ -1,5 +1,6 @@
 """When a task is polled whose end should be notified."""
 
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -19,7 +20,7 @@ def warm(seconds: float) -> AdaptivePolling:
 def proven(policy: PollPolicy) -> NotifiedPolling:
     """A policy that a notification has reached."""
     notified = NotifiedPolling(policy)
-    notified.arrived()
+    notified.notification_confirmed()
     return notified
 
 
@@ -28,13 +29,20 @@ def test_a_poll_comes_when_nearly_all_tasks_have_ended(seconds: float) -> None:
     policy = proven(warm(seconds))
     for number in range(50):
         first = policy.delay("kind", 0.0, Random(number))
-        assert max(20.0, 1.1 * seconds) <= first <= max(25.0, 2.1 * seconds)
+        assert min(20.0, 1.1 * seconds) <= first <= max(25.0, 2.1 * seconds)
         assert policy.delay("kind", first, Random(number)) >= 20.0
 
 
-def test_without_known_durations_polls_are_rare() -> None:
-    policy = proven(AdaptivePolling())
-    assert all(60 <= policy.delay("kind", 0.0, Random(number)) <= 600 for number in range(50))
+@pytest.mark.parametrize("make", [lambda: warm(2.0), lambda: warm(300.0), AdaptivePolling])
+@pytest.mark.parametrize("age", [0.0, 1.0, 10.0, 500.0])
+def test_no_poll_comes_more_than_20_s_after_that_of_the_policy_alone(
+    make: Callable[[], AdaptivePolling], age: float
+) -> None:
+    plain, policy = make(), proven(make())
+    for number in range(50):
+        allowed = plain.delay("kind", age, Random(number)) + 20.0
+        assert policy.delay("kind", age, Random(number)) <= allowed + 1e-9
+    assert proven(FixedInterval(60.0)).delay("kind", age, Random(1)) <= 66.0 + 20.0
 
 
 def test_a_policy_that_does_not_learn_is_slowed_down_tenfold() -> None:
@@ -51,7 +59,7 @@ def test_at_first_one_task_of_each_kind_is_polled_as_the_policy_says() -> None:
         assert policy.delay(kind, 0.0, Random(1)) <= 1.1
         assert policy.delay(kind, 0.0, Random(1)) >= 9.0
         assert policy.delay(kind, 1.0, Random(1)) <= 1.1
-    policy.arrived()
+    policy.notification_confirmed()
     assert policy.delay("one", 0.0, Random(1)) >= 9.0
     assert policy.delay("one", 1.0, Random(1)) >= 9.0
     assert policy.delay("new", 0.0, Random(1)) >= 9.0
@@ -68,7 +76,7 @@ def test_without_a_notification_of_the_first_end_all_are_polled_as_the_policy_sa
     assert not policy.task_processing("other", 0.0, 1.0)
     assert policy.delay("one", 0.0, Random(1)) <= 1.1
     # That notification was only slow.
-    policy.arrived()
+    policy.notification_confirmed()
     assert policy.delay("one", 0.0, Random(1)) >= 9.0
 
 
@@ -81,7 +89,7 @@ def test_when_notifications_cease_tasks_are_soon_polled_as_the_policy_says() -> 
     assert changed.index(True) < 8
     assert policy.delay("kind", 0.0, Random(1)) <= 1.1
     for _ in range(20):
-        policy.arrived()
+        policy.notification_confirmed()
         policy.task_ended("kind", 0.0, 1.0)
     assert policy.is_trusted
 
@@ -90,7 +98,7 @@ def test_one_lost_notification_in_five_keeps_polls_rare() -> None:
     policy = proven(FixedInterval(1.0))
     for number in range(1000):
         if number % 5:
-            policy.arrived()
+            policy.notification_confirmed()
         policy.task_ended("kind", 0.0, 1.0)
         assert policy.is_trusted
 

@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
 from photoanimer_async.polling.adaptive import AdaptivePolling
+from photoanimer_async.polling.notified import NotifiedPolling
 from photoanimer_async.polling.policies import FixedInterval, PollPolicy
 from photoanimer_async.polling.timetable import Timetable
 
@@ -236,3 +237,42 @@ class AnyOrder(RuleBasedStateMachine):
 
 AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 test_in_any_order = AnyOrder.TestCase
+
+
+class TestHints:
+    def test_after_a_hint_that_was_too_early_the_next_polls_come_soon(self) -> None:
+        table = Timetable(FixedInterval(1000.0), Random(1), patience=1.0)
+        table.add("a", 0.0, "kind", 0.0)
+        table.bring_forward("a", 10.0, 10.0)
+        now, delays = 10.0, []
+        for _ in range(6):
+            assert table.pop_ready(now) == "a"
+            due = table.record_processing("a", now, now)
+            delays.append(due - now)
+            now = due
+        for delay, expected in zip(delays, (1, 2, 4, 8, 16, 32), strict=True):
+            assert 0.7 * expected <= delay <= 1.3 * expected
+
+    def test_a_hint_never_makes_a_poll_later(self) -> None:
+        table = Timetable(FixedInterval(0.5), Random(1), patience=1.0)
+        table.add("a", 0.0, "kind", 0.0)
+        table.bring_forward("a", 0.1, 0.1)
+        now = 0.1
+        for _ in range(20):
+            assert table.pop_ready(now) == "a"
+            due = table.record_processing("a", now, now)
+            assert due - now <= 0.75
+            now = due
+
+    def test_only_an_end_confirms_a_notification(self) -> None:
+        policy = NotifiedPolling(FixedInterval(1.0))
+        policy.delay("kind", 0.0, Random(1))  # the trial
+        table = Timetable(policy, Random(1), patience=1.0)
+        table.add("a", 0.0, "kind", 0.0)
+        table.bring_forward("a", 0.5, 0.5)
+        assert table.pop_ready(0.5) == "a"
+        table.record_processing("a", 0.5, 0.5)
+        assert policy.delay("kind", 1.0, Random(1)) <= 1.1  # not proven: polled as the policy says
+        assert table.pop_ready(10.0) == "a"
+        table.record_end("a", 10.0)
+        assert policy.delay("kind", 1.0, Random(1)) >= 9.0
