@@ -43,7 +43,7 @@ _EXPIRED = frozenset({403, 404, 410})
 _TRANSIENT = frozenset({408, 416, 425, 429})
 _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
 _HEAD_BYTES = 8
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)")
 _PERMANENT_ERRORS = (
     aiohttp.InvalidURL,
     aiohttp.NonHttpUrlClientError,

@@ -6,6 +6,7 @@ little of its body is read, so that ordinary servers can finish sending it.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -29,6 +30,7 @@ _READ_SECONDS: Final = 2.0
 _MOST_READ: Final = 16 * 1024
 _GONE: Final = 410
 _SUCCESS: Final = range(200, 300)
+_RETRY_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 
 class DeliveryError(Exception):
@@ -121,10 +123,11 @@ def _reason(error: Exception) -> str:
 
 def _retry_after(text: str) -> float:
     """Return the seconds of a Retry-After header, which has seconds or a date; 0 if neither."""
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
+    if _RETRY_SECONDS.fullmatch(text):
+        return float(text)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+        at = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):  # OverflowError: a time zone or a year without a limit
         return 0.0
-    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time())
+    return max(0.0, at - time.time())

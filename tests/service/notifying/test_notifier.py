@@ -416,3 +416,19 @@ class TestSchedule:
         receiver.headers = {"Retry-After": "Fri, 01 Jan 2100 00:00:00 GMT"}
         await service.end_of(await service.submit(host.url("photo.png")))
         await until(lambda: "next_in=86400" in caplog.text)
+
+    async def test_an_impossible_retry_after_is_ignored(
+        self,
+        start: Start,
+        host: PhotoHost,
+        receiver: Receiver,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        receiver.refuses = True
+        receiver.headers = {"Retry-After": "Mon, 01 Jan 2024 00:00:00 +99999999999999"}
+        service = await start(notify_url=receiver.url, notify_schedule=SOON)
+        await service.end_of(await service.submit(host.url("photo.png")))
+        await until(lambda: "next_in=" in caplog.text)
+        receiver.headers = {"Retry-After": "7200.5"}
+        await service.end_of(await service.submit(host.url("photo.png")))
+        await until(lambda: "next_in=7200.5" in caplog.text)
