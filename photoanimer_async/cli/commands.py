@@ -114,7 +114,7 @@ A video costs 3.13, 7.13, 2.13, 6.75, 4.38 or 3.75 video seconds with template 0
         "",
         """Run a local service that has the same API and really animates.
 
-It runs until Ctrl-C or SIGTERM. Unfinished tasks continue when it is started with the same
+It runs until Ctrl-C, SIGTERM or SIGHUP. Unfinished tasks continue when it is started with the same
 folder again. Without any key it is open to everyone on this machine, and to nobody else;
 `photoanimer serve keys add NAME` creates a key.""",
         has_subcommands=True,
@@ -125,8 +125,8 @@ folder again. Without any key it is open to everyone on this machine, and to nob
         """Open a page in the browser to animate photos with.
 
 Without an API key, or with --local, photos are animated on this machine: no account, no
-internet. It runs until Ctrl-C or SIGTERM; unfinished photos continue when it is started with the
-same folder again, and nothing is paid for twice.""",
+internet. It runs until Ctrl-C, SIGTERM or SIGHUP; unfinished photos continue when it is started
+with the same folder again, and nothing is paid for twice.""",
     ),
 )
 

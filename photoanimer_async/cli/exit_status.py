@@ -14,7 +14,7 @@ class ExitStatus(IntEnum):
     INTERRUPTED = 130
     """Ended by Ctrl-C: 128 and the number of SIGINT, as in shells."""
     TERMINATED = 143
-    """Ended by SIGTERM: 128 and its number."""
+    """Ended by SIGTERM, or by SIGHUP, which is treated alike: 128 and the number of SIGTERM."""
 
 
 class UsageError(Exception):

@@ -1,6 +1,5 @@
 """Write to standard output, and format sizes, durations and costs."""
 
-import os
 import sys
 
 from rich.console import Console
@@ -16,12 +15,6 @@ class Output(Console):
     def __init__(self) -> None:
         width = None if sys.stdout.isatty() else _UNFOLDED
         super().__init__(width=width, markup=False, highlight=False, emoji=False)
-
-    def on_broken_pipe(self) -> None:
-        """Continue without output: the reader has closed the pipe, but paid tasks are running."""
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
 
 
 def format_size(size: int) -> str:

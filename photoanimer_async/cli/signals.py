@@ -7,24 +7,36 @@ from typing import Any
 
 from photoanimer_async.cli.exit_status import ExitStatus
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+"""SIGHUP is sent when the terminal is closed, or its connection is lost."""
+
 
 def run_async(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
     """Run a coroutine on an event loop of its own, and return its exit status.
 
-    The first Ctrl-C and SIGTERM cancel the coroutine, so that it can close what it has opened
-    and report which tasks are unfinished. A second Ctrl-C exits at once.
+    The first Ctrl-C, SIGTERM or SIGHUP cancels the coroutine, so that it can close what it has
+    opened and report which tasks are unfinished. A second Ctrl-C exits at once. Further SIGTERM
+    and SIGHUP are ignored: a closed terminal sends several. A signal that was ignored when the
+    command started stays ignored (`nohup`).
     """
     try:
         with asyncio.Runner() as runner:
-            return runner.run(_cancelled_by_sigterm(work))
+            return runner.run(_cancelled_by_signals(work))
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     except asyncio.CancelledError:
         return ExitStatus.TERMINATED
 
 
-async def _cancelled_by_sigterm(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
+async def _cancelled_by_signals(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in a task
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+    def cancel() -> None:
+        if not task.cancelling():
+            task.cancel()
+
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, cancel)
     return await work

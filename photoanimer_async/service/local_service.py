@@ -171,7 +171,7 @@ async def serve(
     faults: FaultInjector | None = None,
     on_start: Callable[[LocalService], object] | None = None,
 ) -> None:
-    """Run a service until it is cancelled or receives SIGTERM.
+    """Run a service until it is cancelled or receives SIGTERM or SIGHUP.
 
     Args:
         settings: the settings of the service.
@@ -184,8 +184,9 @@ async def serve(
             would be open to everybody on the network.
         OSError: the service cannot listen on the address.
     """
-    async with LocalService(settings, renderer=renderer, faults=faults) as service:
-        with _termination() as terminated:
+    # Until the end: a closed terminal sends several signals, and running renders end first.
+    with _termination() as terminated:
+        async with LocalService(settings, renderer=renderer, faults=faults) as service:
             if on_start is not None:
                 on_start(service)
             await terminated.wait()
@@ -208,13 +209,23 @@ _http_logger.addFilter(_BadRequestFilter())
 
 @contextmanager
 def _termination() -> Iterator[asyncio.Event]:
-    """Return an event that SIGTERM sets; in other threads than the main one it is never set."""
+    """Return an event that SIGTERM and SIGHUP set; in other threads than the main one nothing does.
+
+    A signal that is ignored stays ignored (`nohup`).
+    """
     loop = asyncio.get_running_loop()
     terminated = asyncio.Event()
+    numbers = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
     with suppress(NotImplementedError, RuntimeError, ValueError):
-        loop.add_signal_handler(signal.SIGTERM, terminated.set)
+        for number in numbers:
+            loop.add_signal_handler(number, terminated.set)
     try:
         yield terminated
     finally:
         with suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.remove_signal_handler(signal.SIGTERM)
+            for number in numbers:
+                loop.remove_signal_handler(number)

@@ -13,7 +13,7 @@ from PIL import Image
 from photoanimer_async.cli.options import API_KEY_VARIABLE
 from photoanimer_async.engine.samples import ASTRONAUT
 
-from ..support.command_line import COMMAND, CommandLine, read_until, rest_of
+from ..support.command_line import COMMAND, PATIENCE, CommandLine, read_until, rest_of
 from ..support.pictures import saved
 from ..support.s3_server import BUCKET, KEY_ID, SECRET, S3Server
 from ..support.stub_service import StubService, drop_connection, envelope, task
@@ -184,10 +184,14 @@ class TestStopping:
         assert connected("wait", task_id, "--out", "out").returncode == 0
         assert (connected.folder / f"out/{task_id}.mp4").read_bytes() == VIDEO
 
-    def test_sigterm_does_the_same(self, connected: CommandLine) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    def test_sigterm_and_sighup_do_the_same(
+        self, connected: CommandLine, number: signal.Signals
+    ) -> None:
         (connected.folder / "anna.png").write_bytes(png(SLOW))
         process, task_id = connected.start_and_submit("animate", "anna.png")
-        process.terminate()
+        process.send_signal(number)
+        process.send_signal(number)  # a closed terminal sends several
         printed, errors = rest_of(process)
         assert (process.returncode, errors) == (143, "")
         assert f"(task {task_id})" in printed
@@ -206,6 +210,15 @@ class TestStopping:
         assert process.stderr is not None
         assert process.stderr.read() == ""
 
+    def test_nohup_is_respected(self, connected: CommandLine, service: Service) -> None:
+        (connected.folder / "anna.png").write_bytes(png(SLOW))
+        process = connected.start("animate", "anna.png", "--out", "out", preexec_fn=_ignore_hangup)
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        service.release()
+        assert process.wait(timeout=PATIENCE) == 0
+
     def test_a_refused_key_stops_the_batch(self, connected: CommandLine) -> None:
         connected.environment[API_KEY_VARIABLE] = "key-0bad"
         photos = [f"{number}.png" for number in range(40)]
@@ -216,6 +229,10 @@ class TestStopping:
         assert "0 of 40 finished" in done.stdout
         assert " not tried" in done.stdout
         assert "key-0bad" not in done.stdout + done.stderr
+
+
+def _ignore_hangup() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 class TestMoney:

@@ -35,7 +35,7 @@ def until_answered(base_url: str, key: str, code: int) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_runs_until_a_signal(photoanimer: CommandLine, stop: signal.Signals) -> None:
     process, base_url = photoanimer.serve()
     assert balance_code(base_url, "any") == 0

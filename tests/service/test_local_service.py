@@ -79,9 +79,9 @@ async def test_a_port_in_use_is_an_error_and_frees_the_folder(
         pass
 
 
-@pytest.mark.parametrize("end", ["cancel", "SIGTERM"])
+@pytest.mark.parametrize("end", [None, signal.SIGTERM, signal.SIGHUP])
 async def test_serve_runs_until_it_is_cancelled_or_terminated(
-    settings: ServiceSettings, end: str
+    settings: ServiceSettings, end: signal.Signals | None
 ) -> None:
     started: asyncio.Future[LocalService] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(
@@ -93,12 +93,13 @@ async def test_serve_runs_until_it_is_cancelled_or_terminated(
     ):
         assert (await answer.json())["code"] == 0
 
-    if end == "cancel":
+    if end is None:
         serving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await serving
     else:
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(end)
+        signal.raise_signal(end)  # a closed terminal sends several
         await serving
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
