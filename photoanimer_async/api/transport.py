@@ -34,7 +34,7 @@ from photoanimer_async.errors import (
     NotSentError,
     PhotoAnimerError,
 )
-from photoanimer_async.links import HEADER_LIMITS
+from photoanimer_async.photos.links import HEADER_LIMITS
 from photoanimer_async.redaction import is_url, shown_url
 
 _MAX_CONNECTIONS = 150

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from photoanimer_async.engine.engine_errors import PictureError
-from photoanimer_async.pictures.colours import source_profile, to_srgb
-from photoanimer_async.pictures.jpeg_scans import read_layout, with_end
+from photoanimer_async.photos.pictures.colours import source_profile, to_srgb
+from photoanimer_async.photos.pictures.jpeg_scans import read_layout, with_end
 
 Picture: TypeAlias = NDArray[np.uint8]
 """RGB, shape (H, W, 3)."""

@@ -22,7 +22,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from photoanimer_async.errors import PreparationError
 from photoanimer_async.photos.formats import PictureFormat, SourceFormat
 from photoanimer_async.photos.header import PictureFlawError
-from photoanimer_async.pictures.colours import to_srgb
+from photoanimer_async.photos.pictures.colours import to_srgb
 from photoanimer_async.redaction import printable
 
 MAX_PIXELS = 64 * 1024 * 1024

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 from attrs import frozen
 
 from photoanimer_async.photos.formats import PictureFormat, describe_content, detect_format
-from photoanimer_async.pictures.jpeg_scans import with_end
+from photoanimer_async.photos.pictures.jpeg_scans import with_end
 
 _TAIL_BYTES = 1024
 _MAX_SEGMENTS = 2000

@@ -32,8 +32,8 @@ from photoanimer_async.photos.formats import PictureFormat, SourceFormat, detect
 from photoanimer_async.photos.header import PictureFlawError
 from photoanimer_async.photos.metadata import strip_metadata
 from photoanimer_async.photos.opening import open_photo
+from photoanimer_async.photos.pictures.jpeg_scans import read_layout, with_end
 from photoanimer_async.photos.tiff import with_largest_first
-from photoanimer_async.pictures.jpeg_scans import read_layout, with_end
 from photoanimer_async.redaction import shown_photo
 
 _P = ParamSpec("_P")
@@ -135,7 +135,7 @@ def _prepare(file: BinaryIO, picture_format: PictureFormat | SourceFormat) -> by
         is_upright,
         open_picture,
     )
-    from photoanimer_async.pictures.colours import source_profile  # noqa: PLC0415 - an extra
+    from photoanimer_async.photos.pictures.colours import source_profile  # noqa: PLC0415 - an extra
 
     source, stripped = file, None
     if picture_format is PictureFormat.JPEG:

@@ -11,9 +11,9 @@ import aiohttp
 from aiohttp import hdrs
 
 from photoanimer_async.errors import PreparationError
-from photoanimer_async.links import exact_url, open_link
 from photoanimer_async.photos.check import MAX_BYTES
 from photoanimer_async.photos.header import PictureFlawError
+from photoanimer_async.photos.links import exact_url, open_link
 from photoanimer_async.redaction import printable
 
 _SECONDS = 15.0

@@ -26,8 +26,8 @@ from yarl import URL
 from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.api.retry_after import parse_retry_after
 from photoanimer_async.errors import DownloadError
-from photoanimer_async.links import exact_url, open_link
 from photoanimer_async.models import Location
+from photoanimer_async.photos.links import exact_url, open_link
 from photoanimer_async.redaction import is_url, printable, shown_url
 from photoanimer_async.storage.result_store import Destination
 

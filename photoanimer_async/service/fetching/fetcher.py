@@ -15,7 +15,7 @@ import aiohttp
 from attrs import frozen
 from yarl import URL
 
-from photoanimer_async.links import exact_url, open_link
+from photoanimer_async.photos.links import exact_url, open_link
 from photoanimer_async.service.fetching.addresses import AddressRules
 from photoanimer_async.service.fetching.guarded_session import (
     CONNECT_SECONDS,

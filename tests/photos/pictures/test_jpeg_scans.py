@@ -6,9 +6,9 @@ import struct
 import pytest
 from PIL import Image
 
-from photoanimer_async.pictures.jpeg_scans import read_layout, with_end
+from photoanimer_async.photos.pictures.jpeg_scans import read_layout, with_end
 
-from ..support.pictures import CASES, jpeg, pixels, saved, segment
+from ...support.pictures import CASES, jpeg, pixels, saved, segment
 
 RIGHT = Image.open(CASES / "right.png").convert("RGB")
 END = b"\xff\xd9"

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from photoanimer_async.links import exact_url, open_link
+from photoanimer_async.photos.links import exact_url, open_link
 
 # What yarl and aiohttp re-encode: escaped delimiters, unescaped ones, dots, case of escapes.
 SIGNED = b"/a%2Fb%7E~+c;v=1//d/../e.mp4?Sig=a%2Bb%2fc%3D%3D&x=1+2&y=%26&z=!*'()@:$,/?|{}^`%41&k&"

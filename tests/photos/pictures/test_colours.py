@@ -11,9 +11,8 @@ from PIL import Image, ImageCms
 from PIL.JpegImagePlugin import JpegImageFile
 
 from photoanimer_async.engine.picture import load_picture
-from photoanimer_async.photos.preparation import prepare_content
-from photoanimer_async.pictures.colours import source_profile, to_srgb
-from photoanimer_async.pictures.icc_profile import (
+from photoanimer_async.photos.pictures.colours import source_profile, to_srgb
+from photoanimer_async.photos.pictures.icc_profile import (
     SRGB_PRIMARIES,
     adobe_rgb_profile,
     gamma_curve,
@@ -21,8 +20,9 @@ from photoanimer_async.pictures.icc_profile import (
     profile,
     srgb_curve,
 )
+from photoanimer_async.photos.preparation import prepare_content
 
-from ..support.pictures import CASES, PROFILE, exif, heic, png_chunk, saved
+from ...support.pictures import CASES, PROFILE, exif, heic, png_chunk, saved
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 

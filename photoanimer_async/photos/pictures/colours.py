@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 from PIL import ExifTags, Image, ImageCms
 
-from photoanimer_async.pictures.heif_colours import read_nclx
-from photoanimer_async.pictures.icc_profile import (
+from photoanimer_async.photos.pictures.heif_colours import read_nclx
+from photoanimer_async.photos.pictures.icc_profile import (
     SRGB_PRIMARIES,
     Primaries,
     adobe_rgb_profile,
