@@ -65,6 +65,7 @@ class _ThreadedWriter:
         self._container = container
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self._queued: deque[Future[None]] = deque()
+        self._failed = False
         self._count = 0
 
     def write(self, frame: Picture) -> None:
@@ -75,7 +76,17 @@ class _ThreadedWriter:
             self._queued.popleft().result()
 
     def _submit(self, work: Callable[[], None]) -> None:
-        self._queued.append(self._thread.submit(work))
+        self._queued.append(self._thread.submit(self._unless_failed, work))
+
+    def _unless_failed(self, work: Callable[[], None]) -> None:
+        """Do nothing after a failure: a container that could not be written to then crashes."""
+        if self._failed:
+            return
+        try:
+            work()
+        except BaseException:
+            self._failed = True
+            raise
 
     def _encode(self, frame: Picture, number: int) -> None:
         raise NotImplementedError

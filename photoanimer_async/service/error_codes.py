@@ -133,6 +133,13 @@ INTERNAL = ErrorCode(
     "An internal error; see the service's log.",
     http_status=500,
 )
+NO_STORAGE = ErrorCode(
+    50301,
+    "NO_STORAGE",
+    "Nothing can be stored now, or this machine is short of something else; nothing was charged. "
+    "Try again after the seconds of the header Retry-After.",
+    http_status=503,
+)
 
 TABLE = (
     INSUFFICIENT_CREDITS,
@@ -156,6 +163,7 @@ TABLE = (
     RATE_LIMITED,
     INTERNAL,
     RENDERING_FAILED,
+    NO_STORAGE,
 )
 """Every code, in ascending order."""
 

@@ -15,6 +15,8 @@ from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.speech import Sound
 from photoanimer_async.engine.video import GifWriter, Mp4Writer
 
+FULL = Path("/dev/full")
+
 
 def frames(count: int, width: int = 64, height: int = 48) -> list[Picture]:
     """Return frames of a bright square that moves over a gradient."""
@@ -126,3 +128,15 @@ def test_a_gif_loops_and_keeps_its_colours(tmp_path: Path) -> None:
             image.seek(at)
             shown = np.asarray(image.convert("RGB")).astype(int)
             assert np.abs(shown - written[at]).mean() < 6
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("count", [1, 30])
+def test_on_a_full_disk_the_error_says_so(count: int) -> None:
+    # Writing on after the first error crashed the process.
+    pictures = frames(count)
+    with pytest.raises(OSError, match="No space left"):
+        write_mp4(FULL, pictures)
+    with pytest.raises(OSError, match="No space left"), GifWriter(FULL, pictures, count) as writer:
+        for picture in pictures:
+            writer.write(picture)

@@ -23,6 +23,7 @@ from photoanimer_async.service.fetching.fetcher import (
 from photoanimer_async.service.http.responses import ERROR_CODE, route_of
 from photoanimer_async.service.notifying.notifier import DeliveryOutcome
 from photoanimer_async.service.rendering.renderer import Renderer, RenderJob
+from photoanimer_async.service.shortages import is_shortage
 
 _RENDER_BUCKETS: Final = (0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120, 300)
 _REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30)
@@ -64,7 +65,7 @@ class Metrics:
         )
         self._renders = Counter(
             "photoanimer_renders",
-            "Rendered tasks, by outcome: finished, or the name of the error code.",
+            "Rendered tasks, by outcome: finished, put_back, or the name of the error code.",
             ("outcome",),
             registry=registry,
         )
@@ -144,8 +145,9 @@ class _TimedRenderer:
         except RenderFailedError as error:
             self.counter.labels(error.code.name).inc()
             raise
-        except Exception:
-            self.counter.labels(RENDERING_FAILED.name).inc()
+        except Exception as error:
+            outcome = "put_back" if is_shortage(error) else RENDERING_FAILED.name
+            self.counter.labels(outcome).inc()
             raise
         self.counter.labels("finished").inc()
         self.seconds.labels(job.template).observe(time.monotonic() - started)

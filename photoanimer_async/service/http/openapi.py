@@ -37,6 +37,7 @@ _NO_SUCH_METHOD: Final = 405
 _WRONG_HOST: Final = 421
 _TOO_MANY: Final = 429
 _FAULT: Final = 500
+_SHORTAGE: Final = 503
 
 
 def describe(prefix: str) -> dict[str, Any]:
@@ -165,7 +166,7 @@ def _result() -> Schema:
             "206": {"description": "A part of the file.", "content": content},
             "304": {"description": "The caller's file is still current."},
             "416": {"description": "The file has no such range."},
-            **_errors(_NOT_FOUND, _FAULT),
+            **_errors(_NOT_FOUND, _FAULT, _SHORTAGE),
         },
     }
 
@@ -199,7 +200,8 @@ def _open(operation: str, summary: str, kind: str) -> Schema:
 
 def _health() -> Schema:
     def answer(description: str, *states: Health) -> Schema:
-        schema = _object({"status": {"enum": [state.value for state in states]}})
+        properties = {"status": {"enum": [state.value for state in states]}}
+        schema = _object(properties if Health.OK in states else properties | {"reason": _TEXT})
         return {"description": description, "content": {"application/json": {"schema": schema}}}
 
     failing = [state for state in Health if state is not Health.OK]
@@ -278,7 +280,7 @@ def _errors(*statuses: int) -> Schema:
             "content": {
                 "application/json": {"schema": {"$ref": f"#/components/schemas/Error{status}"}}
             },
-            "headers": _RETRY_AFTER if status == _TOO_MANY else {},
+            "headers": _RETRY_AFTER if status in {_TOO_MANY, _SHORTAGE} else {},
         }
         for status in (_WRONG_HOST, *statuses)
     }

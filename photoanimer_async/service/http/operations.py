@@ -5,12 +5,14 @@ publish them. The address answers until the service has stopped, and so shows th
 """
 
 import asyncio
+import sqlite3
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from photoanimer_async.service.app_keys import DATABASE, QUEUE
+from photoanimer_async.service.app_keys import DATABASE, QUEUE, STORE
 from photoanimer_async.service.http.browser_guard import own_hosts_only
 from photoanimer_async.service.http.health import add_health
 from photoanimer_async.service.http.metrics import Metrics
@@ -32,11 +34,10 @@ def create_operations_app(
     """
 
     async def answer(_: web.Request) -> web.Response:
-        queue = service[QUEUE]
-        metrics.waiting.set(queue.waiting)
-        metrics.open_tasks.set(queue.open_tasks)
-        if not queue.is_draining:  # a draining service may have closed its database
-            metrics.pending.set(await service[DATABASE].read(outbox.pending))
+        if service[QUEUE].is_draining:  # it may have closed its database
+            metrics.waiting.set(0)
+        else:
+            await _count_stored(service, metrics)
         text = await asyncio.to_thread(generate_latest, metrics.registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -45,3 +46,12 @@ def create_operations_app(
     app.router.add_get(METRICS_PATH, answer, allow_head=False)
     add_health(app, service)
     return app
+
+
+async def _count_stored(service: web.Application, metrics: Metrics) -> None:
+    """Set the gauges to what is in the database."""
+    with suppress(sqlite3.Error):  # then they keep their values; `/healthz` says what is wrong
+        open_tasks = await service[STORE].open_count()
+        metrics.open_tasks.set(open_tasks)
+        metrics.waiting.set(max(0, open_tasks - service[QUEUE].rendering))
+        metrics.pending.set(await service[DATABASE].read(outbox.pending))

@@ -14,11 +14,13 @@ from aiohttp.typedefs import Handler
 
 from photoanimer_async.service.error_codes import (
     INTERNAL,
+    NO_STORAGE,
     NO_SUCH_METHOD,
     NO_SUCH_PATH,
     RequestRefusedError,
 )
 from photoanimer_async.service.http.envelope import failure, success
+from photoanimer_async.service.shortages import is_shortage, reason_of
 
 _logger = logging.getLogger(__name__)
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -26,6 +28,7 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).enc
 ERROR_CODE: Final = web.ResponseKey("error_code", str)
 """The key of the error code's name in a response that is an error."""
 
+_RETRY_SECONDS: Final = 5.0
 _JSON: Final = "application/json; charset=utf-8"
 
 
@@ -50,7 +53,13 @@ async def envelope_errors(request: web.Request, handler: Handler) -> web.StreamR
         refusal = _refusal(request, RequestRefusedError(NO_SUCH_METHOD, message))
         refusal.headers["Allow"] = allowed
         return refusal
-    except Exception:
+    except Exception as error:
+        if is_shortage(error):
+            _logger.warning("event=shortage route=%s why=%s", route_of(request), reason_of(error))
+            message = f"nothing can be stored now ({reason_of(error)}); nothing was charged"
+            return _refusal(
+                request, RequestRefusedError(NO_STORAGE, message, retry_after=_RETRY_SECONDS)
+            )
         _logger.exception("event=internal_error route=%s", route_of(request))
         message = "an internal error; see the service's log"
         return _refusal(request, RequestRefusedError(INTERNAL, message))

@@ -27,6 +27,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 from photoanimer_async.service.error_codes import RenderFailedError, SetupError
 from photoanimer_async.service.rendering.process_renderer import ProcessRenderer, check_engine
 from photoanimer_async.service.rendering.renderer import RenderJob
+from photoanimer_async.service.shortages import is_shortage, reason_of
 from photoanimer_async.service.storing.data_folder import copy_atomically
 
 _LONGEST_TRACE: Final = 8_000
@@ -82,6 +83,7 @@ class Reply(TypedDict, total=False):
 
     code: int
     reason: str
+    shortage: str
     fault: str
     files: dict[str, bytes]
 
@@ -95,7 +97,9 @@ async def render(job: ClusterJob) -> Reply:
             return {"code": 0, "files": await _render_in(scratch, renderer, job)}
     except RenderFailedError as failure:
         return {"code": failure.code.number, "reason": failure.reason}
-    except Exception:  # noqa: BLE001 - reported in full; the next photo may be fine
+    except Exception as error:  # noqa: BLE001 - reported in full; the next photo may be fine
+        if is_shortage(error):
+            return {"shortage": reason_of(error)}
         return {"fault": f"on {worker.address}:\n{traceback.format_exc()[-_LONGEST_TRACE:]}"}
 
 

@@ -143,7 +143,11 @@ class ProcessRenderer:
             raise
         finally:
             self._busy -= 1
-        self._idle.append(worker)
+        match reply:
+            case {"shortage": _}:
+                await _abort(worker, job)  # a new one may have what this one lacks
+            case _:
+                self._idle.append(worker)
         return reply
 
 

@@ -6,6 +6,9 @@ may be sent. A task that is interrupted (the
 service stops, the process dies) stays open in the database and is queued again at the next
 start. Rendering it twice gives the same files under the same names.
 
+If the disk is full, the database locked, or this machine short of something else, tasks wait:
+each is put back and tried again after a pause, until it ends.
+
 The number of open tasks is limited, and every account has its share of the places. A submit
 reserves a place before it fetches anything, and releases it if no task comes of it; a task keeps
 its place until its end.
@@ -13,8 +16,10 @@ its place until its end.
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -27,6 +32,7 @@ from photoanimer_async.service.error_codes import (
 from photoanimer_async.service.fair_shares import AccountWeights, FairShares
 from photoanimer_async.service.rendering.fair_queue import FairQueue
 from photoanimer_async.service.rendering.renderer import Renderer, RenderJob
+from photoanimer_async.service.shortages import is_shortage, reason_of
 from photoanimer_async.service.storing.data_folder import DataFolder
 from photoanimer_async.service.storing.task_store import TaskStore
 from photoanimer_async.service.tasks import Task
@@ -34,6 +40,8 @@ from photoanimer_async.service.tasks import Task
 _logger = logging.getLogger(__name__)
 _FIRST_ESTIMATE: Final = 5.0
 _WEIGHT_OF_LATEST: Final = 0.2
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 10.0
 
 
 class RenderQueue:
@@ -77,6 +85,8 @@ class RenderQueue:
         self._render_seconds = _FIRST_ESTIMATE
         self._consumers: asyncio.Task[None] | None = None
         self._drain_deadline: float | None = None
+        self._stopping = asyncio.Event()
+        self._shortage: str | None = None
 
     async def __aenter__(self) -> Self:
         self._consumers = asyncio.create_task(self._run())
@@ -95,14 +105,19 @@ class RenderQueue:
             await asyncio.wait([self._consumers])
 
     @property
-    def waiting(self) -> int:
-        """Number of tasks that wait for a worker."""
-        return len(self._waiting)
-
-    @property
     def open_tasks(self) -> int:
         """Number of tasks that have not ended, including those that are being accepted."""
         return self._places.taken
+
+    @property
+    def rendering(self) -> int:
+        """Number of tasks that are being rendered, or whose end is being stored."""
+        return self._rendering
+
+    @property
+    def shortage(self) -> str | None:
+        """What this machine is short of, so that tasks wait; `None` if no task does."""
+        return self._shortage
 
     @property
     def is_draining(self) -> bool:
@@ -151,6 +166,7 @@ class RenderQueue:
                 len(self._waiting),
                 self._drain_seconds,
             )
+            self._stopping.set()
             self._waiting.close()
         return self._drain_deadline
 
@@ -160,28 +176,73 @@ class RenderQueue:
                 group.create_task(self._consume())
 
     async def _consume(self) -> None:
+        pause = _FIRST_PAUSE
         while (task := await self._waiting.get()) is not None:
             self._rendering += 1
             try:
                 await self._process(task)
-            except Exception:
-                # A failure of the database or the disk: this task stays open, others continue.
-                _logger.exception("task=%d event=stuck", task.task_id)
+            except Exception as error:  # noqa: BLE001 - logged; not the photo's fault
+                self._log_shortage(task, error)
+            else:
+                self._places.give_back(task.account)
+                self._shortage = None
+                pause = _FIRST_PAUSE
+                continue
             finally:
                 self._rendering -= 1
-                self._places.give_back(task.account)
+            await self._remove_inputs(task)  # they may be what takes up the space
+            self.put(task)
+            await self._rest(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _rest(self, pause: float) -> None:
+        """Sleep, but not when the queue stops."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), pause)
+
+    def _log_shortage(self, task: Task, error: Exception) -> None:
+        self._shortage = reason_of(error)
+        _logger.warning(
+            "task=%d event=put_back why=%r",
+            task.task_id,
+            self._shortage,
+            exc_info=not is_shortage(error),
+        )
 
     async def _process(self, task: Task) -> None:
+        """Render a task and store its end.
+
+        Raises:
+            Exception: something of this machine failed; the task has not ended.
+        """
         _logger.debug("task=%d event=rendering", task.task_id)
         failure = await self._render(task)
+        await self._store_end(task, failure)
         if failure is None:
-            await self._store.finish(task)
             _logger.info("task=%d event=finished", task.task_id)
         else:
-            await self._store.fail(task, failure.code.number, failure.reason)
             _logger.info("task=%d event=failed code=%s", task.task_id, failure.code.name)
         self._on_end()
-        await asyncio.to_thread(self._folder.remove_inputs, task.task_id)
+        await self._remove_inputs(task)
+
+    async def _remove_inputs(self, task: Task) -> None:
+        with suppress(OSError):  # the next start removes what is left
+            await asyncio.to_thread(self._folder.remove_inputs, task.task_id)
+
+    async def _store_end(self, task: Task, failure: RenderFailedError | None) -> None:
+        """Store the end of a task, and repeat it while the database cannot, unless stopped."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                if failure is None:
+                    return await self._store.finish(task)
+                return await self._store.fail(task, failure.code.number, failure.reason)
+            except sqlite3.Error as error:
+                if self.is_draining:
+                    raise
+                self._log_shortage(task, error)
+            await self._rest(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _render(self, task: Task) -> RenderFailedError | None:
         if not await self._write_inputs(task):
@@ -192,7 +253,9 @@ class RenderQueue:
             await asyncio.to_thread(self._folder.sync_results, task)
         except RenderFailedError as failure:
             return failure
-        except Exception:
+        except Exception as error:
+            if is_shortage(error):
+                raise
             _logger.exception("task=%d event=renderer_fault", task.task_id)
             return RenderFailedError(RENDERING_FAILED, "the renderer has a fault")
         latest = time.monotonic() - started

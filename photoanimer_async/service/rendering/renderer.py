@@ -46,8 +46,10 @@ class Renderer(Protocol):
         When the call is cancelled, nothing continues to run on this machine.
 
         Raises:
-            RenderFailedError: the task ends with status 2 and this code and reason. Any other
-                exception ends it with the code RENDERING_FAILED, and is logged as a fault.
+            RenderFailedError: the task ends with status 2 and this code and reason.
+            ShortageError, or an `OSError` such as "No space left on device": the task waits and
+                is rendered again. Any other exception ends it with the code RENDERING_FAILED,
+                and is logged as a fault.
         """
         ...
 

@@ -59,6 +59,11 @@ class ResourceLimits:
         # A core dump would contain other people's photos.
         _limit(resource.RLIMIT_CORE, 0)
 
+    def are_stricter_outside(self) -> bool:
+        """Return whether files were limited to less than `file_bytes` before `impose`."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        return soft != resource.RLIM_INFINITY and soft < self.file_bytes
+
     def begin_job(self) -> None:
         """Count processor time from now on; the kernel ends the process when it is used up."""
         usage = resource.getrusage(resource.RUSAGE_SELF)

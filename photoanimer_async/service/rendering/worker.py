@@ -37,6 +37,7 @@ from photoanimer_async.service.rendering.resource_limits import (
     OUT_OF_MEMORY_STATUS,
     ResourceLimits,
 )
+from photoanimer_async.service.shortages import is_full_disk, reason_of
 
 _LONGEST_TRACE = 8_000
 _LONGEST_REASON = 1_000
@@ -66,7 +67,7 @@ def main() -> None:
         job = json.loads(jobs.get())
         limits.begin_job()
         try:
-            reply = render(job, module, function)
+            reply = render(job, module, function, files_are_limited=limits.are_stricter_outside())
         except MemoryError:
             # The libraries' state is undefined now, so the process cannot be used again.
             os._exit(OUT_OF_MEMORY_STATUS)
@@ -87,12 +88,21 @@ def _receive(jobs: SimpleQueue[str]) -> None:
     os._exit(0)
 
 
-def render(job: dict[str, Any], module: str, function: str) -> dict[str, object]:
+def render(
+    job: dict[str, Any], module: str, function: str, *, files_are_limited: bool = False
+) -> dict[str, object]:
     """Render one job and return the reply.
+
+    Args:
+        job: the job, as `WorkerProcess` sends it.
+        module: the module of the function that renders.
+        function: the name of that function.
+        files_are_limited: whether the service runs under a limit of its own for files.
 
     Returns:
         `code` 0 after success, otherwise a number of the table of errors with its `reason`; or
-        `fault`, the traceback of an exception that is not an `EngineError`.
+        `shortage`, what this machine is short of; or `fault`, the traceback of an exception that
+        is not an `EngineError`.
 
     Raises:
         MemoryError: memory ran out.
@@ -113,7 +123,9 @@ def render(job: dict[str, Any], module: str, function: str) -> dict[str, object]
         return {"code": (code or RENDERING_FAILED).number, "reason": str(error)[:_LONGEST_REASON]}
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - reported in full; the next photo may be fine
+    except Exception as error:  # noqa: BLE001 - reported in full; the next photo may be fine
+        if is_full_disk(error, files_are_limited=files_are_limited):
+            return {"shortage": reason_of(error)}
         return {"fault": traceback.format_exc()[-_LONGEST_TRACE:]}
     return {"code": 0}
 

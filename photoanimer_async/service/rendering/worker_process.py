@@ -24,6 +24,7 @@ from photoanimer_async.service.rendering.resource_limits import (
     OUT_OF_MEMORY_STATUS,
     ResourceLimits,
 )
+from photoanimer_async.service.shortages import ShortageError
 
 _logger = logging.getLogger(__name__)
 _PROGRAM: Final = "photoanimer_async.service.rendering.worker"
@@ -142,6 +143,7 @@ def check_reply(reply: Mapping[str, Any]) -> None:
 
     Raises:
         RenderFailedError: the task fails with a code of the table of errors.
+        ShortageError: the machine is short of something.
         RuntimeError: the renderer has a fault.
     """
     match reply:
@@ -149,6 +151,8 @@ def check_reply(reply: Mapping[str, Any]) -> None:
             return
         case {"code": int(number), "reason": str(reason)} if number in _CODES:
             raise RenderFailedError(_CODES[number], reason[:_LONGEST_REASON])
+        case {"shortage": str(reason)}:
+            raise ShortageError(printable(reason)[:_LONGEST_REASON])
         case {"fault": str(trace)}:
             raise RuntimeError(f"the renderer has a fault:\n{trace}")
         case _:

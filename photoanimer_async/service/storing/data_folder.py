@@ -29,6 +29,8 @@ from typing import Final
 from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.tasks import Task
 
+_CHECK_BYTES: Final = 64 * 1024
+
 RESULT_NAME: Final = r"[A-Za-z0-9_-]{32}\.(?:mp4|gif)"
 """Regular expression for the file name of a result."""
 
@@ -85,6 +87,19 @@ class DataFolder:
         """Remove the files that `write_inputs` wrote."""
         self.photo(task_id).unlink(missing_ok=True)
         self.voice(task_id).unlink(missing_ok=True)
+
+    def check_writable(self) -> None:
+        """Write a small file, sync it, and remove it.
+
+        Raises:
+            OSError: the disk is full, or cannot be written to.
+        """
+        path = self._inputs / f".check-{secrets.token_hex(4)}"
+        try:
+            path.write_bytes(bytes(_CHECK_BYTES))
+            _sync(path)
+        finally:
+            path.unlink(missing_ok=True)
 
     def sync_results(self, task: Task) -> None:
         """Sync a task's results to the disk, so that they survive a power failure.

@@ -37,6 +37,8 @@ _CACHE_KIB: Final = 512
 """Page cache of each connection. The system caches the file anyway; SQLite's default of 2 MiB
 would fill up as the ledger grows."""
 
+_SMALL_CHANGE: Final = "UPDATE account SET rate = rate WHERE number = 0"
+
 
 class _Change(NamedTuple):
     """A queued change and the future of its result."""
@@ -90,6 +92,15 @@ class Database:
     async def read(self, query: Callable[[sqlite3.Connection], _R]) -> _R:
         """Return the result of a query, called in a thread, on all that is committed."""
         return await self._loop.run_in_executor(self._reader, query, self._reading)
+
+    async def check_writable(self) -> None:
+        """Make a small change, which leaves everything as it is.
+
+        Raises:
+            sqlite3.Error: it could not be written, because the disk is full, another process has
+                locked the database, or it is damaged.
+        """
+        await self.write(lambda connection: connection.execute(_SMALL_CHANGE))
 
     async def close(self) -> None:
         """Commit what is queued and close the file."""

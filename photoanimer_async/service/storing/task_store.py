@@ -96,6 +96,10 @@ class TaskStore:
         """Return all tasks that have not ended, the oldest first."""
         return await self._database.read(_open_tasks)
 
+    async def open_count(self) -> int:
+        """Return the number of tasks that have not ended."""
+        return await self._database.read(_open_count)
+
     async def inputs(self, task_id: int) -> Inputs | None:
         """Return the inputs of an open task; `None` if it has ended."""
         row = await self._database.read(
@@ -212,6 +216,12 @@ class TaskStore:
 
 def _open_tasks(connection: sqlite3.Connection) -> list[Task]:
     return _tasks(connection, "status = 0 ORDER BY sequence")
+
+
+def _open_count(connection: sqlite3.Connection) -> int:
+    # Each open task has an input, and these are far fewer than all tasks.
+    (count,) = connection.execute("SELECT count(*) FROM input").fetchone()
+    return int(count)
 
 
 def _tasks(connection: sqlite3.Connection, condition: str, *values: int) -> list[Task]:

@@ -30,6 +30,11 @@ async def health(service: Running) -> tuple[int, str]:
         return answer.status, status
 
 
+@pytest.fixture(autouse=True)
+def health_is_checked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("photoanimer_async.service.http.health._VALID_SECONDS", -1.0)
+
+
 @pytest.fixture
 async def measured(start: Start) -> Running:
     return await start(metrics_address="0", workers=1)

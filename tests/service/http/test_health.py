@@ -12,7 +12,7 @@ from photoanimer_async.service import (
     ServiceSettings,
 )
 from photoanimer_async.service.app_keys import QUEUE
-from photoanimer_async.service.http.health import Health, health_of
+from photoanimer_async.service.http.health import Diagnosis, Health, health_of
 from photoanimer_async.service.rendering.process_renderer import ProcessRenderer
 
 from ..conftest import KEY, InstantRenderer, PhotoHost, Running, Start, until
@@ -73,4 +73,4 @@ class TestHealth:
                 assert await health(service) == (503, "no workers")
             logged_errors.clear()
             assert await health(service) == (200, "ok")
-            assert await health_of(service.service.app) is Health.OK
+            assert await health_of(service.service.app) == Diagnosis(Health.OK)

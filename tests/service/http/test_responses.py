@@ -38,7 +38,7 @@ class TestPathsAndMethods:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         async def full(self: object, *args: object) -> None:
-            raise sqlite3.OperationalError("database or disk is full")
+            raise sqlite3.ProgrammingError("a mistake")
 
         monkeypatch.setattr("photoanimer_async.service.storing.task_store.TaskStore.add", full)
         async with service.session.get(

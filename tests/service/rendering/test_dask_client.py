@@ -58,7 +58,7 @@ class TestReconnection:
     """A service without tasks, so that nothing but its health check needs the cluster."""
 
     async def becomes(self, health: Health, service: Running) -> None:
-        while await health_of(service.service.app) is not health:
+        while (await health_of(service.service.app)).health is not health:
             await asyncio.sleep(0.05)
 
     async def test_without_workers_the_service_is_not_healthy(

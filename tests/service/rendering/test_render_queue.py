@@ -1,6 +1,7 @@
 """The render queue: how many renders at once, their files, and their errors."""
 
 import asyncio
+import errno
 import sqlite3
 import time
 from pathlib import Path
@@ -86,21 +87,41 @@ async def test_an_error_of_the_renderer_fails_only_its_task(
     assert (await service.end_of(await service.submit(host.url("photo.png"))))["status"] == 1
 
 
-async def test_a_database_error_stops_only_its_task(
-    start: Start, host: PhotoHost, logged_errors: list[object], monkeypatch: pytest.MonkeyPatch
+async def test_the_end_of_a_task_is_stored_once_the_database_can(
+    start: Start, host: PhotoHost, renderer: InstantRenderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("photoanimer_async.service.rendering.render_queue._FIRST_PAUSE", 0.01)
     service = await start(workers=1)
+    attempts: list[object] = []
 
     async def full(self: object, task_id: int) -> None:
+        attempts.append(task_id)
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as broken:
         broken.setattr("photoanimer_async.service.storing.task_store.TaskStore.finish", full)
-        stuck = await service.submit(host.url("photo.png"))
-        await until(lambda: logged_errors)
-    logged_errors.clear()
-    assert (await service.end_of(await service.submit(host.url("photo.png"))))["status"] == 1
-    assert (await service.info(stuck))["status"] == 0
+        waiting = await service.submit(host.url("photo.png"))
+        await until(lambda: len(attempts) > 2)
+        assert (await service.info(waiting))["status"] == 0
+    assert (await service.end_of(waiting))["status"] == 1
+    assert len(renderer.jobs) == 1
+
+
+async def test_a_task_is_put_back_behind_others_while_it_cannot_be_rendered(
+    start: Start, host: PhotoHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("photoanimer_async.service.rendering.render_queue._FIRST_PAUSE", 0.01)
+
+    class NoRoomForLargeVideos(InstantRenderer):
+        async def render(self, job: RenderJob) -> None:
+            await super().render(job)
+            if job.template == 1 and len(self.jobs) < 5:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    service = await start(renderer=NoRoomForLargeVideos(), workers=1)
+    large, small = [await service.submit(host.url("photo.png"), number) for number in (1, 2)]
+    assert (await service.end_of(small))["status"] == 1
+    assert (await service.end_of(large))["status"] == 1
 
 
 async def test_a_renderer_that_blocks_the_loop_is_detected(
