@@ -25,6 +25,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from photoanimer_async.api.answers import Answer
+from photoanimer_async.api.base_url import check_base_url
 from photoanimer_async.api.body import MAX_BODY_BYTES, decompressed
 from photoanimer_async.api.delivery import Delivery, connection_hooks
 from photoanimer_async.api.wire import Operation, Request
@@ -70,18 +71,15 @@ class Credentials:
     """The service's base URL and API key, validated; `repr` omits the key.
 
     Raises:
-        InvalidRequestError: the URL is not an http(s) URL with a host, or the key is empty or not
-            printable ASCII.
+        InvalidRequestError: the URL is wrong, as `check_base_url` says, or the key is empty or
+            not printable ASCII.
     """
 
     base_url: str
     api_key: str
 
     def __attrs_post_init__(self) -> None:
-        if not _has_host(self.base_url):
-            raise InvalidRequestError(
-                f"base_url must be an http or https URL, not {shown_url(self.base_url)}"
-            )
+        check_base_url(self.base_url)
         if not self.api_key or not self.api_key.isprintable() or not self.api_key.isascii():
             raise InvalidRequestError("api_key must be printable ASCII, and not empty")
 
