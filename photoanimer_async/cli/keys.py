@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Annotated, TypeAlias
 
 from cyclopts import App, Parameter
-from cyclopts.validators import Number
 from rich.table import Table
 from rich.text import Text
 
@@ -32,14 +31,12 @@ def add(
     seconds: Annotated[
         float | None,
         Parameter(
-            validator=Number(gte=0),
             help="Video seconds that the account may spend; by default without limit.",
         ),
     ] = None,
     rate: Annotated[
         float | None,
         Parameter(
-            validator=Number(gt=0),
             help="Requests a second that the account may make; by default without limit.",
         ),
     ] = None,
@@ -121,7 +118,7 @@ def list_accounts(*, data: Data = DEFAULT_DATA) -> ExitStatus:
 @app.command(usage="Usage: photoanimer serve keys credit NAME SECONDS [OPTIONS]")
 def credit(
     name: _Name,
-    seconds: Annotated[float, Parameter(validator=Number(gt=0), help="Video seconds to add.")],
+    seconds: Annotated[float, Parameter(help="Video seconds to add.")],
     /,
     *,
     data: Data = DEFAULT_DATA,

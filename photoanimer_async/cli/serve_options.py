@@ -20,6 +20,8 @@ Data: TypeAlias = Annotated[
 ]
 
 _DAY: Final = 24 * 3600.0
+_FEWEST_DAYS: Final = 0.001
+_MOST_DAYS: Final = 36_500
 _NO_NEGATIVE: Final = Parameter(negative="")
 
 
@@ -150,18 +152,22 @@ class LimitOptions:
         ),
     ] = Charging.REFUND_FAILED
     result_days: Annotated[
-        float, Parameter(validator=Number(gt=0), help="Days that results are kept.")
+        float,
+        Parameter(
+            validator=Number(gte=_FEWEST_DAYS, lte=_MOST_DAYS), help="Days that results are kept."
+        ),
     ] = 7
     task_days: Annotated[
         float,
         Parameter(
-            validator=Number(gt=0), help="Days that tasks are kept; not less than --result-days."
+            validator=Number(gte=_FEWEST_DAYS, lte=_MOST_DAYS),
+            help="Days that tasks are kept; not less than --result-days.",
         ),
     ] = 30
     drain: Annotated[
         float,
         Parameter(
-            validator=Number(gte=0),
+            validator=Number(gte=0, lte=_MOST_DAYS * _DAY),
             help="Seconds to wait for running renders when the service stops; other videos are "
             "made after the next start.",
         ),

@@ -98,7 +98,7 @@ def create_app(
 
 async def _submit(request: web.Request) -> web.Response:
     """API page, Interface 1."""
-    account = _authorize(request)
+    account = await _authorize(request)
     submission = parse_submission(request.query)
     try:
         task = await request.app[ACCEPTANCE].accept(submission, account, _own_origin(request))
@@ -115,7 +115,7 @@ async def _submit(request: web.Request) -> web.Response:
 
 async def _get_task_info(request: web.Request) -> web.Response:
     """API page, Interface 3."""
-    account = _authorize(request)
+    account = await _authorize(request)
     task_id = parse_task_id(request.query)
     task = await request.app[STORE].get(task_id)
     if task is None or task.account != account.number:
@@ -127,7 +127,7 @@ async def _get_task_info(request: web.Request) -> web.Response:
 
 async def _my_subscription(request: web.Request) -> web.Response:
     """Return the account's balance; for an account without limit, a constant."""
-    account = _authorize(request)
+    account = await _authorize(request)
     left = await request.app[STORE].balance(account.number)
     now = datetime.now(UTC)
     start = now.replace(day=1, hour=0, minute=0, second=0)
@@ -150,9 +150,8 @@ async def _result(request: web.Request) -> web.StreamResponse:
     return ResultResponse(path, headers={"X-Content-Type-Options": "nosniff"})
 
 
-def _authorize(request: web.Request) -> Account:
-    now = asyncio.get_running_loop().time()
-    return request.app[ACCESS].authorize(request.headers.get("APIKEY"), now)
+async def _authorize(request: web.Request) -> Account:
+    return await request.app[ACCESS].authorize(request.headers.get("APIKEY"))
 
 
 def _has_no_keys_on_loopback(request: web.Request) -> bool:

@@ -121,6 +121,12 @@ RATE_LIMITED = ErrorCode(
     "The key makes too many requests a second; see the header Retry-After.",
     http_status=429,
 )
+ACCOUNTS_UNREADABLE = ErrorCode(
+    50302,
+    "ACCOUNTS_UNREADABLE",
+    "The accounts cannot be read at the moment; try again later.",
+    http_status=503,
+)
 RENDERING_FAILED = ErrorCode(
     50001,
     "RENDERING_FAILED",
@@ -164,6 +170,7 @@ TABLE = (
     INTERNAL,
     RENDERING_FAILED,
     NO_STORAGE,
+    ACCOUNTS_UNREADABLE,
 )
 """Every code, in ascending order."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -12,11 +13,12 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from photoanimer_async.service.app import API_PREFIX, create_app
-from photoanimer_async.service.app_keys import ACCESS
+from photoanimer_async.service.app_keys import ACCESS, FOLDER
 from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.faults import FaultInjector
 from photoanimer_async.service.rendering.renderer import Renderer
 from photoanimer_async.service.settings import ServiceSettings, is_loopback
+from photoanimer_async.service.storing.database import unusable
 
 if TYPE_CHECKING:
     from photoanimer_async.service.http.metrics import Metrics
@@ -82,7 +84,7 @@ class LocalService:
 
     async def __aenter__(self) -> Self:
         try:
-            await self._runner.setup()
+            await self._set_up()
             await self._start_operations()
             await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
         except BaseException:
@@ -108,6 +110,15 @@ class LocalService:
     def operations_url(self) -> str | None:
         """The URL of `/metrics` and `/healthz`, as `http://127.0.0.1:9464`, if they are served."""
         return None if self._operations is None else _origin(self._operations)
+
+    async def _set_up(self) -> None:
+        """Start the parts of the service; whatever the disk refuses is an error of the folder."""
+        try:
+            await self._runner.setup()
+        except sqlite3.Error as error:
+            raise unusable(self.app[FOLDER].database, error) from error
+        except OSError as error:
+            raise SetupError(f"{self._settings.data_dir} cannot be used: {error}") from error
 
     async def _start_operations(self) -> None:
         address, metrics = self._settings.metrics_address, self._metrics

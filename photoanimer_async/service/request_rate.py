@@ -7,7 +7,12 @@ be due if requests came evenly. A request may be ahead of that time by the burst
 from typing import Final
 
 from attrs import define, field
-from attrs.validators import gt
+from attrs.validators import ge, le
+
+SMALLEST_RATE: Final = 0.001
+"""Requests per second of the strictest limit: one in a quarter of an hour."""
+LARGEST_RATE: Final = 1e6
+"""Requests per second of the widest limit."""
 
 _BURST_SECONDS: Final = 1.0
 _ROUNDING: Final = 1e-9
@@ -21,10 +26,10 @@ class RateLimit:
         wait = limit.try_acquire(loop.time())  # 0: the request may proceed
 
     Attributes:
-        rate: requests per second; more than 0.
+        rate: requests per second, 0.001 to 1,000,000.
     """
 
-    rate: float = field(validator=gt(0))
+    rate: float = field(validator=[ge(SMALLEST_RATE), le(LARGEST_RATE)])
     _due: float = field(init=False, default=0.0)
 
     def try_acquire(self, now: float) -> float:

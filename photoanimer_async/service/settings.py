@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 from attrs.converters import optional as optional_converter
-from attrs.validators import ge, gt, instance_of, le, optional
+from attrs.validators import and_, ge, gt, instance_of, le, optional
 
 from photoanimer_async.redaction import shown_origin
 from photoanimer_async.service.fetching.addresses import (
@@ -22,7 +22,7 @@ from photoanimer_async.service.fetching.addresses import (
 )
 from photoanimer_async.service.fetching.fetcher import UnsuitableUrlError, parse_url
 from photoanimer_async.service.notifying.signing import secret_bytes
-from photoanimer_async.service.storing.ledger import Charging
+from photoanimer_async.service.storing.ledger import LARGEST_AMOUNT, Charging
 
 MIB = 1024 * 1024
 _HOUR: Final = 3600.0
@@ -37,6 +37,9 @@ _WEEK: float | None = 7 * 24 * 3600.0
 _MONTH: float | None = 30 * 24 * 3600.0
 _CLUSTER_WORKERS: Final = 128
 _SMALLEST_WEIGHT: Final = 0.001
+_SHORTEST: Final = 0.001
+_LONGEST: Final = 100 * 365 * 24 * _HOUR
+_SECONDS: Final = and_(ge(_SHORTEST), le(_LONGEST))  # refuse NaN and infinity too
 
 
 def _cores() -> int:
@@ -68,8 +71,10 @@ def _to_networks(networks: Iterable[str | Network] | None) -> tuple[Network, ...
 
 def _to_schedule(seconds: Iterable[float]) -> tuple[float, ...]:
     schedule = tuple(seconds)
-    if any(pause < 0 for pause in schedule):
-        raise ValueError("notify_schedule has a negative number of seconds")
+    if not all(0 <= pause <= _LONGEST for pause in schedule):
+        raise ValueError(
+            f"notify_schedule is {schedule}; a pause is between 0 and {_LONGEST:.0f} seconds"
+        )
     return schedule
 
 
@@ -233,7 +238,8 @@ class ServiceSettings:
         voice_seconds: longest voice that is accepted.
 
     Raises:
-        ValueError: a value is out of its range.
+        ValueError: a value is out of its range. Numbers of seconds are between 0.001 and a
+            hundred years.
     """
 
     data_dir: Path = field(converter=Path)
@@ -252,28 +258,28 @@ class ServiceSettings:
     metrics_address: tuple[str, int] | None = field(default=None, converter=_to_address)
     notify_secret: str | None = field(default=None, repr=False)
     notify_schedule: tuple[float, ...] = field(default=RETRY_SCHEDULE, converter=_to_schedule)
-    video_balance: float = field(default=36_000.0, validator=ge(0))
+    video_balance: float = field(default=36_000.0, validator=[ge(0), le(LARGEST_AMOUNT)])
     charging: Charging = field(default=Charging.REFUND_FAILED, converter=Charging)
     image_bytes: int = field(default=15 * MIB, validator=gt(0))
     image_pixels: int = field(default=4096, validator=gt(0))
     voice_bytes: int = field(default=15 * MIB, validator=gt(0))
-    fetch_seconds: float = field(default=30.0, validator=gt(0))
+    fetch_seconds: float = field(default=30.0, validator=_SECONDS)
     fetch_redirects: int = field(default=5, validator=ge(0))
     fetches: int = field(default=32, validator=ge(1))
     weights: Mapping[str, float] = field(factory=dict, converter=_to_weights)
     allow_networks: tuple[Network, ...] | None = field(default=None, converter=_to_networks)
     queue_limit: int = field(default=10_000, validator=ge(1))
-    keep_results_seconds: float | None = field(default=_WEEK, validator=optional(gt(0.0)))
-    keep_tasks_seconds: float | None = field(default=_MONTH, validator=optional(gt(0.0)))
-    sweep_seconds: float = field(default=60.0, validator=gt(0))
-    drain_seconds: float = field(default=10.0, validator=ge(0))
-    render_seconds: float = field(default=300.0, validator=gt(0))
+    keep_results_seconds: float | None = field(default=_WEEK, validator=optional(_SECONDS))
+    keep_tasks_seconds: float | None = field(default=_MONTH, validator=optional(_SECONDS))
+    sweep_seconds: float = field(default=60.0, validator=_SECONDS)
+    drain_seconds: float = field(default=10.0, validator=[ge(0), le(_LONGEST)])
+    render_seconds: float = field(default=300.0, validator=_SECONDS)
     render_memory: int = field(default=2048 * MIB, validator=ge(256 * MIB))
     engine: str = field(default="warp", validator=instance_of(str))
     all_faces: bool = False
     longest_side: int = field(default=1280, validator=ge(64))
     gif_longest_side: int = field(default=480, validator=ge(64))
-    voice_seconds: float = field(default=60.0, validator=gt(0))
+    voice_seconds: float = field(default=60.0, validator=_SECONDS)
 
     @workers.default
     def _default_workers(self) -> int:

@@ -124,6 +124,49 @@ def test_weights_are_written_as_name_and_number(photoanimer: CommandLine) -> Non
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--result-days", "--task-days", "--drain"])
+@pytest.mark.parametrize("number", ["nan", "inf", "-1", "1e300"])
+def test_numbers_out_of_range_are_one_line(
+    photoanimer: CommandLine, option: str, number: str
+) -> None:
+    done = photoanimer("serve", f"{option}={number}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (photoanimer.folder / "photoanimer-data").exists()
+
+
+@pytest.mark.parametrize("option", ["--result-days", "--task-days"])
+def test_days_that_are_too_short_are_one_line(photoanimer: CommandLine, option: str) -> None:
+    done = photoanimer("serve", f"{option}=1e-9")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("damage", ["header", "middle", "half"])
+def test_a_damaged_database_is_one_line(photoanimer: CommandLine, damage: str) -> None:
+    photoanimer("serve", "keys", "add", "anna")
+    path = photoanimer.folder / "photoanimer-data" / "tasks.db"
+    content = path.read_bytes()
+    damaged = {
+        "header": b"x" * 100 + content[100:],
+        "middle": content[:4096] + b"x" * (len(content) - 4096),
+        "half": content[: len(content) // 2],
+    }
+    path.write_bytes(damaged[damage])
+    for command in (("serve",), ("serve", "keys", "list"), ("serve", "keys", "add", "bob")):
+        done = photoanimer(*command)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "tasks.db is damaged" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_is_in_the_data_folder_by_mistake_is_one_line(photoanimer: CommandLine) -> None:
+    (photoanimer.folder / "photoanimer-data" / "inputs" / "mine").mkdir(parents=True)
+    done = photoanimer("serve")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "photoanimer-data cannot be used" in done.stderr
+
+
 def test_a_port_in_use_is_one_line(photoanimer: CommandLine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

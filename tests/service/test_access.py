@@ -1,19 +1,33 @@
 """API keys: which account a key belongs to, its rate limit, and what it can see."""
 
 import asyncio
+import logging
+import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from photoanimer_async.service import (
+    Account,
     AccountBook,
     LocalService,
     ServiceSettings,
     SetupError,
 )
 
-from .conftest import Customer, InstantRenderer, PhotoHost, Running, Start, added, until
+from .conftest import (
+    LONGEST_WAIT,
+    Customer,
+    InstantRenderer,
+    PhotoHost,
+    Running,
+    Start,
+    added,
+    until,
+)
 
 
 class TestHeader:
@@ -83,6 +97,79 @@ async def test_a_new_key_after_a_revoked_one_has_the_same_account(
     service = await start()
     assert await Customer(service, new).balance() == 7
     assert (await Customer(service, old).call("mySubscription"))["code"] == 4003
+
+
+class TestTroubleWithTheDatabase:
+    """A key that may have been revoked meanwhile is not accepted."""
+
+    async def test_keys_of_accounts_are_refused_while_accounts_cannot_be_read(
+        self,
+        start: Start,
+        book: AccountBook,
+        monkeypatch: pytest.MonkeyPatch,
+        logged_errors: list[logging.LogRecord],
+    ) -> None:
+        key = await added(book, "anna")
+        service = await start(keys={"own"})
+        anna, own = Customer(service, key), Customer(service, "own")
+
+        def fail(_: object) -> list[Account]:
+            raise MemoryError("not only errors of SQLite")
+
+        with monkeypatch.context() as broken:
+            broken.setattr("photoanimer_async.service.access.named_accounts", fail)
+            async with asyncio.timeout(LONGEST_WAIT):
+                while (await anna.get("mySubscription"))[0] == 200:
+                    await asyncio.sleep(0.02)
+            status, envelope, headers = await anna.get("mySubscription")
+            assert (status, envelope["code"]) == (503, 50302)
+            assert int(headers["Retry-After"]) >= 1
+            assert (await own.call("mySubscription"))["code"] == 0
+        async with asyncio.timeout(LONGEST_WAIT):
+            while (await anna.call("mySubscription"))["code"] != 0:
+                await asyncio.sleep(0.02)
+        assert {record.getMessage() for record in logged_errors} == {"event=accounts_not_read"}
+        logged_errors.clear()
+
+    async def test_a_reading_that_never_ends_is_a_failed_one(
+        self,
+        start: Start,
+        book: AccountBook,
+        monkeypatch: pytest.MonkeyPatch,
+        logged_errors: list[logging.LogRecord],
+    ) -> None:
+        anna = Customer(service := await start(), await added(book, "anna"))
+        await until(lambda: not service.service.is_open)
+        gate = threading.Event()
+        monkeypatch.setattr("photoanimer_async.service.access._READ_SECONDS", 0.05)
+        with monkeypatch.context() as broken:
+            broken.setattr(
+                "photoanimer_async.service.access.named_accounts", lambda _: gate.wait(300) or []
+            )
+            async with asyncio.timeout(LONGEST_WAIT):
+                while (await anna.get("faceDriven/getTaskInfo"))[0] == 200:
+                    await asyncio.sleep(0.02)
+            gate.set()
+        logged_errors.clear()
+
+    @pytest.mark.parametrize("rate", [-1.0, 0.0, 1e-300, float("inf")])
+    async def test_a_rate_that_is_not_allowed_hides_no_revoked_key(
+        self, start: Start, book: AccountBook, tmp_path: Path, rate: float
+    ) -> None:
+        keys = [await added(book, name, rate=5) for name in ("anna", "bob")]
+
+        def spoil() -> None:
+            with closing(sqlite3.connect(tmp_path / "data" / "tasks.db")) as database, database:
+                database.execute("UPDATE account SET rate = ? WHERE name = 'bob'", (rate,))
+
+        await asyncio.to_thread(spoil)
+        service = await start()
+        anna, bob = Customer(service, keys[0]), Customer(service, keys[1])
+        assert [(await bob.get("mySubscription"))[0] for _ in range(2)] in ([200, 429], [200, 200])
+        await asyncio.to_thread(book.revoke, "anna")
+        async with asyncio.timeout(LONGEST_WAIT):
+            while (await anna.call("mySubscription"))["code"] != 4003:
+                await asyncio.sleep(0.05)
 
 
 class TestIsolation:

@@ -8,6 +8,16 @@ from photoanimer_async.service import ServiceSettings
 
 from .conftest import KEY
 
+NO_NUMBERS = (float("nan"), float("inf"), 1e300)
+SECONDS = (
+    "drain_seconds",
+    "fetch_seconds",
+    "keep_results_seconds",
+    "keep_tasks_seconds",
+    "render_seconds",
+    "sweep_seconds",
+    "voice_seconds",
+)
 NO_PUBLIC_URLS = (
     "animer.example",
     "ftp://animer.example",
@@ -34,6 +44,10 @@ def test_values_out_of_range_are_refused() -> None:
         {"image_bytes": 0},
         {"fetch_seconds": 0},
         {"notify_url": "example.com/hook"},
+        *({name: number} for name in SECONDS for number in (*NO_NUMBERS, -1.0)),
+        *({name: number} for name in SECONDS[1:] for number in (1e-300,)),
+        {"notify_schedule": (5, float("nan"))},
+        {"notify_schedule": (5, float("inf"))},
         *({"public_url": url} for url in NO_PUBLIC_URLS),
         *({"allow_origins": [url]} for url in (*NO_PUBLIC_URLS, "https://app.example/path", "*")),
     ]

@@ -9,6 +9,7 @@ from typing import Final
 from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.fetching.fetcher import UnsuitableUrlError, parse_url
 from photoanimer_async.service.notifying.signing import new_secret
+from photoanimer_async.service.request_rate import LARGEST_RATE, SMALLEST_RATE
 from photoanimer_async.service.storing import ledger, outbox
 from photoanimer_async.service.storing.accounts import (
     Account,
@@ -18,7 +19,8 @@ from photoanimer_async.service.storing.accounts import (
     new_key,
 )
 from photoanimer_async.service.storing.data_folder import DataFolder
-from photoanimer_async.service.storing.database import connect
+from photoanimer_async.service.storing.database import connect, unusable
+from photoanimer_async.service.storing.ledger import LARGEST_AMOUNT, SMALLEST_AMOUNT
 
 _LONGEST_NAME: Final = 64
 
@@ -30,6 +32,9 @@ class AccountError(Exception):
 class AccountBook:
     """The accounts of a data folder, for the operator. All methods block.
 
+    Numbers and names are checked here, so that programs and the command line get the same errors,
+    and before anything is created.
+
         book = AccountBook(Path("data"))
         key = book.add("anna", seconds=600)
         book.credit("anna", 60)  # 660.0
@@ -38,7 +43,7 @@ class AccountBook:
         data_dir: the service's data folder.
 
     Raises, from every method:
-        SetupError: the folder cannot be used.
+        SetupError: the folder or its database cannot be used.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -52,17 +57,22 @@ class AccountBook:
 
         Args:
             name: 1 to 64 printable characters.
-            seconds: video seconds to credit. With `None`, a new account has no limit.
-            rate: requests per second that it may make; `None` without limit.
+            seconds: video seconds to credit, 0.001 to a billion, or 0 for none. With `None`, a
+                new account has no limit.
+            rate: requests per second that it may make, 0.001 to a million; `None` without limit.
 
         Returns:
             The key. It is not stored, so it cannot be shown again.
 
         Raises:
-            AccountError: the account has a key, or the name is not allowed.
+            AccountError: the account has a key, or the name or a number is not allowed.
         """
         if not (name.strip() and name.isprintable() and len(name) <= _LONGEST_NAME):
             raise AccountError(f"a name has 1 to {_LONGEST_NAME} printable characters")
+        if seconds:
+            _require("seconds", seconds, SMALLEST_AMOUNT, LARGEST_AMOUNT)
+        if rate is not None:
+            _require("rate", rate, SMALLEST_RATE, LARGEST_RATE)
         try:
             self._folder.create()
         except OSError as error:
@@ -97,12 +107,17 @@ class AccountBook:
     def credit(self, name: str, seconds: float) -> float:
         """Add video seconds to an account; one without limit has a limit from then on.
 
+        Args:
+            name: name of the account.
+            seconds: video seconds, 0.001 to a billion.
+
         Returns:
             The new balance.
 
         Raises:
-            AccountError: there is no such account.
+            AccountError: there is no such account, or the number is not allowed.
         """
+        _require("seconds", seconds, SMALLEST_AMOUNT, LARGEST_AMOUNT)
         with self._existing() as connection:
             number = _number(connection, name)
             ledger.credit(connection, number, seconds)
@@ -164,9 +179,17 @@ class AccountBook:
 @contextmanager
 def _transaction(database: Path) -> Iterator[sqlite3.Connection]:
     with closing(connect(database)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        with connection:
-            yield connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            with connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise unusable(database, error) from error
+
+
+def _require(what: str, number: float, least: float, most: float) -> None:
+    if not least <= number <= most:  # also refuses NaN
+        raise AccountError(f"{what} is {number:g}; it must be between {least:g} and {most:,.0f}")
 
 
 def _number(connection: sqlite3.Connection, name: str) -> int:

@@ -20,6 +20,7 @@ wait for a sync and do not delay one. Other processes may write between two grou
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -33,6 +34,10 @@ _R = TypeVar("_R")
 _LARGEST_GROUP: Final = 256
 _BUSY_SECONDS: Final = 10.0
 _LARGEST_WAL: Final = 64 * 1024 * 1024
+_CHECK_SECONDS: Final = 5.0
+_STEPS_BETWEEN_LOOKS: Final = 100_000
+_CHECKED_TABLES: Final = ("account", "notification", "ledger", "task")
+_DAMAGED: Final = "{} is damaged ({}): put a backup in its place, or use another folder"
 _CACHE_KIB: Final = 512
 """Page cache of each connection. The system caches the file anyway; SQLite's default of 2 MiB
 would fill up as the ledger grows."""
@@ -164,15 +169,62 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
     """Open the database, creating it if it does not exist, readable for its owner only.
 
     Raises:
-        SetupError: the file is in use, is not a database of this service, or has a newer version.
+        SetupError: the file is in use, is damaged, is not a database of this service, or has a
+            newer version.
     """
     writing = await asyncio.to_thread(connect, path)
-    reading = await asyncio.to_thread(connect, path)
+    try:
+        await asyncio.to_thread(_check, writing, path)
+        reading = await asyncio.to_thread(connect, path)
+    except BaseException:
+        await asyncio.to_thread(writing.close)
+        raise
     database = Database(writing, reading)
     try:
         yield database
     finally:
         await database.close()
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """Check what accounts and tasks depend on, as far as that takes a few seconds.
+
+    Raises:
+        SetupError: the database is damaged.
+    """
+    deadline = time.monotonic() + _CHECK_SECONDS
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
+    try:
+        for table in _CHECKED_TABLES:
+            [(found,), *_] = connection.execute(f"PRAGMA quick_check({table})").fetchall()
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+            return
+        raise SetupError(_DAMAGED.format(path, error)) from error
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
+def _is_emptied(path: Path) -> bool:
+    """Return whether a database has lost its content; SQLite would take it for a new one."""
+    log, results = path.with_name(f"{path.name}-wal"), path.with_name("results")
+    return (
+        path.is_file()
+        and not path.stat().st_size
+        and (log.exists() or (results.is_dir() and any(results.iterdir())))
+    )
+
+
+def unusable(path: Path, error: sqlite3.Error) -> SetupError:
+    """Return the error for a database that cannot be used, with what to do."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without SQLite's extension of it
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return SetupError(f"{path.parent} is in use by another program; try again")
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return SetupError(_DAMAGED.format(path, error))
+    return SetupError(f"{path} cannot be used: {error}")
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -182,6 +234,8 @@ def connect(path: Path) -> sqlite3.Connection:
         SetupError: as `open_database`.
     """
     try:
+        if _is_emptied(path):
+            raise SetupError(_DAMAGED.format(path, "it is empty"))
         path.touch(mode=0o600)
         connection = sqlite3.connect(
             path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -195,11 +249,9 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_WAL}")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         migrate(connection, path)
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
         connection.close()
-        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-            raise SetupError(f"{path.parent} is in use by another service") from error
-        raise SetupError(f"{path} cannot be used: {error}") from error
+        raise unusable(path, error) from error
     except BaseException:
         connection.close()
         raise

@@ -107,7 +107,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         path: its file; version 1 kept inputs in a folder beside it.
 
     Raises:
-        SetupError: the database has a newer version.
+        SetupError: the database has a newer version, or another program's tables.
     """
     connection.execute("BEGIN IMMEDIATE")
     with connection:
@@ -117,6 +117,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
                 f"{path} has version {version} of the tasks' database, and this service supports "
                 f"up to version {len(_MIGRATIONS)}: use the newer service, or another folder"
             )
+        if version == 0 and connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            raise SetupError(f"{path} is the database of another program; use another folder")
         for migration in _MIGRATIONS[version:]:
             migration(connection, path)
         connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")

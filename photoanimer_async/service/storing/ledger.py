@@ -11,6 +11,11 @@ from typing import Final
 
 from attrs import frozen
 
+SMALLEST_AMOUNT: Final = 0.001
+"""Video seconds of the smallest credit."""
+LARGEST_AMOUNT: Final = 1e9
+"""Video seconds of the largest credit: sums stay far below what the database can hold."""
+
 _THOUSANDTHS: Final = 1000
 
 

@@ -1,6 +1,8 @@
 """Administration of accounts and their keys."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,44 @@ def test_errors(book: AccountBook, tmp_path: Path) -> None:
         with pytest.raises(AccountError, match=message):
             call()
     assert [account.name for account in book.accounts()] == ["anna"]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1.0, 1e-300, 1e300])
+def test_numbers_out_of_range_are_refused_and_change_nothing(tmp_path: Path, number: float) -> None:
+    book = AccountBook(tmp_path / "data")
+    for what in ("seconds", "rate"):
+        with pytest.raises(AccountError, match=f"{what} is .*; it must be between 0.001 and"):
+            book.add("anna", **{what: number})
+    assert not (tmp_path / "data").exists()
+    book.add("anna", seconds=0, rate=0.001)
+    with pytest.raises(AccountError, match="seconds is"):
+        book.credit("anna", number)
+    with pytest.raises(AccountError, match="rate is 0;"):
+        book.add("bob", rate=0)
+    assert [account.balance for account in book.accounts()] == [0]
+
+
+def test_a_damaged_database_is_told(book: AccountBook, tmp_path: Path) -> None:
+    book.add("anna")
+    path = tmp_path / "data" / "tasks.db"
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xa5" * (len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(SetupError, match=r"tasks\.db is damaged"):
+        book.accounts()
+    with pytest.raises(SetupError, match=r"tasks\.db is damaged"):
+        book.add("bob")
+
+
+def test_a_database_in_use_is_told(
+    book: AccountBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book.add("anna")
+    monkeypatch.setattr("photoanimer_async.service.storing.database._BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(tmp_path / "data" / "tasks.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(SetupError, match="data is in use by another program"):
+            book.revoke("anna")
 
 
 def test_reading_does_not_create_a_folder(tmp_path: Path) -> None:

@@ -152,6 +152,56 @@ async def test_another_process_may_write_too(database: Database, tmp_path: Path)
 async def test_a_file_that_is_not_a_database_is_not_changed(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tasks.db"
     path.write_bytes(content)
-    with pytest.raises(SetupError, match=r"tasks\.db cannot be used"):
+    with pytest.raises(SetupError, match=r"tasks\.db is damaged"):
         await open_database(path).__aenter__()
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("beside", ["tasks.db-wal", "results/a.mp4"])
+async def test_a_database_that_has_lost_its_content_is_not_taken_for_a_new_one(
+    tmp_path: Path, beside: str
+) -> None:
+    (tmp_path / "tasks.db").touch()
+    (tmp_path / beside).parent.mkdir(exist_ok=True)
+    (tmp_path / beside).write_bytes(b"what was there before")
+    with pytest.raises(SetupError, match=r"tasks\.db is damaged \(it is empty\)"):
+        await open_database(tmp_path / "tasks.db").__aenter__()
+    assert (tmp_path / beside).read_bytes() == b"what was there before"
+
+
+async def test_another_programs_database_is_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.db"
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("CREATE TABLE task (what TEXT)")
+    with pytest.raises(SetupError, match="the database of another program"):
+        await open_database(path).__aenter__()
+    with closing(sqlite3.connect(path)) as other:
+        assert len(other.execute("SELECT name FROM sqlite_schema").fetchall()) == 1
+
+
+@pytest.mark.parametrize("table", ["account", "ledger", "notification", "task"])
+async def test_a_damaged_table_is_found_when_the_database_is_opened(
+    tmp_path: Path, table: str
+) -> None:
+    path = tmp_path / "tasks.db"
+    async with open_database(path):
+        pass
+    with closing(sqlite3.connect(path)) as raw:
+        (page,) = raw.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)
+        ).fetchone()
+        (size,) = raw.execute("PRAGMA page_size").fetchone()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * size : page * size] = b"\xa5" * size
+    path.write_bytes(content)
+    with pytest.raises(SetupError, match=r"tasks\.db is damaged .*: put a backup in its place"):
+        await open_database(path).__aenter__()
+
+
+async def test_the_check_of_a_large_database_does_not_delay_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("photoanimer_async.service.storing.database._CHECK_SECONDS", -1)
+    monkeypatch.setattr("photoanimer_async.service.storing.database._STEPS_BETWEEN_LOOKS", 1)
+    async with open_database(tmp_path / "tasks.db") as database:
+        assert await database.read(lambda each: each.execute("SELECT 1").fetchone()) == (1,)
