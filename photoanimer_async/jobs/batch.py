@@ -16,8 +16,9 @@ from contextlib import aclosing
 from typing import Generic, TypeAlias, TypeVar
 
 from photoanimer_async.errors import PhotoAnimerError
-from photoanimer_async.jobs.job import SubmitGate, is_cancelled
+from photoanimer_async.jobs.job import SubmitGate
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Photo
+from photoanimer_async.polling.cancellation import is_cancelled
 
 _T = TypeVar("_T")
 

@@ -217,12 +217,3 @@ class Job:
             photo = self.request.photo
             event = ProgressEvent(self.index, photo, self.state, self.task_id, error)
             report(self.context.hook, event)
-
-
-def is_cancelled() -> bool:
-    """Return whether the current task is being cancelled.
-
-    A `CancelledError` in a task that is not comes from the user's code, and is an error.
-    """
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -29,7 +29,7 @@ from photoanimer_async.errors import (
     PhotoAnimerError,
     TaskFailedError,
 )
-from photoanimer_async.jobs.job import Job, is_cancelled
+from photoanimer_async.jobs.job import Job
 from photoanimer_async.jobs.journal import Entry, Facts, RefusedStepError
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.jobs.publisher import Publisher
@@ -52,6 +52,7 @@ from photoanimer_async.models import (
     TaskStatus,
 )
 from photoanimer_async.photos.voice import check_voice
+from photoanimer_async.polling.cancellation import is_cancelled
 from photoanimer_async.polling.policies import kind_of
 from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.redaction import printable, shown_photo, without_queries

@@ -23,6 +23,8 @@ from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import PhotoAnimerError, WaitTimeoutError
 from photoanimer_async.models import TaskId, TaskInfo
 from photoanimer_async.polling.adaptive import AdaptivePolling
+from photoanimer_async.polling.cancellation import is_cancelled
+from photoanimer_async.polling.latest import LatestDict
 from photoanimer_async.polling.notified import NotifiedPolling
 from photoanimer_async.polling.policies import PollPolicy
 from photoanimer_async.polling.timetable import PolicyError, Timetable
@@ -80,9 +82,9 @@ class PollScheduler:
         self._timetable = Timetable(policy or AdaptivePolling(), self._rng, patience=patience)
         self._task_ids: dict[str, TaskId] = {}
         self._waiters: dict[str, tuple[Waiter, ...]] = {}
-        self._submitted: dict[str, tuple[float, str]] = {}
-        self._notified: dict[str, None] = {}
-        self._ended: dict[str, None] = {}
+        self._submitted = LatestDict[str, tuple[float, str]](_REMEMBERED_SUBMITS)
+        self._notified = LatestDict[str, None](_REMEMBERED_NOTIFICATIONS)
+        self._ended = LatestDict[str, None](_REMEMBERED_NOTIFICATIONS)
         self._notified_polling = policy if isinstance(policy, NotifiedPolling) else None
         self._is_open = False
         self._loop: asyncio.AbstractEventLoop
@@ -127,7 +129,7 @@ class PollScheduler:
             task_id: the task.
             kind: what its duration depends on; see `policies.kind_of`.
         """
-        self._remember(str(task_id), asyncio.get_running_loop().time(), kind)
+        self._submitted[str(task_id)] = asyncio.get_running_loop().time(), kind
 
     def notify(self, task_id: TaskId, *, within: float = 0.0) -> None:
         """Bring the next poll of a task forward, since it has probably ended.
@@ -142,15 +144,12 @@ class PollScheduler:
         if key in self._waiters:
             now = self._loop.time()
             self._wakeup.wake_at(self._timetable.bring_forward(key, now + within, now))
-        elif key in self._ended:
+        elif key in self._ended and self._notified_polling is not None:
             # Polled before its notification arrived, which is confirmed by that.
             del self._ended[key]
-            if self._notified_polling is not None:
-                self._notified_polling.notification_confirmed()
+            self._notified_polling.notification_confirmed()
         else:
             self._notified[key] = None
-            if len(self._notified) > _REMEMBERED_NOTIFICATIONS:
-                del self._notified[next(iter(self._notified))]
 
     async def wait(self, task_id: TaskId, *, timeout: float | None = None) -> TaskInfo:
         """Return a task's info once it has status 1 or 2.
@@ -250,7 +249,7 @@ class PollScheduler:
             if others:
                 self._waiters[key] = others
             else:
-                self._remember(key, *self._timetable.remove(key))
+                self._submitted[key] = self._timetable.remove(key)
                 self._forget(key)
 
     async def _remove_all(self, task_ids: Iterator[TaskId], waiter: Waiter) -> None:
@@ -261,11 +260,6 @@ class PollScheduler:
             # Those that are left if this is cancelled.
             for task_id in task_ids:
                 self._remove(task_id, waiter)
-
-    def _remember(self, key: str, since: float, kind: str) -> None:
-        self._submitted[key] = (since, kind)
-        if len(self._submitted) > _REMEMBERED_SUBMITS:
-            del self._submitted[next(iter(self._submitted))]
 
     def _forget(self, key: str) -> tuple[Waiter, ...]:
         del self._task_ids[key]
@@ -340,7 +334,7 @@ class PollScheduler:
             else:
                 self._record(key, info, asked)
         except (Exception, asyncio.CancelledError) as error:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             self._fail(key, error)
         finally:
@@ -355,8 +349,6 @@ class PollScheduler:
             self._settle(key, info)
             if self._notified_polling is not None:
                 self._ended[key] = None
-                if len(self._ended) > _REMEMBERED_NOTIFICATIONS:
-                    del self._ended[next(iter(self._ended))]
         else:
             self._wakeup.wake_at(self._timetable.record_processing(key, asked, now))
         if self._timetable.outdated and (self._replanning is None or self._replanning.done()):
@@ -394,12 +386,6 @@ def _unpollable(task_id: TaskId, cause: BaseException) -> PhotoAnimerError:
     )
     error.task_id, error.__cause__ = task_id, cause
     return error
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody cancels the current task; else a `CancelledError` is just an error."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def _yielding(items: Iterable[_T]) -> AsyncIterator[_T]:
