@@ -93,6 +93,7 @@ def announcement(
         Text(accepted),
         Text(f"Videos are made {_renderer(settings)}."),
         Text(f"Photos are fetched from {fetched_from(settings)}."),
+        Text(f"Its interfaces, parameters and error codes are at {service.docs_url}."),
     ]
     if service.operations_url is not None:
         lines.append(Text(f"Metrics are at {service.operations_url}/metrics."))

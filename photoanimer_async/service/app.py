@@ -15,6 +15,7 @@ from aiohttp import web
 from photoanimer_async.service.app_keys import ACCEPTANCE, ACCESS, FOLDER, SETTINGS, STORE
 from photoanimer_async.service.assembly import running_parts, stop_rendering
 from photoanimer_async.service.error_codes import (
+    API_KEY,
     IMAGE_UNREACHABLE,
     NO_SUCH_PATH,
     PARAMETER_INVALID,
@@ -27,6 +28,7 @@ from photoanimer_async.service.http.documentation import add_documentation
 from photoanimer_async.service.http.envelope import task_info
 from photoanimer_async.service.http.health import add_health
 from photoanimer_async.service.http.parameters import (
+    SIGNED_PARAMETERS,
     SUBMIT_PARAMETERS,
     parse_submission,
     parse_task_id,
@@ -46,6 +48,11 @@ if TYPE_CHECKING:  # it needs prometheus_client, which is in the extra `local` o
 API_PREFIX: Final = "/api/v1"
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+_NO_SIGNATURES: Final = (
+    "signed requests (uid, signExpireTime, sign) are not offered: a signature can only be checked "
+    "with the key itself, and this service keeps no keys, only their digests; send the key in the "
+    "header APIKEY"
+)
 _DATE: Final = "%Y-%m-%d %H:%M:%S"
 
 
@@ -86,6 +93,8 @@ def create_app(
         ("/mySubscription", _my_subscription),
     ):
         app.router.add_get(API_PREFIX + path, handler, allow_head=False)
+        # Some callers join a base URL and a path with two slashes, or append one.
+        app.router.add_get(_with_any_slashes(API_PREFIX + path), handler, allow_head=False)
     app.router.add_get(f"/results/{{name:{RESULT_NAME}}}", _result)
     add_documentation(app, API_PREFIX)
     add_health(app, app)
@@ -151,7 +160,19 @@ async def _result(request: web.Request) -> web.StreamResponse:
 
 
 async def _authorize(request: web.Request) -> Account:
-    return await request.app[ACCESS].authorize(request.headers.get("APIKEY"))
+    keys = {key.strip() for key in request.headers.getall("APIKEY", ())}
+    if len(keys) > 1:
+        raise RequestRefusedError(API_KEY, "the header APIKEY is given with different values")
+    if not any(keys) and SIGNED_PARAMETERS & request.query.keys():
+        raise RequestRefusedError(API_KEY, _NO_SIGNATURES)
+    return await request.app[ACCESS].authorize(keys.pop() if keys else None)
+
+
+def _with_any_slashes(path: str) -> str:
+    """Return the pattern of a path with more slashes between its parts or at its end."""
+    parts = path.removeprefix("/").split("/")
+    slashed = "".join(f"/{{_{number}:/*}}{part}" for number, part in enumerate(parts))
+    return f"{slashed}{{_:/*}}"
 
 
 def _has_no_keys_on_loopback(request: web.Request) -> bool:

@@ -76,7 +76,9 @@ PARAMETER_MISSING = ErrorCode(
     40001, "PARAMETER_MISSING", "A required parameter is missing or empty."
 )
 PARAMETER_INVALID = ErrorCode(
-    40002, "PARAMETER_INVALID", "A parameter has a value that is not allowed, or is given twice."
+    40002,
+    "PARAMETER_INVALID",
+    "A parameter has a value that is not allowed, or two different values.",
 )
 VOICE_NOT_ALLOWED = ErrorCode(40003, "VOICE_NOT_ALLOWED", "voiceUrl goes with templateId 0 only.")
 TASK_UNKNOWN = ErrorCode(40004, "TASK_UNKNOWN", "There is no task with this taskId.")

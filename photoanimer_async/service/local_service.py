@@ -16,6 +16,7 @@ from photoanimer_async.service.app import API_PREFIX, create_app
 from photoanimer_async.service.app_keys import ACCESS, FOLDER
 from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.faults import FaultInjector
+from photoanimer_async.service.http.openapi import PAGE_PATH
 from photoanimer_async.service.rendering.renderer import Renderer
 from photoanimer_async.service.settings import ServiceSettings, is_loopback
 from photoanimer_async.service.storing.database import unusable
@@ -105,6 +106,11 @@ class LocalService:
     def base_url(self) -> str:
         """The URL of the interfaces, for instance `http://127.0.0.1:8765/api/v1`."""
         return f"{_origin(self._runner)}{API_PREFIX}"
+
+    @property
+    def docs_url(self) -> str:
+        """The URL of the page that describes the interfaces."""
+        return f"{_origin(self._runner)}{PAGE_PATH}"
 
     @property
     def operations_url(self) -> str | None:
@@ -208,7 +214,7 @@ class _BadRequestFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):
+        if isinstance(error, HttpProcessingError | web.RequestPayloadError):
             record.msg, record.args = "event=bad_request kind=%s", (type(error).__name__,)
             record.levelno, record.levelname = logging.INFO, "INFO"
             record.exc_info = None

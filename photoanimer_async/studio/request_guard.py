@@ -113,7 +113,8 @@ class RequestGuard:
 
     def _is_token(self, given: str) -> bool:
         token = self.settings.token or ""
-        return bool(token) and hmac.compare_digest(given.encode(), token.encode())
+        # Not every byte of a cookie has to be text.
+        return bool(token) and hmac.compare_digest(given.encode(errors="replace"), token.encode())
 
 
 async def add_security_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -45,6 +45,8 @@ def test_it_runs_until_a_signal(photoanimer: CommandLine, stop: signal.Signals) 
     assert "It is open: any API key is accepted" in printed
     assert f"curl -H 'APIKEY: any-key-will-do' '{base_url}/faceDriven/submitTaskByUrl?" in printed
     assert "Photos are fetched from global addresses and this machine.\n" in printed
+    page = base_url.removesuffix("/api/v1") + "/docs"
+    assert f"Its interfaces, parameters and error codes are at {page}.\n" in printed
     assert printed.rstrip().endswith("Stopped.")
     assert "Traceback" not in log
     assert (photoanimer.folder / "photoanimer-data").is_dir()

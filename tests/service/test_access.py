@@ -41,6 +41,29 @@ class TestHeader:
                 assert envelope["code"] == 4003
                 assert envelope["msg"] == f"the header APIKEY is {found}; it must hold the API key"
 
+    async def test_a_request_that_is_signed_in_place_of_a_key_is_told_why_not(
+        self, service: Running, start: Start
+    ) -> None:
+        signed = "uid=7&signExpireTime=1615368038661&sign=" + "0" * 64
+        async with aiohttp.ClientSession() as session:
+            for path in ("mySubscription", "faceDriven/submitTaskByUrl", "faceDriven/getTaskInfo"):
+                url = f"{service.service.base_url}/{path}?{signed}"
+                async with session.get(url) as response:
+                    envelope = await response.json()
+                assert envelope["code"] == 4003
+                assert "signed requests (uid, signExpireTime, sign) are not" in envelope["msg"]
+                assert "only their digests; send the key in the header APIKEY" in envelope["msg"]
+                async with session.get(url, headers={"APIKEY": "k"}) as response:
+                    assert (await response.json())["code"] != 4003
+
+    async def test_two_keys_are_one_if_they_are_equal(self, service: Running) -> None:
+        url = f"{service.service.base_url}/mySubscription"
+        async with aiohttp.ClientSession() as session:
+            for second, code in (("a", 0), ("b", 4003)):
+                headers = [("APIKEY", "a"), ("APIKEY", second)]
+                async with session.get(url, headers=headers) as response:
+                    assert (await response.json())["code"] == code
+
     async def test_any_key_is_accepted_if_none_are_set(self, service: Running) -> None:
         assert (await service.call("mySubscription"))["code"] == 0
 

@@ -1,7 +1,9 @@
 """Access control: host names, origins, the token and the security headers."""
 
+import asyncio
 import re
 from importlib.resources import files
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -116,6 +118,19 @@ async def test_with_a_token_only_its_link_opens_the_page(open_studio: OpenStudio
         assert "HttpOnly" in cookie
         assert "SameSite=Lax" in cookie
     assert (await page.state())["photos"] == []
+
+
+@pytest.mark.parametrize("cookie", ["\u00e9", "\udcff\udcfe", "\u0663"])
+async def test_a_cookie_that_is_not_ascii_is_not_the_token(
+    open_studio: OpenStudio, cookie: str
+) -> None:
+    page = await open_studio(token=TOKEN)
+    address = urlsplit(page.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    head = f"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: photoanimer-studio={cookie}\r\n"
+    writer.write(f"{head}Connection: close\r\n\r\n".encode(errors="surrogateescape"))
+    assert (await reader.read()).startswith(b"HTTP/1.1 401 ")
+    writer.close()
 
 
 async def test_the_token_cookie_is_valid_after_a_restart(open_studio: OpenStudio) -> None:

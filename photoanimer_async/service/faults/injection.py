@@ -251,7 +251,7 @@ def envelope_of(response: web.StreamResponse | None) -> Mapping[str, Any]:
 def _subject(request: web.Request) -> Subject | None:
     if request.path.startswith(_RESULTS):
         return Subject.DOWNLOAD
-    return _SUBJECTS.get(request.path.rpartition("/")[2])
+    return _SUBJECTS.get(request.path.rstrip("/").rpartition("/")[2])
 
 
 def _reaches_service(action: ResponseAction) -> bool:

@@ -110,14 +110,17 @@ class ThreadedResolver(AbstractResolver):
         """Return the addresses of a host, in aiohttp's form.
 
         Raises:
-            OSError: the host is unknown.
+            OSError: the host is unknown, or cannot be a host's name.
         """
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._threads,
-            lambda: socket.getaddrinfo(
-                host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
-            ),
-        )
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(
+                self._threads,
+                lambda: socket.getaddrinfo(
+                    host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+                ),
+            )
+        except UnicodeError as error:  # an empty label, or one that is too long
+            raise OSError(errno.EINVAL, "not the name of a host") from error
         return [
             ResolveResult(
                 hostname=host,

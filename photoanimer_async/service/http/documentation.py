@@ -13,13 +13,18 @@ from typing import Final
 
 from aiohttp import web
 
-from photoanimer_async.service.http.openapi import DESCRIPTION_PATH, PAGE_PATH, describe
+from photoanimer_async.service.http.openapi import (
+    DESCRIPTION_PATH,
+    PAGE_PATH,
+    ROOT_PATH,
+    describe,
+)
 
 _PAGE: Final = (files(__package__) / "docs.html").read_text(encoding="utf-8")
 
 
 def add_documentation(app: web.Application, prefix: str) -> None:
-    """Serve the description and the page.
+    """Serve the description and the page, to which `/` leads.
 
     Args:
         app: the application.
@@ -40,6 +45,11 @@ def add_documentation(app: web.Application, prefix: str) -> None:
     async def serve_page(_: web.Request) -> web.Response:
         return web.Response(text=_PAGE, content_type="text/html", headers=page_headers)
 
+    async def redirect_to_page(_: web.Request) -> web.Response:
+        # Relative, so that it is right behind a reverse proxy too.
+        return web.Response(status=302, headers={"Location": PAGE_PATH.removeprefix("/")})
+
+    app.router.add_get(ROOT_PATH, redirect_to_page, allow_head=False)
     app.router.add_get(DESCRIPTION_PATH, serve_description, allow_head=False)
     app.router.add_get(PAGE_PATH, serve_page, allow_head=False)
 

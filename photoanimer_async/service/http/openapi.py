@@ -16,6 +16,7 @@ from photoanimer_async.service.storing.data_folder import RESULT_NAME
 
 DESCRIPTION_PATH: Final = "/openapi.json"
 PAGE_PATH: Final = "/docs"
+ROOT_PATH: Final = "/"
 
 Schema = Mapping[str, Any]
 
@@ -30,6 +31,13 @@ _NO_REQUEST: Final = {
 }
 _RETRY_AFTER: Final = {
     "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}
+}
+_TAGS: Final = {
+    "tasks": "Submit photos and poll their tasks.",
+    "account": "The account of the key.",
+    "results": "Videos and GIFs.",
+    "notifications": "What the service posts to the account's address.",
+    "service": "The service itself.",
 }
 _HTTP_OK: Final = 200
 _NOT_FOUND: Final = 404
@@ -52,6 +60,7 @@ def describe(prefix: str) -> dict[str, Any]:
             "title": "Photo Animer, local service",
             "version": "1",
             "summary": "Turns face photos into short videos that come alive.",
+            "license": {"name": "MIT", "identifier": "MIT"},
             "description": (
                 "Submit a photo by its URL, poll the task until its status is 1 or 2, and download "
                 "the result. Errors in a request have HTTP status 200 and a code that is not 0. "
@@ -59,12 +68,14 @@ def describe(prefix: str) -> dict[str, Any]:
             ),
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
         "security": [{"apiKey": []}],
         "paths": {
             f"{prefix}/faceDriven/submitTaskByUrl": {"get": _submit()},
             f"{prefix}/faceDriven/getTaskInfo": {"get": _get_task_info()},
             f"{prefix}/mySubscription": {"get": _my_subscription()},
             "/results/{name}": {"get": _result(), "head": _head_of_result()},
+            ROOT_PATH: {"get": _root()},
             DESCRIPTION_PATH: {"get": _open("description", "This description", "application/json")},
             PAGE_PATH: {"get": _open("page", "This description as a page", "text/html")},
             HEALTH_PATH: {"get": _health()},
@@ -80,7 +91,9 @@ def describe(prefix: str) -> dict[str, Any]:
                 **_TASKS,
                 "Balance": _success(_BALANCE),
                 **{
-                    f"Error{status}": _failure(codes) for status, codes in _envelope_codes().items()
+                    f"Error{status}": _failure(codes)
+                    for status, codes in _envelope_codes().items()
+                    if status != _NO_SUCH_METHOD
                 },
                 "Ended": _ENDED_EVENT,
             },
@@ -92,6 +105,7 @@ def _submit() -> Schema:
     prices = ", ".join(f"`{number}` {cost:g}" for number, cost in VIDEO_SECONDS.items())
     return {
         "operationId": "submitTaskByUrl",
+        "tags": ["tasks"],
         "summary": "Submit a photo",
         "description": "Returns the id of a new task. It costs video seconds: send it once.",
         "parameters": [
@@ -108,6 +122,7 @@ def _submit() -> Schema:
                 {"type": "string", "enum": ["mp4", "gif"]},
                 "`gif` makes a GIF in addition to the video.",
             ),
+            _query("isHd", {"type": "boolean"}, "Sent by the vendor's SDK; it has no effect."),
         ],
         "responses": _answers(
             "Accepted",
@@ -125,6 +140,7 @@ def _submit() -> Schema:
 def _get_task_info() -> Schema:
     return {
         "operationId": "getTaskInfo",
+        "tags": ["tasks"],
         "summary": "Poll a task",
         "parameters": [_query("taskId", _TASK_ID, "The id from submitTaskByUrl.", required=True)],
         "responses": _answers("Task", "The state of the task, or an error."),
@@ -134,6 +150,7 @@ def _get_task_info() -> Schema:
 def _my_subscription() -> Schema:
     return {
         "operationId": "mySubscription",
+        "tags": ["account"],
         "summary": "Get the balance",
         "responses": _answers("Balance", "The balance, or an error."),
     }
@@ -146,6 +163,7 @@ def _result() -> Schema:
     }
     return {
         "operationId": "result",
+        "tags": ["results"],
         "summary": "Download a result",
         "description": "A video or a GIF, whole or in ranges. It needs no key, only the link.",
         "security": [],
@@ -189,10 +207,27 @@ def _open(operation: str, summary: str, kind: str) -> Schema:
     schema = {"type": "object" if kind == "application/json" else "string"}
     return {
         "operationId": operation,
+        "tags": ["service"],
         "summary": summary,
         "security": [],
         "responses": {
             "200": {"description": summary, "content": {kind: {"schema": schema}}},
+            **_errors(_FAULT),
+        },
+    }
+
+
+def _root() -> Schema:
+    return {
+        "operationId": "root",
+        "tags": ["service"],
+        "summary": "Go to the page",
+        "security": [],
+        "responses": {
+            "302": {
+                "description": "The page is there.",
+                "headers": {"Location": {"schema": _TEXT, "description": "The page."}},
+            },
             **_errors(_FAULT),
         },
     }
@@ -207,6 +242,7 @@ def _health() -> Schema:
     failing = [state for state in Health if state is not Health.OK]
     return {
         "operationId": "health",
+        "tags": ["service"],
         "summary": "Check the health of the service",
         "security": [],
         "responses": {
@@ -220,6 +256,7 @@ def _health() -> Schema:
 def _ended() -> Schema:
     return {
         "operationId": "ended",
+        "tags": ["notifications"],
         "summary": "A task has ended",
         "description": (
             "Posted to the account's address for notifications, if it has one. It may arrive more "

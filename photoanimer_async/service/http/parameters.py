@@ -20,8 +20,14 @@ VIDEO_SECONDS: Final[Mapping[int, float]] = MappingProxyType(
 )
 """Video seconds that a task costs, by template (API page, Price)."""
 
-SUBMIT_PARAMETERS: Final = frozenset({"imageUrl", "templateId", "voiceUrl", "outputFormat"})
-"""The query parameters of `submitTaskByUrl` (API page, Interface 1)."""
+SUBMIT_PARAMETERS: Final = frozenset({"imageUrl", "templateId", "voiceUrl", "outputFormat", "isHd"})
+"""The query parameters of `submitTaskByUrl` (API page, Interface 1).
+
+`isHd` is sent by the vendor's SDK; it is accepted and has no effect.
+"""
+
+SIGNED_PARAMETERS: Final = frozenset({"uid", "signExpireTime", "sign"})
+"""The query parameters with which the vendor's SDK signs a request, in place of the key."""
 
 _TEMPLATES: Final = {str(number): number for number in VIDEO_SECONDS}
 _FORMATS: Final = {None: False, "mp4": False, "gif": True}
@@ -110,13 +116,16 @@ def _required(query: MultiMapping[str], name: str, allowed: str) -> str:
 
 
 def _optional(query: MultiMapping[str], name: str) -> str | None:
-    """Return the parameter's value; `None` if it is missing or empty."""
-    values = query.getall(name, [])
+    """Return the parameter's value; `None` if it is missing or empty.
+
+    Some callers write a parameter into the URL and add it once more.
+    """
+    values = set(query.getall(name, []))
     if len(values) > 1:
         raise RequestRefusedError(
-            PARAMETER_INVALID, f"{name} is given {len(values)} times; allowed is once"
+            PARAMETER_INVALID, f"{name} is given with {len(values)} different values"
         )
-    return values[0] or None if values else None
+    return next(iter(values), None) or None
 
 
 def shown_argument(text: str) -> str:

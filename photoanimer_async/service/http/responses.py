@@ -7,6 +7,7 @@ many requests and internal errors have the HTTP status for it.
 import json
 import logging
 import math
+import re
 from typing import Final
 
 from aiohttp import web
@@ -29,6 +30,7 @@ ERROR_CODE: Final = web.ResponseKey("error_code", str)
 """The key of the error code's name in a response that is an error."""
 
 _RETRY_SECONDS: Final = 5.0
+_MORE_SLASHES: Final = re.compile(r"\{_\d*\}")  # see `app`
 _JSON: Final = "application/json; charset=utf-8"
 
 
@@ -79,7 +81,7 @@ def _refusal(request: web.Request, error: RequestRefusedError) -> web.Response:
 def route_of(request: web.Request) -> str:
     """Return the route's pattern, for logs and metrics: the path may contain a result's token."""
     resource = request.match_info.route.resource
-    return "none" if resource is None else resource.canonical
+    return "none" if resource is None else _MORE_SLASHES.sub("", resource.canonical)
 
 
 def _json(envelope: dict[str, object], status: int = 200) -> web.Response:

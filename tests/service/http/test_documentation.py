@@ -18,6 +18,13 @@ def origin() -> Iterator[str]:
         yield server.base_url.removesuffix("/api/v1")
 
 
+def test_the_root_leads_to_the_page(origin: str) -> None:
+    answer = requests.get(f"{origin}/", timeout=10)
+    assert [each.status_code for each in answer.history] == [302]
+    assert answer.url == f"{origin}/docs"
+    assert "<title>Photo Animer, local service</title>" in answer.text
+
+
 def test_the_page_loads_nothing_but_the_description(origin: str) -> None:
     answer = requests.get(f"{origin}/docs", timeout=10)
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"

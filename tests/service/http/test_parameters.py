@@ -67,13 +67,27 @@ class TestSubmitParameters:
     ) -> None:
         assert await service.refusal(**query) == (code, text)
 
-    async def test_a_parameter_given_twice_is_refused(self, service: Running) -> None:
+    @pytest.mark.parametrize("second", ["2", ""])
+    async def test_a_parameter_with_two_values_is_refused(
+        self, service: Running, second: str
+    ) -> None:
         url = f"{service.service.base_url}/faceDriven/submitTaskByUrl"
-        query = "?imageUrl=http://h/p.jpg&templateId=1&templateId=2"
+        query = f"?imageUrl=http://h/p.jpg&templateId=1&templateId={second}"
         async with service.session.get(url + query) as response:
             envelope = await response.json()
         assert envelope["code"] == 40002
-        assert envelope["msg"] == "templateId is given 2 times; allowed is once"
+        assert envelope["msg"] == "templateId is given with 2 different values"
+
+    async def test_a_parameter_that_is_repeated_counts_once(
+        self, service: Running, host: PhotoHost
+    ) -> None:
+        query = f"?imageUrl={host.url('photo.png')}&templateId=1" * 2
+        url = f"{service.service.base_url}/faceDriven/submitTaskByUrl"
+        async with service.session.get(url + query.replace("1?", "1&")) as response:
+            task_id = (await response.json())["data"]
+        url = f"{service.service.base_url}/faceDriven/getTaskInfo"
+        async with service.session.get(f"{url}?taskId={task_id}&taskId={task_id}") as response:
+            assert (await response.json())["code"] == 0
 
     async def test_messages_show_a_value_as_one_short_line(self, service: Running) -> None:
         _, text = await service.refusal(imageUrl="http://h/p", templateId="7\n" * 3000)

@@ -1,10 +1,107 @@
 """Errors of HTTP and of the service, in envelopes."""
 
+import asyncio
 import sqlite3
+from urllib.parse import quote
 
 import pytest
+from aiohttp import web
+from yarl import URL
 
-from ..conftest import KEY, PhotoHost, Running, Start
+from ..conftest import KEY, PhotoHost, Running, Start, redirect
+
+
+class TestSlashes:
+    @pytest.mark.parametrize(
+        "path",
+        ["/api/v1/{}/", "//api/v1/{}", "/api/v1//{}", "/api//v1/{}", "///api//v1///{}///"],
+    )
+    async def test_more_slashes_are_accepted(
+        self, service: Running, host: PhotoHost, path: str
+    ) -> None:
+        origin = service.service.base_url.removesuffix("/api/v1")
+        submit = path.format("faceDriven//submitTaskByUrl")
+        query = f"imageUrl={host.url('photo.png')}&templateId=1"
+        async with service.session.get(f"{origin}{submit}?{query}") as answer:
+            task_id = (await answer.json())["data"]
+        poll = path.format("faceDriven/getTaskInfo")
+        async with service.session.get(f"{origin}{poll}?taskId={task_id}") as answer:
+            assert (await answer.json())["data"]["taskId"] == task_id
+        async with service.session.post(origin + path.format("mySubscription")) as answer:
+            assert answer.status == 405
+            assert answer.headers["Allow"] == "GET"
+
+    async def test_a_path_of_other_parts_is_unknown(self, service: Running) -> None:
+        origin = service.service.base_url.removesuffix("/api/v1")
+        for path in ("/api/v1/my/Subscription", "/api/v1/mySubscription/x", "/x//mySubscription"):
+            async with service.session.get(origin + path) as answer:
+                assert answer.status == 404
+
+
+class TestHostileRequests:
+    """No request can make the service answer with an internal error."""
+
+    @pytest.mark.parametrize("method", [b"GET", b"POST", b"OPTIONS", b"HEAD", b"FOO"])
+    @pytest.mark.parametrize(
+        "path", [b"/faceDriven/submitTaskByUrl", b"/faceDriven/getTaskInfo", b"/mySubscription"]
+    )
+    async def test_odd_headers_and_bodies(
+        self, service: Running, method: bytes, path: bytes
+    ) -> None:
+        deep = b"[" * 100_000
+        for fields, body in (
+            (b"Content-Type: application/json", deep),
+            (b"Content-Type: application/json; charset=zlib_codec", b"{}"),
+            (b"Content-Type: text/\xff; charset=\xff", b"{}"),
+            (b"Content-Encoding: gzip", b"{}"),
+            (b"Cookie: a=\xff\xfe; b=\xc3\xa9; =;;;", b""),
+            (b"Expect: something", b""),
+            (b"Origin: \xff", b""),
+        ):
+            length = b"Content-Length: %d" % len(body)
+            head = [method + b" /api/v1" + path + b" HTTP/1.1", b"APIKEY: k", b"Host: localhost"]
+            request = b"\r\n".join([*head, b"Connection: close", fields, length, b"", body])
+            assert 200 <= await raw_status(service, request) < 500
+
+    @pytest.mark.parametrize("key", [b"\xff", b"\xc3\xa9", b"\xed\xa0\x80", b"a" * 8000])
+    async def test_odd_keys(self, service: Running, key: bytes) -> None:
+        head = b"GET /api/v1/mySubscription HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        assert await raw_status(service, head + b"APIKEY: " + key + b"\r\n\r\n") == 200
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://a..b/",
+            f"http://{'a' * 300}/",
+            "http://.example/",
+            "http://%ff/",
+            "http://a%00b/",
+            "http://xn--a/",
+            "http://x:99999/",
+            "http://\u202e.example/",
+            "http://h/\ud800",
+        ],
+    )
+    async def test_odd_urls(self, service: Running, host: PhotoHost, url: str) -> None:
+        async def to_url(_: web.Request) -> web.Response:
+            return redirect(url.encode("ascii", "replace").decode())
+
+        host.answers["redirect"] = to_url
+        for image_url in (url, host.url("redirect")):
+            quoted = quote(image_url, safe="", errors="surrogatepass")
+            query = URL(f"?imageUrl={quoted}&templateId=1", encoded=True)
+            address = URL(f"{service.service.base_url}/faceDriven/submitTaskByUrl").join(query)
+            async with service.session.get(address) as answer:
+                assert (await answer.json())["code"] in {40002, 40011}
+
+
+async def raw_status(service: Running, request: bytes) -> int:
+    address = URL(service.service.base_url)
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(request)
+    answer = await reader.read()
+    writer.close()
+    return int(answer.split()[1])
 
 
 class TestPathsAndMethods:

@@ -50,6 +50,30 @@ async def test_a_range(link: str, service: Running, wanted: str, content: bytes,
         assert await answer.read() == content
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "bytes=0-4,6-7",
+        "bytes=0-0, -1",
+        "lines=1-2",
+        "bytes=5-2",
+        "bytes=-",
+        "bytes=a-b",
+        "bytes=\u0663-",
+        "bytes",
+        "",
+        "bytes=0-" + "9" * 5000,
+    ],
+)
+async def test_a_range_that_is_not_supported_is_the_whole_file(
+    link: str, service: Running, wanted: str
+) -> None:
+    async with service.session.get(link, headers={"Range": wanted}) as answer:
+        assert answer.status == 200
+        assert "Content-Range" not in answer.headers
+        assert await answer.read() == VIDEO
+
+
 async def test_a_range_beyond_the_end_is_a_416(link: str, service: Running) -> None:
     async with service.session.get(link, headers={"Range": "bytes=43-"}) as answer:
         assert answer.status == 416
