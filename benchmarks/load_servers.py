@@ -40,6 +40,7 @@ from photoanimer_async.service import (
     ServiceSettings,
     assembly,
 )
+from photoanimer_async.service.fetching.received_file import ReceivedFile
 
 _MANY = 1_000_000
 _SHORT = 20.0
@@ -77,10 +78,10 @@ class InstantRenderer:
 class PhotoInMemory:
     """A fetcher that has every photo."""
 
-    async def fetch(self, url: str, *, size_limit: int, accept: str) -> bytes:
+    async def fetch(self, url: str, *, size_limit: int, accept: str) -> ReceivedFile:
         """A small photo."""
         del url, size_limit, accept
-        return SMALL_PHOTO
+        return ReceivedFile.of(SMALL_PHOTO)
 
 
 @asynccontextmanager

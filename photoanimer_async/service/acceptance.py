@@ -9,8 +9,9 @@ An error that appears only when the photo is decoded ends the task with status 2
 import asyncio
 import logging
 from collections.abc import Coroutine
-from io import BytesIO
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
+
+from attrs import define
 
 from photoanimer_async.photos.header import PictureFlawError, read_header
 from photoanimer_async.service.error_codes import (
@@ -20,6 +21,7 @@ from photoanimer_async.service.error_codes import (
     IMAGE_UNREACHABLE,
     INSUFFICIENT_CREDITS,
     PARAMETER_INVALID,
+    QUEUE_FULL,
     VOICE_TOO_LARGE,
     VOICE_UNREACHABLE,
     ErrorCode,
@@ -31,6 +33,7 @@ from photoanimer_async.service.fetching.fetcher import (
     FileTooLargeError,
     UnsuitableUrlError,
 )
+from photoanimer_async.service.fetching.received_file import ReceivedFile
 from photoanimer_async.service.http.parameters import VIDEO_SECONDS, Submission, shown_argument
 from photoanimer_async.service.rendering.render_queue import RenderQueue
 from photoanimer_async.service.settings import ServiceSettings
@@ -42,6 +45,7 @@ from photoanimer_async.service.tasks import Task, new_task_ids, new_token
 _T = TypeVar("_T")
 
 _logger = logging.getLogger(__name__)
+_MOST_HELD: Final = 256
 _ACCEPT_IMAGE = "image/png, image/jpeg, image/bmp, image/webp, */*;q=0.1"
 _ACCEPT_VOICE = "audio/*, */*;q=0.1"
 
@@ -49,9 +53,28 @@ _ACCEPT_VOICE = "audio/*, */*;q=0.1"
 class FileSource(Protocol):
     """Fetches photos and voices."""
 
-    async def fetch(self, url: str, *, size_limit: int, accept: str) -> bytes:
+    async def fetch(self, url: str, *, size_limit: int, accept: str) -> ReceivedFile:
         """Return the file at a URL; see `Fetcher.fetch`."""
         ...
+
+
+@define(eq=False)
+class _ReceivedInputs:
+    """The fetched files of a submit until its task is stored."""
+
+    photo: ReceivedFile | None = None
+    voice: ReceivedFile | None = None
+
+    def read(self) -> Inputs:
+        """Return them in memory."""
+        assert self.photo is not None  # noqa: S101 - it was fetched first
+        return Inputs(self.photo.read(), None if self.voice is None else self.voice.read())
+
+    def close(self) -> None:
+        """Forget them."""
+        for file in (self.photo, self.voice):
+            if file is not None:
+                file.close()
 
 
 class Acceptance:
@@ -80,6 +103,7 @@ class Acceptance:
         self._store = store
         self._queue = queue
         self._downloads = downloads
+        self._holding: set[_ReceivedInputs] = set()
         self._new_task_ids = new_task_ids()
 
     async def accept(self, submission: Submission, account: Account, origin: str) -> Task:
@@ -94,25 +118,43 @@ class Acceptance:
             RequestRefusedError: the submit is not accepted; nothing was kept or charged.
         """
         self._queue.reserve(account.number)
+        inputs = _ReceivedInputs()
         try:
-            await self._check_balance(submission, account)
-            async with self._downloads.taken(account.number):
-                inputs = await self._fetch_inputs(submission)
-        except BaseException:
-            self._queue.release(account.number)
-            raise
-        return await finish_despite_cancel(
-            self._store_and_queue(submission, account, origin, inputs)
-        )
+            try:
+                await self._check_balance(submission, account)
+                async with self._downloads.taken(account.number):
+                    self._require_room()
+                    self._holding.add(inputs)
+                    await self._fetch_inputs(submission, inputs)
+            except BaseException:
+                self._queue.release(account.number)
+                raise
+            return await finish_despite_cancel(
+                self._store_and_queue(submission, account, origin, inputs)
+            )
+        finally:
+            self._holding.discard(inputs)
+            inputs.close()
 
-    async def _fetch_inputs(self, submission: Submission) -> Inputs:
-        photo = await self._fetch_image(submission.image_url)
-        if submission.voice_url is None:
-            return Inputs(photo)
-        return Inputs(photo, await self._fetch_voice(submission.voice_url))
+    def _require_room(self) -> None:
+        """Refuse a submit while too many others have their files in hand.
+
+        The downloads are bounded anyway, so this happens only if storing falls behind.
+        """
+        if len(self._holding) >= _MOST_HELD:
+            raise RequestRefusedError(
+                QUEUE_FULL,
+                f"{len(self._holding)} tasks are about to be stored; try again later",
+                retry_after=1.0,
+            )
+
+    async def _fetch_inputs(self, submission: Submission, inputs: _ReceivedInputs) -> None:
+        inputs.photo = await self._fetch_image(submission.image_url)
+        if submission.voice_url is not None:
+            inputs.voice = await self._fetch_voice(submission.voice_url)
 
     async def _store_and_queue(
-        self, submission: Submission, account: Account, origin: str, inputs: Inputs
+        self, submission: Submission, account: Account, origin: str, inputs: _ReceivedInputs
     ) -> Task:
         try:
             task = await self._store_task(submission, account, origin, inputs)
@@ -126,7 +168,7 @@ class Acceptance:
             task.template,
             task.gif,
             task.voice,
-            len(inputs.photo),
+            0 if inputs.photo is None else inputs.photo.size,
         )
         return task
 
@@ -140,7 +182,7 @@ class Acceptance:
         if left < cost:
             raise _insufficient(submission, left)
 
-    async def _fetch_image(self, url: str) -> bytes:
+    async def _fetch_image(self, url: str) -> ReceivedFile:
         image = await self._fetch(
             "imageUrl",
             url,
@@ -149,7 +191,15 @@ class Acceptance:
             accept=_ACCEPT_IMAGE,
         )
         try:
-            header = read_header(BytesIO(image))
+            await self._check_image(image, url)
+        except BaseException:
+            image.close()
+            raise
+        return image
+
+    async def _check_image(self, image: ReceivedFile, url: str) -> None:
+        try:
+            header = await image.use(read_header)
         except PictureFlawError as error:
             raise RequestRefusedError(
                 IMAGE_UNPROCESSABLE, f"imageUrl ({shown_argument(url)}) {error}"
@@ -161,9 +211,8 @@ class Acceptance:
                 f"imageUrl ({shown_argument(url)}) is a {header.format.name} of "
                 f"{header.width}x{header.height} pixels; allowed are at most {limit}x{limit}",
             )
-        return image
 
-    async def _fetch_voice(self, url: str) -> bytes:
+    async def _fetch_voice(self, url: str) -> ReceivedFile:
         return await self._fetch(
             "voiceUrl",
             url,
@@ -180,7 +229,7 @@ class Acceptance:
         *,
         size_limit: int,
         accept: str,
-    ) -> bytes:
+    ) -> ReceivedFile:
         unreachable, too_large = codes
         try:
             return await self._fetcher.fetch(url, size_limit=size_limit, accept=accept)
@@ -193,7 +242,7 @@ class Acceptance:
         raise RequestRefusedError(code, f"{name} ({shown_argument(url)}) {problem}")
 
     async def _store_task(
-        self, submission: Submission, account: Account, origin: str, inputs: Inputs
+        self, submission: Submission, account: Account, origin: str, inputs: _ReceivedInputs
     ) -> Task:
         while True:
             task = Task(
@@ -206,7 +255,7 @@ class Acceptance:
                 origin=origin,
             )
             try:
-                await self._store.add(task, inputs)
+                await self._store.add(task, inputs.read)
             except TaskIdTakenError:
                 continue
             except InsufficientBalanceError as error:

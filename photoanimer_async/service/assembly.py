@@ -84,7 +84,7 @@ async def running_parts(
         database, access = await _open_database_and_access(stack, settings, folder, weights)
         store = TaskStore(database, settings.charging)
         await asyncio.to_thread(folder.sweep)
-        outer = await _open_outer_parts(stack, settings, renderer)
+        outer = await _open_outer_parts(stack, settings, folder, renderer)
         app[RENDERER] = outer.renderer
         if faults is not None:
             outer.fetcher = faults.wrap_fetcher(outer.fetcher)
@@ -161,14 +161,19 @@ async def _open_database_and_access(
 
 
 async def _open_outer_parts(
-    stack: AsyncExitStack, settings: ServiceSettings, renderer: Renderer | None
+    stack: AsyncExitStack,
+    settings: ServiceSettings,
+    folder: DataFolder,
+    renderer: Renderer | None,
 ) -> _OuterParts:
     limits = FetchLimits(
         seconds=settings.fetch_seconds,
         redirects=settings.fetch_redirects,
         lookups=settings.fetches,
     )
-    fetcher = await stack.enter_async_context(open_fetcher(limits, settings.fetch_rules))
+    fetcher = await stack.enter_async_context(
+        open_fetcher(limits, settings.fetch_rules, folder.inputs)
+    )
     sender = await stack.enter_async_context(open_sender(settings.fetch_rules, at_once=AT_ONCE))
     if renderer is None:
         chosen = await asyncio.to_thread(_configured_renderer, settings)

@@ -213,7 +213,8 @@ class ServiceSettings:
         voice_bytes: a voice file must be smaller than this.
         fetch_seconds: longest time for fetching one file.
         fetch_redirects: how many redirects are followed for one file.
-        fetches: how many files are fetched at the same time; each is held in memory.
+        fetches: how many submits have their files fetched at the same time; large files are
+            written to disk as they arrive.
         weights: weights of accounts by name, for their shares of fetches, of places in the queue
             and of renders; an account that is not named has 1.
         allow_networks: networks that files may be fetched from in addition to global addresses,

@@ -15,6 +15,7 @@ from attrs import frozen
 from photoanimer_async.service.acceptance import FileSource
 from photoanimer_async.service.faults.injection import Exchange, FaultInjector, envelope_of
 from photoanimer_async.service.faults.scripted_tasks import ScriptedTask
+from photoanimer_async.service.fetching.received_file import ReceivedFile
 from photoanimer_async.service.rendering.renderer import RenderJob
 from photoanimer_async.service.tasks import TaskStatus
 from photoanimer_async.testing.request_log import RequestLog
@@ -43,10 +44,10 @@ class LoopbackFetcher:
 
     fetcher: FileSource
 
-    async def fetch(self, url: str, *, size_limit: int, accept: str) -> bytes:
+    async def fetch(self, url: str, *, size_limit: int, accept: str) -> ReceivedFile:
         """See `Fetcher.fetch`."""
         if _is_elsewhere(url):
-            return _PHOTO
+            return ReceivedFile.of(_PHOTO)
         return await self.fetcher.fetch(url, size_limit=size_limit, accept=accept)
 
 

@@ -1,8 +1,11 @@
 """Submits: the queue limit, fair shares, the balance, and the id of the new task."""
 
 import asyncio
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -10,7 +13,9 @@ from photoanimer_async.service import AccountBook, ServiceSettings
 from photoanimer_async.service.storing.task_store import Inputs, TaskStore
 from photoanimer_async.service.tasks import Task
 
+from ..support.served_process import served
 from .conftest import (
+    KEY,
     Customer,
     Envelope,
     InstantRenderer,
@@ -18,6 +23,7 @@ from .conftest import (
     Running,
     Start,
     added,
+    png,
     running,
     until,
 )
@@ -148,10 +154,10 @@ class TestFairShares:
         storing, gate = asyncio.Event(), asyncio.Event()
         add = TaskStore.add
 
-        async def slow_add(self: TaskStore, task: Task, inputs: Inputs) -> None:
+        async def slow_add(self: TaskStore, task: Task, read: Callable[[], Inputs]) -> None:
             storing.set()
             await gate.wait()
-            await add(self, task, inputs)
+            await add(self, task, read)
 
         monkeypatch.setattr(TaskStore, "add", slow_add)
         submit = asyncio.create_task(customer.submit(host.url("photo.png")))
@@ -225,3 +231,67 @@ async def cancelled(tasks: list[asyncio.Task[Envelope]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
+
+
+class TestMemory:
+    """What a service holds for others: many large photos, whose voices arrive slowly."""
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what a process holds")
+    async def test_many_large_files_in_hand_take_little_memory(
+        self, tmp_path: Path, host: PhotoHost
+    ) -> None:
+        count = 40
+        waiting: list[web.Request] = []
+        gate = asyncio.Event()
+
+        async def slow(request: web.Request) -> web.Response:
+            waiting.append(request)
+            await gate.wait()
+            return web.Response(body=bytes(14_000_000))
+
+        host.answers["voice.mp3"] = slow
+        host.files["large.png"] = png() + bytes(14_500_000)
+        query = {"imageUrl": host.url("large.png"), "voiceUrl": host.url("voice.mp3")}
+        async with (
+            served(tmp_path / "data", "--workers", "1") as service,
+            aiohttp.ClientSession(headers={"APIKEY": KEY}) as session,
+        ):
+
+            async def submit() -> int:
+                url = f"{service.base_url}/faceDriven/submitTaskByUrl"
+                async with session.get(url, params={**query, "templateId": "0"}) as answer:
+                    code: int = (await answer.json())["code"]
+                    return code
+
+            submits = asyncio.gather(*(submit() for _ in range(count)))
+            await until(lambda: len(waiting) == 32)
+            gate.set()
+            assert await submits == [0] * count
+            assert await service.peak_memory() < 400 * 2**20
+
+    async def test_submits_are_refused_while_storing_falls_behind(
+        self, start: Start, host: PhotoHost, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("photoanimer_async.service.acceptance._MOST_HELD", 2)
+        service = await start()
+        gate = asyncio.Event()
+        add = TaskStore.add
+
+        async def slow_add(self: TaskStore, task: Task, read: Callable[[], Inputs]) -> None:
+            await gate.wait()
+            await add(self, task, read)
+
+        with monkeypatch.context() as slow:
+            slow.setattr(TaskStore, "add", slow_add)
+            held = [asyncio.create_task(service.submit(host.url("photo.png"))) for _ in range(2)]
+            await until(lambda: len(host.requests) == 2)
+            url = f"{service.service.base_url}/faceDriven/submitTaskByUrl"
+            query = {"imageUrl": host.url("photo.png"), "templateId": "1"}
+            async with service.session.get(url, params=query) as answer:
+                assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+                assert (await answer.json())["code"] == 42901
+            gate.set()
+            for task_id in await asyncio.gather(*held):
+                await service.end_of(task_id)
+        await service.end_of(await service.submit(host.url("photo.png")))

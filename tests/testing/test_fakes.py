@@ -4,6 +4,7 @@ import pytest
 
 from photoanimer_async import RefusedRequestError
 from photoanimer_async.engine.samples import ASTRONAUT
+from photoanimer_async.service.fetching.received_file import ReceivedFile
 from photoanimer_async.testing import PhotoAnimerServer
 from photoanimer_async.testing.fakes import LoopbackFetcher
 
@@ -19,9 +20,9 @@ class RecordingFetcher:
     def __init__(self) -> None:
         self.urls: list[str] = []
 
-    async def fetch(self, url: str, *, size_limit: int, accept: str) -> bytes:
+    async def fetch(self, url: str, *, size_limit: int, accept: str) -> ReceivedFile:
         self.urls.append(url)
-        return b""
+        return ReceivedFile.of(b"")
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,7 @@ class RecordingFetcher:
 )
 async def test_nothing_is_fetched_from_other_machines(url: str, *, is_fetched: bool) -> None:
     recorded = RecordingFetcher()
-    content = await LoopbackFetcher(recorded).fetch(url, size_limit=1000, accept="image/*")
+    file = await LoopbackFetcher(recorded).fetch(url, size_limit=1000, accept="image/*")
     assert recorded.urls == ([url] if is_fetched else [])
-    assert content.startswith(b"" if is_fetched else b"\x89PNG")
+    assert file.read().startswith(b"" if is_fetched else b"\x89PNG")
+    file.close()

@@ -12,6 +12,7 @@ connected to. It covers every address of a name and every redirect:
   is pure, without network access.
 * `guarded_session` opens an aiohttp session whose connector enforces these rules.
 * `fetcher` downloads one file through such a session, within limits for size, time and redirects.
+* `received_file` is such a file: in memory if it is small, otherwise on disk as it arrives.
 
 `notifying` posts through a guarded session too. To allow another network, set
 `ServiceSettings.allow_networks` (`photoanimer serve --allow-network`).

@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -22,6 +23,7 @@ from photoanimer_async.service.fetching.guarded_session import (
     ForbiddenAddressError,
     guarded_session,
 )
+from photoanimer_async.service.fetching.received_file import ReceivedFile
 
 _SCHEMES: Final = frozenset({"http", "https"})
 _CHUNK: Final = 64 * 1024
@@ -62,12 +64,15 @@ class Fetcher:
         photo = await fetcher.fetch(url, size_limit=15 * 1024 * 1024, accept="image/*")
     """
 
-    def __init__(self, session: aiohttp.ClientSession, limits: FetchLimits) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, limits: FetchLimits, folder: Path | None
+    ) -> None:
         self._session = session
         self._limits = limits
+        self._folder = folder
 
-    async def fetch(self, url: str, *, size_limit: int, accept: str) -> bytes:
-        """Return the content of the file at a URL.
+    async def fetch(self, url: str, *, size_limit: int, accept: str) -> ReceivedFile:
+        """Return the file at a URL; the caller closes it.
 
         Args:
             url: the URL as the client sent it, decoded once from the query.
@@ -79,6 +84,7 @@ class Fetcher:
             UnsuitableUrlError: the URL is not http or https, or contains a user or password.
             FetchError: no connection, a forbidden address, a status other than 200, a timeout, or
                 a response that ends early.
+            OSError: the disk is full, or this process has too many open files.
         """
         target = parse_url(url)
         try:
@@ -87,7 +93,7 @@ class Fetcher:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise FetchError(self._reason(error)) from error
 
-    async def _get(self, url: URL, size_limit: int, accept: str) -> bytes:
+    async def _get(self, url: URL, size_limit: int, accept: str) -> ReceivedFile:
         async with open_link(
             self._session,
             url,
@@ -99,12 +105,13 @@ class Fetcher:
                 raise FetchError(f"its server answers with HTTP status {response.status}")
             if (response.content_length or 0) >= size_limit:
                 raise FileTooLargeError(_too_large(size_limit, response.content_length))
-            content = bytearray()
-            async for chunk in response.content.iter_chunked(_CHUNK):
-                content += chunk
-                if len(content) >= size_limit:
-                    raise FileTooLargeError(_too_large(size_limit))
-            return bytes(content)
+            file = ReceivedFile(self._folder)
+            try:
+                await _receive(response, file, size_limit)
+            except BaseException:
+                file.close()
+                raise
+            return file
 
     def _reason(self, error: Exception) -> str:
         """Return why a download failed; aiohttp's own messages can contain the URL's query."""
@@ -126,11 +133,26 @@ class Fetcher:
         return reason
 
 
+async def _receive(response: aiohttp.ClientResponse, file: ReceivedFile, size_limit: int) -> None:
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        if file.size + len(chunk) >= size_limit:
+            raise FileTooLargeError(_too_large(size_limit))
+        await file.write(chunk)
+
+
 @asynccontextmanager
-async def open_fetcher(limits: FetchLimits, rules: AddressRules) -> AsyncIterator[Fetcher]:
-    """Open a fetcher; its connections are closed at the end of the block."""
+async def open_fetcher(
+    limits: FetchLimits, rules: AddressRules, folder: Path | None = None
+) -> AsyncIterator[Fetcher]:
+    """Open a fetcher; its connections are closed at the end of the block.
+
+    Args:
+        limits: the limits of downloads.
+        rules: the addresses that may be connected to.
+        folder: takes large files; by default the system's folder for temporary files.
+    """
     async with guarded_session(rules, seconds=limits.seconds, lookups=limits.lookups) as session:
-        yield Fetcher(session, limits)
+        yield Fetcher(session, limits, folder)
 
 
 def parse_url(url: str) -> URL:

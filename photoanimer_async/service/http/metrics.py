@@ -20,6 +20,7 @@ from photoanimer_async.service.fetching.fetcher import (
     FileTooLargeError,
     UnsuitableUrlError,
 )
+from photoanimer_async.service.fetching.received_file import ReceivedFile
 from photoanimer_async.service.http.responses import ERROR_CODE, route_of
 from photoanimer_async.service.notifying.notifier import DeliveryOutcome
 from photoanimer_async.service.rendering.renderer import Renderer, RenderJob
@@ -122,7 +123,7 @@ class _CountedFetcher:
     counter: Counter
     fetcher: FileSource
 
-    async def fetch(self, url: str, *, size_limit: int, accept: str) -> bytes:
+    async def fetch(self, url: str, *, size_limit: int, accept: str) -> ReceivedFile:
         try:
             file = await self.fetcher.fetch(url, size_limit=size_limit, accept=accept)
         except FetchError as error:

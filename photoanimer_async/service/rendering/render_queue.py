@@ -40,6 +40,7 @@ from photoanimer_async.service.tasks import Task
 _logger = logging.getLogger(__name__)
 _FIRST_ESTIMATE: Final = 5.0
 _WEIGHT_OF_LATEST: Final = 0.2
+_COPIES_AT_ONCE: Final = 2
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 10.0
 
@@ -81,6 +82,7 @@ class RenderQueue:
         self._drain_seconds = drain_seconds
         self._waiting: FairQueue[Task] = FairQueue(weights.weight)
         self._places = FairShares(limit, weights)
+        self._copying = asyncio.Semaphore(_COPIES_AT_ONCE)
         self._rendering = 0
         self._render_seconds = _FIRST_ESTIMATE
         self._consumers: asyncio.Task[None] | None = None
@@ -265,12 +267,16 @@ class RenderQueue:
     async def _write_inputs(self, task: Task) -> bool:
         """Write the task's photo and voice to files; return whether the database has them.
 
-        The photo is in memory only during this call, not during the render.
+        They are in memory only during this call, not during the render, and for a few tasks at a
+        time.
         """
-        inputs = await self._store.inputs(task.task_id)
-        if inputs is None:
-            return False
-        await asyncio.to_thread(self._folder.write_inputs, task.task_id, inputs.photo, inputs.voice)
+        async with self._copying:
+            inputs = await self._store.inputs(task.task_id)
+            if inputs is None:
+                return False
+            await asyncio.to_thread(
+                self._folder.write_inputs, task.task_id, inputs.photo, inputs.voice
+            )
         return True
 
     def _job(self, task: Task) -> RenderJob:

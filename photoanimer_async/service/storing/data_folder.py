@@ -45,7 +45,7 @@ class DataFolder:
     def __init__(self, root: Path) -> None:
         self.database = root / "tasks.db"
         self.lock = root / "service.lock"
-        self._inputs = root / "inputs"
+        self.inputs = root / "inputs"
         self._results = root / "results"
 
     def create(self) -> None:
@@ -54,16 +54,16 @@ class DataFolder:
         Raises:
             OSError: a folder cannot be created.
         """
-        for folder in (self._inputs, self._results):
+        for folder in (self.inputs, self._results):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def photo(self, task_id: int) -> Path:
         """Return the path of the photo of a task that is being rendered."""
-        return self._inputs / f"{task_id}.photo"
+        return self.inputs / f"{task_id}.photo"
 
     def voice(self, task_id: int) -> Path:
         """Return the path of the voice of a task that is being rendered."""
-        return self._inputs / f"{task_id}.voice"
+        return self.inputs / f"{task_id}.voice"
 
     def result(self, name: str) -> Path:
         """Return the path of a result; its name must match `RESULT_NAME`."""
@@ -94,7 +94,7 @@ class DataFolder:
         Raises:
             OSError: the disk is full, or cannot be written to.
         """
-        path = self._inputs / f".check-{secrets.token_hex(4)}"
+        path = self.inputs / f".check-{secrets.token_hex(4)}"
         try:
             path.write_bytes(bytes(_CHECK_BYTES))
             _sync(path)
@@ -118,7 +118,7 @@ class DataFolder:
 
     def sweep(self) -> None:
         """Remove the leftovers of interrupted work; call it before any task is processed."""
-        for path in self._inputs.iterdir():
+        for path in self.inputs.iterdir():
             path.unlink()
         for path in self._results.iterdir():
             if not re.fullmatch(RESULT_NAME, path.name):

@@ -12,7 +12,7 @@ because a data folder belongs to one service at a time.
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from attrs import evolve, frozen
@@ -56,7 +56,7 @@ class TaskStore:
     """The tasks of a database.
 
         store = TaskStore(database)
-        await store.add(task, Inputs(photo))
+        await store.add(task, lambda: Inputs(photo))
         await store.finish(task)
 
     Args:
@@ -69,14 +69,19 @@ class TaskStore:
         self._charging = charging
         self._cached_tasks: OrderedDict[int, Task] = OrderedDict()
 
-    async def add(self, task: Task, inputs: Inputs) -> None:
+    async def add(self, task: Task, read_inputs: Callable[[], Inputs]) -> None:
         """Store a new task with its inputs, and charge it; it is on disk when this returns.
+
+        Args:
+            task: the task.
+            read_inputs: returns its inputs; called in a thread when they are written, and again if
+                that is repeated. So they are in memory for one task at a time.
 
         Raises:
             InsufficientBalanceError: the account has fewer video seconds than the task costs.
             TaskIdTakenError: another task has this id.
         """
-        await self._database.write(lambda connection: self._add(connection, task, inputs))
+        await self._database.write(lambda connection: self._add(connection, task, read_inputs))
         self._cache(task)
 
     async def get(self, task_id: int) -> Task | None:
@@ -163,7 +168,9 @@ class TaskStore:
             self._cached_tasks.pop(task_id, None)
         return len(removed)
 
-    def _add(self, connection: sqlite3.Connection, task: Task, inputs: Inputs) -> None:
+    def _add(
+        self, connection: sqlite3.Connection, task: Task, read_inputs: Callable[[], Inputs]
+    ) -> None:
         cost = VIDEO_SECONDS[task.template]
         if self._charging is Charging.ON_SUCCESS:
             ledger.require(connection, task.account, cost)
@@ -175,6 +182,7 @@ class TaskStore:
             sequence = connection.execute(_INSERT, _row(task, charged)).lastrowid
         except sqlite3.IntegrityError:
             raise TaskIdTakenError from None
+        inputs = read_inputs()
         connection.execute(_INSERT_INPUT, (sequence, inputs.photo, inputs.voice))
 
     async def _end(self, ended: Task) -> None:

@@ -139,9 +139,10 @@ def answer_early() -> None:
 
     async def add_later(store: TaskStore, task: Task, inputs: Inputs) -> None:
         await asyncio.sleep(_TIME_TO_ANSWER)
-        await add_and_commit(store, task, inputs)
+        await add_and_commit(store, task, lambda: inputs)
 
-    async def add(store: TaskStore, task: Task, inputs: Inputs) -> None:
+    async def add(store: TaskStore, task: Task, read_inputs: Callable[[], Inputs]) -> None:
+        inputs = await asyncio.to_thread(read_inputs)
         adding.add(asyncio.create_task(add_later(store, task, inputs)))
 
     _replace(TaskStore, "add", add)
