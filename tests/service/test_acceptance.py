@@ -193,7 +193,8 @@ class TestFairShares:
         first = (await calm.submit(host.url("photo.png")))["data"]
         renderer.gate.set()
         await calm.end_of(first)
-        assert first in [job.task_id for job in renderer.jobs[:3]]
+        # Both workers become free at once, and begin the next two in any order.
+        assert first in [job.task_id for job in renderer.jobs[:4]]
 
     async def test_weights_of_the_settings_count(
         self, start: Start, host: PhotoHost, book: AccountBook, renderer: InstantRenderer
