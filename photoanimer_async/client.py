@@ -15,9 +15,10 @@ from photoanimer_async.api.calls import ApiCalls
 from photoanimer_async.api.rate_limits import RateLimiter
 from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.api.transport import Credentials, Transport
+from photoanimer_async.api.wire import require_task_id
 from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError, TaskFailedError
 from photoanimer_async.jobs.batch_runner import BatchOptions, BatchRunner, BatchSettings, Photos
-from photoanimer_async.jobs.job import Job, JobContext
+from photoanimer_async.jobs.job import DEFAULT_TIMEOUT, Job, JobContext
 from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.jobs.open_state import OpenState
 from photoanimer_async.jobs.pending import PendingJobs
@@ -38,6 +39,7 @@ from photoanimer_async.models import (
     TaskId,
     TaskInfo,
     TaskStatus,
+    require_many,
 )
 from photoanimer_async.notifications.dispatcher import NotificationDispatcher
 from photoanimer_async.notifications.receiver import NotificationReceiver
@@ -50,7 +52,7 @@ from photoanimer_async.redaction import is_url, printable
 from photoanimer_async.storage.default_host import NoImageHost, chosen_host
 from photoanimer_async.storage.image_host import ImageHost
 from photoanimer_async.storage.result_folder import FileDestination
-from photoanimer_async.storage.result_store import Destination, parse_location, result_store
+from photoanimer_async.storage.result_store import Destination, result_target
 
 _LocationT = TypeVar("_LocationT", bound=Location)
 
@@ -290,12 +292,12 @@ class PhotoAnimerClient:
 
     # --- until the end of a task ---
 
-    async def wait(self, task_id: TaskId, *, timeout: float | None = None) -> TaskInfo:
+    async def wait(self, task_id: TaskId, *, timeout: float | None = DEFAULT_TIMEOUT) -> TaskInfo:
         """Wait until a task has finished.
 
         Args:
             task_id: the task.
-            timeout: seconds; `None` for no limit.
+            timeout: seconds, by default an hour; `None` for no limit.
 
         Returns:
             The finished task, with the links to its result.
@@ -312,18 +314,20 @@ class PhotoAnimerClient:
         return info
 
     async def wait_all(
-        self, task_ids: Iterable[TaskId], *, timeout: float | None = None
+        self, task_ids: Iterable[TaskId], *, timeout: float | None = DEFAULT_TIMEOUT
     ) -> dict[TaskId, TaskInfo | PhotoAnimerError]:
         """Wait until all tasks have ended; see `PollScheduler.wait_all`.
 
         Args:
             task_ids: the tasks; a hundred thousand are fine.
-            timeout: seconds, one deadline for all of them together.
+            timeout: seconds, by default an hour, one deadline for all of them together; `None`
+                for no limit.
 
         Returns:
             For each task its info, with status 1 or 2, or the error that ended the wait for it.
         """
         self._state.require_open()
+        require_many("task_ids", task_ids)
         return await self._scheduler.wait_all(task_ids, timeout=timeout)
 
     def notify(self, task_id: TaskId) -> None:
@@ -381,7 +385,7 @@ class PhotoAnimerClient:
         voice_url: str | None = None,
         *,
         save_to: str | os.PathLike[str] | None = None,
-        timeout: float | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
         prepare: bool = False,
         check_urls: bool = False,
         on_progress: ProgressHook | None = None,
@@ -393,13 +397,15 @@ class PhotoAnimerClient:
         id, `pending` lists it, and `attach` returns to it.
 
         Args:
-            photo: URL, path or content.
+            photo: URL, path or content. Text from outside your program must be a `PhotoUrl`:
+                a plain string may be a path, so that any file here could be read and sent out.
             template: the expression, 0 to 5.
             output_format: `mp4`, or `gif`.
             voice_url: URL of a sound for the mouth to follow; template 0 only.
             save_to: a folder for the result, which is named after the photo; made if missing.
-                Or the URL of a part of an object store: `s3://bucket/prefix`, `gs://`, `az://`.
-            timeout: seconds to wait for the task; `None` for no limit.
+                Or the file itself, `out/grandma.mp4` (`.gif`), which gets a number if it exists.
+                Or the URL of either in an object store: `s3://bucket/prefix`, `gs://`, `az://`.
+            timeout: seconds to wait for the task, by default an hour; `None` for no limit.
             prepare: whether a photo that is no URL is made fit: turned upright, converted from
                 HEIC, AVIF or TIFF, shrunk to the limits, and freed of metadata (place, device).
                 A photo that needs none of that stays as it is. Needs the extra `prepare`
@@ -420,8 +426,8 @@ class PhotoAnimerClient:
         context = JobContext(
             timeout=timeout, hook=on_progress, preparer=preparer, unclaimed=self._unclaimed
         )
-        store = None if save_to is None else result_store(parse_location(save_to))
-        job = Job(0, AnimationRequest(photo, options), context)
+        store, name = result_target(save_to, options.output_format)
+        job = Job(0, AnimationRequest(photo, options, name), context)
         outcome = await self._pending.run_detached(job, self._pipeline.run(job, store))
         return outcome.unwrap()
 
@@ -431,7 +437,7 @@ class PhotoAnimerClient:
         output_format: str = "mp4",
         *,
         save_to: str | os.PathLike[str] | None = None,
-        timeout: float | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
         on_progress: ProgressHook | None = None,
     ) -> Animation:
         """Return to a task that is paid for: wait for it, and download the result to `save_to`.
@@ -444,7 +450,7 @@ class PhotoAnimerClient:
             output_format: `mp4`, or `gif` for the GIF if there is one.
             save_to: where the result goes, named after the task; see `animate`. By default
                 where `animate` was to save it, if the job is this client's.
-            timeout: seconds to wait for the task; `None` for no limit.
+            timeout: seconds to wait for the task, by default an hour; `None` for no limit.
             on_progress: called with every step from here on; the event's photo is the task id.
 
         Raises:
@@ -453,9 +459,10 @@ class PhotoAnimerClient:
             PhotoAnimerError: its state cannot be asked for, or its result cannot be saved.
         """
         self._state.require_open()
-        store = None if save_to is None else result_store(parse_location(save_to))
+        require_task_id(task_id)
         options = AnimationOptions(output_format=output_format)
-        request = AnimationRequest(str(task_id), options, str(task_id))
+        store, name = result_target(save_to, options.output_format)
+        request = AnimationRequest(str(task_id), options, name or str(task_id))
         if store is None:
             running = await self._pending.join(task_id, timeout)
             if running is not None:

@@ -25,7 +25,8 @@ from photoanimer_async.redaction import (
 )
 
 Photo: TypeAlias = str | os.PathLike[str] | bytes
-"""A face photo: an http(s) URL, the path of a file, or the file's content."""
+"""A face photo: an http(s) URL, the path of a file, or the file's content. Text from outside the
+program must be a `PhotoUrl`, since a plain string may be the path of any file."""
 
 
 class PhotoUrl(str):
@@ -246,6 +247,19 @@ class AnimationRequest:
     photo: Photo = field(repr=shown_photo)
     options: AnimationOptions = field(factory=AnimationOptions)
     name: str | None = field(default=None, converter=optional(_to_name))
+
+
+def require_many(name: str, values: object) -> None:
+    """Raise `InvalidRequestError` unless a parameter is an iterable of photos or of task ids.
+
+    A string would be taken for an iterable of its letters.
+    """
+    is_one = isinstance(values, str | bytes | bytearray | os.PathLike | AnimationRequest)
+    methods = ("__iter__", "__aiter__", "__getitem__")
+    if is_one or not any(hasattr(values, method) for method in methods):
+        hint = "; pass a list with it" if is_one else ""
+        kind = type(values).__name__
+        raise InvalidRequestError(f"{name} must be an iterable, such as a list, not {kind}{hint}")
 
 
 @frozen

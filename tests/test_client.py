@@ -1,13 +1,17 @@
 """The client's calls, with a real session against a stub service."""
 
 import asyncio
+import inspect
 import logging
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
 from aiohttp import web
 
 from photoanimer_async import (
+    AnimationRequest,
     ApiError,
     AuthenticationError,
     InsufficientCreditsError,
@@ -22,6 +26,7 @@ from photoanimer_async import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
+from photoanimer_async.jobs.batch_runner import BatchSettings
 
 from .support.stub_service import (
     API,
@@ -329,3 +334,42 @@ async def test_an_id_of_a_caller_that_is_no_text_is_refused(
     assert isinstance(all_ended[task_id], InvalidRequestError)
     assert isinstance(all_ended[1], TaskInfo)
     assert len(stub.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "photos", ["a.jpg", b"content", Path("a.jpg"), AnimationRequest("a.jpg"), None, 7]
+)
+async def test_a_batch_needs_many_photos(
+    client: PhotoAnimerClient, stub: StubService, photos: object
+) -> None:
+    with pytest.raises(InvalidRequestError, match="photos must be an iterable"):
+        client.animate_many(photos)  # type: ignore[arg-type] # the mistake
+    assert stub.requests == []
+
+
+@pytest.mark.parametrize("task_id", [None, "", True, 1.5, b"1", [], "\ud800", "two\nlines"])
+async def test_what_is_no_task_id_is_refused_at_once(
+    client: PhotoAnimerClient, stub: StubService, task_id: Any
+) -> None:
+    for call in (client.wait, client.attach, client.get_task_info):
+        with pytest.raises(InvalidRequestError, match="task_id is "):
+            await call(task_id)
+    assert stub.requests == []
+
+
+async def test_one_wrong_task_id_does_not_affect_others(client: PhotoAnimerClient) -> None:
+    task_id = await client.submit(PHOTO)
+    ended = await client.wait_all([task_id, None])  # type: ignore[list-item] # the mistake
+    assert isinstance(ended[task_id], TaskInfo)
+    assert isinstance(ended[None], InvalidRequestError)  # type: ignore[index] # as above
+    with pytest.raises(InvalidRequestError, match="task_ids must be an iterable"):
+        await client.wait_all("471367831765061")
+
+
+def test_waiting_is_limited_by_default() -> None:
+    for call in (PhotoAnimerClient.wait, PhotoAnimerClient.wait_all):
+        assert inspect.signature(call).parameters["timeout"].default == 3600
+    for call_with_job in (PhotoAnimerClient.animate, PhotoAnimerClient.attach):
+        assert inspect.signature(call_with_job).parameters["timeout"].default == 3600
+    assert BatchSettings().timeout == 3600
+    assert BatchSettings(timeout=None).timeout is None

@@ -350,13 +350,16 @@ def running_app(sandbox: Sandbox) -> Iterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", [app_of("README.md")], ids=str, indirect=True)
-def test_an_app_animates_an_uploaded_photo(block: Block, sandbox: Sandbox) -> None:
-    photo = (sandbox.folder / "me.jpg").read_bytes()
+def test_an_app_animates_a_visitors_link_and_no_file_of_the_server(
+    block: Block, sandbox: Sandbox, servers: Servers
+) -> None:
     with running_app(sandbox) as origin:
-        answer = requests.post(f"{origin}/animations", data=photo, timeout=60)
+        photo = {"photo": f"{servers.photos_url}/me.jpg"}
+        answer = requests.post(f"{origin}/animations", params=photo, timeout=60)
         assert answer.json()["video"].endswith(".mp4")
-        refused = requests.post(f"{origin}/animations", data=b"no photo", timeout=60)
-        assert refused.status_code == 422
+        for path in ("me.jpg", str(sandbox.folder / "me.jpg"), "/etc/passwd"):
+            refused = requests.post(f"{origin}/animations", params={"photo": path}, timeout=60)
+            assert refused.status_code == 422
 
 
 @pytest.mark.slow

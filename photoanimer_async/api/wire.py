@@ -77,11 +77,16 @@ def build_get_task_info(task_id: TaskId) -> Request:
     Raises:
         InvalidRequestError: the id is neither a whole number nor a string.
     """
+    require_task_id(task_id)
+    return Request(Operation.GET_TASK_INFO, "/faceDriven/getTaskInfo", {"taskId": str(task_id)})
+
+
+def require_task_id(task_id: object) -> None:
+    """Raise `InvalidRequestError` if a value cannot be a task id; see `is_task_id`."""
     if not is_task_id(task_id):
         raise InvalidRequestError(
             f"task_id is {printable(repr(task_id))}; it must be the number or string from submit"
         )
-    return Request(Operation.GET_TASK_INFO, "/faceDriven/getTaskInfo", {"taskId": str(task_id)})
 
 
 def build_get_balance() -> Request:

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Annotated
 
-from attrs import frozen
+from attrs import evolve, frozen
 from cyclopts import Parameter
 
 from photoanimer_async.cli.clients import account_client, local_client
@@ -25,6 +25,7 @@ from photoanimer_async.cli.options import (
     Photos,
     SubmitOptions,
     result_location,
+    split_out,
     wait_arguments,
 )
 from photoanimer_async.cli.output import Output, format_estimate
@@ -96,8 +97,13 @@ def animate(
         raise UsageError("--local and --base-url exclude each other: both name a service")
     if local and submit.host:
         raise UsageError("--local and --host exclude each other: files stay on this machine")
-    journal = journal_options.path(out, local=local)
     selection = select_photos(photos, photo_options, OutputFormat.GIF if gif else OutputFormat.MP4)
+    if len(selection.requests) == 1:
+        [request] = selection.requests
+        out, name = split_out(out, request.options.output_format)
+        request = request if name is None else evolve(request, name=name)
+        selection = evolve(selection, requests=[request])
+    journal = journal_options.path(out, local=local)
     if dry_run:
         return run_async(show_dry_run(selection, submit, journal))
     client: AbstractAsyncContextManager[PhotoAnimerClient]
@@ -128,6 +134,8 @@ def animate(
         requests=selection.requests,
     )
     log_warnings()
+    if local:  # a task of a service in this process ends, however long its queue is
+        submit = evolve(submit, timeout=0.0)
     return run_async(_animate(client, batch, selection, submit, journal))
 
 

@@ -36,7 +36,9 @@ async def _demo(console: Output, out: Location) -> ExitStatus:
             f"Animating {len(PORTRAITS)} portraits with {len(Template)} templates, on this machine:"
         )
         batch = BatchRun(console, len(requests), out, next_command=NextCommand(), requests=requests)
-        await batch.run(client.animate_many(requests, save_to=out, on_progress=batch.on_progress))
+        await batch.run(
+            client.animate_many(requests, save_to=out, timeout=None, on_progress=batch.on_progress)
+        )
     console.print(_table(batch.outcomes, names))
     status = batch.print_summary()
     console.print(

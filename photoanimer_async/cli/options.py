@@ -15,11 +15,12 @@ from cyclopts.validators import Number
 
 from photoanimer_async.cli.exit_status import UsageError
 from photoanimer_async.jobs.batch_runner import BatchOptions
+from photoanimer_async.jobs.job import DEFAULT_TIMEOUT
 from photoanimer_async.jobs.progress import ProgressHook
 from photoanimer_async.models import Location
 from photoanimer_async.redaction import printable, shown_url
 from photoanimer_async.storage.default_host import HOST_VARIABLE
-from photoanimer_async.storage.result_store import parse_location
+from photoanimer_async.storage.result_store import parse_location, split_result
 
 API_KEY_VARIABLE = "PHOTOANIMER_API_KEY"
 BASE_URL_VARIABLE = "PHOTOANIMER_BASE_URL"
@@ -52,8 +53,8 @@ Out: TypeAlias = Annotated[
     str,
     Parameter(
         name="--out",
-        help="Folder for the results, created if missing; or a location in an object store, such "
-        "as s3://bucket/prefix.",
+        help="Folder for the results, created if missing; for one photo also a file, such as "
+        "grandma.mp4; or either in an object store, such as s3://bucket/prefix.",
     ),
 ]
 Photos: TypeAlias = Annotated[
@@ -68,6 +69,15 @@ Photos: TypeAlias = Annotated[
 Port: TypeAlias = Annotated[
     int,
     Parameter(name="--port", validator=Number(gte=0, lte=65535), help="Port; 0 for a free one."),
+]
+Timeout: TypeAlias = Annotated[
+    float,
+    Parameter(
+        name="--timeout",
+        validator=Number(gte=0),
+        help="Seconds to wait for the end of a task, which can be waited for again; 0 for no "
+        "limit.",
+    ),
 ]
 
 
@@ -173,6 +183,7 @@ class SubmitOptions:
             "have spent.",
         ),
     ] = None
+    timeout: Timeout = DEFAULT_TIMEOUT
     retry_failed: Annotated[
         bool, FLAG, Parameter(help="Pay again for photos that failed in an earlier run.")
     ] = False
@@ -192,6 +203,7 @@ class SubmitOptions:
         return BatchOptions(
             save_to=save_to,
             on_progress=on_progress,
+            timeout=self.timeout or None,
             max_seconds=self.max_seconds,
             prepare=not self.no_prepare,
             check_urls=self.check_urls,
@@ -202,13 +214,24 @@ class SubmitOptions:
     def as_arguments(self) -> Sequence[str]:
         """Return the arguments that repeat how photos are sent."""
         host = [] if self.host is None else ["--host", shown_url(self.host)]
-        return [*host, "--no-prepare"] if self.no_prepare else host
+        timeout = [] if self.timeout == DEFAULT_TIMEOUT else ["--timeout", f"{self.timeout:g}"]
+        return [*host, *timeout, *["--no-prepare"] * self.no_prepare]
 
 
 def wait_arguments(out: str, account: AccountOptions, *, gif: bool) -> Sequence[str]:
     """Return the arguments of `photoanimer wait`, besides the task ids, with the same options."""
     where = [] if out == DEFAULT_OUT else ["--out", out]
     return [*where, *account.as_arguments(), *["--gif"] * gif]
+
+
+def split_out(out: str, output_format: str) -> tuple[str, str | None]:
+    """Return the folder that `--out` names, and the result's name if it names one file.
+
+    Raises:
+        InvalidRequestError: the file has the suffix of another format.
+    """
+    folder, name = split_result(out, output_format)
+    return str(folder), name
 
 
 def result_location(out: str) -> Location:

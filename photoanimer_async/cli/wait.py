@@ -17,7 +17,9 @@ from photoanimer_async.cli.options import (
     Concurrency,
     Gif,
     Out,
+    Timeout,
     result_location,
+    split_out,
     wait_arguments,
 )
 from photoanimer_async.cli.output import Output
@@ -32,6 +34,7 @@ from photoanimer_async.cli.summary import (
 )
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.errors import ApiError, PhotoAnimerError
+from photoanimer_async.jobs.job import DEFAULT_TIMEOUT
 from photoanimer_async.models import Location, OutputFormat
 from photoanimer_async.redaction import printable
 from photoanimer_async.storage.result_store import ResultStore, result_store
@@ -41,6 +44,7 @@ def wait(
     *task_ids: Annotated[str, Parameter(name="TASK_ID", help="Ids of submitted tasks.")],
     gif: Gif = False,
     out: Out = DEFAULT_OUT,
+    timeout: Timeout = DEFAULT_TIMEOUT,
     concurrency: Concurrency = DEFAULT_CONCURRENCY,
     account: AccountOptions = AccountOptions(),
 ) -> ExitStatus:
@@ -48,16 +52,17 @@ def wait(
     if not task_ids or not all(task_ids):
         raise UsageError("no task is given: name the ids of tasks")
     client = account_client(account, concurrency=concurrency)
+    output_format = OutputFormat.GIF if gif else OutputFormat.MP4
+    next_command = NextCommand(wait=wait_arguments(out, account, gif=gif))
+    ids, name = list(dict.fromkeys(task_ids)), None
+    if len(ids) == 1:
+        out, name = split_out(out, output_format)
     location = result_location(out)
     log_warnings()
     waiting = _Waiting(
-        client,
-        OutputFormat.GIF if gif else OutputFormat.MP4,
-        location,
-        BatchResults(total=len(set(task_ids))),
+        client, output_format, location, BatchResults(total=len(ids)), name, timeout or None
     )
-    next_command = NextCommand(wait=wait_arguments(out, account, gif=gif))
-    return run_async(waiting.run(list(dict.fromkeys(task_ids)), next_command))
+    return run_async(waiting.run(ids, next_command))
 
 
 @frozen
@@ -68,6 +73,8 @@ class _Waiting:
     output_format: OutputFormat
     out: Location
     results: BatchResults
+    name: str | None
+    timeout: float | None
     console: Output = field(factory=Output)
 
     async def run(self, task_ids: list[str], next_command: NextCommand) -> ExitStatus:
@@ -102,9 +109,9 @@ class _Waiting:
         display.ended(result)
 
     async def _save(self, task_id: str, store: ResultStore) -> Location:
-        info = await self.client.wait(task_id)
+        info = await self.client.wait(task_id, timeout=self.timeout)
         suffix = f".{self.output_format.value}"
-        async with store.claim(task_id, suffix, name=task_id) as destination:
+        async with store.claim(task_id, suffix, name=self.name or task_id) as destination:
             return await self.client.download_to(
                 info, destination, output_format=self.output_format
             )

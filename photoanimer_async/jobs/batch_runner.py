@@ -13,7 +13,7 @@ from photoanimer_async.errors import InvalidRequestError, JournalError, PhotoAni
 from photoanimer_async.jobs.batch import Batch, RunJob, request_of, requests_of
 from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.deduplication import Deduplicated
-from photoanimer_async.jobs.job import Job, JobContext
+from photoanimer_async.jobs.job import DEFAULT_TIMEOUT, Job, JobContext
 from photoanimer_async.jobs.journal import Entry, Journal, RefusedStepError
 from photoanimer_async.jobs.journal.planning import Planning
 from photoanimer_async.jobs.open_state import OpenState
@@ -22,7 +22,14 @@ from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook
 from photoanimer_async.jobs.submission import foreign_failure
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
-from photoanimer_async.models import AnimationOptions, AnimationRequest, Location, Outcome, Photo
+from photoanimer_async.models import (
+    AnimationOptions,
+    AnimationRequest,
+    Location,
+    Outcome,
+    Photo,
+    require_many,
+)
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.saved_durations import persisted
 from photoanimer_async.storage.result_store import ResultStore, parse_location, result_store
@@ -39,7 +46,7 @@ class BatchOptions(TypedDict, total=False):
     """A folder for the results, each named after its photo; made if missing. Or the URL of a
     part of an object store: `s3://bucket/prefix`, `gs://`, `az://`."""
     timeout: float | None
-    """Seconds to wait for the end of one task; `None`, the default, for no limit."""
+    """Seconds to wait for the end of one task, by default an hour; `None` for no limit."""
     in_flight: int | None
     """Photos held at once, at most; by default 4 x `concurrency`."""
     max_seconds: float | None
@@ -68,7 +75,7 @@ class BatchSettings:
     """
 
     save_to: Location | None = field(default=None, converter=optional(parse_location))
-    timeout: float | None = None
+    timeout: float | None = DEFAULT_TIMEOUT
     in_flight: int | None = None
     max_seconds: float | None = None
     prepare: bool = False
@@ -126,8 +133,10 @@ class BatchRunner:
         """Return the outcomes of photos; with a journal, nothing in it is paid for again.
 
         Raises:
-            InvalidRequestError: what the settings ask for cannot be done on this machine.
+            InvalidRequestError: `photos` is one photo, or what the settings ask for cannot be done
+                on this machine.
         """
+        require_many("photos", photos)
         context = self._context(settings)
         return self._animate(
             photos, options, settings, context, journal_path, deduplicate=deduplicate

@@ -14,7 +14,13 @@ from collections.abc import Callable, Iterable
 from attrs import define, field, frozen
 
 from photoanimer_async.errors import BudgetExceededError, InvalidRequestError
-from photoanimer_async.models import AnimationOptions, AnimationRequest, Photo, Template
+from photoanimer_async.models import (
+    AnimationOptions,
+    AnimationRequest,
+    Photo,
+    Template,
+    require_many,
+)
 
 _ROUNDING = 1e-9
 
@@ -71,6 +77,7 @@ def estimate(
     Raises:
         InvalidRequestError: a value that the API page does not allow.
     """
+    require_many("photos", photos)
     options = AnimationOptions(template=template, voice_url=voice_url, voice_seconds=voice_seconds)
     count = assumed = unknown = 0
     seconds = 0.0

@@ -32,6 +32,9 @@ from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import Animation, AnimationRequest, Evidence, Outcome, TaskId
 from photoanimer_async.redaction import shown_photo
 
+DEFAULT_TIMEOUT = 3600.0
+"""Seconds to wait for the end of one task, where the caller does not say how long."""
+
 _log = logging.getLogger(__name__)
 
 

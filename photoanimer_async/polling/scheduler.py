@@ -19,8 +19,8 @@ from typing import Self, TypeVar
 
 from photoanimer_async.api.rate_limits import Pace
 from photoanimer_async.api.retry import RetryPolicy, Verdict, verdict
-from photoanimer_async.api.wire import Operation
-from photoanimer_async.errors import PhotoAnimerError, WaitTimeoutError
+from photoanimer_async.api.wire import Operation, require_task_id
+from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError, WaitTimeoutError
 from photoanimer_async.models import TaskId, TaskInfo
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.cancellation import is_cancelled
@@ -224,6 +224,11 @@ class PollScheduler:
         if waiter in waiters:  # the same id as a number and as a string
             return
         waiter.missing += 1
+        try:
+            require_task_id(task_id)
+        except InvalidRequestError as error:
+            waiter.on_result(key, error)
+            return
         if waiters:
             self._waiters[key] = waiters + alone
             return

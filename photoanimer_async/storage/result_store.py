@@ -2,13 +2,17 @@
 
 import os
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol, TypeVar
 
+from photoanimer_async.errors import InvalidRequestError
 from photoanimer_async.models import Location, Photo, require_file_name
+from photoanimer_async.redaction import printable
 from photoanimer_async.storage.object_store import parse_object_url
 from photoanimer_async.storage.result_bucket import ResultBucket
 from photoanimer_async.storage.result_folder import ResultFolder
+
+_RESULT_SUFFIXES = frozenset({".mp4", ".gif"})
 
 _LocationT_co = TypeVar("_LocationT_co", bound=Location, covariant=True)
 
@@ -94,10 +98,14 @@ def parse_location(save_to: str | os.PathLike[str]) -> Location:
     """Return the folder, or the normalized URL of a part of an object store, that a user named.
 
     Raises:
-        InvalidRequestError: a URL that does not name a part of an object store, or a path that
-            no folder can have.
+        InvalidRequestError: a URL that does not name a part of an object store, a path that no
+            folder can have, or the name of a video or GIF, which is one file.
     """
     name = os.fspath(save_to)
+    if _names_result(name):
+        raise InvalidRequestError(
+            f"save_to names one file, {printable(name)}, and many results need a folder"
+        )
     if _is_url(name):
         return parse_object_url(name, "save_to")
     folder = Path(save_to)
@@ -116,6 +124,54 @@ def result_store(location: Location) -> ResultStore:
             return ResultFolder(location)
         case str():
             return ResultBucket(location)
+
+
+def result_target(
+    save_to: str | os.PathLike[str] | None, output_format: str
+) -> tuple[ResultStore | None, str | None]:
+    """Return where one result goes: the store, and the result's name if `save_to` names a file.
+
+        store, name = result_target("out/grandma.mp4", "mp4")  # the store of out/, and "grandma"
+
+    Args:
+        save_to: a folder, a video or GIF, or the URL of either in an object store.
+        output_format: `mp4` or `gif`.
+
+    Returns:
+        The store is `None` without `save_to`, the name without a file.
+
+    Raises:
+        InvalidRequestError: as `parse_location`, or the file has the suffix of another format.
+    """
+    if save_to is None:
+        return None, None
+    folder, name = split_result(save_to, output_format)
+    return result_store(parse_location(folder)), name
+
+
+def split_result(
+    save_to: str | os.PathLike[str], output_format: str
+) -> tuple[str | os.PathLike[str], str | None]:
+    """Return the folder of `save_to`, and the name if it is one file; see `result_target`.
+
+    Raises:
+        InvalidRequestError: the file has the suffix of another format.
+    """
+    name = os.fspath(save_to)
+    if not _names_result(name):
+        return save_to, None
+    path = PurePath(name)
+    if path.suffix.lower() != f".{output_format}":
+        raise InvalidRequestError(
+            f"save_to is {printable(name)}, but the result is a .{output_format}: "
+            "change its suffix, or output_format"
+        )
+    folder = name.rpartition("/")[0] if _is_url(name) else str(path.parent)
+    return folder, path.stem
+
+
+def _names_result(name: str) -> bool:
+    return PurePath(name).suffix.lower() in _RESULT_SUFFIXES and not name.endswith("/")
 
 
 def _is_url(name: str) -> bool:

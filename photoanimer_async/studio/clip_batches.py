@@ -192,6 +192,8 @@ class ClipBatches:
         outcomes = self.client.animate_many(
             [self._request(clip) for clip in clips],
             save_to=self.folder.videos,
+            # A clip that has failed is paid for again: the studio waits as long as it runs.
+            timeout=None,
             journal=self.folder.journal(clips[0].batch),
             on_progress=lambda event: self._show_progress(clips, event),
         )

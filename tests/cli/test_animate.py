@@ -36,6 +36,20 @@ class TestResults:
         assert videos == dict.fromkeys(["anna.mp4", "bert.mp4", "bert-2.mp4"], VIDEO)
         assert "3 of 3 finished" in done.stdout
 
+    def test_one_photo_may_name_its_file(self, connected: CommandLine) -> None:
+        (connected.folder / "anna.png").write_bytes(png())
+        done = connected("animate", "anna.png", "--out", "out/Grandma.mp4")
+        assert done.returncode == 0
+        assert results(connected.folder / "out") == {"Grandma.mp4"}
+        assert (connected.folder / "out/photoanimer.journal").is_file()
+
+    def test_many_photos_need_a_folder(self, connected: CommandLine) -> None:
+        for name in ("anna.png", "ben.png"):
+            (connected.folder / name).write_bytes(png())
+        done = connected("animate", "anna.png", "ben.png", "--out", "grandma.mp4")
+        assert done.returncode == 2
+        assert "names one file, grandma.mp4, and many results need a folder" in done.stderr
+
     def test_are_not_overwritten_by_a_second_run(self, connected: CommandLine) -> None:
         (connected.folder / "anna.png").write_bytes(png())
         for _ in range(2):

@@ -4,7 +4,7 @@ import re
 
 from ..support.command_line import CommandLine
 from ..support.s3_server import BUCKET, S3Server
-from .conftest import FACELESS, GIF, VIDEO, png
+from .conftest import FACELESS, GIF, SLOW, VIDEO, Service, png
 
 
 def submitted_tasks(printed: str) -> list[str]:
@@ -39,3 +39,25 @@ def test_results_can_go_to_an_object_store(connected: CommandLine, s3: S3Server)
     done = connected("wait", task_id, "--out", f"s3://{BUCKET}/out/")
     assert (done.returncode, done.stderr) == (0, "")
     assert s3.objects() == {f"out/{task_id}.mp4": VIDEO}
+
+
+def test_one_task_may_name_its_file(connected: CommandLine, service: Service) -> None:
+    (connected.folder / "anna.png").write_bytes(png(SLOW))
+    process, task_id = connected.start_and_submit("animate", "anna.png")
+    process.kill()
+    service.release()
+    done = connected("wait", task_id, "--out", "out/grandma.mp4", "--timeout", "0")
+    assert done.returncode == 0, done.stdout
+    assert (connected.folder / "out/grandma.mp4").read_bytes() == VIDEO
+
+
+def test_a_task_that_does_not_end_can_be_waited_for_again(
+    connected: CommandLine, service: Service
+) -> None:
+    (connected.folder / "anna.png").write_bytes(png(SLOW))
+    done = connected("animate", "anna.png", "--out", "out", "--timeout", "0.2")
+    assert done.returncode == 1
+    assert "was still processing after 0.2 s" in done.stdout
+    service.release()
+    assert connected("resume", "out/photoanimer.journal").returncode == 0
+    assert (connected.folder / "out/anna.mp4").read_bytes() == VIDEO

@@ -1,6 +1,7 @@
 """What it costs, and what may be spent."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -103,3 +104,9 @@ def test_the_limit_is_never_passed_by_open_submits(
     assert budget.spent == pytest.approx(spent)
     assert budget.reserved == pytest.approx(0, abs=1e-9)
     assert spent <= limit + 1e-6
+
+
+@pytest.mark.parametrize("one", ["a.jpg", b"content", Path("a.jpg"), AnimationRequest("a.jpg")])
+def test_one_photo_is_no_list_of_photos(one: object) -> None:
+    with pytest.raises(InvalidRequestError, match=r"photos must be an iterable.*pass a list"):
+        estimate(one)  # type: ignore[arg-type] # the mistake, which a type checker misses for str

@@ -11,7 +11,11 @@ from photoanimer_async import InvalidRequestError, PhotoAnimerClient, State
 from photoanimer_async.jobs.journal import Entry, read_journal
 from photoanimer_async.storage.result_bucket import ResultBucket
 from photoanimer_async.storage.result_folder import ResultFolder
-from photoanimer_async.storage.result_store import parse_location, result_store
+from photoanimer_async.storage.result_store import (
+    parse_location,
+    result_store,
+    result_target,
+)
 
 from ..support.pictures import png
 from ..support.result_server import VIDEO, ResultServer
@@ -44,6 +48,74 @@ class TestLocation:
         with pytest.raises(InvalidRequestError, match=r"save_to is .*; allowed is a string") as e:
             parse_location(save_to)
         assert "secret" not in str(e.value)
+
+    @pytest.mark.parametrize(
+        "save_to", ["out/grandma.mp4", Path("grandma.GIF"), f"{URL}/grandma.mp4", "~/a b.c.mp4"]
+    )
+    def test_many_results_need_a_folder(self, save_to: str | os.PathLike[str]) -> None:
+        with pytest.raises(InvalidRequestError, match=r"names one file, .*need a folder"):
+            parse_location(save_to)
+
+    def test_a_slash_at_the_end_means_a_folder(self, tmp_path: Path) -> None:
+        folder = tmp_path / "clips.mp4"
+        assert parse_location(f"{folder}/") == folder
+        assert result_target(f"{folder}/", "mp4")[1] is None
+
+
+class TestOneFile:
+    @pytest.mark.parametrize("name", ["grandma.mp4", "deep/er/a b.c.mp4"])
+    async def test_animate_saves_to_it(
+        self, client: PhotoAnimerClient, finished: StubService, tmp_path: Path, name: str
+    ) -> None:
+        photo, file = "http://127.0.0.1:9/photo.png", tmp_path / name
+        animation = await client.animate(photo, save_to=str(file))
+        assert animation.path == file
+        assert await asyncio.to_thread(file.read_bytes) == VIDEO
+        assert await asyncio.to_thread(os.listdir, file.parent) == [file.name]
+
+    async def test_a_file_that_exists_is_not_overwritten(
+        self, client: PhotoAnimerClient, finished: StubService, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "grandma.mp4"
+        file.write_bytes(b"an earlier video")
+        animation = await client.animate("http://127.0.0.1:9/photo.png", save_to=file)
+        assert animation.path == tmp_path / "grandma-2.mp4"
+        assert file.read_bytes() == b"an earlier video"
+
+    async def test_attach_saves_to_it(
+        self, client: PhotoAnimerClient, finished: StubService, tmp_path: Path
+    ) -> None:
+        task_id = await client.submit("http://127.0.0.1:9/photo.png")
+        animation = await client.attach(task_id, save_to=tmp_path / "grandma.mp4")
+        assert animation.path == tmp_path / "grandma.mp4"
+
+    async def test_an_object_is_one_too(
+        self, client: PhotoAnimerClient, finished: StubService, s3: S3Server
+    ) -> None:
+        photo = "http://127.0.0.1:9/photo.png"
+        animation = await client.animate(photo, save_to=f"{URL}/grandma.mp4")
+        assert animation.url == f"{URL}/grandma.mp4"
+        assert s3.objects() == {"out/grandma.mp4": VIDEO}
+
+    @pytest.mark.parametrize(
+        ("save_to", "output_format"), [("grandma.gif", "mp4"), ("grandma.mp4", "gif")]
+    )
+    async def test_the_suffix_is_that_of_the_result(
+        self, client: PhotoAnimerClient, finished: StubService, save_to: str, output_format: str
+    ) -> None:
+        with pytest.raises(InvalidRequestError, match=rf"the result is a \.{output_format}"):
+            await client.animate(
+                "http://127.0.0.1:9/photo.png", output_format=output_format, save_to=save_to
+            )
+        assert finished.submits == []
+
+    async def test_a_batch_refuses_one_file(
+        self, client: PhotoAnimerClient, finished: StubService, tmp_path: Path
+    ) -> None:
+        with pytest.raises(InvalidRequestError, match="names one file"):
+            client.animate_many(["http://h/a.png"], save_to="grandma.mp4")
+        with pytest.raises(InvalidRequestError, match="names one file"):
+            client.resume(tmp_path / "batch.db", save_to="grandma.mp4")
 
 
 class TestBucket:
