@@ -127,41 +127,50 @@ class PhotoAnimerClient:
     ) -> None:
         if concurrency < 1:
             raise InvalidRequestError(f"concurrency must be at least 1, not {concurrency}")
-        key = api_key or os.environ.get("PHOTOANIMER_API_KEY")
-        if not key:
-            raise InvalidRequestError("no API key: pass api_key= or set PHOTOANIMER_API_KEY")
-        where = base_url or os.environ.get("PHOTOANIMER_BASE_URL") or DEFAULT_BASE_URL
+        credentials = _credentials(api_key, base_url)
         self._transport = Transport(
-            Credentials(where, key),
+            credentials,
             session=session,
             timeout=timeout,
             trace_configs=trace_configs,
             proxy=proxy,
             trust_env=trust_env,
         )
-        self._host = chosen_host(host, where)
+        self._host = chosen_host(host, credentials.base_url)
         self._poll = poll or AdaptivePolling()
-        learner = self._poll if isinstance(self._poll, AdaptivePolling) else None
-        if durations_file is not None and learner is None:
-            raise InvalidRequestError("durations_file needs an AdaptivePolling policy")
-        self._durations_file = None if durations_file is None else Path(durations_file)
-        retry_submits, rng = retry or RetryPolicy(), Random()  # noqa: S311 - jitter, no secret
+        self._durations_file = _durations_path(durations_file, self._poll)
+        self._receiver = receiver
+        self._state = OpenState()
+        self._submit_context = JobContext()
+        self._unclaimed = UnclaimedTasks()
+        self._pending = PendingJobs(max_pending, self._unclaimed)
+        self._preparers = PhotoPreparers(lambda: self._transport.session)
+        self._open = AsyncExitStack()
+        self._connect_parts(concurrency, submit_rate, poll_rate, retry)
+
+    def _connect_parts(
+        self,
+        concurrency: int,
+        submit_rate: float | RateLimiter | None,
+        poll_rate: float | RateLimiter | None,
+        retry: RetryPolicy | None,
+    ) -> None:
+        rng = Random()  # noqa: S311 - jitter, no secret
+        retry_calls = retry or RetryPolicy()
+        # A rate that is a number is kept by the scheduler, which then chooses what to poll.
         self._calls = ApiCalls(
             self._transport,
             concurrency=concurrency,
             submit_rate=submit_rate,
             poll_limiter=None if isinstance(poll_rate, int | float) else poll_rate,
-            retry=retry_submits,
+            retry=retry_calls,
             rng=rng,
         )
-        self._receiver = receiver
-        notified_polling = NotifiedPolling(self._poll)
         self._scheduler = PollScheduler(
             self._calls.poll_once,
             concurrency=concurrency,
-            # A rate that is a number is kept by the scheduler, which then chooses what to poll.
             rate=poll_rate if isinstance(poll_rate, int | float) else None,
-            policy=self._poll if receiver is None else notified_polling,
+            policy=self._poll if self._receiver is None else NotifiedPolling(self._poll),
             retry=retry,
             rng=rng,
         )
@@ -175,12 +184,10 @@ class PhotoAnimerClient:
             self._scheduler,
             Publisher(self._host, concurrency),
             self._downloader,
-            retry=retry_submits,
+            retry=retry_calls,
             rng=rng,
         )
-        self._preparers = PhotoPreparers(lambda: self._transport.session)
-        self._state = OpenState()
-        self._unclaimed = UnclaimedTasks()
+        learner = self._poll if isinstance(self._poll, AdaptivePolling) else None
         self._runner = BatchRunner(
             self._pipeline,
             self._state,
@@ -188,11 +195,8 @@ class PhotoAnimerClient:
             self._unclaimed,
             self._transport.base_url,
             in_flight=4 * concurrency,
-            learner=learner if durations_file is None else None,
+            learner=learner if self._durations_file is None else None,
         )
-        self._pending = PendingJobs(max_pending, self._unclaimed)
-        self._submit_context = JobContext()
-        self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         self._submit_context = JobContext()  # the gate of the last one was closed
@@ -560,3 +564,18 @@ def _require_url(image_url: object) -> None:
         raise InvalidRequestError(
             f"image_url must be an http or https URL, not {printable(repr(image_url))}"
         )
+
+
+def _credentials(api_key: str | None, base_url: str | None) -> Credentials:
+    key = api_key or os.environ.get("PHOTOANIMER_API_KEY")
+    if not key:
+        raise InvalidRequestError("no API key: pass api_key= or set PHOTOANIMER_API_KEY")
+    return Credentials(base_url or os.environ.get("PHOTOANIMER_BASE_URL") or DEFAULT_BASE_URL, key)
+
+
+def _durations_path(file: str | os.PathLike[str] | None, policy: PollPolicy) -> Path | None:
+    if file is None:
+        return None
+    if not isinstance(policy, AdaptivePolling):
+        raise InvalidRequestError("durations_file needs an AdaptivePolling policy")
+    return Path(file)

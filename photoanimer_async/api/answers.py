@@ -109,7 +109,10 @@ class Answer:
     def content(self) -> object:
         """The body's JSON value; `None` if it has none."""
         with suppress(RecursionError):
-            return encodable_json(parsed(self.body, self.headers.get("content-type", "")))
+            content = parsed(self.body, self.headers.get("content-type", ""))
+            # Only an escape or a byte beyond ASCII can stand for half a surrogate pair.
+            is_plain = b"\\u" not in self.body and self.body.isascii()
+            return content if is_plain else encodable_json(content)
         return None
 
     @property

@@ -77,7 +77,9 @@ async def test_the_file_is_its_owners_alone(stub: StubService, tmp_path: Path) -
 
 def test_a_policy_that_does_not_learn_has_nothing_to_keep(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError, match="durations_file"):
-        quick_client("http://127.0.0.1:9", poll=FixedInterval(), durations_file=tmp_path / "d.json")
+        quick_client(
+            "http://127.0.0.1:9/api/v1", poll=FixedInterval(), durations_file=tmp_path / "d.json"
+        )
 
 
 async def batch(stub: StubService, folder: Path, **options: Any) -> AdaptivePolling:
