@@ -116,7 +116,7 @@ async def running_parts(
         )
         open_tasks = await store.open_tasks()
         queue.requeue(open_tasks)
-        await stack.enter_async_context(running_expiry(settings, store, folder))
+        await stack.enter_async_context(running_expiry(settings, database, store, folder))
         app[DATABASE] = database
         app[STORE] = store
         app[ACCESS] = access

@@ -22,7 +22,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +35,9 @@ RESULT_NAME: Final = r"[A-Za-z0-9_-]{32}\.(?:mp4|gif)"
 """Regular expression for the file name of a result."""
 
 
+_OWNER_ONLY: Final = 0o700
+
+
 class DataFolder:
     """The paths in the data folder of a service, and what is done with the files there.
 
@@ -43,19 +46,27 @@ class DataFolder:
     """
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self.database = root / "tasks.db"
         self.lock = root / "service.lock"
         self.inputs = root / "inputs"
         self._results = root / "results"
 
     def create(self) -> None:
-        """Create the folders that do not exist, readable for their owner only.
+        """Create the folders that do not exist, and let nobody but their owner into them.
+
+        A folder that has other things in it is not closed to others: it was not made for this.
 
         Raises:
             OSError: a folder cannot be created.
         """
+        with suppress(FileExistsError):
+            self._root.mkdir(mode=_OWNER_ONLY, parents=True)
+        if self.database.exists() or not any(self._root.iterdir()):
+            with suppress(PermissionError):  # a volume that belongs to another user
+                self._root.chmod(_OWNER_ONLY)
         for folder in (self.inputs, self._results):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=_OWNER_ONLY, exist_ok=True)
 
     def photo(self, task_id: int) -> Path:
         """Return the path of the photo of a task that is being rendered."""

@@ -19,6 +19,7 @@ wait for a sync and do not delay one. Other processes may write between two grou
 """
 
 import asyncio
+import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -31,9 +32,13 @@ from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.storing.database_schema import migrate
 
 _R = TypeVar("_R")
+_logger = logging.getLogger(__name__)
 _LARGEST_GROUP: Final = 256
 _BUSY_SECONDS: Final = 10.0
 _LARGEST_WAL: Final = 64 * 1024 * 1024
+_INCREMENTAL: Final = 2
+_KEPT_PAGES: Final = 1024
+_PAGES_AT_ONCE: Final = 1024
 _CHECK_SECONDS: Final = 5.0
 _STEPS_BETWEEN_LOOKS: Final = 100_000
 _CHECKED_TABLES: Final = ("account", "notification", "ledger", "task")
@@ -107,6 +112,27 @@ class Database:
         """
         await self.write(lambda connection: connection.execute(_SMALL_CHANGE))
 
+    async def give_back_space(self) -> None:
+        """Shrink the file if much of it is free, and empty the write-ahead log.
+
+        Pages that were deleted are overwritten in the file (`secure_delete`), but their old content
+        stays in the log until that is emptied.
+
+        Raises:
+            sqlite3.Error: it could not be done now.
+        """
+        while await self.write(_vacuum_a_little):
+            pass
+        await self._loop.run_in_executor(self._writer, self._empty_log)
+
+    def _empty_log(self) -> None:
+        # Do not wait for readers: no change could be made meanwhile.
+        self._writing.execute("PRAGMA busy_timeout = 0")
+        try:
+            self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self._writing.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000:.0f}")
+
     async def close(self) -> None:
         """Commit what is queued and close the file."""
         if self._committing is not None:
@@ -154,6 +180,18 @@ class Database:
             return _Result(change.future, None, error)
 
 
+def _vacuum_a_little(connection: sqlite3.Connection) -> bool:
+    """Give back some free pages; return whether there are more than are kept for new tasks."""
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    if free <= _KEPT_PAGES:
+        return False
+    (before,) = connection.execute("PRAGMA page_count").fetchone()
+    pages = min(free - _KEPT_PAGES, _PAGES_AT_ONCE)
+    connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+    (after,) = connection.execute("PRAGMA page_count").fetchone()
+    return bool(after < before)
+
+
 def _report(results: Sequence[_Result]) -> None:
     for future, value, error in results:
         if future.done():  # cancelled
@@ -175,6 +213,7 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
     writing = await asyncio.to_thread(connect, path)
     try:
         await asyncio.to_thread(_check, writing, path)
+        await asyncio.to_thread(_make_shrinkable, writing)
         reading = await asyncio.to_thread(connect, path)
     except BaseException:
         await asyncio.to_thread(writing.close)
@@ -217,6 +256,17 @@ def _is_emptied(path: Path) -> bool:
     )
 
 
+def _make_shrinkable(connection: sqlite3.Connection) -> None:
+    """Rewrite a database of an earlier version, so that it can give back space."""
+    (mode,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    if mode == _INCREMENTAL:
+        return
+    try:
+        connection.execute("VACUUM")
+    except sqlite3.Error as error:
+        _logger.warning("event=not_vacuumed reason=%r", str(error))
+
+
 def unusable(path: Path, error: sqlite3.Error) -> SetupError:
     """Return the error for a database that cannot be used, with what to do."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without SQLite's extension of it
@@ -243,6 +293,8 @@ def connect(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise SetupError(f"{path} cannot be used: {error}") from error
     try:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")

@@ -1,7 +1,8 @@
 """Removal of expired results, and later of their tasks.
 
 Rows are removed in small batches, so that submits do not wait long for the database. A result's
-file is removed before its row changes: after an interruption it is removed again.
+file is removed before its row changes: after an interruption it is removed again. Then the database
+gives back the space of what was deleted, the photos of ended tasks among it.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Final
 
 from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.storing.data_folder import DataFolder
+from photoanimer_async.service.storing.database import Database
 from photoanimer_async.service.storing.task_store import TaskStore
 from photoanimer_async.service.tasks import Task
 
@@ -22,10 +24,13 @@ _BATCH: Final = 200
 
 
 class Expiry:
-    """Removes results and tasks that are older than the settings allow."""
+    """Removes results and tasks that are older than the settings allow, and gives back space."""
 
-    def __init__(self, settings: ServiceSettings, store: TaskStore, folder: DataFolder) -> None:
+    def __init__(
+        self, settings: ServiceSettings, database: Database, store: TaskStore, folder: DataFolder
+    ) -> None:
         self._settings = settings
+        self._database = database
         self._store = store
         self._folder = folder
 
@@ -55,6 +60,7 @@ class Expiry:
                 tasks += removed
         if results or tasks:
             _logger.info("event=swept results=%d tasks=%d", results, tasks)
+        await self._database.give_back_space()
 
     def _remove_results(self, tasks: list[Task]) -> None:
         for task in tasks:
@@ -63,10 +69,10 @@ class Expiry:
 
 @asynccontextmanager
 async def running_expiry(
-    settings: ServiceSettings, store: TaskStore, folder: DataFolder
+    settings: ServiceSettings, database: Database, store: TaskStore, folder: DataFolder
 ) -> AsyncIterator[None]:
     """Remove expired results and tasks for the duration of the block."""
-    sweeping = asyncio.create_task(Expiry(settings, store, folder).run())
+    sweeping = asyncio.create_task(Expiry(settings, database, store, folder).run())
     try:
         yield
     finally:

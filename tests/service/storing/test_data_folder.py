@@ -1,6 +1,7 @@
 """The files of a service."""
 
 import asyncio
+import stat
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,28 @@ async def test_leftovers_of_interrupted_work_are_removed_at_the_start(
         await until(lambda: len(stuck.jobs) == 2)
         assert [path.name for path in inputs.iterdir()] == [f"{open_task}.photo"]
         assert [path.name for path in results.iterdir()] == [f"{'B' * 32}.mp4"]
+
+
+async def test_nobody_but_the_owner_gets_into_the_folder(settings: ServiceSettings) -> None:
+    root = settings.data_dir
+    async with running(settings, InstantRenderer()):
+        folders = (root, root / "inputs", root / "results")
+        assert [stat.S_IMODE(folder.stat().st_mode) for folder in folders] == [0o700] * 3
+        files = [path for path in root.iterdir() if path.is_file()]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    root.chmod(0o755)  # as earlier versions left it
+    async with running(settings, InstantRenderer()):
+        assert stat.S_IMODE(root.stat().st_mode) == 0o700
+
+
+async def test_a_folder_with_other_things_in_it_is_not_closed(settings: ServiceSettings) -> None:
+    root = settings.data_dir
+    root.mkdir(parents=True)
+    root.chmod(0o755)
+    (root / "other").touch()
+    async with running(settings, InstantRenderer()):
+        assert stat.S_IMODE(root.stat().st_mode) == 0o755
+        assert stat.S_IMODE((root / "results").stat().st_mode) == 0o700
 
 
 async def test_a_second_service_cannot_use_the_folder(settings: ServiceSettings) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from photoanimer_async.service import SetupError
 from photoanimer_async.service.storing.database import Database, open_database
+from photoanimer_async.service.storing.database_schema import migrate
 
 from ..conftest import until
 
@@ -167,6 +168,33 @@ async def test_a_database_that_has_lost_its_content_is_not_taken_for_a_new_one(
     with pytest.raises(SetupError, match=r"tasks\.db is damaged \(it is empty\)"):
         await open_database(tmp_path / "tasks.db").__aenter__()
     assert (tmp_path / beside).read_bytes() == b"what was there before"
+
+
+async def test_a_database_of_an_earlier_version_can_give_back_space(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.db"
+
+    def write_earlier() -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as earlier:
+            earlier.execute("PRAGMA journal_mode = WAL")
+            migrate(earlier, path)
+            earlier.execute("INSERT INTO account (name) VALUES ('anna')")
+
+    await asyncio.to_thread(write_earlier)
+    async with open_database(path) as database:
+        mode = await database.read(lambda each: each.execute("PRAGMA auto_vacuum").fetchone())
+        names = await database.read(
+            lambda each: each.execute("SELECT name FROM account").fetchall()
+        )
+    assert mode == (2,)
+    assert names == [("",), ("anna",)]
+
+
+async def test_changes_can_be_made_while_space_is_given_back(database: Database) -> None:
+    async with asyncio.TaskGroup() as group:
+        for number in range(20):
+            group.create_task(database.write(add(str(number))))
+            group.create_task(database.give_back_space())
+    assert len(await notes(database)) == 20
 
 
 async def test_another_programs_database_is_not_changed(tmp_path: Path) -> None:

@@ -5,17 +5,17 @@ import time
 from collections.abc import Awaitable, Callable
 
 from photoanimer_async.service import RenderFailedError
-from photoanimer_async.service.app_keys import FOLDER, STORE
+from photoanimer_async.service.app_keys import DATABASE, FOLDER, STORE
 from photoanimer_async.service.error_codes import NO_FACE
 from photoanimer_async.service.storing.expiry import Expiry
 
-from ..conftest import InstantRenderer, PhotoHost, Running, Start, until
+from ..conftest import InstantRenderer, PhotoHost, Running, Start, png, until
 
 
 def sweeper(service: Running) -> Callable[[float], Awaitable[None]]:
     """Removes what has expired at a given time."""
     app = service.service.app
-    return Expiry(service.settings, app[STORE], app[FOLDER]).sweep
+    return Expiry(service.settings, app[DATABASE], app[STORE], app[FOLDER]).sweep
 
 
 async def test_results_are_removed_before_their_tasks(
@@ -47,6 +47,29 @@ async def test_results_are_removed_before_their_tasks(
         code, _ = await service.refusal("faceDriven/getTaskInfo", taskId=str(task_id))
         assert code == 40004
     assert (await service.info(pending))["status"] == 0
+
+
+async def test_photos_of_ended_tasks_leave_no_bytes_and_no_space_behind(
+    start: Start, host: PhotoHost, renderer: InstantRenderer
+) -> None:
+    service = await start(keep_results_seconds=None, keep_tasks_seconds=None)
+    renderer.gate = asyncio.Event()
+    photo = png() + b"somebody's face" * 70_000
+    ids = [await service.submit(host.url("large.png", photo)) for _ in range(20)]
+    database = service.settings.data_dir / "tasks.db"
+    log = database.with_name("tasks.db-wal")
+
+    def kept() -> bool:
+        return any(b"somebody's face" in path.read_bytes() for path in (database, log))
+
+    assert await asyncio.to_thread(kept)
+    renderer.gate.set()
+    for task_id in ids:
+        await service.end_of(task_id)
+    await until(lambda: not list(database.with_name("inputs").iterdir()))
+    await sweeper(service)(time.time())
+    assert not await asyncio.to_thread(kept)
+    assert database.stat().st_size < 5 * len(photo)
 
 
 async def test_many_tasks_expire_at_once(start: Start, host: PhotoHost) -> None:
