@@ -58,7 +58,9 @@ async def check_photo(photo: Photo) -> PictureHeader | None:
             or too few pixels or bytes, is cut off, or is a PDF or a ZIP archive as well; or the
             URL cannot be fetched.
     """
-    if isinstance(photo, bytes) or (isinstance(photo, str) and is_url(photo)):
+    # A JPEG is decoded if it lacks its end marker.
+    is_quick = isinstance(photo, bytes) and not photo.startswith(b"\xff\xd8")
+    if is_quick or (isinstance(photo, str) and is_url(photo)):
         return inspect_photo(photo)
     return await asyncio.to_thread(inspect_photo, photo)
 

@@ -15,6 +15,7 @@ MAX_PIXELS = 32 * 1024 * 1024
 
 _FREE_SCANS, _MAX_SCANS = 20, 1000
 _MAX_PIXEL_PASSES = 32 * 4096 * 4096
+_MAX_TRIMMED_PASSES = 4 * 1024 * 1024
 
 # A marker is FF and a byte; FF 00 and the restart markers D0 to D7 belong to a scan's data.
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
@@ -86,7 +87,8 @@ def with_end(jpeg: bytes) -> bytes | None:
     """Return a JPEG file with its end marker in its place; `None` if the picture is cut off.
 
     A file that lacks the marker is accepted if its last scan is whole: then it decodes to the
-    same pixels, whatever follows. What stands behind the last scan is dropped in this case.
+    same pixels, whatever follows. What stands behind the last scan is dropped in this case; of a
+    large picture only from the first marker on, since finding the scan's end takes long.
 
     Args:
         jpeg: the whole file; without an end marker it is decoded a few times.
@@ -101,11 +103,18 @@ def with_end(jpeg: bytes) -> bytes | None:
     is_large = layout.width * layout.height > MAX_PIXELS
     if not is_verifiable or is_large or layout.has_too_many_scans:
         return None
-    return _trimmed(jpeg[: layout.end])
+    is_quick = layout.scans * layout.width * layout.height <= _MAX_TRIMMED_PASSES
+    return _ended(jpeg[: layout.end], trim=is_quick)
 
 
-def _trimmed(scans: bytes) -> bytes | None:
-    """Return scans up to the end of the picture, and an end marker; `None` if they are cut off."""
+def _ended(scans: bytes, *, trim: bool) -> bytes | None:
+    """Return scans with an end marker; `None` if they are cut off.
+
+    Args:
+        scans: the file up to the first marker that is no part of a scan.
+        trim: whether to drop bytes behind the scan that look like a part of it; this decodes the
+            picture up to some 25 times.
+    """
     picture = _pixels(scans + b"\xff\xd9")
     if picture is None:
         return None
@@ -115,7 +124,9 @@ def _trimmed(scans: bytes) -> bytes | None:
 
     if not is_whole(len(scans)):
         return None
-    # Bytes behind a scan look like a part of it: its end is the shortest that suffices.
+    if not trim:
+        return scans + b"\xff\xd9"
+    # The scan's end is the shortest that suffices.
     too_short, size = 0, len(scans)
     step = 1
     while size - too_short > 1:

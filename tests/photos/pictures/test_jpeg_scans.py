@@ -69,6 +69,10 @@ class TestEnd:
         last_scan = whole.rindex(b"\xff\xc4", 0, whole.rindex(b"\xff\xda"))
         assert with_end(whole[:last_scan]) is None
 
+    def test_of_a_large_picture_only_the_marker_is_added(self) -> None:
+        whole = saved(RIGHT.resize((2400, 2000)), "JPEG")
+        assert with_end(whole[:-2] + b"from a phone") == whole[:-2] + b"from a phone" + END
+
     def test_a_second_picture_behind_the_scans_is_dropped(self) -> None:
         whole = photo("baseline")
         ended = with_end(whole[:-2] + whole)
