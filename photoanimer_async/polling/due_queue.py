@@ -25,9 +25,14 @@ _NEVER = math.inf
 
 
 class DueQueue(Generic[_T]):
-    """A queue of items by due time. All times are in seconds."""
+    """A queue of items by due time. All times are in seconds.
+
+    Attributes:
+        next_due: when the first item is due; infinity if the queue is empty.
+    """
 
     def __init__(self) -> None:
+        self.next_due = _NEVER
         self._ticks: list[int] = []  # a heap
         self._groups: dict[int, _Group[_T]] = {}
 
@@ -45,6 +50,7 @@ class DueQueue(Generic[_T]):
         if group is None:
             group = self._groups[tick] = _Group(tick / _TICKS_PER_SECOND)
             heapq.heappush(self._ticks, tick)
+            self.next_due = min(self.next_due, group.due)
         group.items.append(item)
         return group.due
 
@@ -60,10 +66,6 @@ class DueQueue(Generic[_T]):
                     return tick
         return max(round(due / step) * step, earliest)
 
-    def next_due(self) -> float:
-        """Return when the first item is due; infinity if the queue is empty."""
-        return self._groups[self._ticks[0]].due if self._ticks else _NEVER
-
     def pop_due(self, now: float, limit: int) -> list[_T]:
         """Remove and return up to `limit` items that are due by now, the earliest group first."""
         popped: list[_T] = []
@@ -76,6 +78,7 @@ class DueQueue(Generic[_T]):
             del group.items[-room:]
             if not group.items:
                 del self._groups[heapq.heappop(self._ticks)]
+        self.next_due = self._groups[self._ticks[0]].due if self._ticks else _NEVER
         return popped
 
 

@@ -49,21 +49,18 @@ class ReadyQueue(Generic[_T]):
         """Add an item before all others."""
         self._urgent.append(item)
 
-    def pop(self, now: float, chance: Callable[[_T, float], float], rng: Random) -> _T:
-        """Remove and return the next item.
+    def pop(self, now: float, chance: Callable[[_T, float], float], rng: Random) -> _T | None:
+        """Remove and return the next item; `None` if the queue is empty.
 
         Args:
             now: the time.
             chance: how likely a poll of an item at this time finds it finished, 0 to 1.
             rng: draws the items that are compared.
-
-        Raises:
-            LookupError: the queue is empty.
         """
         if self._urgent:
             return self._urgent.popleft()
         if not self._items:
-            raise LookupError("the queue is empty")
+            return None
         if now - self._waiting_since < self._patience:
             return self._remove(next(iter(self._places)))
         self._pops += 1

@@ -37,6 +37,7 @@ _CHUNK = 200
 _REMEMBERED_SUBMITS = 200_000
 _REMEMBERED_NOTIFICATIONS = 10_000
 _PATIENCE = 1.0
+_REPLAN_PAUSE = 0.2
 
 
 class PollScheduler:
@@ -330,7 +331,6 @@ class PollScheduler:
             task_id = self._task_ids.get(key)
             if task_id is None:
                 return
-            self._timetable.poll_started(key)
             asked = self._loop.time()
             try:
                 info = await self._get_task_info(task_id)
@@ -372,6 +372,11 @@ class PollScheduler:
             self._fail(key, error)
 
     async def _replan(self) -> None:
+        """Give tasks new times as long as the policy changes its plans.
+
+        The pause bounds what that costs: when many tasks end, plans may change every few
+        milliseconds.
+        """
         timetable = self._timetable
         while timetable.outdated:
             kinds, timetable.outdated = timetable.outdated, set()
@@ -382,6 +387,7 @@ class PollScheduler:
                     self._fail(key, error)
                 self._wakeup.wake_at(timetable.next_due())
                 await asyncio.sleep(0)
+            await asyncio.sleep(_REPLAN_PAUSE)
 
 
 def _unpollable(task_id: TaskId, cause: BaseException) -> PhotoAnimerError:

@@ -138,7 +138,7 @@ class Timetable:
 
     def next_due(self) -> float:
         """Return when the next queued task is due; infinity if there is none."""
-        return self._queue.next_due()
+        return self._queue.next_due
 
     def pop_ready(self, now: float) -> str | None:
         """Return the task to poll now; `None` if no task is due.
@@ -146,9 +146,9 @@ class Timetable:
         Raises:
             PolicyError: the policy raised for a task that was compared.
         """
-        self._promote_due(now)
-        while self._ready:
-            key = self._ready.pop(now, self._chance, self._rng)
+        if self._queue.next_due <= now:
+            self._promote_due(now)
+        while (key := self._ready.pop(now, self._chance, self._rng)) is not None:
             row = self._rows.get(key)
             if row is not None and self._state[row] == _READY:
                 self._state[row] = _POLLED
@@ -201,10 +201,6 @@ class Timetable:
             raise PolicyError(key, error) from error
 
     # --- recording polls ---
-
-    def poll_started(self, key: str) -> None:
-        """Record that a poll's request is about to be sent; the task may have been removed."""
-        self._again.pop(key, None)
 
     def record_processing(self, key: str, asked: float, now: float) -> float:
         """Record a poll sent at `asked` that found the task still processing.

@@ -24,7 +24,7 @@ def test_due_items_are_popped_in_order(dues: list[float], now: float) -> None:
     rest = queue.pop_due(2000.0, 100)
     assert sorted(popped + rest) == sorted(dues)
     assert all(due + 0.257 > now for due in rest)
-    assert queue.next_due() == math.inf
+    assert queue.next_due == math.inf
 
 
 @given(times.filter(bool))
@@ -32,7 +32,7 @@ def test_next_due_is_near_the_earliest_time(dues: list[float]) -> None:
     queue: DueQueue[float] = DueQueue()
     for due in dues:
         queue.add(due, due, 0.0)
-    first = queue.next_due()
+    first = queue.next_due
     assert abs(first - min(dues)) <= min(min(dues) / 4 + 0.0011, 0.257)
 
 
@@ -63,7 +63,7 @@ def test_pop_due_returns_at_most_limit_items() -> None:
     parts = [queue.pop_due(31.0, 300) for _ in range(5)]
     assert [len(part) for part in parts] == [300, 300, 300, 100, 0]
     assert sorted(number for part in parts for number in part) == list(range(1000))
-    assert queue.next_due() == math.inf
+    assert queue.next_due == math.inf
 
 
 @given(st.integers(1, 2000), st.floats(0.1, 100))

@@ -90,14 +90,7 @@ def test_a_hint_puts_a_ready_task_first() -> None:
 def test_a_hint_during_a_poll_causes_another_poll() -> None:
     table = timetable()
     table.add("a", since=0.0, kind="", now=0.0, at_once=True)
-    assert ready_at(table, 0.1) == ["a"]
-    table.bring_forward("a", 0.2, 0.2)
-    table.poll_started("a")
-    table.record_processing("a", asked=0.2, now=0.3)
-    assert ready_at(table, 1.0) == []
-    table.bring_forward("a", 1.0, 1.0)
     assert ready_at(table, 1.0) == ["a"]
-    table.poll_started("a")
     table.bring_forward("a", 1.1, 1.1)
     table.record_processing("a", asked=1.0, now=1.2)
     assert ready_at(table, 1.3) == ["a"]
@@ -194,7 +187,6 @@ class AnyOrder(RuleBasedStateMachine):
         if key is not None:
             assert key in self.added - self.polled
             self.polled.add(key)
-            self.table.poll_started(key)
 
     @precondition(lambda self: self.polled)
     @rule(data=st.data(), how=st.sampled_from(["processing", "ended", "failed"]))
