@@ -24,9 +24,8 @@ from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError, Wait
 from photoanimer_async.models import TaskId, TaskInfo
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.cancellation import is_cancelled
-from photoanimer_async.polling.latest import LatestDict
-from photoanimer_async.polling.notified import NotifiedPolling
 from photoanimer_async.polling.policies import PollPolicy
+from photoanimer_async.polling.remembered import RememberedTasks
 from photoanimer_async.polling.timetable import PolicyError, Timetable
 from photoanimer_async.polling.waiter import Result, Waiter
 from photoanimer_async.polling.wakeup import Wakeup
@@ -34,8 +33,6 @@ from photoanimer_async.polling.wakeup import Wakeup
 _T = TypeVar("_T")
 
 _CHUNK = 200
-_REMEMBERED_SUBMITS = 200_000
-_REMEMBERED_NOTIFICATIONS = 10_000
 _PATIENCE = 1.0
 _REPLAN_PAUSE = 0.2
 
@@ -80,13 +77,11 @@ class PollScheduler:
         self._rng = rng or Random()  # noqa: S311 - jitter, no secret
         # With a rate, a queue may be long from the start: prefer likely tasks at once.
         patience = _PATIENCE if rate is None else 0.0
-        self._timetable = Timetable(policy or AdaptivePolling(), self._rng, patience=patience)
+        policy = policy or AdaptivePolling()
+        self._timetable = Timetable(policy, self._rng, patience=patience)
+        self._remembered = RememberedTasks(policy)
         self._task_ids: dict[str, TaskId] = {}
         self._waiters: dict[str, tuple[Waiter, ...]] = {}
-        self._submitted = LatestDict[str, tuple[float, str]](_REMEMBERED_SUBMITS)
-        self._notified = LatestDict[str, None](_REMEMBERED_NOTIFICATIONS)
-        self._ended = LatestDict[str, None](_REMEMBERED_NOTIFICATIONS)
-        self._notified_polling = policy if isinstance(policy, NotifiedPolling) else None
         self._is_open = False
         self._loop: asyncio.AbstractEventLoop
         self._slots: asyncio.Semaphore
@@ -130,7 +125,7 @@ class PollScheduler:
             task_id: the task.
             kind: what its duration depends on; see `policies.kind_of`.
         """
-        self._submitted[str(task_id)] = asyncio.get_running_loop().time(), kind
+        self._remembered.submitted(str(task_id), asyncio.get_running_loop().time(), kind)
 
     def notify(self, task_id: TaskId, *, within: float = 0.0) -> None:
         """Bring the next poll of a task forward, since it has probably ended.
@@ -145,12 +140,8 @@ class PollScheduler:
         if key in self._waiters:
             now = self._loop.time()
             self._wakeup.wake_at(self._timetable.bring_forward(key, now + within, now))
-        elif key in self._ended and self._notified_polling is not None:
-            # Polled before its notification arrived, which is confirmed by that.
-            del self._ended[key]
-            self._notified_polling.notification_confirmed()
         else:
-            self._notified[key] = None
+            self._remembered.notified(key)
 
     async def wait(self, task_id: TaskId, *, timeout: float | None = None) -> TaskInfo:
         """Return a task's info once it has status 1 or 2.
@@ -234,14 +225,13 @@ class PollScheduler:
             self._waiters[key] = waiters + alone
             return
         now = self._loop.time()
-        since, kind = self._submitted.get(key, (now, ""))
+        since, kind, notified = self._remembered.get(key, now)
         try:
-            due = self._timetable.add(key, since, kind, now, at_once=key in self._notified)
+            due = self._timetable.add(key, since, kind, now, at_once=notified)
         except Exception as error:  # noqa: BLE001 - a fault of the policy, for this waiter
             waiter.on_result(key, _unpollable(task_id, error))
             return
-        self._submitted.pop(key, None)
-        self._notified.pop(key, None)
+        self._remembered.forget(key)
         self._task_ids[key] = task_id
         self._waiters[key] = alone
         self._wakeup.wake_at(due)
@@ -255,7 +245,7 @@ class PollScheduler:
             if others:
                 self._waiters[key] = others
             else:
-                self._submitted[key] = self._timetable.remove(key)
+                self._remembered.submitted(key, *self._timetable.remove(key))
                 self._forget(key)
 
     async def _remove_all(self, task_ids: Iterator[TaskId], waiter: Waiter) -> None:
@@ -352,8 +342,7 @@ class PollScheduler:
         if info.ended:
             self._timetable.record_end(key, now)
             self._settle(key, info)
-            if self._notified_polling is not None:
-                self._ended[key] = None
+            self._remembered.ended(key)
         else:
             self._wakeup.wake_at(self._timetable.record_processing(key, asked, now))
         if self._timetable.outdated and (self._replanning is None or self._replanning.done()):
