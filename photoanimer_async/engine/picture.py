@@ -51,8 +51,8 @@ def load_picture(data: bytes) -> Picture:
     if image.format in _JPEG_FORMATS:
         image = _open(_decodable_jpeg(data))
     try:
+        image.load()  # first: Pillow looks for Exif behind a PNG's pixels, and ignores a failure
         profile = source_profile(image, io.BytesIO(data))
-        image.load()
         upright = ImageOps.exif_transpose(image)
         if upright.mode.startswith(("I", "F")):
             upright = _to_8_bit_grey(upright)

@@ -46,20 +46,23 @@ def named_in_errors(photo: Photo) -> Iterator[None]:
         InvalidPhotoError: for a `PictureFlawError`.
         PreparationError: for a `PreparationError`.
     """
-    name = _name(photo)
+    _require_photo(photo)
     try:
         yield
     except PictureFlawError as flaw:
-        raise InvalidPhotoError(f"{name}: {flaw}", photo=name) from None
+        raise InvalidPhotoError(f"{_name(photo)}: {flaw}", photo=_name(photo)) from None
     except PreparationError as error:
-        raise PreparationError(f"{name}: {error}") from error.__cause__
+        raise PreparationError(f"{_name(photo)}: {error}") from error.__cause__
 
 
-def _name(photo: object) -> str:
-    if isinstance(photo, str | bytes | os.PathLike):
-        return shown_photo(photo) or "(an empty name)"
-    kind = type(photo).__name__
-    raise InvalidPhotoError(f"a photo is a URL, a path or bytes, not {kind}", photo=kind)
+def _require_photo(photo: object) -> None:
+    if not isinstance(photo, str | bytes | os.PathLike):
+        kind = type(photo).__name__
+        raise InvalidPhotoError(f"a photo is a URL, a path or bytes, not {kind}", photo=kind)
+
+
+def _name(photo: Photo) -> str:
+    return shown_photo(photo) or "(an empty name)"
 
 
 @contextmanager

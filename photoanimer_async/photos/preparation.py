@@ -154,6 +154,9 @@ def _prepare(file: BinaryIO, picture_format: PictureFormat | SourceFormat) -> by
     has_known_colours = profile is None or profile == image.info.get("icc_profile")
     if stripped is not None and has_known_colours and is_upright(image):
         return None if stripped == _content(source) else stripped
+    if picture_format is PictureFormat.PNG:
+        # Pillow looks for Exif behind a PNG's pixels; a failed attempt leaves a black picture.
+        image = open_picture(file, picture_format)
     jpeg = convert_to_jpeg(image, profile, max_side=MAX_SIDE, max_bytes=MAX_BYTES)
     inspect_content(BytesIO(jpeg), len(jpeg))
     return jpeg

@@ -162,18 +162,17 @@ class PollScheduler:
         self._add(task_id, (waiter,))
         if timeout is not None:
             # Not `asyncio.timeout`, which costs more: a batch has thousands of these.
-            error = WaitTimeoutError(task_id, timeout)
-            timer = self._loop.call_later(timeout, waiter.on_result, key, error)
+            timer = self._loop.call_later(timeout, waiter.stop)
         try:
             await waiter.complete()
         finally:
             if timer is not None:
                 timer.cancel()
             self._remove(task_id, waiter)
-        result = waiter.results[key]
-        if isinstance(result, PhotoAnimerError):
-            raise result
-        return result
+        result = waiter.results.get(key)
+        if isinstance(result, TaskInfo):
+            return result
+        raise result or WaitTimeoutError(task_id, timeout or 0.0)
 
     async def wait_all(
         self, task_ids: Iterable[TaskId], *, timeout: float | None = None

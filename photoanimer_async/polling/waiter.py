@@ -14,7 +14,7 @@ class Waiter:
     """Waits until no result is missing.
 
     Attributes:
-        missing: how many results are still to come; whoever adds the waiter to a task counts up.
+        missing: how many results are still to come; adding the waiter to a task counts up.
         results: the results so far, by the task's id as a string.
     """
 
@@ -29,11 +29,19 @@ class Waiter:
         """Receive the result of one task."""
         self.results[key] = result
         self.missing -= 1
-        if not self.missing and self._complete is not None and not self._complete.done():
+        if not self.missing:
+            self.stop()
+
+    def stop(self) -> None:
+        """End the waiting, although results may be missing."""
+        if self._complete is not None and not self._complete.done():
             self._complete.set_result(None)
 
     async def complete(self) -> None:
-        """Return once no result is missing; call it after the waiter was added to all tasks."""
+        """Return once no result is missing, or the waiting was stopped.
+
+        Call it after the waiter was added to all tasks.
+        """
         if self.missing:
             self._complete = asyncio.get_running_loop().create_future()
             await self._complete

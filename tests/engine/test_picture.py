@@ -116,6 +116,13 @@ def test_a_truncated_file_is_rejected(file_format: str) -> None:
         load_picture(data[: len(data) // 2])
 
 
+def test_a_png_with_damaged_pixels_is_rejected() -> None:
+    file = io.BytesIO()
+    Image.new("L", (64, 64), 128).save(file, "PNG")
+    with pytest.raises(PictureError, match="damaged"):
+        load_picture(file.getvalue().replace(b"IDATx", b"IDATy"))
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -200,6 +200,14 @@ class TestDamage:
             prepare_content(photo[: int(len(photo) * share)])
         assert str(caught.value).isprintable()
 
+    @pytest.mark.parametrize("size", [(64, 64), (5000, 20)])
+    def test_a_png_with_damaged_pixels_is_refused(self, size: tuple[int, int]) -> None:
+        photo = saved(Image.new("RGB", size), "PNG", **({"exif": exif(6)} if size[0] < 99 else {}))
+        damaged = photo.replace(b"IDATx", b"IDATy")
+        assert damaged != photo
+        with pytest.raises(InvalidPhotoError, match="damaged"):
+            prepare_content(damaged)
+
 
 class TestMissingDecoders:
     def test_a_heic_without_its_decoder_is_not_an_invalid_photo(
