@@ -373,3 +373,19 @@ def test_waiting_is_limited_by_default() -> None:
         assert inspect.signature(call_with_job).parameters["timeout"].default == 3600
     assert BatchSettings().timeout == 3600
     assert BatchSettings(timeout=None).timeout is None
+
+
+@pytest.mark.parametrize(
+    "value", ["Mon, 01 Jan 2024 00:00:00 +99999999999999", "0.01", "soon", "9" * 30 + " years"]
+)
+async def test_any_retry_after_is_survived(
+    client: PhotoAnimerClient, stub: StubService, value: str
+) -> None:
+    def busy(_: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": value})
+
+    stub.submit_script = [busy]
+    stub.poll_script["471367831765062"] = [busy]
+    task_id = await client.submit(PHOTO)
+    info = await client.wait(task_id, timeout=60)
+    assert info.status is TaskStatus.FINISHED

@@ -86,4 +86,4 @@ async def test_failed_requests_are_recorded_by_their_kind_alone(
 async def test_trace_hooks_and_a_session_exclude_each_other(config: aiohttp.TraceConfig) -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(InvalidRequestError, match="session"):
-            quick_client("http://127.0.0.1:1", session=session, trace_configs=[config])
+            quick_client("http://127.0.0.1:1/api/v1", session=session, trace_configs=[config])
