@@ -170,6 +170,7 @@ class PhotoAnimerClient:
             self._calls.poll_once,
             concurrency=concurrency,
             rate=poll_rate if isinstance(poll_rate, int | float) else None,
+            pause=self._calls.queue.poll_pause,
             policy=self._poll if self._receiver is None else NotifiedPolling(self._poll),
             retry=retry,
             rng=rng,
@@ -409,7 +410,8 @@ class PhotoAnimerClient:
             save_to: a folder for the result, which is named after the photo; made if missing.
                 Or the file itself, `out/grandma.mp4` (`.gif`), which gets a number if it exists.
                 Or the URL of either in an object store: `s3://bucket/prefix`, `gs://`, `az://`.
-            timeout: seconds to wait for the task, by default an hour; `None` for no limit.
+            timeout: seconds for the wait for a turn, where the service limits the rate, and for
+                the task, by default an hour; `None` for no limit.
             prepare: whether a photo that is no URL is made fit: turned upright, converted from
                 HEIC, AVIF or TIFF, shrunk to the limits, and freed of metadata (place, device).
                 A photo that needs none of that stays as it is. Needs the extra `prepare`

@@ -298,15 +298,21 @@ class WaitTimeoutError(PhotoAnimerError, TimeoutError):
     Attributes:
         task_id: the task's id.
         timeout: the timeout in seconds.
+
+    `__cause__` is the error of the last poll; `None` if it found the task processing.
     """
 
-    def __init__(self, task_id: "TaskId", timeout: float) -> None:
+    def __init__(
+        self, task_id: "TaskId", timeout: float, last: PhotoAnimerError | None = None
+    ) -> None:
+        state = "was still processing" if last is None else f"could not be polled ({last})"
         super().__init__(
-            f"task {task_id} was still processing after {timeout:g} s; "
+            f"task {task_id} {state} after {timeout:g} s; "
             "it has been paid for: wait for it again by its id"
         )
         self.task_id = task_id
         self.timeout = timeout
+        self.__cause__ = last
 
 
 class DownloadError(PhotoAnimerError):

@@ -19,13 +19,16 @@ from photoanimer_async import (
     LocalImageHost,
     NoAnswerError,
     PhotoAnimerClient,
+    PhotoAnimerError,
     RateLimitedError,
+    RetryPolicy,
     TaskFailedError,
     TaskInfo,
     TaskStatus,
     UnexpectedResponseError,
     WaitTimeoutError,
 )
+from photoanimer_async.api import allowed_rate, retry
 from photoanimer_async.jobs.batch_runner import BatchSettings
 
 from .support.stub_service import (
@@ -139,11 +142,22 @@ async def test_a_submit_that_was_definitely_put_off_is_sent_again(
     assert len(stub.submits) == 3
 
 
-async def test_patience_with_429_ends(client: PhotoAnimerClient, stub: StubService) -> None:
-    stub.submit_script += [lambda _: envelope(code=1, status=429)] * 5
+async def test_429_is_waited_out_and_not_counted_as_a_try(
+    client: PhotoAnimerClient, stub: StubService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowed_rate, "_START_RATE", 1000.0)
+    monkeypatch.setattr(allowed_rate, "_MIN_RATE", 1000.0)
+    busy: Reply = lambda _: envelope(code=1, status=429)  # noqa: E731 - as the others
+    stub.submit_script += [busy] * 8
+    task_id = await client.submit(PHOTO)
+    assert len(stub.submits) == 9
+    stub.poll_script[str(task_id)] = [busy] * 12
+    assert (await client.wait(task_id)).result_url
+    monkeypatch.setattr(retry, "PATIENCE", 0.0)
+    stub.submit_script += [busy] * 8
     with pytest.raises(RateLimitedError):
         await client.submit(PHOTO)
-    assert len(stub.submits) == 3
+    assert len(stub.submits) == 9 + 3
 
 
 HOSTILE: list[Reply] = [
@@ -180,6 +194,21 @@ async def test_a_service_that_does_not_answer_in_time(stub: StubService) -> None
     async with quick_client(stub.base_url, timeout=0.05) as client:
         with pytest.raises(NoAnswerError, match="timed out"):
             await client.get_task_info(1)
+
+
+@pytest.mark.parametrize("reply", HOSTILE)
+async def test_a_wait_that_could_not_poll_does_not_say_still_processing(
+    stub: StubService, reply: Reply
+) -> None:
+    stub.poll_script["1"] = [reply] * 1000
+    async with quick_client(stub.base_url, retry=RetryPolicy(tries=10_000)) as client:
+        with pytest.raises(WaitTimeoutError, match="could not be polled") as caught:
+            await client.wait(1, timeout=0.2)
+        late = (await client.wait_all([1], timeout=0.2))[1]
+    for error in (caught.value, late):
+        assert isinstance(error, WaitTimeoutError)
+        assert "still processing" not in str(error)
+        assert isinstance(error.__cause__, PhotoAnimerError)
 
 
 async def test_status_2_is_an_error_with_its_reason(

@@ -6,6 +6,9 @@ left, or was definitely refused for a passing reason, by the table in `submit_an
 repeated after any failure that may pass.
 """
 
+import asyncio
+import math
+import time
 import warnings
 from collections.abc import Awaitable, Callable, Generator
 from enum import Enum, auto
@@ -24,9 +27,13 @@ from photoanimer_async.errors import (
     NoAnswerError,
     NotSentError,
     PhotoAnimerError,
+    RateLimitedError,
     RefusedRequestError,
     UnexpectedResponseError,
 )
+
+PATIENCE = 3600.0
+"""Seconds for which a call that is refused with 429 each time goes on asking."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -112,7 +119,9 @@ def retrying(
 ) -> Callable[_P, Awaitable[_T]]:
     """Return `attempt`, repeated by `backoff` where `verdict` allows it for the operation.
 
-    The jitter of `backoff` itself is off, since it would cut `Retry-After` short.
+    Answers 429 are waited out and are not counted, since the request queue finds the rate that the
+    service allows; without a deadline of the caller's, for an hour. The jitter of `backoff` itself
+    is off, since it would cut `Retry-After` short.
 
     Args:
         attempt: makes one attempt.
@@ -122,14 +131,16 @@ def retrying(
     """
 
     async def is_final(error: Exception) -> bool:
-        return not (
-            isinstance(error, PhotoAnimerError) and verdict(operation, error) is Verdict.TRY_AGAIN
-        )
+        if not isinstance(error, PhotoAnimerError) or isinstance(error, RateLimitedError):
+            return True
+        return verdict(operation, error) is not Verdict.TRY_AGAIN
+
+    within_rate = _waiting_out_refusals(attempt, policy, rng)
 
     async def again(failures: list[PhotoAnimerError], *args: _P.args, **options: _P.kwargs) -> _T:
         if failures:
             raise failures.pop()
-        return await attempt(*args, **options)
+        return await within_rate(*args, **options)
 
     with warnings.catch_warnings():
         # backoff 2.2.1 calls a function of asyncio that Python 3.14 deprecates.
@@ -148,9 +159,29 @@ def retrying(
     async def first_attempt(*args: _P.args, **options: _P.kwargs) -> _T:
         # Without backoff, whose records of a call that succeeds cost as much as the request.
         try:
-            return await attempt(*args, **options)
+            return await within_rate(*args, **options)
         except PhotoAnimerError as error:
             failures = [error]
         return await repeat(failures, *args, **options)
 
     return first_attempt
+
+
+def _waiting_out_refusals(
+    attempt: Callable[_P, Awaitable[_T]], policy: RetryPolicy, rng: Random
+) -> Callable[_P, Awaitable[_T]]:
+    """Return `attempt`, repeated after answers 429, each time after its `Retry-After`."""
+
+    async def within_rate(*args: _P.args, **options: _P.kwargs) -> _T:
+        refusals, first = 0, math.inf
+        while True:
+            try:
+                return await attempt(*args, **options)
+            except RateLimitedError as error:
+                refusals, first = refusals + 1, min(first, time.monotonic())
+                if refusals >= policy.tries and time.monotonic() - first > PATIENCE:
+                    raise
+                floor = error.retry_after or 0.0
+            await asyncio.sleep(floor * rng.uniform(1.0, 1.1))
+
+    return within_rate

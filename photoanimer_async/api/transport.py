@@ -49,6 +49,14 @@ _PROVABLY_NOT_SENT = (
 )
 
 
+_UNSENT = "the request had no connection yet: it was not sent"
+
+
+def is_unsent(error: BaseException) -> bool:
+    """Return whether a request that was cancelled had no connection yet."""
+    return _UNSENT in getattr(error, "__notes__", ())
+
+
 class _ConnectionLostError(Exception):
     """The connection failed after it was made. Not a `ClientError`: aiohttp would resend."""
 
@@ -239,6 +247,10 @@ class Transport:
                     if len(body) > MAX_BODY_BYTES:
                         cut = f"it is larger than {MAX_BODY_BYTES} bytes"
                         break
+        except asyncio.CancelledError as error:
+            if not delivery.may_have_left:
+                error.add_note(_UNSENT)
+            raise
         except Exception as error:  # noqa: BLE001 - a session of the user's may raise anything
             if response is None:
                 failure = self._failure(operation, error, delivery)

@@ -46,7 +46,8 @@ class BatchOptions(TypedDict, total=False):
     """A folder for the results, each named after its photo; made if missing. Or the URL of a
     part of an object store: `s3://bucket/prefix`, `gs://`, `az://`."""
     timeout: float | None
-    """Seconds to wait for the end of one task, by default an hour; `None` for no limit."""
+    """Seconds that a photo waits for its turn to be submitted, and again for the end of its task,
+    by default an hour; `None` for no limit."""
     in_flight: int | None
     """Photos held at once, at most; by default 4 x `concurrency`."""
     max_seconds: float | None
@@ -232,6 +233,7 @@ class BatchRunner:
     def _context(self, settings: BatchSettings) -> JobContext:
         return JobContext(
             timeout=settings.timeout,
+            in_batch=True,
             hook=settings.on_progress,
             budget=Budget(settings.max_seconds),
             risk=Budget(settings.resubmit_ambiguous),

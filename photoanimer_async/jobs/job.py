@@ -95,7 +95,9 @@ class JobContext:
     """What all jobs of one call or batch share.
 
     Attributes:
-        timeout: seconds to wait for the end of one task; `None` for no limit.
+        timeout: seconds for the wait for a turn and for the end of the task, together; in a batch
+            for each of them. `None` for no limit.
+        in_batch: whether the jobs are those of a batch, behind which single calls do not wait.
         hook: called with each step of each job.
         journal: where each step is recorded; `None` for no journal.
         gate: every submit passes it.
@@ -110,6 +112,7 @@ class JobContext:
     """
 
     timeout: float | None = None
+    in_batch: bool = False
     hook: ProgressHook | None = None
     journal: Journal | None = None
     gate: SubmitGate = field(factory=SubmitGate)

@@ -18,6 +18,7 @@ from random import Random
 
 from photoanimer_async.api.calls import ApiCalls
 from photoanimer_async.api.retry import RetryPolicy, Verdict, retrying, verdict
+from photoanimer_async.api.transport import is_unsent
 from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import (
     AuthenticationError,
@@ -26,6 +27,7 @@ from photoanimer_async.errors import (
     InsufficientCreditsError,
     JournalError,
     NoAnswerError,
+    NotSentError,
     PhotoAnimerError,
     TaskFailedError,
 )
@@ -41,6 +43,7 @@ from photoanimer_async.jobs.submission import (
     foreign_failure,
     require_consent,
 )
+from photoanimer_async.jobs.turn_deadline import TurnDeadline
 from photoanimer_async.models import (
     Animation,
     AnimationOptions,
@@ -121,8 +124,9 @@ class Pipeline:
         Raises:
             PhotoAnimerError: as `PhotoAnimerClient.submit`.
         """
-        async with aclosing(AsyncExitStack()) as resources:
-            return await self._submit_repeatedly(job, image_url, job.request.options, resources)
+        options = job.request.options
+        async with aclosing(AsyncExitStack()) as resources, TurnDeadline(None) as deadline:
+            return await self._submit_repeatedly(job, image_url, options, resources, deadline)
 
     async def _animate(self, job: Job, store: ResultStore | None) -> Animation:
         if job.entry is not None and job.state is State.SAVED:
@@ -147,6 +151,7 @@ class Pipeline:
     async def _animate_with(
         self, job: Job, store: ResultStore | None, resources: AsyncExitStack
     ) -> Animation:
+        started = time.monotonic()
         if job.task_id is not None and job.state in _PAID:
             task_id = job.task_id
             destination = await _claim(job, store, resources)
@@ -157,9 +162,14 @@ class Pipeline:
             # Before the submit: shows that the result can be written, before it is paid for.
             destination = await _claim(job, store, resources)
             options = await self._publisher.publish_voice(job.request.options, resources)
-            task_id = await self._submit_repeatedly(job, photo, options, resources)
-        started = time.monotonic()
-        info = await self._scheduler.wait(task_id, timeout=job.context.timeout)
+            async with TurnDeadline(job.context.timeout) as deadline:
+                task_id = await self._submit_repeatedly(job, photo, options, resources, deadline)
+        now = time.monotonic()
+        timeout = job.context.timeout
+        if timeout is not None and not job.context.in_batch:
+            timeout = max(timeout - (now - started), 0.0)
+        started = now
+        info = await self._scheduler.wait(task_id, timeout=timeout)
         if info.status is TaskStatus.FAILED:
             raise TaskFailedError(info)
         seconds = _seconds(job.entry, time.monotonic() - started)
@@ -179,16 +189,23 @@ class Pipeline:
             )
 
     async def _submit_once(
-        self, job: Job, photo: Photo, options: AnimationOptions, resources: AsyncExitStack
+        self,
+        job: Job,
+        photo: Photo,
+        options: AnimationOptions,
+        resources: AsyncExitStack,
+        deadline: TurnDeadline,
     ) -> TaskId:
         image_url = await self._publisher.publish(photo, resources, original=job.request.photo)
         # Before the place in the queue: waiting for the budget must not hold it up.
         reservation = await reserve(job.context.budget, options)
         try:
-            async with self._calls.submit_slot():
+            async with self._calls.submit_slot(in_batch=job.context.in_batch):
+                deadline.suspend()
                 task_id = await self._send(job, image_url, options, reservation)
         except PhotoAnimerError as error:
             if verdict(Operation.SUBMIT, error) is not Verdict.AMBIGUOUS:
+                deadline.resume(error)
                 raise
             ambiguous = ambiguous_submit(error, job.request.photo, image_url, options)
             ambiguous.evidence = await self._publisher.evidence(
@@ -213,6 +230,10 @@ class Pipeline:
                 raise
             except BaseException as error:
                 # Cancelled, or failed by code that is not ours: it may have been sent.
+                if is_unsent(error):
+                    unsent = NotSentError(f"not sent: {_reason(error)}")
+                    self._record_failed_submit(job, reservation, unsent)
+                    raise
                 lost = NoAnswerError(f"no answer: {_reason(error)}")
                 self._record_failed_submit(job, reservation, lost)
                 _log.warning("%s: it may have been charged: %s", shown_photo(image_url), lost)

@@ -20,14 +20,19 @@ from typing import Self, TypeVar
 from photoanimer_async.api.rate_limits import Pace
 from photoanimer_async.api.retry import RetryPolicy, Verdict, verdict
 from photoanimer_async.api.wire import Operation, require_task_id
-from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError, WaitTimeoutError
+from photoanimer_async.errors import (
+    InvalidRequestError,
+    PhotoAnimerError,
+    RateLimitedError,
+    WaitTimeoutError,
+)
 from photoanimer_async.models import TaskId, TaskInfo
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.cancellation import is_cancelled
 from photoanimer_async.polling.policies import PollPolicy
 from photoanimer_async.polling.remembered import RememberedTasks
 from photoanimer_async.polling.timetable import PolicyError, Timetable
-from photoanimer_async.polling.waiter import Result, Waiter
+from photoanimer_async.polling.waiter import Result, Waiter, stopped, unpollable
 from photoanimer_async.polling.wakeup import Wakeup
 
 _T = TypeVar("_T")
@@ -51,6 +56,7 @@ class PollScheduler:
         get_task_info: asks the service for one task, once.
         concurrency: getTaskInfo requests under way at once, at most.
         rate: getTaskInfo requests per second, at most, evenly spaced; `None` for no limit.
+        pause: returns the seconds for which no task should be chosen, since none can be polled.
         policy: how long to wait until the next poll of a task; `AdaptivePolling` by default.
         retry: how to repeat polls that failed for a temporary reason; after `retry.tries`
             failures in a row the waiting for that task ends with the last error.
@@ -66,6 +72,7 @@ class PollScheduler:
         *,
         concurrency: int = 64,
         rate: float | None = None,
+        pause: Callable[[], float] | None = None,
         policy: PollPolicy | None = None,
         retry: RetryPolicy | None = None,
         rng: Random | None = None,
@@ -73,6 +80,7 @@ class PollScheduler:
         self._get_task_info = get_task_info
         self._concurrency = concurrency
         self._pace = Pace(rate)
+        self._pause = pause
         self._retry = retry or RetryPolicy(tries=10)
         self._rng = rng or Random()  # noqa: S311 - jitter, no secret
         # With a rate, a queue may be long from the start: prefer likely tasks at once.
@@ -81,6 +89,7 @@ class PollScheduler:
         self._timetable = Timetable(policy, self._rng, patience=patience)
         self._remembered = RememberedTasks(policy)
         self._task_ids: dict[str, TaskId] = {}
+        self._errors: dict[str, PhotoAnimerError] = {}  # of the last poll, if it failed
         self._waiters: dict[str, tuple[Waiter, ...]] = {}
         self._is_open = False
         self._loop: asyncio.AbstractEventLoop
@@ -168,11 +177,12 @@ class PollScheduler:
         finally:
             if timer is not None:
                 timer.cancel()
+            last = self._errors.get(key)
             self._remove(task_id, waiter)
         result = waiter.results.get(key)
         if isinstance(result, TaskInfo):
             return result
-        raise result or WaitTimeoutError(task_id, timeout or 0.0)
+        raise result or WaitTimeoutError(task_id, timeout or 0.0, last)
 
     async def wait_all(
         self, task_ids: Iterable[TaskId], *, timeout: float | None = None
@@ -199,10 +209,12 @@ class PollScheduler:
             if not scope.expired():
                 raise
         finally:
+            errors = self._errors.copy()  # those of the tasks that are missing, too
             if waiter.missing:
                 await self._remove_all(iter(asked), waiter)
         return {
-            task_id: waiter.results.get(str(task_id)) or WaitTimeoutError(task_id, timeout or 0.0)
+            task_id: waiter.results.get(key := str(task_id))
+            or WaitTimeoutError(task_id, timeout or 0.0, errors.get(key))
             async for task_id in _yielding(asked)
         }
 
@@ -228,7 +240,7 @@ class PollScheduler:
         try:
             due = self._timetable.add(key, since, kind, now, at_once=notified)
         except Exception as error:  # noqa: BLE001 - a fault of the policy, for this waiter
-            waiter.on_result(key, _unpollable(task_id, error))
+            waiter.on_result(key, unpollable(task_id, error))
             return
         self._remembered.forget(key)
         self._task_ids[key] = task_id
@@ -258,6 +270,7 @@ class PollScheduler:
 
     def _forget(self, key: str) -> tuple[Waiter, ...]:
         del self._task_ids[key]
+        self._errors.pop(key, None)
         return self._waiters.pop(key)
 
     def _settle(self, key: str, result: Result) -> None:
@@ -271,7 +284,7 @@ class PollScheduler:
         self._timetable.remove(key)
         task_id = self._task_ids[key]
         if not isinstance(error, PhotoAnimerError):
-            error = _unpollable(task_id, error)
+            error = unpollable(task_id, error)
         elif error.task_id is None:
             error.task_id = task_id
         self._settle(key, error)
@@ -281,13 +294,7 @@ class PollScheduler:
         self._is_open = False
         why = "the client was closed" if owner.cancelled() else f"of {owner.exception()!r}"
         for key, task_id in list(self._task_ids.items()):
-            self._fail(
-                key,
-                PhotoAnimerError(
-                    f"polling stopped because {why}; task {task_id} continues at the service: "
-                    "wait for it again by its id"
-                ),
-            )
+            self._fail(key, stopped(task_id, why))
 
     # --- polling ---
 
@@ -301,7 +308,8 @@ class PollScheduler:
         """Return the next task to poll once it is due and the rate allows it."""
         while True:
             now = self._loop.time()
-            if (pause := self._pace.pause(now)) > 0.0:
+            pause = max(self._pace.pause(now), self._pause() if self._pause else 0.0)
+            if pause > 0.0:
                 await self._wakeup.sleep_until(now + pause)
                 continue
             try:
@@ -337,6 +345,7 @@ class PollScheduler:
     def _record(self, key: str, info: TaskInfo, asked: float) -> None:
         if key not in self._waiters:
             return
+        self._errors.pop(key, None)
         now = self._loop.time()
         if info.ended:
             self._timetable.record_end(key, now)
@@ -350,11 +359,14 @@ class PollScheduler:
     def _record_failure(self, key: str, error: PhotoAnimerError) -> None:
         if key not in self._waiters:
             return
-        failures = self._timetable.record_failure(key)
+        self._errors[key] = error
+        # Refusals are not counted: they end when the request queue has found the allowed rate.
+        is_limited = isinstance(error, RateLimitedError)
+        failures = self._timetable.record_failure(key, counts=not is_limited)
         temporary = verdict(Operation.GET_TASK_INFO, error) is Verdict.TRY_AGAIN
         if temporary and failures < self._retry.tries:
             now = self._loop.time()
-            due = now + self._retry.wait(failures, error, self._rng)
+            due = now + self._retry.wait(max(failures, 1), error, self._rng)
             self._wakeup.wake_at(self._timetable.postpone(key, due, now))
         else:
             self._fail(key, error)
@@ -376,15 +388,6 @@ class PollScheduler:
                 self._wakeup.wake_at(timetable.next_due())
                 await asyncio.sleep(0)
             await asyncio.sleep(_REPLAN_PAUSE)
-
-
-def _unpollable(task_id: TaskId, cause: BaseException) -> PhotoAnimerError:
-    error = PhotoAnimerError(
-        f"task {task_id} cannot be polled: {cause!r}; it continues at the service: wait for it "
-        "again by its id"
-    )
-    error.task_id, error.__cause__ = task_id, cause
-    return error
 
 
 async def _yielding(items: Iterable[_T]) -> AsyncIterator[_T]:

@@ -235,9 +235,9 @@ class Timetable:
             except Exception:  # noqa: BLE001 - the result is delivered all the same
                 _log.exception("the poll policy raised in task_ended; polling continues")
 
-    def record_failure(self, key: str) -> int:
-        """Record a poll that failed; return how many have failed in a row."""
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
+    def record_failure(self, key: str, *, counts: bool = True) -> int:
+        """Record a poll that failed; return how many that count have failed in a row."""
+        failures = self._failures[key] = self._failures.get(key, 0) + counts
         return failures
 
     def postpone(self, key: str, due: float, now: float) -> float:

@@ -4,7 +4,7 @@ import asyncio
 from typing import TypeAlias
 
 from photoanimer_async.errors import PhotoAnimerError
-from photoanimer_async.models import TaskInfo
+from photoanimer_async.models import TaskId, TaskInfo
 
 Result: TypeAlias = TaskInfo | PhotoAnimerError
 """How the waiting for a task ended: the task's last info, or why there is none."""
@@ -45,3 +45,21 @@ class Waiter:
         if self.missing:
             self._complete = asyncio.get_running_loop().create_future()
             await self._complete
+
+
+def unpollable(task_id: TaskId, cause: BaseException) -> PhotoAnimerError:
+    """Return the error for a task that cannot be polled, by a fault of foreign code."""
+    error = PhotoAnimerError(
+        f"task {task_id} cannot be polled: {cause!r}; it continues at the service: wait for it "
+        "again by its id"
+    )
+    error.task_id, error.__cause__ = task_id, cause
+    return error
+
+
+def stopped(task_id: TaskId, why: str) -> PhotoAnimerError:
+    """Return the error for a task that is not polled any more."""
+    return PhotoAnimerError(
+        f"polling stopped because {why}; task {task_id} continues at the service: "
+        "wait for it again by its id"
+    )

@@ -1,0 +1,123 @@
+"""The rate of requests that the service allows, found from its answers.
+
+The service does not say how many requests a second it allows; it answers 429 to those beyond. The
+first 429 limits the rate to what was accepted in the last second. After that the rate rises, fast
+at first, slowly near the rate at which the last 429 came (like TCP's CUBIC), so that requests go
+out just below the limit. Single refusals that a limit does not explain, such as those of another
+client's burst, are tolerated; several of the last few answers lower the rate to what was accepted.
+
+Pure: times are arguments, in seconds on one monotonic clock.
+"""
+
+import math
+from collections import deque
+
+_START_RATE = 1.0
+"""A request a second, the only rate that the vendor has published for any of its services."""
+_MIN_RATE = 0.1
+_MAX_PAUSE = 30.0
+_REMEMBERED_ANSWERS = 8
+_FEW, _MOST = 2, 7
+_REMEMBERED_TIMES = 200
+_NEAR = 0.8
+_EXPLAINED = 0.97
+_STEP_BACK = 0.9
+_FAST_GROWTH = 1.25
+_MAX_GROWTH = 0.25
+_GROWTH = 2.5e-6
+"""Grows the rate by a tenth in about 50 accepted requests."""
+
+
+class AllowedRate:
+    """Spaces requests at the rate that the service allows; without limit until it answers 429.
+
+        rate = AllowedRate()
+        if rate.pause(now) <= 0:
+            rate.take(now)
+            ...                         # send the request, then one of:
+            rate.accepted(sent, now)
+            rate.refused(sent, now, retry_after)
+
+    Attributes:
+        rate: requests a second; infinite before the first refusal.
+    """
+
+    def __init__(self) -> None:
+        self.rate = math.inf
+        self._next = 0.0
+        self._ceiling = math.inf  # where the last refusals came
+        self._changed = -math.inf
+        self._steps = 0  # since the last refusal
+        self._was_refused: deque[bool] = deque(maxlen=_REMEMBERED_ANSWERS)
+        self._accepted: deque[float] = deque(maxlen=_REMEMBERED_TIMES)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a refusal has limited the rate."""
+        return self.rate < math.inf
+
+    def pause(self, now: float) -> float:
+        """Return the seconds until the next request; 0 or less if it may be sent now."""
+        return self._next - now
+
+    def take(self, now: float) -> None:
+        """Count a request that is sent now."""
+        self._next = max(now, self._next) + 1.0 / self.rate
+
+    def give_back(self, now: float) -> None:
+        """Take back a `take`: the request was not sent."""
+        self._next = max(now, self._next - 1.0 / self.rate)
+
+    def accepted(self, sent: float, now: float) -> None:
+        """Record an answer other than 429 to a request sent at `sent`; it may raise the rate."""
+        self._accepted.append(now)
+        self._was_refused.append(False)
+        # Answers to requests of one round trip are one step: the rate was the same for all.
+        if not self.is_limited or sent < self._changed:
+            return
+        self._changed = now
+        self._steps += 1
+        if self.rate < _NEAR * self._ceiling:
+            self.rate *= _FAST_GROWTH
+        else:
+            self.rate *= 1.0 + min(_GROWTH * self._steps**2, _MAX_GROWTH)
+
+    def refused(self, sent: float, now: float, retry_after: float = 0.0) -> None:
+        """Record an answer 429 to a request sent at `sent`; it may lower the rate.
+
+        Where most requests are refused, all of them pause for `retry_after`, 30 s at most: then
+        one finds out whether the service accepts requests again.
+        """
+        if sent >= self._changed:
+            self._was_refused.append(True)
+        refusals, measured = sum(self._was_refused), self._measured(now)
+        if refusals > len(self._was_refused) / 2:
+            self._next = max(self._next, now + min(retry_after, _MAX_PAUSE))
+        if sent < self._changed:
+            return  # it was sent at an earlier rate
+        if not self.is_limited:
+            self.rate = max(measured, _START_RATE)
+            self._was_refused.clear()
+        elif refusals <= _FEW:
+            is_explained = self.rate >= _EXPLAINED * self._ceiling
+            if not is_explained and (self._ceiling < math.inf or refusals == 1):
+                return
+            self._ceiling = self.rate
+            self.rate *= _STEP_BACK
+        else:
+            least = _MIN_RATE if refusals >= _MOST else _START_RATE
+            lower = max(least, 0.95 * measured, self.rate / 2)
+            if self._steps:
+                self._ceiling = max(measured, lower)
+            self.rate = max(_MIN_RATE, min(_STEP_BACK * self.rate, lower))
+        self._changed = now
+        self._steps = 0
+        self._next = max(self._next, now + 1.0 / self.rate)
+
+    def _measured(self, now: float) -> float:
+        """Return how many requests a second were accepted lately."""
+        seconds = max(1.0, 5.0 / self.rate)
+        times = [time for time in self._accepted if time > now - seconds]
+        if len(times) == _REMEMBERED_TIMES:
+            seconds = max(now - times[0], 0.001)
+        return len(times) / seconds

@@ -1,0 +1,123 @@
+"""A job's deadline ends the wait for its turn, and never a submit that is on its way."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from photoanimer_async import (
+    AmbiguousSubmitError,
+    NotSentError,
+    PhotoAnimerClient,
+    PhotoAnimerError,
+    RateLimitedError,
+    State,
+    WaitTimeoutError,
+)
+from photoanimer_async.jobs.turn_deadline import TurnDeadline
+
+from ..support.batches import drop, outcomes_of, read_all, urls
+from ..support.stub_service import StubService, envelope, quick_client, task
+
+PHOTO = "http://127.0.0.1:9/a.jpg"
+
+
+def busy_for_an_hour(_: web.Request) -> web.Response:
+    return envelope(code=429, status=429, Retry_After="3600")
+
+
+async def test_the_timeout_holds_under_a_long_retry_after(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    stub.submit_script = [busy_for_an_hour] * 10
+    with pytest.raises(RateLimitedError) as caught:
+        await client.animate(PHOTO, timeout=0.2)
+    assert caught.value.retry_after == 3600
+    # The next one does not even try: all submits pause.
+    with pytest.raises(NotSentError, match=r"no turn within 0\.2 s"):
+        await client.animate(PHOTO, timeout=0.2)
+    outcomes = await outcomes_of(client, urls(3), timeout=0.2)
+    assert all(isinstance(outcome.error, NotSentError) for outcome in outcomes)
+    assert len(stub.submits) == 1
+
+
+async def test_the_timeout_holds_for_polls_under_a_long_retry_after(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    stub.poll_script[str(stub.next_id + 1)] = [busy_for_an_hour] * 10
+    with pytest.raises(WaitTimeoutError, match="could not be polled") as caught:
+        await client.animate(PHOTO, timeout=0.2)
+    assert isinstance(caught.value.__cause__, RateLimitedError)
+    assert caught.value.task_id == stub.next_id
+
+
+async def test_a_submit_on_its_way_is_answered_after_the_deadline(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    async def slowly(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.3)
+        return envelope(stub.next_id)
+
+    stub.submit_script = [slowly]
+    stub.poll_script[str(stub.next_id)] = [lambda _: envelope(task(stub.next_id, 0))] * 1000
+    with pytest.raises(WaitTimeoutError) as caught:
+        await client.animate(PHOTO, timeout=0.1)
+    assert caught.value.task_id == stub.next_id
+    assert stub.next_id in client.pending
+
+
+async def test_a_lost_answer_after_the_deadline_is_ambiguous(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    async def drop_late(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.3)
+        return await drop(request)
+
+    stub.submit_script = [drop_late]
+    with pytest.raises(AmbiguousSubmitError):
+        await client.animate(PHOTO, timeout=0.1)
+
+
+async def test_a_submit_refused_after_the_deadline_is_not_repeated(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    async def busy_late(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.3)
+        return envelope(code=503, status=503)
+
+    stub.submit_script = [busy_late]
+    with pytest.raises(PhotoAnimerError, match="503"):
+        await client.animate(PHOTO, timeout=0.1)
+    assert len(stub.submits) == 1
+
+
+async def test_a_timeout_of_other_code_is_not_the_deadline() -> None:
+    with pytest.raises(TimeoutError, match="other"):
+        async with TurnDeadline(60.0):
+            raise TimeoutError("other")
+
+
+async def test_what_waits_for_a_connection_when_a_batch_is_left_was_not_sent(
+    stub: StubService, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("photoanimer_async.jobs.batch.ANSWER_SECONDS", 0.01)
+
+    async def stall(_: web.Request) -> web.Response:
+        await asyncio.sleep(3600)
+        return web.Response()
+
+    stub.submit_script = [stall]
+    connector = aiohttp.TCPConnector(limit=1)
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        quick_client(stub.base_url, session=session) as client,
+    ):
+        batch = asyncio.create_task(outcomes_of(client, urls(3), journal=journal))
+        while not stub.submits:
+            await asyncio.sleep(0.001)
+        batch.cancel()
+        await asyncio.gather(batch, return_exceptions=True)
+    assert len(stub.submits) == 1
+    assert (await read_all(journal))[0].counts == {State.AMBIGUOUS: 1, State.PLANNED: 2}
