@@ -153,7 +153,7 @@ class RequestQueue:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                del self._waiting[lane][turn]
+                self._waiting[lane].pop(turn, None)
                 self._admit()
             else:
                 self._give_back(lane, time.monotonic())
@@ -179,8 +179,9 @@ class RequestQueue:
                 blocked += 1
                 continue
             turn, _ = self._waiting[lane].popitem(last=False)
-            self._take(lane, now)
-            turn.set_result(None)
+            if not turn.cancelled():  # else its caller is cancelled, but has not run yet
+                self._take(lane, now)
+                turn.set_result(None)
             blocked = 0
         if soonest < math.inf:
             self._timer = asyncio.get_running_loop().call_later(soonest, self._admit)

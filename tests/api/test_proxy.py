@@ -18,6 +18,9 @@ from photoanimer_async import (
 from ..support.proxy_server import ProxyServer
 from ..support.stub_service import API, KEY, StubService, drop_connection, quick_client, serving
 
+# asyncio leaves a TLS transport unclosed that its server has aborted.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 PHOTO = "http://127.0.0.1:9/grandma.jpg?sig=s3cret"
 
 

@@ -107,6 +107,22 @@ async def test_a_cancelled_request_frees_its_room() -> None:
     await request(queue, lane=Lane.SUBMIT)
 
 
+async def test_callers_that_are_cancelled_together_leave_the_queue_empty() -> None:
+    queue = queue_of(1)
+
+    async def hold() -> None:
+        async with queue.turn(Lane.SUBMIT):
+            await asyncio.Event().wait()
+
+    callers = [asyncio.create_task(hold()) for _ in range(4)]
+    await asyncio.sleep(0)
+    for caller in callers:
+        caller.cancel()
+    ended = await asyncio.gather(*callers, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ended)
+    await asyncio.gather(*(request(queue, lane=Lane.SUBMIT) for _ in range(4)))
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(["good", "down", "lost", "unsent"]), st.sampled_from(Lane)),
