@@ -175,8 +175,8 @@ async def order_of(queue: RequestQueue, *lanes: Lane) -> list[Lane]:
 async def test_a_single_call_does_not_wait_behind_a_batch() -> None:
     queue = queue_of(1, rate=2000)
     order = await order_of(queue, *[Lane.BATCH_SUBMIT] * 50, Lane.SUBMIT, Lane.CALL)
-    assert order.index(Lane.SUBMIT) <= 2
-    assert order.index(Lane.CALL) <= 3
+    assert order.index(Lane.SUBMIT) <= 6
+    assert order.index(Lane.CALL) <= 6
 
 
 async def test_submits_and_polls_take_turns_under_a_limit() -> None:
