@@ -71,9 +71,11 @@ class AllowedRate:
     def accepted(self, sent: float, now: float) -> None:
         """Record an answer other than 429 to a request sent at `sent`; it may raise the rate."""
         self._accepted.append(now)
+        if not self.is_limited:
+            return
         self._was_refused.append(False)
         # Answers to requests of one round trip are one step: the rate was the same for all.
-        if not self.is_limited or sent < self._changed:
+        if sent < self._changed:
             return
         self._changed = now
         self._steps += 1

@@ -30,7 +30,11 @@ _SHORTEST_PAUSE = 0.01
 
 
 class Lane(Enum):
-    """A kind of request; each has its own place in the order."""
+    """A kind of request; each has its own place in the order.
+
+    Attributes:
+        submits: whether its requests are submits.
+    """
 
     CALL = auto()
     """A single read: one task's info, or the balance."""
@@ -40,10 +44,8 @@ class Lane(Enum):
     POLL = auto()
     """A poll that the scheduler sends."""
 
-    @property
-    def submits(self) -> bool:
-        """Whether its requests are submits."""
-        return self in {Lane.SUBMIT, Lane.BATCH_SUBMIT}
+    def __init__(self, _: int) -> None:
+        self.submits = self.name in {"SUBMIT", "BATCH_SUBMIT"}
 
 
 class RequestQueue:
@@ -71,12 +73,12 @@ class RequestQueue:
         self._halved_after = 0
         self._rate = AllowedRate()
         self._submit_rate = AllowedRate()
-        self._paces = (self._rate,)
-        self._submit_paces = (self._rate, self._submit_rate, submit_pace)
+        self._submit_pace = submit_pace
         self._lanes: deque[Lane] = deque(Lane)
         self._waiting: dict[Lane, OrderedDict[asyncio.Future[None], None]] = {
             lane: OrderedDict() for lane in Lane
         }
+        self._waiters = 0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -98,7 +100,7 @@ class RequestQueue:
     async def enter(self, lane: Lane) -> tuple[int, float]:
         """Wait for a turn; return the request's number and its time."""
         now = time.monotonic()
-        if any(self._waiting.values()) or self._pause(lane, now) > 0:
+        if self._waiters or self._pause(lane, now) > 0:
             await self._wait(lane)
             now = time.monotonic()
         else:
@@ -109,51 +111,69 @@ class RequestQueue:
     def leave(self, lane: Lane, number: int, sent: float, error: BaseException | None) -> None:
         """Count the answer to a request, or the error that ended it."""
         now = time.monotonic()
-        rate = self._submit_rate if lane.submits and not self._rate.is_limited else self._rate
-        if isinstance(error, RateLimitedError):
-            rate.refused(sent, now, error.retry_after or 0.0)
-        elif getattr(error, "http_status", 0) == _UNAVAILABLE:
-            self._halve(number)
-        elif error is None or isinstance(error, _ANSWERED):
-            self._size = min(self._limit, self._size + 1.0 / self._size)
-            self._rate.accepted(sent, now)
-            if lane.submits:
-                self._submit_rate.accepted(sent, now)
+        if error is None or isinstance(error, _ANSWERED):
+            self._count_answer(lane, number, sent, now, error)
         elif isinstance(error, Exception) and not isinstance(error, NoAnswerError):
             self._give_back(lane, now)  # it was not sent
         self._free(lane)
+
+    def _count_answer(
+        self, lane: Lane, number: int, sent: float, now: float, error: BaseException | None
+    ) -> None:
+        if isinstance(error, RateLimitedError):
+            one = lane.submits and not self._rate.is_limited
+            rate = self._submit_rate if one else self._rate
+            rate.refused(sent, now, error.retry_after or 0.0)
+        elif error is not None and getattr(error, "http_status", 0) == _UNAVAILABLE:
+            self._halve(number)
+        else:
+            if self._size < self._limit:
+                self._size = min(self._limit, self._size + 1.0 / self._size)
+            self._rate.accepted(sent, now)
+            if lane.submits:
+                self._submit_rate.accepted(sent, now)
 
     def _pause(self, lane: Lane, now: float) -> float:
         """Return the seconds until the lane's next request; infinity if an answer is needed."""
         if self._in_flight >= int(self._size) or (lane.submits and not self._submits_free):
             return math.inf
-        paces = self._submit_paces if lane.submits else self._paces
-        return max(pace.pause(now) for pace in paces)
+        pause = self._rate.pause(now)
+        if not lane.submits:
+            return pause
+        return max(pause, self._submit_rate.pause(now), self._submit_pace.pause(now))
 
     def _take(self, lane: Lane, now: float) -> None:
         self._in_flight += 1
-        self._submits_free -= lane.submits
-        for pace in self._submit_paces if lane.submits else self._paces:
-            pace.take(now)
+        self._rate.take(now)
+        if lane.submits:
+            self._submits_free -= 1
+            self._submit_rate.take(now)
+            self._submit_pace.take(now)
 
     def _give_back(self, lane: Lane, now: float) -> None:
-        for pace in self._submit_paces if lane.submits else self._paces:
-            pace.give_back(now)
+        self._rate.give_back(now)
+        if lane.submits:
+            self._submit_rate.give_back(now)
+            self._submit_pace.give_back(now)
 
     def _free(self, lane: Lane) -> None:
         self._in_flight -= 1
         self._submits_free += lane.submits
-        self._admit()
+        if self._waiters:
+            self._admit()
 
     async def _wait(self, lane: Lane) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[lane][turn] = None
+        self._waiters += 1
         self._admit()
         try:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                self._waiting[lane].pop(turn, None)
+                if turn in self._waiting[lane]:
+                    del self._waiting[lane][turn]
+                    self._waiters -= 1
                 self._admit()
             else:
                 self._give_back(lane, time.monotonic())
@@ -165,7 +185,7 @@ class RequestQueue:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not any(self._waiting.values()):
+        if not self._waiters:
             return
         now = time.monotonic()
         soonest = math.inf
@@ -179,6 +199,7 @@ class RequestQueue:
                 blocked += 1
                 continue
             turn, _ = self._waiting[lane].popitem(last=False)
+            self._waiters -= 1
             if not turn.cancelled():  # else its caller is cancelled, but has not run yet
                 self._take(lane, now)
                 turn.set_result(None)

@@ -106,7 +106,7 @@ class Transport:
         session: the caller's session, which is not closed; by default, a session is created and
             closed here.
         timeout: seconds for one request, from the moment it has a connection to the end of its
-            answer.
+            answer. For reads over a session that is created here, connecting counts too.
         trace_configs: trace hooks for the session that is created here.
         proxy: URL of the proxy for all requests of the session that is created here.
         trust_env: whether that session takes proxies from the environment (`HTTPS_PROXY`,
@@ -143,6 +143,7 @@ class Transport:
         self._base_url = credentials.base_url.rstrip("/")
         self._owns_session = session is None
         self._session = session
+        self._submits: aiohttp.ClientSession | None = None
         self._hooks = connection_hooks()
         self._headers = CIMultiDict({"APIKEY": credentials.api_key, "Accept-Encoding": "identity"})
         self._urls: dict[str, URL] = {}
@@ -151,16 +152,25 @@ class Transport:
 
     async def __aenter__(self) -> Self:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=_MAX_CONNECTIONS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=[self._hooks, *self._trace_configs],
-                proxy=self._proxy,
-                trust_env=self._trust_env,
-            )
+            self._session = self._new_session(aiohttp.TCPConnector(limit=_MAX_CONNECTIONS))
+            # Hooks make a request a quarter more expensive, and only submits need them.
+            self._submits = self._new_session(self._session.connector, self._hooks)
         else:
             self._session.trace_configs.append(self._hooks)
+            self._submits = self._session
         return self
+
+    def _new_session(
+        self, connector: aiohttp.BaseConnector | None, *hooks: aiohttp.TraceConfig
+    ) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
+            connector_owner=not hooks,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[*hooks, *self._trace_configs],
+            proxy=self._proxy,
+            trust_env=self._trust_env,
+        )
 
     async def __aexit__(
         self,
@@ -168,11 +178,12 @@ class Transport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._session is None:
+        if self._session is None or self._submits is None:
             return
         if self._owns_session:
+            await self._submits.close()
             await self._session.close()
-            self._session = None
+            self._session = self._submits = None
         else:
             self._session.trace_configs.remove(self._hooks)
 
@@ -219,6 +230,7 @@ class Transport:
         session = self.session
         operation = request.operation
         if operation is Operation.SUBMIT:
+            session = self._submits or session
             # Lets the loop, which may have been blocked, notice closed connections before one is
             # taken from the pool: a request lost in one cannot be told from one that arrived.
             await asyncio.sleep(0)
