@@ -9,6 +9,7 @@ from rich.text import Text
 from photoanimer_async.cli.exit_status import ExitStatus, UsageError
 from photoanimer_async.cli.logs import LogFormat, log_everything
 from photoanimer_async.cli.malloc_tuning import return_large_blocks_to_system
+from photoanimer_async.cli.open_files import raise_open_file_limit
 from photoanimer_async.cli.options import listen_error
 from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.serve_options import (
@@ -62,6 +63,7 @@ async def _serve(
                 console.print(line, soft_wrap=True)
 
     return_large_blocks_to_system()
+    raise_open_file_limit()
     faults = FaultInjector(rules) if rules else None
     try:
         await serve_until_stopped(settings, faults=faults, on_start=announce)

@@ -136,6 +136,14 @@ class LimitOptions:
             help="Most tasks that may wait; further submits get HTTP status 429.",
         ),
     ] = 10_000
+    connections: Annotated[
+        int,
+        Parameter(
+            validator=Number(gte=16),
+            help="Most connections at the same time; half of them from one address other than "
+            "this machine.",
+        ),
+    ] = 1024
     weight: Annotated[
         list[str] | None,
         _NO_NEGATIVE,
@@ -187,6 +195,7 @@ class LimitOptions:
         return evolve(
             settings,
             queue_limit=self.queue_limit,
+            connections=self.connections,
             weights=dict(map(_parse_weight, self.weight or ())),
             charging=self.charging,
             keep_results_seconds=self.result_days * _DAY,

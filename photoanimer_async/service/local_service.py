@@ -5,7 +5,7 @@ import logging
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -16,6 +16,13 @@ from photoanimer_async.service.app import API_PREFIX, create_app
 from photoanimer_async.service.app_keys import ACCESS, FOLDER
 from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.faults import FaultInjector
+from photoanimer_async.service.http.connections import (
+    KEEP_ALIVE_SECONDS,
+    AcceptErrors,
+    ConnectionGuard,
+    ConnectionLimits,
+    limits_for,
+)
 from photoanimer_async.service.http.openapi import PAGE_PATH
 from photoanimer_async.service.rendering.renderer import Renderer
 from photoanimer_async.service.settings import ServiceSettings, is_loopback
@@ -28,6 +35,7 @@ _logger = logging.getLogger(__name__)
 _http_logger = logging.getLogger(f"{__name__}.http")
 # Signed image URLs are long, and longer still when percent-encoded in a query.
 _LONGEST_REQUEST_LINE: Final = 32 * 1024
+_OPERATORS: Final = ConnectionLimits(in_all=64, per_address=32, request_seconds=10.0)
 _SHORTEST_SHUTDOWN: Final = 0.05
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
@@ -70,13 +78,18 @@ class LocalService:
         self._settings = settings
         self._metrics = None if settings.metrics_address is None else _new_metrics()
         self.app = create_app(settings, renderer=renderer, faults=faults, metrics=self._metrics)
+        limits = limits_for(settings.connections, settings.request_seconds)
+        self._guard = ConnectionGuard(limits)
+        self.app.middlewares.insert(0, self._guard.middleware)
         self._operations: web.AppRunner | None = None
+        self._watching = AsyncExitStack()
         # aiohttp's access log would contain the query, and with it the image URLs.
         self._runner = web.AppRunner(
             self.app,
             access_log=None,
             logger=_http_logger,
             max_line_size=_LONGEST_REQUEST_LINE,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
             # The work for a request ends when its sender hangs up; see `acceptance`.
             handler_cancellation=True,
             # aiohttp waits twice this time for open requests; 0 would mean without limit.
@@ -86,6 +99,7 @@ class LocalService:
     async def __aenter__(self) -> Self:
         try:
             await self._set_up()
+            await self._watch(self._guard, self._runner)
             await self._start_operations()
             await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
         except BaseException:
@@ -140,6 +154,7 @@ class LocalService:
             shutdown_timeout=0.1,
         )
         await self._operations.setup()
+        await self._watch(ConnectionGuard(_OPERATORS), self._operations)
         try:
             await web.TCPSite(self._operations, *address).start()
         except OSError as error:
@@ -155,6 +170,11 @@ class LocalService:
         finally:
             if self._operations is not None:
                 await self._operations.cleanup()
+            await self._watching.aclose()
+
+    async def _watch(self, guard: ConnectionGuard, runner: web.AppRunner) -> None:
+        assert runner.server is not None  # noqa: S101 - it has been set up
+        await self._watching.enter_async_context(guard.watching(runner.server))
 
     @property
     def is_open(self) -> bool:
@@ -201,6 +221,7 @@ async def serve(
             would be open to everybody on the network.
         OSError: the service cannot listen on the address.
     """
+    asyncio.get_running_loop().set_exception_handler(AcceptErrors())
     # Until the end: a closed terminal sends several signals, and running renders end first.
     with _termination() as terminated:
         async with LocalService(settings, renderer=renderer, faults=faults) as service:

@@ -187,6 +187,9 @@ class ServiceSettings:
             and here; `None` to send results through the scheduler.
         workers: how many photos are rendered at the same time, by default the number of cores;
             with `dask`, how many are submitted to the cluster at the same time, by default 128.
+        connections: how many connections there may be at the same time, fewer if the process may
+            not open twice as many files; half of them from one address other than loopback.
+        request_seconds: how long a new connection may take to send a whole request.
         keys: API keys that are accepted in addition to those of the accounts in the data folder.
             They belong to the service's own account, which is never charged. `None` for no key:
             if there is no account either, every non-empty key is accepted, and the service
@@ -249,6 +252,8 @@ class ServiceSettings:
     dask: str | None = field(default=None, validator=optional(_check_scheduler))
     dask_shared: Path | None = field(default=None, converter=optional_converter(Path))
     workers: int = field(validator=[instance_of(int), ge(1)])
+    connections: int = field(default=1024, validator=[instance_of(int), ge(16)])
+    request_seconds: float = field(default=10.0, validator=gt(0))
     keys: frozenset[str] | None = field(default=None, converter=_to_keys, repr=_shown_keys)
     open_to_network: bool = False
     public_url: str | None = field(default=None, converter=_to_public_url)

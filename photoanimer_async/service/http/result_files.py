@@ -28,7 +28,11 @@ class ResultResponse(web.FileResponse):
             headers = request.headers.copy()
             headers.popall(hdrs.RANGE, None)
             request = request.clone(headers=headers)
-        return await super().prepare(request)
+        try:
+            return await super().prepare(request)
+        except TimeoutError as error:
+            # The system ended the connection, see `connections`; aiohttp expects this error.
+            raise ConnectionResetError("the client takes nothing of the file") from error
 
     async def _is_supported(self, wanted: str, request: web.BaseRequest) -> bool:
         """Return whether a part of the file may be sent."""
