@@ -122,7 +122,7 @@ async def test_what_the_page_does_not_allow_is_not_sent(
         (lambda _: web.Response(status=401, text="<html>"), AuthenticationError),
     ],
 )
-async def test_a_refused_submit_is_told_and_not_repeated(
+async def test_a_refused_submit_raises_and_is_not_repeated(
     client: PhotoAnimerClient, stub: StubService, reply: Reply, kind: type[ApiError]
 ) -> None:
     stub.submit_script.append(reply)
@@ -172,7 +172,7 @@ HOSTILE: list[Reply] = [
 
 
 @pytest.mark.parametrize("reply", HOSTILE)
-async def test_hostile_answers_to_a_poll_are_looked_past_or_told(
+async def test_hostile_answers_to_a_poll_are_retried_or_raise(
     client: PhotoAnimerClient, stub: StubService, reply: Reply
 ) -> None:
     stub.poll_script["1"] = [reply, reply]

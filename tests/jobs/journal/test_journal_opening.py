@@ -113,7 +113,7 @@ async def test_without_shared_memory_the_journal_is_locked_as_a_whole(
     assert (await read_all(journal))[0].spent == 5 * 7.13
 
 
-async def test_without_shared_memory_a_reader_is_told_to_wait(
+async def test_without_shared_memory_the_error_asks_a_reader_to_wait(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(opening, "BUSY_SECONDS", 0.05)
