@@ -25,7 +25,11 @@ import onnxruntime
 from attrs import define, field, frozen
 from numpy.typing import NDArray
 
-from photoanimer_async.engine.picture import Picture
+from photoanimer_async.engine.picture import Picture, fit
+
+SEARCHED_SIDE = 1280
+"""Longest side of the picture in which faces are searched for. The networks see all of it, or a
+third of it, in 192 pixels: more pixels would cost time and show nothing more."""
 
 MIN_SCORE = 0.62
 """Minimum score of a face in the whole picture. At 0.5, a cat and a colour wheel are accepted."""
@@ -77,6 +81,18 @@ class Detection:
         """Return the detection in a picture of which this one is the part at (x, y)."""
         offset = np.array([x, y])
         return Detection(self.score, self.centre + offset, self.size, self.key_points + offset)
+
+    def scaled(self, across: float, down: float) -> "Detection":
+        """Return the detection in a picture that is larger by these factors."""
+        if across == down == 1:
+            return self
+        factors = np.array([across, down])
+        return Detection(
+            self.score,
+            centre=(self.centre + 0.5) * factors - 0.5,  # pixel centres are at integers
+            size=self.size * factors,
+            key_points=(self.key_points + 0.5) * factors - 0.5,
+        )
 
     def rotated_back(self, quarters: int, picture: Picture) -> "Detection":
         """Return the detection in `picture`, if found in `numpy.rot90(picture, quarters)`."""
@@ -196,8 +212,15 @@ class FaceDetector:
     def searches(self, picture: Picture) -> Iterator[list[Detection]]:
         """Yield the detections of each search, from the cheapest search to the most expensive.
 
-        One search may return a face more than once, from different rotations or tiles.
+        One search may return a face more than once, from different rotations or tiles. A large
+        picture is shrunk first, once for all searches.
         """
+        small = fit(picture, SEARCHED_SIDE)
+        across, down = picture.shape[1] / small.shape[1], picture.shape[0] / small.shape[0]
+        for found in self._searches(small):
+            yield [detection.scaled(across, down) for detection in found]
+
+    def _searches(self, picture: Picture) -> Iterator[list[Detection]]:
         yield _detect_upright(self.full_range, picture, MIN_SCORE)
         yield _detect_rotated(self.full_range, picture, MIN_SCORE)
         yield _detect_rotated(self.short_range, picture, MIN_SCORE)

@@ -23,21 +23,25 @@ Picture: TypeAlias = NDArray[np.uint8]
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 _JPEG_FORMATS = frozenset({"JPEG", "MPO"})  # MPO: a JPEG with more pictures behind it
 
+_SHRINKABLE_MODES = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
+
 MAX_SIDE = 4096
 """Maximum width and height, in pixels."""
 
 
-def load_picture(data: bytes) -> Picture:
-    """Decode a photo.
+def load_picture(data: bytes, longest: int = MAX_SIDE) -> Picture:
+    """Decode a photo, and shrink it if it is large.
 
     The orientation in its EXIF data is applied. Grey, palette, CMYK and 16-bit pictures and other
     colour spaces are converted to 8-bit sRGB. Transparent pixels become white.
 
     Args:
-        data: The content of a PNG, JPEG, BMP or WEBP file.
+        data: The content of a PNG, JPEG, BMP or WEBP file, at most 4096 pixels wide and high.
+        longest: Maximum width and height of the result, in pixels. A larger photo is shrunk as
+            early as possible, a JPEG while it is decoded, so that all that follows is quick.
 
     Returns:
-        The picture, shape (H, W, 3), at most 4096 pixels wide and high.
+        The picture, shape (H, W, 3).
 
     Raises:
         PictureError: It has another format, is damaged or truncated, or is too large.
@@ -51,12 +55,16 @@ def load_picture(data: bytes) -> Picture:
     if image.format in _JPEG_FORMATS:
         image = _open(_decodable_jpeg(data))
     try:
+        size = _size_within(longest, image.width, image.height)
+        image.draft(image.mode, size)  # decodes a JPEG to a half, a quarter or an eighth
         image.load()  # first: Pillow looks for Exif behind a PNG's pixels, and ignores a failure
         profile = source_profile(image, io.BytesIO(data))
+        if image.mode in _SHRINKABLE_MODES and "transparency" not in image.info:
+            image = _shrunk(image, size)
         upright = ImageOps.exif_transpose(image)
         if upright.mode.startswith(("I", "F")):
             upright = _to_8_bit_grey(upright)
-        return np.array(to_srgb(upright, profile))
+        return fit(np.array(to_srgb(upright, profile)), longest)
     except MemoryError:
         raise  # not a fault of the file
     except Exception as error:  # decoders raise errors of any type on damaged files
@@ -72,11 +80,22 @@ def fit(picture: Picture, longest: int) -> Picture:
     The aspect ratio is kept to the nearest pixel.
     """
     height, width = picture.shape[:2]
-    scale = longest / max(height, width)
-    if scale >= 1:
+    size = _size_within(longest, width, height)
+    if size == (width, height):
         return picture
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _size_within(longest: int, width: int, height: int) -> tuple[int, int]:
+    """Return the size that a picture is shrunk to, with the same ratio; never a larger one."""
+    scale = longest / max(width, height)
+    if scale >= 1:
+        return width, height
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if image.size == size else image.resize(size, Image.Resampling.BOX)
 
 
 def _open(data: bytes) -> Image.Image:

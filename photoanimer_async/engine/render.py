@@ -18,6 +18,7 @@ from attrs.validators import ge, gt
 
 from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.curves import FRAME_RATE
+from photoanimer_async.engine.detection import SEARCHED_SIDE
 from photoanimer_async.engine.engine_errors import NoFaceError
 from photoanimer_async.engine.engines import WARP, Engine, load_engine
 from photoanimer_async.engine.expressions import TALKING, expression, motion
@@ -111,7 +112,8 @@ def animate(
         raise ValueError(f"a voice requires template {TALKING.template}, not {template}")
     cv2.setNumThreads(1)
     sound = None if voice is None else decode_voice(voice, settings.voice_limit)
-    picture, faces = _find_faces(load_picture(photo), settings)
+    loaded = load_picture(photo, max(settings.longest_side, SEARCHED_SIDE))
+    picture, faces = _find_faces(loaded, settings)
     seed = photo_seed(photo)
     motions = [_motion(template, sound, seed + index) for index in range(len(faces))]
     frame_at = _frames(engine or load_engine(settings.engine), picture, faces, motions)
@@ -149,7 +151,7 @@ def _face_finder() -> FaceFinder:
 def _find_faces(photo: Picture, settings: RenderSettings) -> tuple[Picture, list[Face]]:
     """Return the photo in the video's size, which is even, and the faces to animate.
 
-    Faces are searched for in the original photo, in which they are larger.
+    Faces are searched for in the photo as it was loaded, in which they are larger.
     """
     finder = _face_finder()
     faces = finder.find_all(photo) if settings.all_faces else finder.find(photo)[:1]

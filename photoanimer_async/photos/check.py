@@ -1,8 +1,8 @@
 """Check that the service accepts a photo, before money is spent.
 
 The service accepts PNG, JPEG, BMP and WEBP of at most 4096x4096 pixels and less than 15 MB (API
-page, Frequently asked questions). A file is judged by its content, never by its name, and only a
-few KiB of it are read.
+page, Frequently asked questions). A file is judged by its content, never by its name. A few KiB
+of it are read; of a JPEG the whole, to count its scans.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from photoanimer_async.photos.header import (
     PictureHeader,
     is_complete,
     read_header,
+    require_few_scans,
 )
 from photoanimer_async.photos.opening import named_in_errors, open_photo
 from photoanimer_async.redaction import is_url
@@ -55,8 +56,8 @@ async def check_photo(photo: Photo) -> PictureHeader | None:
 
     Raises:
         InvalidPhotoError: the file cannot be read, is not PNG, JPEG, BMP or WEBP, has too many
-            or too few pixels or bytes, is cut off, or is a PDF or a ZIP archive as well; or the
-            URL cannot be fetched.
+            or too few pixels or bytes, is cut off, would take very long to decode, or is a PDF
+            or a ZIP archive as well; or the URL cannot be fetched.
     """
     # A JPEG is decoded if it lacks its end marker.
     is_quick = isinstance(photo, bytes) and not photo.startswith(b"\xff\xd8")
@@ -121,6 +122,7 @@ def inspect_content(file: BinaryIO, size: int) -> PictureHeader:
         raise PictureFlawError(
             f"the {kind} is cut off or damaged: its end is not where it should be"
         )
+    require_few_scans(file)
     _require_one_kind(file, size)
     return header
 

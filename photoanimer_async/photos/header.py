@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 from attrs import frozen
 
 from photoanimer_async.photos.formats import PictureFormat, describe_content, detect_format
-from photoanimer_async.photos.pictures.jpeg_scans import with_end
+from photoanimer_async.photos.pictures.jpeg_scans import read_layout, with_end
 
 _TAIL_BYTES = 1024
 _MAX_SEGMENTS = 2000
@@ -96,6 +96,26 @@ def is_complete(file: BinaryIO, size: int, picture_format: PictureFormat) -> boo
         case PictureFormat.WEBP:
             (length,) = _fields(file, 4, "<I")
             return bool(8 + length <= size)
+
+
+def require_few_scans(file: BinaryIO) -> None:
+    """Check that a JPEG takes no longer to decode than those that encoders write.
+
+    Args:
+        file: the whole picture; of another format than JPEG, nothing is read.
+
+    Raises:
+        PictureFlawError: it has far too many scans.
+    """
+    if detect_format(file) is not PictureFormat.JPEG:
+        return
+    file.seek(0)
+    layout = read_layout(file.read())
+    if layout is not None and layout.has_too_many_scans:
+        raise PictureFlawError(
+            f"is a JPEG of {layout.scans} scans, which no camera writes; it is not decoded, "
+            "because that takes very long"
+        )
 
 
 def _bytes_at(file: BinaryIO, offset: int, size: int) -> bytes:

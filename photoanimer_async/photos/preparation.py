@@ -29,10 +29,10 @@ from photoanimer_async.photos.check import (
     require_convertible,
 )
 from photoanimer_async.photos.formats import PictureFormat, SourceFormat, detect_format
-from photoanimer_async.photos.header import PictureFlawError
+from photoanimer_async.photos.header import PictureFlawError, require_few_scans
 from photoanimer_async.photos.metadata import strip_metadata
 from photoanimer_async.photos.opening import open_photo
-from photoanimer_async.photos.pictures.jpeg_scans import read_layout, with_end
+from photoanimer_async.photos.pictures.jpeg_scans import with_end
 from photoanimer_async.photos.tiff import with_largest_first
 from photoanimer_async.redaction import shown_photo
 
@@ -173,12 +173,7 @@ def _decodable_jpeg(jpeg: bytes) -> bytes:
     Raises:
         PictureFlawError: it is cut off, or would take very long to decode.
     """
-    layout = read_layout(jpeg)
-    if layout is not None and layout.has_too_many_scans:
-        raise PictureFlawError(
-            f"is a JPEG of {layout.scans} scans, which no camera writes; it is not decoded, "
-            "because that takes very long"
-        )
+    require_few_scans(BytesIO(jpeg))
     whole = with_end(jpeg)
     if whole is None:
         raise PictureFlawError("is a JPEG that is cut off or damaged: its last scan is not whole")

@@ -9,11 +9,16 @@ An error that appears only when the photo is decoded ends the task with status 2
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Final, Protocol, TypeVar
+from typing import BinaryIO, Final, Protocol, TypeVar
 
 from attrs import define
 
-from photoanimer_async.photos.header import PictureFlawError, read_header
+from photoanimer_async.photos.header import (
+    PictureFlawError,
+    PictureHeader,
+    read_header,
+    require_few_scans,
+)
 from photoanimer_async.service.error_codes import (
     IMAGE_TOO_LARGE,
     IMAGE_TOO_MANY_PIXELS,
@@ -199,7 +204,7 @@ class Acceptance:
 
     async def _check_image(self, image: ReceivedFile, url: str) -> None:
         try:
-            header = await image.use(read_header)
+            header = await image.use(_look_at)
         except PictureFlawError as error:
             raise RequestRefusedError(
                 IMAGE_UNPROCESSABLE, f"imageUrl ({shown_argument(url)}) {error}"
@@ -261,6 +266,13 @@ class Acceptance:
             except InsufficientBalanceError as error:
                 raise _insufficient(submission, error.balance) from error
             return task
+
+
+def _look_at(photo: BinaryIO) -> PictureHeader:
+    """Return a photo's header; a renderer would spend a minute on some that are not accepted."""
+    header = read_header(photo)
+    require_few_scans(photo)
+    return header
 
 
 async def finish_despite_cancel(work: Coroutine[object, object, _T]) -> _T:

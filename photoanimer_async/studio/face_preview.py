@@ -193,9 +193,10 @@ def detect_face(photo: bytes, _template: int, *, mp4: Path, **_: object) -> None
         PictureError: the photo cannot be decoded.
         NoFaceError: there is no face in it.
     """
+    from photoanimer_async.engine.detection import SEARCHED_SIDE  # noqa: PLC0415 - slow to import
     from photoanimer_async.engine.picture import fit, load_picture  # noqa: PLC0415 - slow to import
 
-    picture = load_picture(photo)
+    picture = load_picture(photo, SEARCHED_SIDE)
     _write(mp4, _encode(fit(picture, _THUMBNAIL_SIDE), "JPEG"))
     if not _face_finder().find(picture):
         raise NoFaceError("No face was found in the photo.")

@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from photoanimer_async.engine.detection import Detection, merge, tiles
+from photoanimer_async.engine.detection import (
+    SEARCHED_SIDE,
+    BlazeFace,
+    Detection,
+    FaceDetector,
+    merge,
+    tiles,
+)
+from photoanimer_async.engine.picture import Picture
 
 
 def detection(x: float, y: float, size: float, score: float) -> Detection:
@@ -32,6 +40,24 @@ def test_a_detection_in_a_rotated_picture_is_rotated_back(quarters: int) -> None
     assert back.centre.tolist() == [12, 7]
     assert back.key_points[5].tolist() == [12, 7]
     assert back.size.tolist() == ([4, 6] if quarters % 2 == 0 else [6, 4])
+
+
+def test_a_large_picture_is_shrunk_once_for_all_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = []
+
+    def record(_: BlazeFace, picture: Picture, __: float) -> list[Detection]:
+        shapes.append(picture.shape)
+        return [detection(10, 20, 4, 0.9)]
+
+    monkeypatch.setattr(BlazeFace, "detect", record)
+    detector = FaceDetector.load(1)
+    [first] = next(detector.searches(np.zeros((2560, 3840, 3), np.uint8)))
+    assert shapes == [(853, SEARCHED_SIDE, 3)]
+    assert first.centre[0] == pytest.approx(10.5 * 3 - 0.5)
+    assert first.centre[1] == pytest.approx(20.5 * 2560 / 853 - 0.5)
+    assert first.size[0] == pytest.approx(12)
+    list(detector.searches(np.zeros((2560, 3840, 3), np.uint8)))
+    assert max(map(max, shapes)) == SEARCHED_SIDE
 
 
 @pytest.mark.parametrize("shape", [(300, 400), (400, 300), (100, 1000), (90, 90)])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from PIL.JpegImagePlugin import JpegImageFile
 
 from photoanimer_async.engine import PictureError
 from photoanimer_async.engine.picture import MAX_SIDE, Picture, fit, load_picture
@@ -141,6 +142,47 @@ def png_header(width: int, height: int) -> bytes:
     """Return a PNG header without pixels."""
     body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+
+
+@pytest.mark.parametrize(
+    ("file_format", "mode"),
+    [
+        *(("PNG", mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA")),
+        *(("JPEG", mode) for mode in ("L", "RGB", "CMYK")),
+        *(("BMP", mode) for mode in ("1", "L", "P", "RGB")),
+        *(("WEBP", mode) for mode in ("RGB", "RGBA")),
+    ],
+)
+def test_a_large_photo_is_shrunk_to_what_is_wanted(file_format: str, mode: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    image = gradient().resize((1600, 1000)).convert(mode)
+    options = {} if file_format == "BMP" else {"exif": exif}
+    data = encoded(image, file_format, **options)
+    small, expected = load_picture(data, 300), fit(load_picture(data), 300)
+    assert max(small.shape) == 300
+    assert small.shape == expected.shape
+    assert np.abs(small.astype(int) - expected).mean() < 3
+
+
+def test_a_large_jpeg_is_shrunk_while_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+    prepare = JpegImageFile.load_prepare
+
+    def record(image: JpegImageFile) -> None:
+        decoded.append(image.size)
+        prepare(image)
+
+    monkeypatch.setattr(JpegImageFile, "load_prepare", record)
+    picture = load_picture(encoded(gradient().resize((4000, 3000)), "JPEG"), 900)
+    assert picture.shape == (675, 900, 3)
+    assert decoded == [(1000, 750)]
+
+
+def test_transparency_by_colour_survives_shrinking() -> None:
+    image = Image.new("RGB", (800, 800), (255, 0, 0))
+    data = encoded(image, "PNG", transparency=(255, 0, 0))
+    assert (load_picture(data, 100) == 255).all()
 
 
 @pytest.mark.parametrize("size", [(MAX_SIDE + 1, 10), (10, MAX_SIDE + 1), (12_000, 12_000)])

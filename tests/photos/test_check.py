@@ -18,14 +18,15 @@ from photoanimer_async.photos.formats import PictureFormat
 from photoanimer_async.photos.header import PictureHeader
 
 from ..support.pictures import (
+    CASES,
     EVERY_FORMAT,
     Maker,
     heic,
     jpeg,
     png,
+    png_chunk,
     quarters,
     refusal,
-    segment,
     webp,
 )
 
@@ -62,12 +63,20 @@ class TestLimits:
         assert "PNG has 15.0 MB; allowed is less than 15 MB" in text
 
     def test_only_a_few_kilobytes_are_read(self, tmp_path: Path) -> None:
-        path = tmp_path / "large.jpg"
-        exif = b"".join(segment(0xE1, bytes(65_000)) for _ in range(40))
-        path.write_bytes(jpeg(4000, 3000, before=exif, scan=bytes(3_000_000)))
+        path = tmp_path / "large.png"
+        whole = png(4000, 3000)
+        text = png_chunk(b"tEXt", bytes(3_000_000))
+        path.write_bytes(whole[:33] + text + whole[33:])
         before = _bytes_read()
         inspect_photo(path)
         assert _bytes_read() - before < 8192
+
+    @pytest.mark.parametrize("frame", [0xC2, 0xC6, 0xCA])
+    def test_a_jpeg_of_very_many_scans_is_refused(self, frame: int, tmp_path: Path) -> None:
+        photo = (CASES / "as-mpo.jpg").read_bytes().replace(b"\xff\xc2", bytes((0xFF, frame)), 1)
+        (tmp_path / "photo.jpg").write_bytes(photo)
+        for each in (photo, tmp_path / "photo.jpg"):
+            assert "scans, which no camera writes" in refusal(each)
 
 
 def _bytes_read() -> int:

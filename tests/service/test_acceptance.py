@@ -13,6 +13,7 @@ from photoanimer_async.service import AccountBook, ServiceSettings
 from photoanimer_async.service.storing.task_store import Inputs, TaskStore
 from photoanimer_async.service.tasks import Task
 
+from ..support.pictures import CASES
 from ..support.served_process import served
 from .conftest import (
     KEY,
@@ -80,6 +81,18 @@ class TestQueue:
             await service.submit(host.url("photo.png"))
         async with running(settings, stuck) as service:
             assert (await submit_status(service, host.url("photo.png")))[1] == 42901
+
+
+async def test_a_jpeg_of_very_many_scans_is_refused_before_it_is_charged(
+    start: Start, host: PhotoHost, renderer: InstantRenderer
+) -> None:
+    service = await start()
+    photo = (CASES / "as-mpo.jpg").read_bytes()
+    for content in (photo, photo.replace(b"\xff\xc2", b"\xff\xca", 1)):
+        code, text = await service.refusal(imageUrl=host.url("p.jpg", content), templateId="1")
+        assert code == 7002
+        assert "scans, which no camera writes" in text
+    assert renderer.jobs == []
 
 
 async def test_a_task_that_costs_more_than_the_balance_is_refused(

@@ -17,8 +17,12 @@ _FREE_SCANS, _MAX_SCANS = 20, 1000
 _MAX_PIXEL_PASSES = 32 * 4096 * 4096
 _MAX_TRIMMED_PASSES = 4 * 1024 * 1024
 
-# A marker is FF and a byte; FF 00 and the restart markers D0 to D7 belong to a scan's data.
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+_MAX_SEGMENTS = 20_000
+"""Many more than any encoder writes. A picture with more counts as one of too many scans."""
+
+# A marker is FF and a byte, with any number of FF before; FF 00 and the restart markers D0 to D7
+# belong to a scan's data. (A pattern `\xff+` would take a time that is the square of their number.)
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _NO_LENGTH, _START, _END, _SCAN = 0x01, 0xD8, 0xD9, 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -68,7 +72,11 @@ def read_layout(jpeg: bytes) -> JpegLayout | None:
     """Return the layout of a JPEG file; `None` if it has no scan that could be decoded."""
     reading = _Reading(jpeg)
     offset, has_end = 2, False
+    segments = 0
     while (found := _MARKER.search(jpeg, offset)) is not None:
+        segments += 1
+        if segments > _MAX_SEGMENTS:
+            return reading.layout(has_end=False, least_scans=_MAX_SCANS + 1)
         marker, offset = found[1][0], found.end()
         if marker in {_START, _END}:
             has_end = marker == _END
@@ -185,10 +193,13 @@ class _Reading:
             for component in components:
                 self.final[component].update(range(first, last + 1))
         following = _MARKER.search(self.jpeg, offset)
-        self.ends.append(len(self.jpeg) if following is None else following.start())
+        end = len(self.jpeg) if following is None else following.start()
+        while following is not None and end > offset and self.jpeg[end - 1] == 0xFF:  # noqa: PLR2004
+            end -= 1
+        self.ends.append(end)
         return True
 
-    def layout(self, *, has_end: bool) -> JpegLayout | None:
+    def layout(self, *, has_end: bool, least_scans: int = 0) -> JpegLayout | None:
         if not self.ends:
             return None
         [(frame, width, height)] = self.frames
@@ -196,7 +207,7 @@ class _Reading:
             frame,
             width,
             height,
-            scans=len(self.ends),
+            scans=max(len(self.ends), least_scans),
             end=self.ends[-1],
             has_end=has_end,
             complete=all(done >= _COEFFICIENTS for done in self.final.values()),

@@ -123,6 +123,17 @@ class TestScans:
         assert layout is not None
         assert layout.scans == 40
 
+    @pytest.mark.parametrize(
+        "filling", [b"\xff", b"\xff\x01", b"\xff\xe0\0\2", b"\xff\xc4\0\2", b"\xff\xfe\0\0"]
+    )
+    def test_segments_without_end_neither_take_long_nor_hide_scans(self, filling: bytes) -> None:
+        # A run of FF once took a time that is the square of its length: minutes for this one.
+        count = 4_000_000 // len(filling)
+        hidden = with_scans(1, 64, 64)[:-2] + filling * count + with_scans(2000, 64, 64)[15:]
+        layout = read_layout(hidden)
+        assert layout is not None
+        assert layout.has_too_many_scans
+
     def test_scans_of_pictures_behind_the_first_do_not_count(self) -> None:
         layout = read_layout(photo("baseline") + photo("progressive"))
         assert layout is not None
