@@ -179,7 +179,9 @@ class PhotoAnimerClient:
             time.monotonic,
             lambda task_id, within: self._scheduler.notify(task_id, within=within),
         )
-        self._downloader = ResultDownloader(self._transport, self._scheduler)
+        self._downloader = ResultDownloader(
+            self._transport, self._scheduler, retry=retry_calls, rng=rng
+        )
         self._pipeline = Pipeline(
             self._calls,
             self._scheduler,
@@ -351,7 +353,7 @@ class PhotoAnimerClient:
     ) -> Path:
         """Save the result of a finished task. Nothing is ever overwritten.
 
-        A new link is asked for, once, if the link has expired.
+        While its link does not work, a new one is requested, for some minutes.
 
         Args:
             info: what `wait` returned.

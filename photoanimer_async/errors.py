@@ -21,6 +21,7 @@
     ├── WaitTimeoutError (TimeoutError)        the task did not end before the deadline
     ├── DownloadError                          the result exists but could not be saved
     ├── BudgetExceededError                    one more submit would exceed the spending limit
+    ├── MachineShortageError                   this machine is short of disk, files or memory
     ├── NotSubmittedError                      the batch stopped before it submitted the photo
     ├── TooManyPendingError                    max_pending animations are already running
     └── JournalError                           the journal cannot be used
@@ -347,6 +348,15 @@ class BudgetExceededError(PhotoAnimerError):
         self.limit = limit
         self.used = used
         self.cost = cost
+
+
+class MachineShortageError(PhotoAnimerError):
+    """This machine is short of disk space, open files or memory; nothing is wrong with a photo.
+
+    A batch stops submitting, so that nothing is paid for that cannot be saved. Do what the message
+    says and run the same batch again: with a journal, it finishes the rest and pays for nothing
+    twice.
+    """
 
 
 class NotSubmittedError(PhotoAnimerError):

@@ -21,6 +21,7 @@ from photoanimer_async.errors import (
     BudgetExceededError,
     InsufficientCreditsError,
     InvalidPhotoError,
+    MachineShortageError,
     NotSubmittedError,
     PhotoAnimerError,
 )
@@ -29,7 +30,12 @@ from photoanimer_async.jobs.progress import ProgressEvent
 from photoanimer_async.models import AnimationRequest, Location, Outcome
 from photoanimer_async.redaction import shown_photo
 
-_STOPS_BATCH = (AuthenticationError, BudgetExceededError, InsufficientCreditsError)
+_STOPS_BATCH = (
+    AuthenticationError,
+    BudgetExceededError,
+    InsufficientCreditsError,
+    MachineShortageError,
+)
 
 
 class BatchRun:

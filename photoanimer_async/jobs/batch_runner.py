@@ -9,18 +9,19 @@ from typing import Any, TypeAlias, TypedDict, TypeVar
 from attrs import evolve, field, frozen
 from attrs.converters import optional
 
-from photoanimer_async.errors import InvalidRequestError, JournalError, PhotoAnimerError
+from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError
 from photoanimer_async.jobs.batch import Batch, RunJob, request_of, requests_of
 from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.deduplication import Deduplicated
 from photoanimer_async.jobs.job import DEFAULT_TIMEOUT, Job, JobContext
-from photoanimer_async.jobs.journal import Entry, Journal, RefusedStepError
+from photoanimer_async.jobs.journal import Entry, Journal
 from photoanimer_async.jobs.journal.planning import Planning
+from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.jobs.open_state import OpenState
 from photoanimer_async.jobs.photo_preparer import PhotoPreparers
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook
-from photoanimer_async.jobs.submission import foreign_failure
+from photoanimer_async.jobs.submission import close_gate, foreign_failure
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import (
     AnimationOptions,
@@ -266,8 +267,6 @@ def _failed_before(
     index: int, request: AnimationRequest, context: JobContext, error: Exception
 ) -> Outcome:
     """Return the outcome of a photo whose job could not begin."""
-    if isinstance(error, JournalError) and not isinstance(error, RefusedStepError):
-        context.gate.close(error)
     if not isinstance(error, PhotoAnimerError):
         error = foreign_failure(request.photo, error)
-    return Outcome(index, request, error=error)
+    return Outcome(index, request, error=close_gate(context.gate, State.PLANNED, error))

@@ -21,24 +21,22 @@ from photoanimer_async.api.retry import RetryPolicy, Verdict, retrying, verdict
 from photoanimer_async.api.transport import is_unsent
 from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import (
-    AuthenticationError,
-    BudgetExceededError,
     DownloadError,
-    InsufficientCreditsError,
-    JournalError,
     NoAnswerError,
     NotSentError,
     PhotoAnimerError,
     TaskFailedError,
 )
 from photoanimer_async.jobs.job import Job
-from photoanimer_async.jobs.journal import Entry, Facts, RefusedStepError
+from photoanimer_async.jobs.journal import Entry, Facts
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.jobs.publisher import Publisher
 from photoanimer_async.jobs.reservation import Reservation, reserve
 from photoanimer_async.jobs.result_download import ResultDownloader
 from photoanimer_async.jobs.submission import (
+    ENDS_BATCH,
     ambiguous_submit,
+    close_gate,
     event_of,
     foreign_failure,
     require_consent,
@@ -64,7 +62,6 @@ from photoanimer_async.storage.result_store import Destination, ResultStore
 _log = logging.getLogger(__name__)
 
 _PAID = frozenset({State.SUBMITTED, State.FINISHED, State.SAVED})
-_ENDS_BATCH = (AuthenticationError, BudgetExceededError, InsufficientCreditsError, JournalError)
 
 
 class Pipeline:
@@ -112,8 +109,7 @@ class Pipeline:
                 self._keep_paid(job, store)
                 raise
             failure = foreign_failure(job.request.photo, error)
-        if isinstance(failure, _ENDS_BATCH) and not isinstance(failure, RefusedStepError):
-            job.context.gate.close(failure)
+        failure = close_gate(job.context.gate, job.state, failure)
         if not isinstance(failure, TaskFailedError):
             self._keep_paid(job, store)
         return await job.fail(failure)
@@ -138,7 +134,7 @@ class Pipeline:
             return await self._animate_with(job, store, resources)
         except PhotoAnimerError as error:
             is_lost = job.entry is not None and job.entry.state is State.SAVED
-            if not is_lost or isinstance(error, _ENDS_BATCH):
+            if not is_lost or isinstance(error, ENDS_BATCH):
                 raise
             raise DownloadError(
                 f"{_place(job.entry)}: was saved by an earlier run, but is no longer there, and "
@@ -307,7 +303,13 @@ async def _claim(
     request = job.request
     suffix = f".{request.options.output_format.value}"
     earlier = None if job.entry is None else job.entry.destination
-    claim = store.claim(request.photo, suffix, name=request.name, earlier=earlier)
+    claim = store.claim(
+        request.photo,
+        suffix,
+        name=request.name,
+        earlier=earlier,
+        paid=job.state in _PAID,
+    )
     return await resources.enter_async_context(claim)
 
 

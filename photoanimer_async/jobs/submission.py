@@ -11,17 +11,23 @@ from photoanimer_async.errors import (
     InsufficientCreditsError,
     InvalidPhotoError,
     InvalidRequestError,
+    JournalError,
+    MachineShortageError,
     NotSentError,
     PhotoAnimerError,
     TaskFailedError,
 )
 from photoanimer_async.jobs.budget import Budget
-from photoanimer_async.jobs.job import Job
-from photoanimer_async.jobs.journal import Entry
+from photoanimer_async.jobs.job import Job, SubmitGate
+from photoanimer_async.jobs.journal import Entry, RefusedStepError
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.jobs.reservation import Reservation, reserve
 from photoanimer_async.models import AnimationOptions, Evidence, Photo, TaskInfo, TaskStatus
+from photoanimer_async.photos.shortage import find_shortage, remedy
 from photoanimer_async.redaction import shown_photo
+
+ENDS_BATCH = (AuthenticationError, BudgetExceededError, InsufficientCreditsError, JournalError)
+"""Errors that hold for all photos of a batch."""
 
 
 def event_of(error: PhotoAnimerError) -> Event:
@@ -98,6 +104,33 @@ async def _reserve_risk(risk: Budget, entry: Entry) -> Reservation:
     )
     error.evidence = entry.evidence
     raise error
+
+
+def machine_shortage(error: BaseException) -> MachineShortageError | None:
+    """Return the error that stops a batch if this one was raised for a shortage, else `None`."""
+    shortage = find_shortage(error)
+    if shortage is None:
+        return None
+    failure = MachineShortageError(
+        f"{error}: {remedy(shortage)}, then run the same again; nothing more was submitted"
+    )
+    failure.__cause__ = error
+    return failure
+
+
+def close_gate(gate: SubmitGate, state: State, failure: PhotoAnimerError) -> PhotoAnimerError:
+    """Stop submitting if a failure holds for all photos of its batch.
+
+    Returns:
+        The failure for the outcome of its photo, which is in this state.
+    """
+    shortage = machine_shortage(failure)
+    if shortage is not None:
+        gate.close(shortage)
+        return shortage if state in {State.PLANNED, State.FAILED} else failure
+    if isinstance(failure, ENDS_BATCH) and not isinstance(failure, RefusedStepError):
+        gate.close(failure)
+    return failure
 
 
 def foreign_failure(photo: Photo, error: BaseException) -> PhotoAnimerError:

@@ -12,6 +12,7 @@ from io import BytesIO, FileIO
 from photoanimer_async.errors import InvalidPhotoError, PreparationError
 from photoanimer_async.models import Photo
 from photoanimer_async.photos.header import PictureFlawError
+from photoanimer_async.photos.shortage import is_shortage
 from photoanimer_async.redaction import shown_photo
 
 _OTHER_SCHEMES = frozenset({"data", "file", "ftp", "gs", "s3"})
@@ -29,6 +30,7 @@ def open_photo(photo: Photo) -> Iterator[tuple[FileIO | BytesIO, int]]:
 
     Raises:
         InvalidPhotoError: the file cannot be read, or the block raises `PictureFlawError`.
+        PreparationError: this machine is short of open files or memory.
     """
     with named_in_errors(photo):
         if isinstance(photo, bytes):
@@ -72,7 +74,7 @@ def _open_file(path: str | os.PathLike[str]) -> Iterator[tuple[FileIO, int]]:
         # O_NONBLOCK: a pipe may have replaced the file since it was checked.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise _unreadable(path, error) from error
     except ValueError:  # a null character, or a surrogate that stands for no byte
         raise PictureFlawError("no file can have such a name") from None
     with os.fdopen(descriptor, "rb", buffering=0) as file:
@@ -81,10 +83,14 @@ def _open_file(path: str | os.PathLike[str]) -> Iterator[tuple[FileIO, int]]:
         try:
             yield file, status.st_size
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise _unreadable(path, error) from error
 
 
-def _unreadable(path: str | os.PathLike[str], error: OSError) -> PictureFlawError:
+def _unreadable(
+    path: str | os.PathLike[str], error: OSError
+) -> PictureFlawError | PreparationError:
+    if is_shortage(error):
+        return PreparationError(f"cannot be read: {error.strerror}")
     scheme, colon, _ = os.fspath(path).partition(":")
     if colon and scheme.lower() in _OTHER_SCHEMES:
         return PictureFlawError(f"{scheme} URLs are not supported; http and https are")

@@ -10,8 +10,9 @@ import os
 from enum import StrEnum
 from pathlib import Path
 
-from photoanimer_async.errors import InvalidRequestError
+from photoanimer_async.errors import InvalidRequestError, PreparationError
 from photoanimer_async.models import Photo
+from photoanimer_async.photos.shortage import is_shortage
 from photoanimer_async.redaction import shown_photo
 
 MAX_VOICE_BYTES = 15 * 1024 * 1024
@@ -61,6 +62,7 @@ async def check_voice(voice: Path | None) -> VoiceFormat | None:
     Raises:
         InvalidRequestError: the file cannot be read, is empty, is not a sound file, or has
             `MAX_VOICE_BYTES` or more.
+        PreparationError: this machine is short of open files or memory.
     """
     return None if voice is None else await asyncio.to_thread(_inspect, voice)
 
@@ -71,7 +73,9 @@ def detect_voice_format(file: Photo) -> VoiceFormat | None:
         return None
     try:
         return _format(_head(Path(file)))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if is_shortage(error):
+            raise _unreadable(file, error) from error
         return None
 
 
@@ -81,6 +85,8 @@ def _inspect(voice: Path) -> VoiceFormat:
         size = voice.stat().st_size
         head = _head(voice) if size else b""
     except (OSError, ValueError) as error:
+        if is_shortage(error):
+            raise _unreadable(voice, error) from error
         why = error.strerror if isinstance(error, OSError) else "no file can have such a name"
         raise InvalidRequestError(f"{name}: the voice cannot be read: {why}") from None
     if not size:
@@ -94,6 +100,10 @@ def _inspect(voice: Path) -> VoiceFormat:
     if kind is None:
         raise InvalidRequestError(f"{name}: {_refusal(head)}")
     return kind
+
+
+def _unreadable(voice: Photo, error: Exception) -> PreparationError:
+    return PreparationError(f"{shown_photo(voice)}: the voice cannot be read: {error}")
 
 
 def _head(path: Path) -> bytes:

@@ -164,7 +164,7 @@ class _Transfer:
             raise DownloadError(f"{self.name}: {_reason(error)}") from None
         except _TRANSIENT_ERRORS as error:
             # Not chained: aiohttp's texts contain the whole URL.
-            raise _TransientError(_reason(error)) from None
+            raise _TransientError(_reason(error)) from getattr(error, "os_error", None)
         self._require_complete()
 
     def _require_complete(self) -> None:

@@ -12,6 +12,7 @@ a proxy in front may keep or strip the path of `public_url`.
 import asyncio
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -21,16 +22,18 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
-from aiohttp.abc import AbstractStreamWriter
 from attrs import define
 
 from photoanimer_async.errors import HostingError, InvalidRequestError
 from photoanimer_async.models import Photo
+from photoanimer_async.photos.shortage import is_shortage
 from photoanimer_async.redaction import is_url, shown_url
 from photoanimer_async.storage.image_host import MediaFormat, detect_media_format
 
 _TOKEN_BYTES = 32
 _SHUTDOWN_SECONDS = 1.0
+_READ_SECONDS = 20.0
+_READ_PAUSE = 0.1
 
 
 @define
@@ -160,18 +163,26 @@ class LocalImageHost:
             hdrs.CONTENT_TYPE: publication.content_type,
             hdrs.CACHE_CONTROL: "no-store",
         }
-        if isinstance(publication.content, bytes):
-            return _content_response(request, publication.content, headers)
-        return _ExactFileResponse(publication.content, headers=headers)
+        return _content_response(request, await _read(publication.content), headers)
 
 
-class _ExactFileResponse(web.FileResponse):
-    """The file itself, where `FileResponse` would prefer a `photo.jpg.gz` beside it."""
+async def _read(content: bytes | Path) -> bytes:
+    """Return a photo's content; a shortage of open files is given time to pass.
 
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        headers = request.headers.copy()
-        headers.popall(hdrs.ACCEPT_ENCODING, None)
-        return await super().prepare(request.clone(headers=headers))
+    Without the photo its task would fail, and be paid for.
+    """
+    if isinstance(content, bytes):
+        return content
+    deadline = time.monotonic() + _READ_SECONDS
+    while True:
+        try:
+            return await asyncio.to_thread(content.read_bytes)
+        except OSError as error:
+            if not is_shortage(error):
+                raise web.HTTPNotFound from None
+            if time.monotonic() > deadline:
+                raise web.HTTPServiceUnavailable from None
+        await asyncio.sleep(_READ_PAUSE)
 
 
 def _content_response(

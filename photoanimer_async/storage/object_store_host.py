@@ -20,6 +20,7 @@ from attrs import define
 
 from photoanimer_async.errors import HostingError, InvalidPhotoError, InvalidRequestError
 from photoanimer_async.models import Photo
+from photoanimer_async.photos.shortage import is_shortage
 from photoanimer_async.redaction import printable, shown_photo
 from photoanimer_async.storage.finish_despite_cancel import finish_despite_cancel
 from photoanimer_async.storage.image_host import MediaFormat, detect_media_format
@@ -136,5 +137,7 @@ def _read(photo: Photo) -> tuple[bytes, MediaFormat]:
     try:
         return Path(photo).read_bytes(), kind
     except OSError as error:
+        if is_shortage(error):
+            raise HostingError(f"{name}: cannot be read: {error.strerror}") from error
         why = error.strerror or os.strerror(error.errno or 0)
         raise InvalidPhotoError(f"{name}: cannot be read: {why}", photo=name) from None

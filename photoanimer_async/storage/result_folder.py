@@ -121,6 +121,7 @@ class ResultFolder:
         self._claimed: set[str] = set()
         self._next_numbers: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._released = asyncio.Event()
 
     @asynccontextmanager
     async def claim(
@@ -134,22 +135,32 @@ class ResultFolder:
     ) -> AsyncIterator[FileDestination]:
         """Reserve a file name for a photo's result; see `ResultStore.claim`.
 
+        While the disk has room for the results in progress only, it waits until one has ended.
+
         Raises:
             DownloadError: the folder cannot be created or written to, or its disk is full.
         """
         wanted = result_name(photo, suffix, name)
-        path = await _in_thread(self.path, self._claim, wanted, earlier, paid=paid)
+        while True:
+            released = self._released
+            path = await _in_thread(self.path, self._claim, wanted, earlier, paid=paid)
+            if path is not None:
+                break
+            await released.wait()
         try:
             yield FileDestination(path)
         finally:
             self._claimed.discard(_key(path))
+            self._released, released = asyncio.Event(), self._released
+            released.set()
 
-    def _claim(self, name: str, earlier: Location | None, *, paid: bool) -> Path:
+    def _claim(self, name: str, earlier: Location | None, *, paid: bool) -> Path | None:
+        """Return the claimed name; `None` if results in progress may need the room on the disk."""
         wanted = self.path / name
         with self._lock:
             self.path.mkdir(parents=True, exist_ok=True)
-            if not paid:
-                self._require_room()
+            if not paid and not self._has_room():
+                return None
             if isinstance(earlier, Path) and self._is_reclaimable(earlier):
                 for suffix in (".mp4", ".gif"):
                     _delete_rest(earlier.with_suffix(suffix))
@@ -164,11 +175,11 @@ class ResultFolder:
                 self._next_numbers[_key(wanted)] = number_of(path.name)
             return path
 
-    def _require_room(self) -> None:
-        """Check that there is room for all results that have a claim, and once by writing.
+    def _has_room(self) -> bool:
+        """Return whether there is room for one more result than have a claim.
 
         Raises:
-            OSError: there is none, or the folder cannot be written to.
+            OSError: there is not even room for one, or the folder cannot be written to.
         """
         if not self._is_checked:
             with tempfile.TemporaryFile(dir=self.path) as probe:
@@ -176,8 +187,11 @@ class ResultFolder:
             self._is_checked = True
         disk = shutil.disk_usage(self.path)
         # Some network file systems do not report their size.
-        if disk.total and disk.free < (len(self._claimed) + 1) * _ROOM:
+        if not disk.total or disk.free >= (len(self._claimed) + 1) * _ROOM:
+            return True
+        if not self._claimed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return False
 
     def _is_reclaimable(self, earlier: Path) -> bool:
         is_here = earlier.parent == self.path.absolute()

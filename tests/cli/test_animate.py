@@ -1,8 +1,10 @@
 """`photoanimer animate` against a running service."""
 
+import functools
 import os
 import pty
 import re
+import resource
 import signal
 import subprocess
 from pathlib import Path
@@ -384,3 +386,35 @@ class TestObjectStore:
         assert re.search(r"http://10.0.0.1/v1 can ?not fetch photos from this machine", printed)
         for way in ("public URL", "PHOTOANIMER_HOST=s3://bucket/prefix", "--host", "--local"):
             assert way in printed
+
+
+class TestShortage:
+    @pytest.mark.slow
+    def test_too_few_open_files_cost_no_photo(self, connected: CommandLine) -> None:
+        photos = connected.folder / "photos"
+        photos.mkdir()
+        for i in range(20):
+            (photos / f"{i}.png").write_bytes(png(b"%d" % i))
+        submitted = 0
+        for limit in (20, 24, 128):
+            process = connected.start(
+                "animate",
+                "photos",
+                "--out",
+                "out",
+                "--yes",
+                preexec_fn=functools.partial(
+                    resource.setrlimit, resource.RLIMIT_NOFILE, (limit, limit)
+                ),
+            )
+            printed, _ = rest_of(process)
+            submitted += printed.count("submitted  ")
+            assert "failed:" not in printed
+            assert "unclear:" not in printed
+            if process.returncode:
+                assert "not tried: " in printed or "not saved:" in printed
+                assert "ulimit -n" in printed or "Too many open files" in printed
+                assert "photoanimer resume" in printed
+        assert process.returncode == 0
+        assert len(results(connected.folder / "out")) == 20
+        assert submitted == 20

@@ -1,22 +1,34 @@
 """When a photo may be submitted once more."""
 
 import asyncio
+import errno
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from photoanimer_async import (
     AmbiguousSubmitError,
+    DownloadError,
     Evidence,
     LocalImageHost,
+    MachineShortageError,
+    NotSubmittedError,
+    Outcome,
+    Photo,
     PhotoAnimerClient,
     State,
     TaskFailedError,
 )
+from photoanimer_async.api import transport
 
 from ..support.batches import drop, outcomes_of, read_all, urls
 from ..support.pictures import png
+from ..support.small_disk import MIB, fill, small_disk
 from ..support.stub_service import StubService, envelope, quick_client, serving, task
 
 
@@ -122,3 +134,131 @@ async def test_a_submit_waiting_for_its_retry_is_planned_in_the_journal(
     async with quick_client(stub.base_url) as client:  # the first one still pauses
         [outcome] = await outcomes_of(client, urls(1), journal=journal)
     assert outcome.ok
+
+
+async def unfinished_batch(
+    client: PhotoAnimerClient, photos: Any, **options: Any
+) -> tuple[list[Outcome], MachineShortageError]:
+    """Run a batch that a shortage stops; return its outcomes, and the error it ends with."""
+    outcomes: list[Outcome] = []
+    with pytest.raises(MachineShortageError) as caught:
+        async for outcome in client.animate_many(photos, **options):
+            outcomes.append(outcome)  # noqa: PERF401 - they are kept if it raises
+    return outcomes, caught.value
+
+
+async def test_a_full_disk_costs_no_photo_and_the_same_batch_finishes_later(
+    client: PhotoAnimerClient, results: StubService, journal: Path, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", 8) as disk:
+        filler = fill(disk, free=MIB // 2)
+        outcomes, error = await unfinished_batch(
+            client, urls(60), journal=journal, save_to=disk / "out"
+        )
+        assert "no space is left on the disk: free some disk space, then run" in str(error)
+        assert results.submits == []
+        for outcome in outcomes:
+            assert isinstance(outcome.error, (MachineShortageError, NotSubmittedError))
+        _, entries = await read_all(journal)
+        assert [entry.state for entry in entries] == [State.PLANNED] * 60
+        filler.unlink()
+        again = await outcomes_of(client, urls(60), journal=journal, save_to=disk / "out")
+        assert [outcome.ok for outcome in again] == [True] * 60
+        assert len(results.submits) == 60
+
+
+async def test_a_disk_that_fills_up_during_the_download_stops_the_batch(
+    client: PhotoAnimerClient, results: StubService, journal: Path, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", 8) as disk:
+        finished = results.finished
+        assert finished is not None
+        filler = disk / "filler"
+
+        def fill_before_the_end(request: web.Request) -> web.StreamResponse:
+            fill(disk, free=0)
+            reply = finished(request)
+            assert isinstance(reply, web.StreamResponse)
+            return reply
+
+        results.finished = fill_before_the_end
+        outcomes, error = await unfinished_batch(
+            client, urls(60), journal=journal, save_to=disk / "out", in_flight=1
+        )
+        assert "no space is left on the disk" in str(error)
+        assert len(results.submits) == 1
+        assert outcomes[0].error is not None
+        assert outcomes[0].error.task_id == results.next_id
+        results.finished = finished
+        filler.unlink()
+        again = await outcomes_of(client, urls(60), journal=journal, save_to=disk / "out")
+        assert all(outcome.ok for outcome in again)
+        assert len(results.submits) == 60
+
+
+async def test_a_folder_that_cannot_be_written_to_costs_nothing(
+    client: PhotoAnimerClient, results: StubService, tmp_path: Path
+) -> None:
+    (tmp_path / "out").touch()
+    outcomes = await outcomes_of(client, urls(5), save_to=tmp_path / "out")
+    assert all(isinstance(outcome.error, DownloadError) for outcome in outcomes)
+    assert results.submits == []
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+async def test_a_photo_that_cannot_be_opened_for_a_shortage_stays_planned(
+    client: PhotoAnimerClient, stub: StubService, photo: Path, journal: Path, number: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "open", refuse_photos(number))
+        _, error = await unfinished_batch(client, [photo], journal=journal)
+        assert f"grandma.png: cannot be read: {os.strerror(number)}" in str(error)
+        with pytest.raises(MachineShortageError):
+            await client.animate(photo)
+    assert stub.submits == []
+    [outcome] = await outcomes_of(client, [photo], journal=journal)
+    assert outcome.ok
+    assert len(stub.submits) == 1
+
+
+def refuse_photos(number: int) -> Callable[..., int]:
+    """Return an `os.open` that fails for photos."""
+
+    def opened(path: object, *args: int, **options: int) -> int:
+        if str(path).endswith(".png"):
+            raise OSError(number, os.strerror(number))
+        return real_open(path, *args, **options)  # type: ignore[arg-type] # as it was called
+
+    real_open = os.open
+    return opened
+
+
+async def test_an_image_host_without_open_files_stops_the_batch(stub: StubService) -> None:
+    class Host:
+        @asynccontextmanager
+        async def publish(self, photo: Photo) -> AsyncIterator[str]:
+            if photo:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            yield ""
+
+    async with quick_client(stub.base_url, host=Host()) as client:
+        _, error = await unfinished_batch(client, [png(64, 64)] * 9)
+    assert "raise the limit of open files (ulimit -n)" in str(error)
+    assert stub.submits == []
+
+
+async def test_a_submit_is_not_sent_without_files_to_spare(
+    stub: StubService, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with quick_client(stub.base_url) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(transport, "require_spare_files", too_many_open_files)
+            _, error = await unfinished_batch(client, urls(9), journal=journal)
+        assert "Too many open files: raise the limit of open files (ulimit -n)" in str(error)
+        assert stub.submits == []
+        assert all(o.ok for o in await outcomes_of(client, urls(9), journal=journal))
+    assert len(stub.submits) == 9
+
+
+def too_many_open_files(_: int) -> None:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

@@ -320,24 +320,42 @@ class TestClaim:
             signal.signal(signal.SIGXFSZ, ignored)
         assert files(tmp_path) == {}
 
-    async def test_there_must_be_room_for_all_claims(self, tmp_path: Path) -> None:
+    async def test_a_claim_waits_while_the_disk_has_room_for_earlier_ones_only(
+        self, tmp_path: Path
+    ) -> None:
         with small_disk(tmp_path / "disk", 4) as disk:
             folder = ResultFolder(disk)
-            async with claims(folder, "1.jpg", "2.jpg"):
-                filler = fill(disk, free=2 * MIB)
+            fill(disk, free=2 * MIB + MIB // 2)
+            most = claimed = 0
+
+            async def claim(name: str) -> None:
+                nonlocal most, claimed
+                async with folder.claim(name, ".mp4"):
+                    claimed += 1
+                    most = max(most, claimed)
+                    await asyncio.sleep(0.001)
+                    claimed -= 1
+
+            await asyncio.gather(*(claim(f"{i}.jpg") for i in range(20)))
+            assert most == 2
+
+    async def test_there_must_be_room_for_one_result_before_it_is_paid_for(
+        self, tmp_path: Path
+    ) -> None:
+        with small_disk(tmp_path / "disk", 4) as disk:
+            folder = ResultFolder(disk)
+            async with claims(folder, "1.jpg"):
+                pass
+            filler = fill(disk, free=MIB // 2)
+            for each in (folder, ResultFolder(disk)):
                 with pytest.raises(DownloadError, match="disk: cannot be written: no space"):
-                    async with folder.claim("3.jpg", ".mp4"):
+                    async with each.claim("2.jpg", ".mp4"):
                         pytest.fail("there is no room")
-                async with folder.claim("paid.jpg", ".mp4", paid=True) as claimed:
+                async with each.claim("paid.jpg", ".mp4", paid=True) as claimed:
                     assert claimed.location == disk / "paid.mp4"
-                filler.unlink()
-                async with folder.claim("3.jpg", ".mp4") as claimed:
-                    assert claimed.location == disk / "3.mp4"
-            with pytest.raises(DownloadError, match="no space"):
-                fill(disk, free=0)
-                async with ResultFolder(disk).claim("4.jpg", ".mp4"):
-                    pytest.fail("there is no room")
-            assert set(files(disk)) == {"filler"}
+            filler.unlink()
+            async with claims(folder, "1.jpg", "2.jpg") as names:
+                assert names == ["1.mp4", "2.mp4"]
 
     async def test_a_disk_that_does_not_report_its_size(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
