@@ -12,6 +12,7 @@ from photoanimer_async.api import wire
 from photoanimer_async.api.rate_limits import Pace, RateLimiter
 from photoanimer_async.api.request_queue import Lane, RequestQueue
 from photoanimer_async.api.retry import RetryPolicy, retrying
+from photoanimer_async.api.spare_files import require_spare_files
 from photoanimer_async.api.transport import Transport
 from photoanimer_async.api.wire import Operation
 from photoanimer_async.models import AnimationOptions, Balance, TaskId, TaskInfo
@@ -65,13 +66,15 @@ class ApiCalls:
             in_batch: whether it belongs to a batch, behind which single submits do not wait.
 
         Raises:
-            NotSentError: the rate limiter gave no permission; nothing was sent.
+            NotSentError: the rate limiter gave no permission, or too many files are open; nothing
+                was sent.
         """
         lane = Lane.BATCH_SUBMIT if in_batch else Lane.SUBMIT
         async with self.queue.turn(lane):
             if self._submit_limiter is not None:
                 async with self._at_submit_limiter.turn(lane):
                     await self._submit_limiter.acquire()
+            require_spare_files()
             yield
 
     async def submit(self, image_url: str, options: AnimationOptions) -> TaskId:

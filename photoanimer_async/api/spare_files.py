@@ -4,6 +4,9 @@ import resource
 import socket
 from contextlib import ExitStack
 
+from photoanimer_async.errors import NotSentError
+
+_SPARE_FILES = 5
 _OTHER_FILES = 20
 _FILES_PER_CONNECTION = 4
 """The connection; that by which the service fetches the photo; the photo; the result."""
@@ -21,12 +24,15 @@ def most_connections(wanted: int) -> int:
     return max(1, min(wanted, (limit - _OTHER_FILES) // _FILES_PER_CONNECTION))
 
 
-def require_spare_files(count: int) -> None:
-    """Check that so many files or connections could be opened now.
+def require_spare_files() -> None:
+    """Check that a submit can be followed by what it needs: the photo's fetch, polls, the result.
 
     Raises:
-        OSError: they could not.
+        NotSentError: too many files are open.
     """
-    with ExitStack() as stack:
-        for _ in range(count):
-            stack.enter_context(socket.socket())
+    try:
+        with ExitStack() as stack:
+            for _ in range(_SPARE_FILES):
+                stack.enter_context(socket.socket())
+    except OSError as error:
+        raise NotSentError(f"not submitted: {error.strerror}") from error

@@ -28,7 +28,7 @@ from photoanimer_async.api.answers import Answer
 from photoanimer_async.api.base_url import check_base_url
 from photoanimer_async.api.body import MAX_BODY_BYTES, decompressed
 from photoanimer_async.api.delivery import Delivery, connection_hooks
-from photoanimer_async.api.spare_files import most_connections, require_spare_files
+from photoanimer_async.api.spare_files import most_connections
 from photoanimer_async.api.wire import Operation, Request
 from photoanimer_async.errors import (
     InvalidRequestError,
@@ -40,7 +40,6 @@ from photoanimer_async.photos.links import HEADER_LIMITS
 from photoanimer_async.redaction import is_url, shown_url
 
 _MAX_CONNECTIONS = 150
-_SPARE_FILES = 5
 _PROXY_AUTHENTICATION_REQUIRED = 407
 _PROVABLY_NOT_SENT = (
     aiohttp.ClientConnectorCertificateError,
@@ -240,8 +239,6 @@ class Transport:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         delivery = Delivery(self._seconds)
-        if operation is Operation.SUBMIT:
-            _require_spare_files()
         response: ClientResponse | None = None
         body = bytearray()
         cut = ""
@@ -326,18 +323,6 @@ def _has_host(url: str) -> bool:
         return is_url(url) and bool(URL(url).host)
     except ValueError:
         return False
-
-
-def _require_spare_files() -> None:
-    """Check that a submit can be followed by what it needs: the photo's fetch, polls, the result.
-
-    Raises:
-        NotSentError: too many files are open.
-    """
-    try:
-        require_spare_files(_SPARE_FILES)
-    except OSError as error:
-        raise NotSentError(f"not submitted: {error.strerror}") from error
 
 
 def _left_over(response: ClientResponse) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,7 +25,6 @@ from photoanimer_async import (
     State,
     TaskFailedError,
 )
-from photoanimer_async.api import transport
 
 from ..support.batches import drop, outcomes_of, read_all, urls
 from ..support.pictures import png
@@ -252,7 +252,7 @@ async def test_a_submit_is_not_sent_without_files_to_spare(
 ) -> None:
     async with quick_client(stub.base_url) as client:
         with monkeypatch.context() as patch:
-            patch.setattr(transport, "require_spare_files", too_many_open_files)
+            patch.setattr(socket, "socket", too_many_open_files)
             _, error = await unfinished_batch(client, urls(9), journal=journal)
         assert "Too many open files: raise the limit of open files (ulimit -n)" in str(error)
         assert stub.submits == []
@@ -260,5 +260,5 @@ async def test_a_submit_is_not_sent_without_files_to_spare(
     assert len(stub.submits) == 9
 
 
-def too_many_open_files(_: int) -> None:
+def too_many_open_files() -> None:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
