@@ -158,6 +158,12 @@ class AccessControl:
             )
         return account
 
+    def count_failed_work(self, account: int, processor_seconds: float) -> None:
+        """Let processor time that failed tasks have taken count against their account's rate."""
+        limit = self._limits.get(account)
+        if limit is not None and processor_seconds > 0:
+            limit.use_up(processor_seconds, self._loop.time())
+
     def _account(self, key: str | None) -> Account:
         given = (key or "").strip()
         if not given:

@@ -108,6 +108,7 @@ async def running_parts(
                 folder,
                 outer.renderer,
                 notifier.wake,
+                on_failed_work=access.count_failed_work,
                 weights=weights,
                 workers=settings.workers,
                 limit=settings.queue_limit,

@@ -211,12 +211,14 @@ class RenderFailedError(Exception):
     Attributes:
         code: the row of the table, for `failCode`.
         reason: `failReason`.
+        processor_seconds: processor time that was spent for nothing; the account's rate pays it.
     """
 
-    def __init__(self, code: ErrorCode, reason: str) -> None:
+    def __init__(self, code: ErrorCode, reason: str, *, processor_seconds: float = 0.0) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
+        self.processor_seconds = processor_seconds
 
 
 class SetupError(Exception):

@@ -15,6 +15,7 @@ LARGEST_RATE: Final = 1e6
 """Requests per second of the widest limit."""
 
 _BURST_SECONDS: Final = 1.0
+_LONGEST_WAIT: Final = 60.0
 _ROUNDING: Final = 1e-9
 
 
@@ -48,3 +49,12 @@ class RateLimit:
             return wait
         self._due = due + interval
         return 0.0
+
+    def use_up(self, seconds: float, now: float) -> None:
+        """Allow no request for some seconds more, up to a minute from now.
+
+        Args:
+            seconds: seconds of work that the caller has caused.
+            now: seconds on a monotonic clock.
+        """
+        self._due = min(max(self._due, now) + seconds, max(self._due, now + _LONGEST_WAIT))

@@ -49,8 +49,9 @@ class InstantRenderer:
     jobs: list[RenderJob] = field(factory=list)
     error: Exception | None = None
     gate: asyncio.Event | None = None
+    seconds: float | None = None
 
-    async def render(self, job: RenderJob) -> None:
+    async def render(self, job: RenderJob) -> float | None:
         self.jobs.append(job)
         if self.gate is not None:
             await self.gate.wait()
@@ -59,6 +60,7 @@ class InstantRenderer:
         await asyncio.to_thread(job.mp4.write_bytes, mp4(b"video of template %d" % job.template))
         if job.gif is not None:
             await asyncio.to_thread(job.gif.write_bytes, gif(b"gif of template %d" % job.template))
+        return self.seconds
 
 
 @define

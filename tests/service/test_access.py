@@ -14,9 +14,11 @@ from photoanimer_async.service import (
     Account,
     AccountBook,
     LocalService,
+    RenderFailedError,
     ServiceSettings,
     SetupError,
 )
+from photoanimer_async.service.error_codes import NO_FACE
 
 from .conftest import (
     LONGEST_WAIT,
@@ -240,6 +242,23 @@ async def test_more_requests_than_the_rate_get_429_with_retry_after(
     assert 90 < int(headers["Retry-After"]) <= 100
     # The limit is each key's own.
     assert (await bob.call("mySubscription"))["code"] == 0
+
+
+async def test_processor_time_of_failed_tasks_counts_against_the_rate(
+    start: Start, host: PhotoHost, book: AccountBook, renderer: InstantRenderer
+) -> None:
+    keys = [await added(book, "anna", rate=1000), await added(book, "bob", rate=1000)]
+    service = await start()
+    anna, bob = Customer(service, keys[0]), Customer(service, keys[1])
+    renderer.error = RenderFailedError(NO_FACE, "no face", processor_seconds=50)
+    await anna.submit(host.url("photo.png"))
+    async with asyncio.timeout(LONGEST_WAIT):
+        while (answer := await anna.get("mySubscription"))[0] == 200:
+            await asyncio.sleep(0.005)
+    status, envelope, headers = answer
+    assert (status, envelope["code"]) == (429, 42902)
+    assert int(headers["Retry-After"]) <= 50
+    assert (await bob.get("mySubscription"))[0] == 200
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "animer.example"])

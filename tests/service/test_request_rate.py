@@ -21,6 +21,21 @@ def test_a_request_after_the_returned_wait_is_allowed() -> None:
     assert limit.try_acquire(100.5 + wait) == 0
 
 
+def test_work_takes_its_time_from_the_rate() -> None:
+    limit = RateLimit(1000)
+    limit.use_up(7, 100)
+    assert limit.try_acquire(100) == pytest.approx(6, abs=0.1)
+    assert limit.try_acquire(107) == 0
+
+
+def test_work_takes_a_minute_at_most() -> None:
+    limit = RateLimit(1)
+    for _ in range(50):
+        limit.use_up(30, 100)
+    assert limit.try_acquire(100) == 60
+    assert limit.try_acquire(160) == 0
+
+
 def test_refused_requests_are_not_counted() -> None:
     limit = RateLimit(1)
     limit.try_acquire(100)

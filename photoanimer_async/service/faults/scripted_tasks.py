@@ -103,17 +103,19 @@ class ScriptedRenderer:
     tasks: ScriptedTasks
     renderer: Renderer
 
-    async def render(self, job: RenderJob) -> None:
+    async def render(self, job: RenderJob) -> float | None:
         """See `Renderer.render`."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         task = self.tasks.accept_job(job)
+        seconds = None
         if task.fails is None:
-            await self.renderer.render(job)
+            seconds = await self.renderer.render(job)
         await task.wait_for_duration(loop.time() - started)
         if task.fails is not None:
             code = error_code(task.fails.code)
             raise RenderFailedError(code, task.fails.reason or code.meaning)
+        return seconds
 
 
 def error_code(number: int) -> ErrorCode:

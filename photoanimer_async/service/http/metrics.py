@@ -139,10 +139,10 @@ class _TimedRenderer:
     seconds: Histogram
     renderer: Renderer
 
-    async def render(self, job: RenderJob) -> None:
+    async def render(self, job: RenderJob) -> float | None:
         started = time.monotonic()
         try:
-            await self.renderer.render(job)
+            seconds = await self.renderer.render(job)
         except RenderFailedError as error:
             self.counter.labels(error.code.name).inc()
             raise
@@ -152,6 +152,7 @@ class _TimedRenderer:
             raise
         self.counter.labels("finished").inc()
         self.seconds.labels(job.template).observe(time.monotonic() - started)
+        return seconds
 
 
 def _fetch_outcome(error: FetchError) -> str:

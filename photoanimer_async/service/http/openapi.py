@@ -39,6 +39,10 @@ _TAGS: Final = {
     "notifications": "What the service posts to the account's address.",
     "service": "The service itself.",
 }
+_VOICE: Final = (
+    "A voice for the mouth to follow; with templateId 0 only. The video lasts, and the task costs, "
+    "as long as the voice: this is the local service's own rule, since the vendor documents none."
+)
 _HTTP_OK: Final = 200
 _NOT_FOUND: Final = 404
 _NO_SUCH_METHOD: Final = 405
@@ -116,7 +120,7 @@ def _submit() -> Schema:
                 f"The expression. Video seconds: {prices}.",
                 required=True,
             ),
-            _query("voiceUrl", _LINK, "A voice for the mouth to follow; with templateId 0 only."),
+            _query("voiceUrl", _LINK, _VOICE),
             _query(
                 "outputFormat",
                 {"type": "string", "enum": ["mp4", "gif"]},

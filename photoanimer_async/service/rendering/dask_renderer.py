@@ -97,7 +97,7 @@ class DaskRenderer:
     ) -> None:
         await self._client.__aexit__(kind, error, trace)
 
-    async def render(self, job: RenderJob) -> None:
+    async def render(self, job: RenderJob) -> float | None:
         """Render on some machine of the cluster; see `Renderer.render`."""
         load = functools.partial(self._cluster_job, job)
         try:
@@ -107,8 +107,9 @@ class DaskRenderer:
                 RENDERING_FAILED,
                 f"{error.allowed_failures + 1} workers of the cluster died on this photo",
             ) from error
-        check_reply(reply)
+        seconds = check_reply(reply)
         await asyncio.to_thread(self._save_results, job, reply)
+        return seconds
 
     async def is_ready(self) -> bool:
         """Return whether there is a worker; see `ReconnectingClient.has_workers`."""

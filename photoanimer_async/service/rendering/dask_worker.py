@@ -82,6 +82,8 @@ class Reply(TypedDict, total=False):
     """
 
     code: int
+    seconds: float | None
+    processor_seconds: float
     reason: str
     shortage: str
     fault: str
@@ -94,9 +96,14 @@ async def render(job: ClusterJob) -> Reply:
     try:
         renderer = await _renderer_of(worker, job.setup)
         async with _scratch_folder(worker) as scratch:
-            return {"code": 0, "files": await _render_in(scratch, renderer, job)}
+            seconds, files = await _render_in(scratch, renderer, job)
+            return {"code": 0, "seconds": seconds, "files": files}
     except RenderFailedError as failure:
-        return {"code": failure.code.number, "reason": failure.reason}
+        return {
+            "code": failure.code.number,
+            "reason": failure.reason,
+            "processor_seconds": float(failure.processor_seconds),
+        }
     except Exception as error:  # noqa: BLE001 - reported in full; the next photo may be fine
         if is_shortage(error):
             return {"shortage": reason_of(error)}
@@ -114,13 +121,20 @@ async def check_worker(engine: object, shared: Path | None) -> str | None:
     return None
 
 
-async def _render_in(scratch: Path, renderer: ProcessRenderer, job: ClusterJob) -> dict[str, bytes]:
-    """Render in a folder; return the results by name, or nothing if they are in `job.shared`."""
+async def _render_in(
+    scratch: Path, renderer: ProcessRenderer, job: ClusterJob
+) -> tuple[float | None, dict[str, bytes]]:
+    """Render in a folder.
+
+    Returns:
+        The length of the video in seconds, and the results by name, unless they are in
+        `job.shared`.
+    """
     photo, voice = scratch / "photo", scratch / "voice"
     await asyncio.to_thread(photo.write_bytes, job.photo)
     if job.voice is not None:
         await asyncio.to_thread(voice.write_bytes, job.voice)
-    await renderer.render(
+    seconds = await renderer.render(
         RenderJob(
             task_id=job.task_id,
             template=job.template,
@@ -132,10 +146,10 @@ async def _render_in(scratch: Path, renderer: ProcessRenderer, job: ClusterJob) 
     )
     results = [scratch / name for name in (job.mp4, job.gif) if name is not None]
     if job.shared is None:
-        return {path.name: await asyncio.to_thread(path.read_bytes) for path in results}
+        return seconds, {path.name: await asyncio.to_thread(path.read_bytes) for path in results}
     for path in results:
         await asyncio.to_thread(copy_atomically, path, job.shared / path.name)
-    return {}
+    return seconds, {}
 
 
 @asynccontextmanager

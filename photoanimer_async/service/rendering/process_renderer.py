@@ -8,6 +8,7 @@ affected. A worker that exceeds the timeout is killed.
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -92,9 +93,10 @@ class ProcessRenderer:
         while self._idle:
             await self._idle.pop().stop()
 
-    async def render(self, job: RenderJob) -> None:
+    async def render(self, job: RenderJob) -> float | None:
         """Render in a worker; see `Renderer.render`."""
         async with self._slots:
+            began = time.monotonic()
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
                     return check_reply(await self._run(job))
@@ -107,7 +109,9 @@ class ProcessRenderer:
                         str(error),
                     )
         raise RenderFailedError(
-            RENDERING_FAILED, f"the renderer {what} on this photo {_ATTEMPTS} times"
+            RENDERING_FAILED,
+            f"the renderer {what} on this photo {_ATTEMPTS} times",
+            processor_seconds=time.monotonic() - began,
         )
 
     async def is_ready(self) -> bool:
@@ -136,7 +140,9 @@ class ProcessRenderer:
         except TimeoutError:
             await _abort(worker, job)
             raise RenderFailedError(
-                RENDERING_FAILED, f"rendering took longer than {self._render_seconds:g} s"
+                RENDERING_FAILED,
+                f"rendering took longer than {self._render_seconds:g} s",
+                processor_seconds=self._render_seconds,
             ) from None
         except BaseException:
             await _abort(worker, job)

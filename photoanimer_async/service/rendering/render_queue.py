@@ -18,7 +18,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
@@ -56,6 +56,7 @@ class RenderQueue:
         folder: where the renderer finds photos and writes results.
         renderer: makes the videos.
         on_end: called when the end of a task is on disk.
+        on_failed_work: called with an account and the processor seconds of its failed task.
         weights: the accounts' weights.
         workers: number of tasks that are rendered at the same time.
         limit: the largest number of open tasks.
@@ -69,6 +70,7 @@ class RenderQueue:
         renderer: Renderer,
         on_end: Callable[[], object],
         *,
+        on_failed_work: Callable[[int, float], object],
         weights: AccountWeights,
         workers: int,
         limit: int,
@@ -78,6 +80,7 @@ class RenderQueue:
         self._folder = folder
         self._renderer = renderer
         self._on_end = on_end
+        self._on_failed_work = on_failed_work
         self._workers = workers
         self._drain_seconds = drain_seconds
         self._waiting: FairQueue[Task] = FairQueue(weights.weight)
@@ -218,12 +221,17 @@ class RenderQueue:
             Exception: something of this machine failed; the task has not ended.
         """
         _logger.debug("task=%d event=rendering", task.task_id)
-        failure = await self._render(task)
-        await self._store_end(task, failure)
-        if failure is None:
-            _logger.info("task=%d event=finished", task.task_id)
-        else:
+        try:
+            seconds = await self._render(task)
+        except RenderFailedError as failure:
+            self._on_failed_work(task.account, failure.processor_seconds)
+            number, reason = failure.code.number, failure.reason
+            await self._store_end(task, lambda: self._store.fail(task, number, reason))
             _logger.info("task=%d event=failed code=%s", task.task_id, failure.code.name)
+        else:
+            voice_seconds = seconds if task.voice else None
+            await self._store_end(task, lambda: self._store.finish(task, voice_seconds))
+            _logger.info("task=%d event=finished", task.task_id)
         self._on_end()
         await self._remove_inputs(task)
 
@@ -231,14 +239,12 @@ class RenderQueue:
         with suppress(OSError):  # the next start removes what is left
             await asyncio.to_thread(self._folder.remove_inputs, task.task_id)
 
-    async def _store_end(self, task: Task, failure: RenderFailedError | None) -> None:
+    async def _store_end(self, task: Task, store: Callable[[], Awaitable[None]]) -> None:
         """Store the end of a task, and repeat it while the database cannot, unless stopped."""
         pause = _FIRST_PAUSE
         while True:
             try:
-                if failure is None:
-                    return await self._store.finish(task)
-                return await self._store.fail(task, failure.code.number, failure.reason)
+                return await store()
             except sqlite3.Error as error:
                 if self.is_draining:
                     raise
@@ -246,23 +252,29 @@ class RenderQueue:
             await self._rest(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _render(self, task: Task) -> RenderFailedError | None:
+    async def _render(self, task: Task) -> float | None:
+        """Render a task and return the length of its video, if the renderer reports it.
+
+        Raises:
+            RenderFailedError: the task has failed.
+            Exception: something of this machine failed.
+        """
         if not await self._write_inputs(task):
-            return RenderFailedError(RENDERING_FAILED, "the photo is lost")
+            raise RenderFailedError(RENDERING_FAILED, "the photo is lost")
         started = time.monotonic()
         try:
-            await self._renderer.render(self._job(task))
+            seconds = await self._renderer.render(self._job(task))
             await asyncio.to_thread(self._folder.sync_results, task)
-        except RenderFailedError as failure:
-            return failure
+        except RenderFailedError:
+            raise
         except Exception as error:
             if is_shortage(error):
                 raise
             _logger.exception("task=%d event=renderer_fault", task.task_id)
-            return RenderFailedError(RENDERING_FAILED, "the renderer has a fault")
+            raise RenderFailedError(RENDERING_FAILED, "the renderer has a fault") from error
         latest = time.monotonic() - started
         self._render_seconds += _WEIGHT_OF_LATEST * (latest - self._render_seconds)
-        return None
+        return seconds
 
     async def _write_inputs(self, task: Task) -> bool:
         """Write the task's photo and voice to files; return whether the database has them.

@@ -38,12 +38,16 @@ class Renderer(Protocol):
                 await asyncio.to_thread(shutil.copyfile, "sample.mp4", job.mp4)
     """
 
-    async def render(self, job: RenderJob) -> None:
+    async def render(self, job: RenderJob) -> float | None:
         """Write `job.mp4`, and `job.gif` if it is not `None`.
 
         Each file appears under its name only when it is complete; until then it has a dot before
         its name and more behind it. The same job may come again after a restart of the service.
         When the call is cancelled, nothing continues to run on this machine.
+
+        Returns:
+            The length of the video in seconds, by which a task with a voice is charged; `None`
+            for the price of its template.
 
         Raises:
             RenderFailedError: the task ends with status 2 and this code and reason.

@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -48,11 +49,15 @@ _CODES: dict[type[EngineError], ErrorCode] = {
 }
 
 
-def animate(photo: bytes, template: int, **job: Any) -> None:
-    """Render with the engine; `job` has the files and the fields of `engine.RenderSettings`."""
+def animate(photo: bytes, template: int, **job: Any) -> float:
+    """Render with the engine, and return the length of the video in seconds.
+
+    `job` has the files and the fields of `engine.RenderSettings`.
+    """
     engine = importlib.import_module("photoanimer_async.engine")
     files = {name: job.pop(name) for name in ("mp4", "gif", "voice")}
-    engine.animate(photo, template, **files, settings=engine.RenderSettings(**job))
+    rendering = engine.animate(photo, template, **files, settings=engine.RenderSettings(**job))
+    return float(rendering.seconds)
 
 
 def main() -> None:
@@ -66,11 +71,13 @@ def main() -> None:
     while True:
         job = json.loads(jobs.get())
         limits.begin_job()
+        began = time.process_time()
         try:
             reply = render(job, module, function, files_are_limited=limits.are_stricter_outside())
         except MemoryError:
             # The libraries' state is undefined now, so the process cannot be used again.
             os._exit(OUT_OF_MEMORY_STATUS)
+        reply["processor_seconds"] = time.process_time() - began
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 
@@ -100,9 +107,9 @@ def render(
         files_are_limited: whether the service runs under a limit of its own for files.
 
     Returns:
-        `code` 0 after success, otherwise a number of the table of errors with its `reason`; or
-        `shortage`, what this machine is short of; or `fault`, the traceback of an exception that
-        is not an `EngineError`.
+        `code` 0 after success, with the `seconds` of the video if they are known; otherwise a
+        number of the table of errors with its `reason`; or `shortage`, what this machine is short
+        of; or `fault`, the traceback of an exception that is not an `EngineError`.
 
     Raises:
         MemoryError: memory ran out.
@@ -110,7 +117,7 @@ def render(
     try:
         run: Callable[..., object] = getattr(importlib.import_module(module), function)
         voice = job["voice"]
-        run(
+        seconds = run(
             Path(job["photo"]).read_bytes(),
             job["template"],
             mp4=Path(job["mp4"]),
@@ -127,7 +134,7 @@ def render(
         if is_full_disk(error, files_are_limited=files_are_limited):
             return {"shortage": reason_of(error)}
         return {"fault": traceback.format_exc()[-_LONGEST_TRACE:]}
-    return {"code": 0}
+    return {"code": 0} | ({"seconds": seconds} if isinstance(seconds, float) else {})
 
 
 if __name__ == "__main__":

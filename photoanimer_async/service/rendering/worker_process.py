@@ -30,6 +30,7 @@ _logger = logging.getLogger(__name__)
 _PROGRAM: Final = "photoanimer_async.service.rendering.worker"
 _LONGEST_REASON: Final = 300
 _LINES_KEPT: Final = 8
+_MOST_SECONDS: Final = 86_400.0
 _CHUNK: Final = 16 * 1024
 _CODES: Final = {code.number: code for code in TABLE}
 # Photos are rendered in parallel, so more threads in each process would only compete for cores.
@@ -138,8 +139,8 @@ class WorkerProcess:
                 _logger.debug("event=worker_printed pid=%d text=%r", self._process.pid, text)
 
 
-def check_reply(reply: Mapping[str, Any]) -> None:
-    """Raise the error that a worker's reply reports, if it reports one.
+def check_reply(reply: Mapping[str, Any]) -> float | None:
+    """Return the length of the video that a worker's reply reports, if it does.
 
     Raises:
         RenderFailedError: the task fails with a code of the table of errors.
@@ -148,15 +149,23 @@ def check_reply(reply: Mapping[str, Any]) -> None:
     """
     match reply:
         case {"code": 0}:
-            return
+            return _seconds(reply.get("seconds"))
         case {"code": int(number), "reason": str(reason)} if number in _CODES:
-            raise RenderFailedError(_CODES[number], reason[:_LONGEST_REASON])
+            used = _seconds(reply.get("processor_seconds")) or 0.0
+            raise RenderFailedError(
+                _CODES[number], reason[:_LONGEST_REASON], processor_seconds=used
+            )
         case {"shortage": str(reason)}:
             raise ShortageError(printable(reason)[:_LONGEST_REASON])
         case {"fault": str(trace)}:
             raise RuntimeError(f"the renderer has a fault:\n{trace}")
         case _:
             raise RuntimeError("the renderer gave an invalid reply")
+
+
+def _seconds(value: object) -> float | None:
+    """Return a number of seconds; `None` for anything else, since the worker is not trusted."""
+    return value if isinstance(value, float) and 0 <= value <= _MOST_SECONDS else None
 
 
 def _encode(job: RenderJob, options: Mapping[str, object]) -> bytes:

@@ -116,9 +116,15 @@ class TaskStore:
         )
         return None if row is None else Inputs(*row)
 
-    async def finish(self, task: Task) -> None:
-        """End an open task as finished. A task that has ended does not change."""
-        await self._end(evolve(task, status=TaskStatus.FINISHED))
+    async def finish(self, task: Task, voice_seconds: float | None = None) -> None:
+        """End an open task as finished. A task that has ended does not change.
+
+        Args:
+            task: the task.
+            voice_seconds: what it costs by the length of its voice; `None` for the price of its
+                template. The difference to what was charged is charged or returned now.
+        """
+        await self._end(evolve(task, status=TaskStatus.FINISHED), voice_seconds)
 
     async def fail(self, task: Task, code: int, reason: str) -> None:
         """End an open task as failed. A task that has ended does not change."""
@@ -185,12 +191,16 @@ class TaskStore:
         inputs = read_inputs()
         connection.execute(_INSERT_INPUT, (sequence, inputs.photo, inputs.voice))
 
-    async def _end(self, ended: Task) -> None:
+    async def _end(self, ended: Task, voice_seconds: float | None = None) -> None:
         self._cached_tasks.pop(ended.task_id, None)
-        if await self._database.write(lambda connection: self._write_end(connection, ended)):
+        if await self._database.write(
+            lambda connection: self._write_end(connection, ended, voice_seconds)
+        ):
             self._cache(ended)
 
-    def _write_end(self, connection: sqlite3.Connection, ended: Task) -> bool:
+    def _write_end(
+        self, connection: sqlite3.Connection, ended: Task, voice_seconds: float | None
+    ) -> bool:
         """Write the end of a task if it is open; return whether it was."""
         is_finished = ended.status is TaskStatus.FINISHED
         row = connection.execute(
@@ -208,13 +218,30 @@ class TaskStore:
             return False
         sequence, charged = row[0], ledger.to_seconds(row[1])
         connection.execute("DELETE FROM input WHERE sequence = ?", (sequence,))
-        if is_finished and self._charging is Charging.ON_SUCCESS:
-            cost = VIDEO_SECONDS[ended.template]
-            ledger.charge(connection, ended.account, cost, ended.task_id)
+        if is_finished:
+            self._settle(connection, ended, charged, voice_seconds)
         if not is_finished and self._charging is Charging.REFUND_FAILED and charged:
             ledger.refund(connection, ended.account, charged, ended.task_id)
         outbox.put(connection, ended)
         return True
+
+    def _settle(
+        self,
+        connection: sqlite3.Connection,
+        finished: Task,
+        charged: float,
+        voice_seconds: float | None,
+    ) -> None:
+        """Charge or return the difference between a task's cost and what was charged for it."""
+        cost = charged
+        if voice_seconds is not None:
+            cost = voice_seconds
+        elif self._charging is Charging.ON_SUCCESS:
+            cost = VIDEO_SECONDS[finished.template]
+        if cost > charged:
+            ledger.charge(connection, finished.account, cost - charged, finished.task_id)
+        elif cost < charged:
+            ledger.refund(connection, finished.account, charged - cost, finished.task_id)
 
     def _cache(self, task: Task) -> None:
         self._cached_tasks[task.task_id] = task

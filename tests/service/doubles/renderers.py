@@ -31,6 +31,24 @@ def copy(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: byt
         gif.write_bytes(b"gif")
 
 
+def return_seconds(
+    photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None
+) -> float:
+    """Return the length of the video that the photo says."""
+    mp4.write_bytes(photo)
+    return float(photo)
+
+
+def compute_and_fail(
+    photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None
+) -> None:
+    """Compute for a tenth of a second, and find no face."""
+    end = time.process_time() + 0.1
+    while time.process_time() < end:
+        pass
+    raise NoFaceError("no face")
+
+
 def copy_after_gate(
     photo: bytes,
     template: int,

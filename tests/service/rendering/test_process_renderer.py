@@ -45,6 +45,29 @@ async def test_errors_of_the_engine_have_codes(tmp_path: Path) -> None:
             assert failure.value.reason == f"reason {template}"
 
 
+async def test_the_length_of_the_video_is_returned(tmp_path: Path) -> None:
+    async with ProcessRenderer(1, animate="renderers:return_seconds") as renderer:
+        assert await renderer.render(render_job(tmp_path, photo=b"2.125")) == 2.125
+        for wrong in (b"nan", b"-1", b"inf"):  # a worker is not trusted
+            assert await renderer.render(render_job(tmp_path, photo=wrong)) is None
+    async with ProcessRenderer(1, animate="renderers:copy") as renderer:
+        assert await renderer.render(render_job(tmp_path)) is None
+
+
+async def test_failures_have_their_processor_time(tmp_path: Path) -> None:
+    async with ProcessRenderer(1, animate="renderers:compute_and_fail") as renderer:
+        with pytest.raises(RenderFailedError) as failure:
+            await renderer.render(render_job(tmp_path))
+    assert 0.1 <= failure.value.processor_seconds < 60
+    for animate, photo in (("hang", b""), ("crash", b"2")):
+        async with ProcessRenderer(
+            1, animate=f"renderers:{animate}", render_seconds=60 if photo else 0.3
+        ) as renderer:
+            with pytest.raises(RenderFailedError) as failure:
+                await renderer.render(render_job(tmp_path, photo=photo))
+        assert failure.value.processor_seconds > 0
+
+
 async def test_another_error_is_raised_with_its_traceback(tmp_path: Path) -> None:
     async with ProcessRenderer(1, animate="renderers:raise_other_error") as renderer:
         with pytest.raises(RuntimeError, match="ZeroDivisionError: a mistake"):

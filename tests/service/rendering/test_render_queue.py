@@ -94,8 +94,8 @@ async def test_the_end_of_a_task_is_stored_once_the_database_can(
     service = await start(workers=1)
     attempts: list[object] = []
 
-    async def full(self: object, task_id: int) -> None:
-        attempts.append(task_id)
+    async def full(self: object, task: object, voice_seconds: float | None) -> None:
+        attempts.append(task)
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as broken:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from photoanimer_async.engine import RenderSettings
+from photoanimer_async.engine import Rendering, RenderSettings
 from photoanimer_async.service import ServiceSettings
 from photoanimer_async.service.rendering.worker import render
 
@@ -38,8 +38,9 @@ def test_the_engine_gets_the_services_settings(
 ) -> None:
     received: dict[str, object] = {}
 
-    def animate(photo: bytes, template: int, **options: object) -> None:
+    def animate(photo: bytes, template: int, **options: object) -> Rendering:
         received.update(options)
+        return Rendering(frames=51, width=64, height=64, seconds=2.125, faces=1)
 
     monkeypatch.setattr("photoanimer_async.engine.animate", animate, raising=False)
     settings = ServiceSettings(
@@ -47,7 +48,7 @@ def test_the_engine_gets_the_services_settings(
     )
     options = {"options": settings.render_options}
     program = "photoanimer_async.service.rendering.worker"
-    assert render(job | options, program, "animate") == {"code": 0}
+    assert render(job | options, program, "animate") == {"code": 0, "seconds": 2.125}
     expected = RenderSettings(
         all_faces=True, longest_side=640, gif_longest_side=240, voice_limit=5, engine="warp"
     )

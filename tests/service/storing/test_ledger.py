@@ -91,6 +91,30 @@ async def test_when_a_task_is_charged(
         assert await customer.balance() == expected
 
 
+@pytest.mark.parametrize("charging", Charging)
+@pytest.mark.parametrize("seconds", [1.5, 3.13, 40.0])
+async def test_a_voice_is_charged_by_its_length(
+    start: Start, host: PhotoHost, book: AccountBook, charging: Charging, seconds: float
+) -> None:
+    anna_key, bob_key = [await added(book, name, seconds=20) for name in ("anna", "bob")]
+    renderer = InstantRenderer(seconds=seconds)
+    service = await start(renderer, charging=charging)
+    anna, bob = Customer(service, anna_key), Customer(service, bob_key)
+    spoken = await anna.call(
+        "faceDriven/submitTaskByUrl",
+        imageUrl=host.url("photo.png"),
+        voiceUrl=host.url("voice.mp3", b"a voice"),
+        templateId="0",
+    )
+    await anna.end_of(spoken["data"])
+    assert await anna.balance() == pytest.approx(20 - seconds)
+    silent = await bob.submit(host.url("photo.png"), 0)
+    await bob.end_of(silent["data"])
+    assert await bob.balance() == 16.87  # the length of other videos is not their price
+    entries = await asyncio.to_thread(book.entries, "anna")
+    assert sum(entry.seconds for entry in entries) == pytest.approx(20 - seconds)
+
+
 async def test_charging_on_success_can_overdraw_the_balance_once(
     start: Start, host: PhotoHost, book: AccountBook
 ) -> None:
