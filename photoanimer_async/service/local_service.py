@@ -78,9 +78,6 @@ class LocalService:
         self._settings = settings
         self._metrics = None if settings.metrics_address is None else _new_metrics()
         self.app = create_app(settings, renderer=renderer, faults=faults, metrics=self._metrics)
-        limits = limits_for(settings.connections, settings.request_seconds)
-        self._guard = ConnectionGuard(limits)
-        self.app.middlewares.insert(0, self._guard.middleware)
         self._operations: web.AppRunner | None = None
         self._watching = AsyncExitStack()
         # aiohttp's access log would contain the query, and with it the image URLs.
@@ -99,7 +96,8 @@ class LocalService:
     async def __aenter__(self) -> Self:
         try:
             await self._set_up()
-            await self._watch(self._guard, self._runner)
+            limits = limits_for(self._settings.connections, self._settings.request_seconds)
+            await self._watch(ConnectionGuard(limits), self._runner)
             await self._start_operations()
             await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
         except BaseException:

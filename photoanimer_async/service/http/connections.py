@@ -11,6 +11,7 @@ What is closed is counted, and logged once a minute.
 """
 
 import asyncio
+import json
 import logging
 import math
 import resource
@@ -22,12 +23,11 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from attrs import define, frozen
 
-from photoanimer_async.service.error_codes import NO_STORAGE, PARAMETER_INVALID, RequestRefusedError
+from photoanimer_async.service.error_codes import NO_STORAGE
+from photoanimer_async.service.http.envelope import failure
 from photoanimer_async.service.http.health import HEALTH_PATH
-from photoanimer_async.service.http.responses import refusal
 from photoanimer_async.service.shortages import reason_of
 
 _logger = logging.getLogger(__name__)
@@ -42,9 +42,29 @@ IN_RESERVE: Final = 32
 _LOG_SECONDS: Final = 60.0
 _SWEEP_SECONDS: Final = 0.5
 _OTHER_FILES: Final = 64
+_ASKS_HEALTH: Final = f"GET {HEALTH_PATH} ".encode()
 _FEWEST: Final = 16
 _STALLED_MILLISECONDS: Final = 60_000
 _IPV6_SUBSCRIBER: Final = 64  # bits that a provider gives to one subscriber
+
+
+def _response(status: str, content_type: str, body: bytes, *more: str) -> bytes:
+    lines = (f"HTTP/1.1 {status}", f"Content-Type: {content_type}; charset=utf-8", *more)
+    head = [*lines, f"Content-Length: {len(body)}", "Connection: close", "", ""]
+    return "\r\n".join(head).encode() + body
+
+
+_TOO_LARGE: Final = _response(
+    "400 Bad Request",
+    "text/plain",
+    f"The URL and the header fields have more than {LARGEST_HEAD // 1024} KiB.\n".encode(),
+)
+
+
+def _no_room() -> bytes:
+    message = "too many connections are open; try again later"
+    body = json.dumps(failure(NO_STORAGE, message)).encode()
+    return _response("503 Service Unavailable", "application/json", body, "Retry-After: 1")
 
 
 @frozen
@@ -86,7 +106,6 @@ class _Connection:
         since: when it was opened, or when its latest request came.
         has_asked: whether it has sent a whole request.
         is_in_reserve: whether it is beyond the bound.
-        may_be_large: whether it has sent so much at once that a head could be too large.
     """
 
     handler: web.RequestHandler
@@ -95,7 +114,6 @@ class _Connection:
     since: float
     has_asked: bool = False
     is_in_reserve: bool = False
-    may_be_large: bool = False
 
     @property
     def is_idle(self) -> bool:
@@ -104,28 +122,41 @@ class _Connection:
         return waiter is not None and not waiter.done()
 
 
-class _HeadLimit(asyncio.Protocol):
-    """Passes what a connection receives on to aiohttp, and closes it if a head is too large.
+class _GuardedProtocol(asyncio.Protocol):
+    """Passes what a connection receives on to aiohttp, unless it is to be refused.
 
-    aiohttp limits each header field and their number, which together are a megabyte.
+    aiohttp limits each header field and their number, which together are a megabyte. A middleware
+    would do for the connections in reserve, but costs every request some microseconds.
     """
 
     def __init__(self, guard: "ConnectionGuard", connection: _Connection) -> None:
         self._guard = guard
         self._connection = connection
         self._handler = connection.handler
-        self._received = 0
+        self._received = 0  # bytes of a head that is not whole
 
     def data_received(self, data: bytes) -> None:
+        connection = self._connection
+        if connection.is_idle:
+            if self._received + len(data) > LARGEST_HEAD and self._is_too_large(data):
+                self._guard.refuse(connection, "too_large", _TOO_LARGE)
+                return
+            if connection.is_in_reserve and not (self._received or data.startswith(_ASKS_HEALTH)):
+                self._guard.refuse(connection, "refused", _no_room())
+                return
         self._handler.data_received(data)
-        self._received += len(data)
-        is_too_much = self._received > LARGEST_HEAD
-        if is_too_much:
-            self._connection.may_be_large = True
-        if not self._connection.is_idle:
-            self._received = 0
-        elif is_too_much:
-            self._guard.close(self._connection, "too_large")
+        if connection.is_idle:
+            self._received += len(data)
+            return
+        self._received = 0
+        connection.has_asked = True
+        connection.since = self._guard.time()
+        if connection.is_in_reserve:
+            self._handler.close()  # once it is answered
+
+    def _is_too_large(self, data: bytes) -> bool:
+        end = data.find(b"\r\n\r\n")
+        return self._received + (len(data) if end < 0 else end) > LARGEST_HEAD
 
     def eof_received(self) -> None:
         self._handler.eof_received()
@@ -144,7 +175,6 @@ class ConnectionGuard:
     """Bounds the connections of one server.
 
         guard = ConnectionGuard(limits_for(1024, 10.0))
-        app.middlewares.insert(0, guard.middleware)
         async with guard.watching(runner.server):
             ...
 
@@ -157,30 +187,7 @@ class ConnectionGuard:
         self._open: dict[object, _Connection] = {}
         self._per_address: Counter[str] = Counter()
         self._closed: Counter[str] = Counter()
-
-    @web.middleware
-    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Note that a connection has sent a request, and refuse it if it is in reserve."""
-        connection = self._open.get(request.protocol)
-        if connection is None:  # of another server, or closed meanwhile
-            return await handler(request)
-        connection.has_asked = True
-        connection.since = asyncio.get_running_loop().time()
-        if connection.may_be_large and _head_size(request) > LARGEST_HEAD:
-            message = f"the URL and the header fields have more than {LARGEST_HEAD // 1024} KiB"
-            response: web.StreamResponse = refusal(
-                request, RequestRefusedError(PARAMETER_INVALID, message)
-            )
-        elif not connection.is_in_reserve:
-            return await handler(request)
-        elif request.path == HEALTH_PATH:
-            response = await handler(request)
-        else:
-            message = f"{len(self._open)} connections are open; try again later"
-            error = RequestRefusedError(NO_STORAGE, message, retry_after=1.0)
-            response = refusal(request, error)
-        response.force_close()
-        return response
+        self.time = asyncio.get_running_loop().time
 
     @asynccontextmanager
     async def watching(self, server: web.Server) -> AsyncIterator[None]:
@@ -206,7 +213,7 @@ class ConnectionGuard:
             self._log()
 
     def _add(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self.time()
         connection = _Connection(handler, transport, _address(transport), now)
         own = self._per_address[connection.address]
         room = True
@@ -222,7 +229,7 @@ class ConnectionGuard:
         connection.is_in_reserve = not room
         self._open[handler] = connection
         self._per_address[connection.address] += 1
-        transport.set_protocol(_HeadLimit(self, connection))
+        transport.set_protocol(_GuardedProtocol(self, connection))
         _limit_stalls(transport)
 
     def _bound(self, address: str) -> int:
@@ -254,6 +261,13 @@ class ConnectionGuard:
         self._closed[why] += 1
         self._remove(connection.handler)
         connection.transport.abort()
+
+    def refuse(self, connection: _Connection, why: str, response: bytes) -> None:
+        """Send a response that aiohttp does not know of, close the connection and count it."""
+        self._closed[why] += 1
+        self._remove(connection.handler)
+        connection.transport.write(response)
+        connection.transport.close()
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -317,11 +331,6 @@ def _address(transport: asyncio.Transport) -> str:
         case IPv6Address() if not address.is_loopback:
             return f"{int(address) >> _IPV6_SUBSCRIBER:x}::"
     return _LOOPBACK if address.is_loopback else str(address)
-
-
-def _head_size(request: web.Request) -> int:
-    fields = sum(len(name) + len(value) for name, value in request.raw_headers)
-    return len(request.raw_path) + fields
 
 
 def _limit_stalls(transport: asyncio.Transport) -> None:

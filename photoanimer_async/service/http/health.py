@@ -54,7 +54,9 @@ async def health_of(app: web.Application) -> Diagnosis:
     except sqlite3.Error as error:
         return Diagnosis(Health.NO_DATABASE, reason_of(error))
     except TimeoutError:
-        return Diagnosis(Health.NO_DATABASE, f"nothing was written within {_SECONDS:g} s")
+        return Diagnosis(
+            Health.NO_DATABASE, f"it is locked or busy: nothing was written in {_SECONDS:g} s"
+        )
     try:
         await asyncio.to_thread(app[FOLDER].check_writable)
     except OSError as error:

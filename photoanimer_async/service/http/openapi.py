@@ -26,7 +26,9 @@ _LINK: Final = {"type": "string", "format": "uri"}
 _TIME: Final = {"type": "integer", "description": "The service's clock, in epoch milliseconds."}
 _TASK_ID: Final = {"type": "integer", "minimum": 10**14, "maximum": 10**15 - 1}
 _NO_REQUEST: Final = {
-    "description": "Not an HTTP request, or one with a URL of more than 32 KiB.",
+    "description": (
+        "Not an HTTP request, or one with a URL of more than 32 KiB, or 64 KiB with its headers."
+    ),
     "content": {"text/plain": {"schema": _TEXT}},
 }
 _RETRY_AFTER: Final = {

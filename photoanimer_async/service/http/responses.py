@@ -45,30 +45,29 @@ async def envelope_errors(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except RequestRefusedError as error:
-        return refusal(request, error)
+        return _refusal(request, error)
     except web.HTTPNotFound:
         message = f"there is nothing at {request.path[:120]!r}"
-        return refusal(request, RequestRefusedError(NO_SUCH_PATH, message))
+        return _refusal(request, RequestRefusedError(NO_SUCH_PATH, message))
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
         message = f"the method is {error.method}; allowed is {allowed}"
-        response = refusal(request, RequestRefusedError(NO_SUCH_METHOD, message))
+        response = _refusal(request, RequestRefusedError(NO_SUCH_METHOD, message))
         response.headers["Allow"] = allowed
         return response
     except Exception as error:
         if is_shortage(error):
             _logger.warning("event=shortage route=%s why=%s", route_of(request), reason_of(error))
             message = f"nothing can be stored now ({reason_of(error)}); nothing was charged"
-            return refusal(
+            return _refusal(
                 request, RequestRefusedError(NO_STORAGE, message, retry_after=_RETRY_SECONDS)
             )
         _logger.exception("event=internal_error route=%s", route_of(request))
         message = "an internal error; see the service's log"
-        return refusal(request, RequestRefusedError(INTERNAL, message))
+        return _refusal(request, RequestRefusedError(INTERNAL, message))
 
 
-def refusal(request: web.Request, error: RequestRefusedError) -> web.Response:
-    """Return the answer to a request that is refused, and log it."""
+def _refusal(request: web.Request, error: RequestRefusedError) -> web.Response:
     code = error.code
     _logger.info("event=refused route=%s code=%s", route_of(request), code.name)
     response = _json(failure(code, error.message), status=code.http_status)
