@@ -5,6 +5,7 @@ request is refused with HTTP status 503; neither is charged for it.
 """
 
 import errno
+import logging
 import os
 import sqlite3
 from typing import Final
@@ -43,6 +44,14 @@ def is_full_disk(error: BaseException, *, files_are_limited: bool) -> bool:
     if not isinstance(error, OSError):
         return False
     return error.errno in _DISK or (files_are_limited and error.errno == errno.EFBIG)
+
+
+def log_trouble(logger: logging.Logger, error: Exception, event: str, *values: object) -> None:
+    """Log that something was not done: a shortage in one line, anything else as a fault."""
+    if is_shortage(error):
+        logger.warning(f"{event} why=%r", *values, reason_of(error))  # noqa: G004 - JSON logs need it
+    else:
+        logger.error(event, *values, exc_info=error)
 
 
 def reason_of(error: BaseException) -> str:

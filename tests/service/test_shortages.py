@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import re
 import resource
 import sqlite3
@@ -17,7 +18,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from photoanimer_async.service import AccountBook, Kind
 from photoanimer_async.service.rendering.process_renderer import ProcessRenderer
-from photoanimer_async.service.shortages import ShortageError, is_full_disk, is_shortage, reason_of
+from photoanimer_async.service.shortages import (
+    ShortageError,
+    is_full_disk,
+    is_shortage,
+    log_trouble,
+    reason_of,
+)
 
 from ..support.small_disk import fill, small_disk
 from .conftest import Customer, InstantRenderer, PhotoHost, Running, Start, added, png, until
@@ -228,6 +235,20 @@ async def test_a_stop_does_not_wait_for_the_end_of_a_pause(
 def test_what_is_a_shortage(error: Exception, expected: bool) -> None:
     assert is_shortage(error) is expected
     assert "/data" not in reason_of(error)
+
+
+def test_a_shortage_is_a_warning_and_anything_else_a_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logger = logging.getLogger("elsewhere")
+    locked = sqlite3.OperationalError("database is locked")
+    log_trouble(logger, locked, "task=%d event=stuck", 7)
+    log_trouble(logger, ZeroDivisionError(), "task=%d event=stuck", 8)
+    warning, fault = caplog.records
+    assert warning.getMessage() == "task=7 event=stuck why='database is locked'"
+    assert (warning.levelname, warning.exc_info) == ("WARNING", None)
+    assert (fault.levelname, fault.getMessage()) == ("ERROR", "task=8 event=stuck")
+    assert fault.exc_info is not None
 
 
 def test_an_encoder_may_report_a_full_disk_only() -> None:

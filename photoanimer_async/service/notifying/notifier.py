@@ -22,6 +22,7 @@ from typing import Final
 
 from photoanimer_async.redaction import shown_origin
 from photoanimer_async.service.notifying.webhooks import DeliveryError, Sender
+from photoanimer_async.service.shortages import log_trouble
 from photoanimer_async.service.storing import outbox
 from photoanimer_async.service.storing.database import Database
 from photoanimer_async.service.storing.outbox import Notification
@@ -107,8 +108,8 @@ class Notifier:
                 self._changed.clear()
                 try:
                     pause = await self._start_due(attempts)
-                except sqlite3.Error:
-                    _logger.exception("event=outbox_not_read")
+                except sqlite3.Error as error:
+                    log_trouble(_logger, error, "event=outbox_not_read")
                     pause = _PAUSE_AFTER_DATABASE_ERROR
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
@@ -160,8 +161,8 @@ class Notifier:
                 await self._postpone(notification, DeliveryError("fault"))
             else:
                 await self._remove_delivered(notification)
-        except sqlite3.Error:
-            _logger.exception("task=%d event=notification_stuck", notification.task_id)
+        except sqlite3.Error as error:
+            log_trouble(_logger, error, "task=%d event=notification_stuck", notification.task_id)
             await asyncio.sleep(_PAUSE_AFTER_DATABASE_ERROR)
         finally:
             self._ended.append(notification.number)

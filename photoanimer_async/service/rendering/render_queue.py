@@ -32,7 +32,7 @@ from photoanimer_async.service.error_codes import (
 from photoanimer_async.service.fair_shares import AccountWeights, FairShares
 from photoanimer_async.service.rendering.fair_queue import FairQueue
 from photoanimer_async.service.rendering.renderer import Renderer, RenderJob
-from photoanimer_async.service.shortages import is_shortage, reason_of
+from photoanimer_async.service.shortages import is_shortage, log_trouble, reason_of
 from photoanimer_async.service.storing.data_folder import DataFolder
 from photoanimer_async.service.storing.task_store import TaskStore
 from photoanimer_async.service.tasks import Task
@@ -207,12 +207,7 @@ class RenderQueue:
 
     def _log_shortage(self, task: Task, error: Exception) -> None:
         self._shortage = reason_of(error)
-        _logger.warning(
-            "task=%d event=put_back why=%r",
-            task.task_id,
-            self._shortage,
-            exc_info=not is_shortage(error),
-        )
+        log_trouble(_logger, error, "task=%d event=put_back", task.task_id)
 
     async def _process(self, task: Task) -> None:
         """Render a task and store its end.

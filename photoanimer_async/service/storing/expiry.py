@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from photoanimer_async.service.settings import ServiceSettings
+from photoanimer_async.service.shortages import log_trouble
 from photoanimer_async.service.storing.data_folder import DataFolder
 from photoanimer_async.service.storing.database import Database
 from photoanimer_async.service.storing.task_store import TaskStore
@@ -39,8 +40,8 @@ class Expiry:
         while True:
             try:
                 await self.sweep(time.time())
-            except (OSError, sqlite3.Error):
-                _logger.exception("event=not_swept")
+            except (OSError, sqlite3.Error) as error:
+                log_trouble(_logger, error, "event=not_swept")
             await asyncio.sleep(self._settings.sweep_seconds)
 
     async def sweep(self, now: float) -> None:
