@@ -98,11 +98,7 @@ def animate(
     if local and submit.host:
         raise UsageError("--local and --host exclude each other: files stay on this machine")
     selection = select_photos(photos, photo_options, OutputFormat.GIF if gif else OutputFormat.MP4)
-    if len(selection.requests) == 1:
-        [request] = selection.requests
-        out, name = split_out(out, request.options.output_format)
-        request = request if name is None else evolve(request, name=name)
-        selection = evolve(selection, requests=[request])
+    out, selection = _with_name_of(out, selection)
     journal = journal_options.path(out, local=local)
     if dry_run:
         return run_async(show_dry_run(selection, submit, journal))
@@ -137,6 +133,16 @@ def animate(
     if local:  # a task of a service in this process ends, however long its queue is
         submit = evolve(submit, timeout=0.0)
     return run_async(_animate(client, batch, selection, submit, journal))
+
+
+def _with_name_of(out: str, selection: PhotoSelection) -> tuple[str, PhotoSelection]:
+    """Return the folder and the photos; `--out` may name the file of a single photo."""
+    if len(selection.requests) != 1:
+        return out, selection
+    [request] = selection.requests
+    out, name = split_out(out, request.options.output_format)
+    request = request if name is None else evolve(request, name=name)
+    return out, evolve(selection, requests=[request])
 
 
 async def _animate(

@@ -57,6 +57,16 @@ class _OuterParts:
     renderer: Renderer
     sender: Sender
 
+    def wrap(self, faults: FaultInjector | None, metrics: "Metrics | None") -> None:
+        """Let scripted faults and metrics stand between the service and these parts."""
+        if faults is not None:
+            self.fetcher = faults.wrap_fetcher(self.fetcher)
+            self.renderer = faults.wrap_renderer(self.renderer)
+            self.sender = faults.wrap_sender(self.sender)
+        if metrics is not None:
+            self.fetcher = metrics.wrap_fetcher(self.fetcher)
+            self.renderer = metrics.wrap_renderer(self.renderer)
+
 
 @asynccontextmanager
 async def running_parts(
@@ -86,13 +96,7 @@ async def running_parts(
         await asyncio.to_thread(folder.sweep)
         outer = await _open_outer_parts(stack, settings, folder, renderer)
         app[RENDERER] = outer.renderer
-        if faults is not None:
-            outer.fetcher = faults.wrap_fetcher(outer.fetcher)
-            outer.renderer = faults.wrap_renderer(outer.renderer)
-            outer.sender = faults.wrap_sender(outer.sender)
-        if metrics is not None:
-            outer.fetcher = metrics.wrap_fetcher(outer.fetcher)
-            outer.renderer = metrics.wrap_renderer(outer.renderer)
+        outer.wrap(faults, metrics)
         notifier = await stack.enter_async_context(
             running_notifier(
                 database,

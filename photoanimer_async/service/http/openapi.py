@@ -6,10 +6,20 @@ else. One test compares the paths with the application's routes; another makes r
 description and checks the answers against it.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from photoanimer_async.service.error_codes import TABLE, ErrorCode, Place
+from photoanimer_async.service.http.answer_schemas import (
+    BALANCE,
+    ENDED_EVENT,
+    LINK,
+    TASK_ID,
+    TASKS,
+    TEXT,
+    TIME,
+    Schema,
+    object_schema,
+)
 from photoanimer_async.service.http.health import HEALTH_PATH, Health
 from photoanimer_async.service.http.parameters import VIDEO_SECONDS
 from photoanimer_async.service.storing.data_folder import RESULT_NAME
@@ -18,18 +28,11 @@ DESCRIPTION_PATH: Final = "/openapi.json"
 PAGE_PATH: Final = "/docs"
 ROOT_PATH: Final = "/"
 
-Schema = Mapping[str, Any]
-
-_INTEGER: Final = {"type": "integer"}
-_TEXT: Final = {"type": "string"}
-_LINK: Final = {"type": "string", "format": "uri"}
-_TIME: Final = {"type": "integer", "description": "The service's clock, in epoch milliseconds."}
-_TASK_ID: Final = {"type": "integer", "minimum": 10**14, "maximum": 10**15 - 1}
 _NO_REQUEST: Final = {
     "description": (
         "Not an HTTP request, or one with a URL of more than 32 KiB, or 64 KiB with its headers."
     ),
-    "content": {"text/plain": {"schema": _TEXT}},
+    "content": {"text/plain": {"schema": TEXT}},
 }
 _RETRY_AFTER: Final = {
     "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}
@@ -90,18 +93,18 @@ def describe(prefix: str) -> dict[str, Any]:
         "components": {
             "securitySchemes": {"apiKey": {"type": "apiKey", "in": "header", "name": "APIKEY"}},
             "schemas": {
-                "Accepted": _success(_TASK_ID | {"description": "The task's id."}),
+                "Accepted": _success(TASK_ID | {"description": "The task's id."}),
                 "Task": _success(
-                    {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in _TASKS]}
+                    {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in TASKS]}
                 ),
-                **_TASKS,
-                "Balance": _success(_BALANCE),
+                **TASKS,
+                "Balance": _success(BALANCE),
                 **{
                     f"Error{status}": _failure(codes)
                     for status, codes in _envelope_codes().items()
                     if status != _NO_SUCH_METHOD
                 },
-                "Ended": _ENDED_EVENT,
+                "Ended": ENDED_EVENT,
             },
         },
     }
@@ -115,14 +118,14 @@ def _submit() -> Schema:
         "summary": "Submit a photo",
         "description": "Returns the id of a new task. It costs video seconds: send it once.",
         "parameters": [
-            _query("imageUrl", _LINK, "The photo: PNG, JPEG, BMP or WEBP.", required=True),
+            _query("imageUrl", LINK, "The photo: PNG, JPEG, BMP or WEBP.", required=True),
             _query(
                 "templateId",
                 {"type": "integer", "enum": list(VIDEO_SECONDS)},
                 f"The expression. Video seconds: {prices}.",
                 required=True,
             ),
-            _query("voiceUrl", _LINK, _VOICE),
+            _query("voiceUrl", LINK, _VOICE),
             _query(
                 "outputFormat",
                 {"type": "string", "enum": ["mp4", "gif"]},
@@ -148,7 +151,7 @@ def _get_task_info() -> Schema:
         "operationId": "getTaskInfo",
         "tags": ["tasks"],
         "summary": "Poll a task",
-        "parameters": [_query("taskId", _TASK_ID, "The id from submitTaskByUrl.", required=True)],
+        "parameters": [_query("taskId", TASK_ID, "The id from submitTaskByUrl.", required=True)],
         "responses": _answers("Task", "The state of the task, or an error."),
     }
 
@@ -232,7 +235,7 @@ def _root() -> Schema:
         "responses": {
             "302": {
                 "description": "The page is there.",
-                "headers": {"Location": {"schema": _TEXT, "description": "The page."}},
+                "headers": {"Location": {"schema": TEXT, "description": "The page."}},
             },
             **_errors(_FAULT),
         },
@@ -242,7 +245,7 @@ def _root() -> Schema:
 def _health() -> Schema:
     def answer(description: str, *states: Health) -> Schema:
         properties = {"status": {"enum": [state.value for state in states]}}
-        schema = _object(properties if Health.OK in states else properties | {"reason": _TEXT})
+        schema = object_schema(properties if Health.OK in states else properties | {"reason": TEXT})
         return {"description": description, "content": {"application/json": {"schema": schema}}}
 
     failing = [state for state in Health if state is not Health.OK]
@@ -297,7 +300,7 @@ def _query(name: str, schema: Schema, description: str, *, required: bool = Fals
 
 
 def _header(name: str, description: str) -> Schema:
-    return {"name": name, "in": "header", "schema": _TEXT, "description": description}
+    return {"name": name, "in": "header", "schema": TEXT, "description": description}
 
 
 def _answers(data: str, description: str, *, links: Schema | None = None) -> Schema:
@@ -341,81 +344,13 @@ def _envelope_codes() -> dict[int, list[ErrorCode]]:
 # --- schemas of answers ---
 
 
-def _object(properties: Mapping[str, Schema], *, optional: tuple[str, ...] = ()) -> Schema:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": [name for name in properties if name not in optional],
-        "additionalProperties": False,
-    }
-
-
 def _success(data: Schema) -> Schema:
-    return _object({"code": {"const": 0}, "data": data, "msg": {"type": "null"}, "time": _TIME})
+    return object_schema(
+        {"code": {"const": 0}, "data": data, "msg": {"type": "null"}, "time": TIME}
+    )
 
 
 def _failure(codes: list[ErrorCode]) -> Schema:
     meanings = "\n".join(f"* {code.number}: {code.meaning}" for code in codes)
     numbers = {"type": "integer", "enum": [code.number for code in codes], "description": meanings}
-    return _object({"code": numbers, "data": {"type": "null"}, "msg": _TEXT, "time": _TIME})
-
-
-_NULL: Final = {"type": "null"}
-_FAIL_CODES: Final = [code.number for code in TABLE if code.place is not Place.ENVELOPE]
-_TASKS: Final[Mapping[str, Schema]] = {
-    "Processing": _object(
-        {
-            "taskId": _TASK_ID,
-            "status": {"const": 0, "description": "Processing."},
-            "resultUrl": _NULL,
-            "gifUrl": _NULL,
-        },
-        optional=("gifUrl",),
-    ),
-    "Done": _object(
-        {
-            "taskId": _TASK_ID,
-            "status": {"const": 1, "description": "Finished."},
-            "resultUrl": _LINK,
-            "gifUrl": _LINK,
-        },
-        optional=("gifUrl",),
-    ),
-    "Failed": _object(
-        {
-            "taskId": _TASK_ID,
-            "status": {"const": 2, "description": "Failed."},
-            "resultUrl": _NULL,
-            "gifUrl": _NULL,
-            "failCode": {"type": "integer", "enum": _FAIL_CODES},
-            "failReason": _TEXT,
-        },
-        optional=("gifUrl",),
-    ),
-}
-_BALANCE: Final = _object(
-    {
-        "monthBalance": {"type": "number"},
-        "imageBalance": {"type": "number"},
-        "videoBalance": {"type": "number", "description": "Video seconds."},
-        "monthStartDate": {"type": "string", "examples": ["2020-01-01 00:00:00"]},
-        "monthExpireDate": {"type": "string", "examples": ["2020-02-01 00:00:00"]},
-    }
-)
-_ENDED_EVENT: Final = _object(
-    {
-        "eventName": {"const": "EVENT_FACE_DRIVEN_TASK_FINISHED"},
-        "eventData": {
-            "oneOf": [
-                _object({"taskId": _TASK_ID, "resultUrl": _LINK}),
-                _object(
-                    {
-                        "taskId": _TASK_ID,
-                        "resultUrl": _NULL,
-                        "status": {"const": 2, "description": "Failed."},
-                    }
-                ),
-            ]
-        },
-    }
-)
+    return object_schema({"code": numbers, "data": {"type": "null"}, "msg": TEXT, "time": TIME})
