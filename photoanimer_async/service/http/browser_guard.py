@@ -13,6 +13,7 @@ included, and an answer to preflights. Without such origins there are no CORS he
 
 import re
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -48,15 +49,13 @@ def own_hosts_only(
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         host = request.headers.get(hdrs.HOST)
         # A browser always sends the header.
-        if host is not None and is_needed(request):
-            name = _host_name(host)
-            if not (is_loopback(name) or (name and name == public_name)):
-                raise RequestRefusedError(
-                    HOST_NOT_ALLOWED,
-                    f"the header Host is {printable(host)[:120]!r}; this service is for this "
-                    "machine only: use 127.0.0.1 or localhost, or start it with a key or with "
-                    "--public-url",
-                )
+        if host is not None and is_needed(request) and not _is_own(host, public_name):
+            raise RequestRefusedError(
+                HOST_NOT_ALLOWED,
+                f"the header Host is {printable(host)[:120]!r}; this service is for this "
+                "machine only: use 127.0.0.1 or localhost, or start it with a key or with "
+                "--public-url",
+            )
         return await handler(request)
 
     return check
@@ -110,6 +109,12 @@ class CrossOriginAccess:
         if self._is_allowed(request):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = request.headers[hdrs.ORIGIN]
             response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _READABLE_HEADERS
+
+
+@lru_cache(maxsize=256)  # parsing a header costs as much as reading a task
+def _is_own(host: str, public_name: str | None) -> bool:
+    name = _host_name(host)
+    return is_loopback(name) or (bool(name) and name == public_name)
 
 
 def _host_name(host: str) -> str:
