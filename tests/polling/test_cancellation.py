@@ -1,4 +1,4 @@
-"""A cancellation of our own task, told from a `CancelledError` that foreign code raised."""
+"""Telling a cancellation of our own task from a `CancelledError` that foreign code raised."""
 
 import asyncio
 
