@@ -292,7 +292,8 @@ class PollScheduler:
     def _end_all(self, owner: asyncio.Task[None]) -> None:
         """End all waiting: nothing polls any more."""
         self._is_open = False
-        why = "the client was closed" if owner.cancelled() else f"of {owner.exception()!r}"
+        fault = None if owner.cancelled() else owner.exception()
+        why = "the client was closed" if fault is None else f"of {type(fault).__name__}"
         for key, task_id in list(self._task_ids.items()):
             self._fail(key, stopped(task_id, why))
 

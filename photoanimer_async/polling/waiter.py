@@ -50,8 +50,8 @@ class Waiter:
 def unpollable(task_id: TaskId, cause: BaseException) -> PhotoAnimerError:
     """Return the error for a task that cannot be polled, by a fault of foreign code."""
     error = PhotoAnimerError(
-        f"task {task_id} cannot be polled: {cause!r}; it continues at the service: wait for it "
-        "again by its id"
+        f"task {task_id} cannot be polled: {type(cause).__name__}; it continues at the service: "
+        "wait for it again by its id"
     )
     error.task_id, error.__cause__ = task_id, cause
     return error
