@@ -7,7 +7,6 @@ from photoanimer_async.service.error_codes import TABLE, Place
 
 Schema: TypeAlias = Mapping[str, Any]
 
-INTEGER: Final = {"type": "integer"}
 TEXT: Final = {"type": "string"}
 LINK: Final = {"type": "string", "format": "uri"}
 TIME: Final = {"type": "integer", "description": "The service's clock, in epoch milliseconds."}
