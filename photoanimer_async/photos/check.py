@@ -2,7 +2,7 @@
 
 The service accepts PNG, JPEG, BMP and WEBP of at most 4096x4096 pixels and less than 15 MB (API
 page, Frequently asked questions). A file is judged by its content, never by its name. A few KiB
-of it are read; of a JPEG the whole, to count its scans.
+of it are read; of a JPEG of more than one scan the whole, to count them.
 """
 
 import asyncio

@@ -29,6 +29,7 @@ _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"
 # The start-of-frame markers; the three excluded ones are tables and an extension.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SEQUENTIAL_FRAMES = frozenset({0xC0, 0xC1, 0xC9})
 _JPEG_WITHOUT_LENGTH = frozenset(range(0xD0, 0xD8)) | {0x01}
 _JPEG_FILL, _JPEG_IMAGE_START, _JPEG_IMAGE_END, _JPEG_SCAN = 0xFF, 0xD8, 0xD9, 0xDA
 _BMP_CORE_HEADER = 12
@@ -102,12 +103,14 @@ def require_few_scans(file: BinaryIO) -> None:
     """Check that a JPEG takes no longer to decode than those that encoders write.
 
     Args:
-        file: the whole picture; of another format than JPEG, nothing is read.
+        file: the whole picture; it is read only if it is a JPEG of more than one scan.
 
     Raises:
         PictureFlawError: it has far too many scans.
     """
     if detect_format(file) is not PictureFormat.JPEG:
+        return
+    if _has_one_scan(file):
         return
     file.seek(0)
     layout = read_layout(file.read())
@@ -176,6 +179,18 @@ def _jpeg_header(file: BinaryIO) -> PictureHeader:
             height, width = _fields(file, content + 1, ">HH")
             return PictureHeader(PictureFormat.JPEG, width, height)
     raise AssertionError  # pragma: no cover - the segments end in an error
+
+
+def _has_one_scan(file: BinaryIO) -> bool:
+    """Return whether a decoder would decode one scan only, whatever follows."""
+    frame = components = 0
+    for marker, content in _jpeg_segments(file):
+        if marker in _JPEG_FRAMES:
+            frame, (components,) = marker, _fields(file, content + 5, ">B")
+        elif marker == _JPEG_SCAN:
+            (of_scan,) = _fields(file, content, ">B")
+            return frame in _SEQUENTIAL_FRAMES and bool(of_scan == components)
+    raise AssertionError  # pragma: no cover - the segments end with a scan or an error
 
 
 def _jpeg_is_whole(file: BinaryIO, size: int) -> bool:

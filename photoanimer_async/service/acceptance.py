@@ -6,10 +6,8 @@ being served, and leaves nothing either, until the task is being stored: that is
 An error that appears only when the photo is decoded ends the task with status 2.
 """
 
-import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import BinaryIO, Final, Protocol, TypeVar
+from typing import BinaryIO, Final, Protocol
 
 from attrs import define
 
@@ -46,8 +44,6 @@ from photoanimer_async.service.storing.accounts import Account
 from photoanimer_async.service.storing.ledger import InsufficientBalanceError
 from photoanimer_async.service.storing.task_store import Inputs, TaskIdTakenError, TaskStore
 from photoanimer_async.service.tasks import Task, new_task_ids, new_token
-
-_T = TypeVar("_T")
 
 _logger = logging.getLogger(__name__)
 _MOST_HELD: Final = 256
@@ -134,9 +130,7 @@ class Acceptance:
             except BaseException:
                 self._queue.release(account.number)
                 raise
-            return await finish_despite_cancel(
-                self._store_and_queue(submission, account, origin, inputs)
-            )
+            return await self._store_and_queue(submission, account, origin, inputs)
         finally:
             self._holding.discard(inputs)
             inputs.close()
@@ -273,21 +267,6 @@ def _look_at(photo: BinaryIO) -> PictureHeader:
     header = read_header(photo)
     require_few_scans(photo)
     return header
-
-
-async def finish_despite_cancel(work: Coroutine[object, object, _T]) -> _T:
-    """Return the result of the work; a call that is cancelled ends when the work has ended."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    result = task.result()
-    if cancelled is not None:
-        raise cancelled
-    return result
 
 
 def _insufficient(submission: Submission, balance: float) -> RequestRefusedError:

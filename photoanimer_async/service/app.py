@@ -76,8 +76,9 @@ def create_app(
         SetupError: the data folder cannot be used, the engine is not installed, or the service
             would be open to everybody on the network.
     """
-    own_hosts = own_hosts_only(_has_no_keys_on_loopback, settings.public_url)
-    app = web.Application(middlewares=[envelope_errors, own_hosts])
+    app = web.Application(middlewares=[envelope_errors])
+    if settings.is_on_loopback:
+        app.middlewares.append(own_hosts_only(_has_no_keys, settings.public_url))
     CrossOriginAccess(settings.allow_origins).add_to(app)
     if faults is not None:
         app.middlewares.insert(0, faults.middleware)
@@ -160,12 +161,13 @@ async def _result(request: web.Request) -> web.StreamResponse:
 
 
 async def _authorize(request: web.Request) -> Account:
-    keys = {key.strip() for key in request.headers.getall("APIKEY", ())}
-    if len(keys) > 1:
+    keys = request.headers.getall("APIKEY", [])
+    key = keys[0].strip() if keys else None
+    if len(keys) > 1 and any(other.strip() != key for other in keys):
         raise RequestRefusedError(API_KEY, "the header APIKEY is given with different values")
-    if not any(keys) and SIGNED_PARAMETERS & request.query.keys():
+    if not key and SIGNED_PARAMETERS & request.query.keys():
         raise RequestRefusedError(API_KEY, _NO_SIGNATURES)
-    return await request.app[ACCESS].authorize(keys.pop() if keys else None)
+    return await request.app[ACCESS].authorize(key)
 
 
 def _with_any_slashes(path: str) -> str:
@@ -175,8 +177,8 @@ def _with_any_slashes(path: str) -> str:
     return f"{slashed}{{_:/*}}"
 
 
-def _has_no_keys_on_loopback(request: web.Request) -> bool:
-    return request.app[SETTINGS].is_on_loopback and request.app[ACCESS].is_open
+def _has_no_keys(request: web.Request) -> bool:
+    return request.app[ACCESS].is_open
 
 
 def _own_origin(request: web.Request) -> str:

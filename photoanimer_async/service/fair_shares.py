@@ -11,9 +11,10 @@ The order of renders is decided in `rendering/fair_queue`.
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Final
+
+from attrs import frozen
 
 _RESERVED: Final = 2
 """One place in so many is reserved."""
@@ -133,15 +134,19 @@ class FairSlots:
         self._places = FairShares(limit, weights)
         self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
 
-    @asynccontextmanager
-    async def taken(self, account: int) -> AsyncIterator[None]:
-        """Hold a place for the duration of the block; wait until there is one."""
+    def taken(self, account: int) -> "_Slot":
+        """Return a context manager that holds a place; it waits until there is one."""
+        return _Slot(self, account)
+
+    async def take(self, account: int) -> None:
+        """Take a place; wait until there is one."""
         if account in self._waiting or not self._places.try_take(account):
             await self._wait(account)
-        try:
-            yield
-        finally:
-            self._places.give_back(account)
+
+    def give_back(self, account: int) -> None:
+        """Give back a place."""
+        self._places.give_back(account)
+        if self._waiting:
             self._grant()
 
     async def _wait(self, account: int) -> None:
@@ -153,8 +158,7 @@ class FairSlots:
             if granted.cancelled():
                 self._drop_cancelled(account)
             else:  # a place was granted in the same iteration of the loop
-                self._places.give_back(account)
-                self._grant()
+                self.give_back(account)
             raise
 
     def _grant(self) -> None:
@@ -178,3 +182,17 @@ class FairSlots:
             del waiting[0]
         if waiting is not None and not waiting:
             del self._waiting[account]
+
+
+@frozen
+class _Slot:
+    """A place for the duration of a block."""
+
+    slots: FairSlots
+    account: int
+
+    async def __aenter__(self) -> None:
+        await self.slots.take(self.account)
+
+    async def __aexit__(self, *_: object) -> None:
+        self.slots.give_back(self.account)

@@ -2,8 +2,10 @@
 
 import asyncio
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -164,17 +166,17 @@ class TestFairShares:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         customer, _ = await customers(book, start)
-        storing, gate = asyncio.Event(), asyncio.Event()
-        add = TaskStore.add
+        storing, gate = threading.Event(), threading.Event()
+        add = TaskStore._add
 
-        async def slow_add(self: TaskStore, task: Task, read: Callable[[], Inputs]) -> None:
+        def slow_add(*args: Any) -> None:
             storing.set()
-            await gate.wait()
-            await add(self, task, read)
+            gate.wait(300)
+            add(*args)
 
-        monkeypatch.setattr(TaskStore, "add", slow_add)
+        monkeypatch.setattr(TaskStore, "_add", slow_add)
         submit = asyncio.create_task(customer.submit(host.url("photo.png")))
-        await storing.wait()
+        await until(storing.is_set)
         await cancelled([submit])
         gate.set()
 

@@ -58,8 +58,10 @@ class FairQueue(Generic[_T]):
         """Append a task to its account's line; a closed queue drops it."""
         if self._is_closed:
             return
-        line = self._lines.setdefault(account, _Line(self._clock))
-        if not line.tasks:
+        line = self._lines.get(account)
+        if line is None:
+            line = self._lines[account] = _Line(self._clock)
+        elif not line.tasks:
             line.start = max(line.start, self._clock)
         line.tasks.append(task)
         self._size += 1

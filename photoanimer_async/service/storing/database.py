@@ -93,11 +93,34 @@ class Database:
         Raises:
             sqlite3.Error: the change could not be written.
         """
+        return await self._queue(change)
+
+    async def write_despite_cancel(self, change: Callable[[sqlite3.Connection], _R]) -> _R:
+        """Make a change like `write`, and return its result even if the caller is cancelled.
+
+        The cancellation takes effect at the next place where the caller waits: what belongs to a
+        change that is on disk can still be done.
+        """
+        future = self._queue(change)
+        is_cancelled = False
+        while not future.done():
+            try:
+                await asyncio.shield(future)
+            except asyncio.CancelledError:
+                is_cancelled = True
+            except Exception:  # noqa: BLE001 - raised below
+                break
+        caller = asyncio.current_task()
+        if is_cancelled and caller is not None:
+            caller.cancel()
+        return future.result()
+
+    def _queue(self, change: Callable[[sqlite3.Connection], _R]) -> asyncio.Future[_R]:
         future: asyncio.Future[_R] = self._loop.create_future()
         self._queued.append(_Change(change, future))
         if self._committing is None:
             self._committing = self._loop.create_task(self._commit_queued())
-        return await future
+        return future
 
     async def read(self, query: Callable[[sqlite3.Connection], _R]) -> _R:
         """Return the result of a query, called in a thread, on all that is committed."""

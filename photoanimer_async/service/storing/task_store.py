@@ -72,6 +72,8 @@ class TaskStore:
     async def add(self, task: Task, read_inputs: Callable[[], Inputs]) -> None:
         """Store a new task with its inputs, and charge it; it is on disk when this returns.
 
+        A caller that is cancelled meanwhile gets the result nevertheless.
+
         Args:
             task: the task.
             read_inputs: returns its inputs; called in a thread when they are written, and again if
@@ -81,7 +83,9 @@ class TaskStore:
             InsufficientBalanceError: the account has fewer video seconds than the task costs.
             TaskIdTakenError: another task has this id.
         """
-        await self._database.write(lambda connection: self._add(connection, task, read_inputs))
+        await self._database.write_despite_cancel(
+            lambda connection: self._add(connection, task, read_inputs)
+        )
         self._cache(task)
 
     async def get(self, task_id: int) -> Task | None:

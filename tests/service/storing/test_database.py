@@ -128,6 +128,33 @@ async def test_a_cancelled_change_does_not_delay_others(database: Database) -> N
     assert await notes(database) == ["a", "b"]
 
 
+async def test_a_change_can_outlast_the_cancellation_of_its_caller(database: Database) -> None:
+    done: list[str] = []
+    started, gate = threading.Event(), threading.Event()
+
+    def slow(connection: sqlite3.Connection) -> str:
+        started.set()
+        gate.wait(300)
+        return add("a")(connection)
+
+    async def caller() -> None:
+        done.append(await database.write_despite_cancel(slow))
+        await asyncio.sleep(0)
+        done.append("not reached")
+
+    waiting = asyncio.create_task(caller())
+    await until(started.is_set)
+    for _ in range(2):
+        waiting.cancel()
+        await asyncio.sleep(0)
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert done == await notes(database) == ["a"]
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        await database.write_despite_cancel(lambda each: each.execute("SELECT * FROM missing"))
+
+
 async def test_closing_waits_for_queued_changes(tmp_path: Path) -> None:
     async with open_database(tmp_path / "tasks.db") as database:
         await database.write(lambda connection: connection.execute("CREATE TABLE note (text)"))
