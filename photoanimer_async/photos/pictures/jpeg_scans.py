@@ -6,6 +6,7 @@ hide scans from this module that a decoder would decode.
 
 import hashlib
 import re
+from collections.abc import Iterator
 from io import BytesIO
 
 from attrs import field, frozen
@@ -29,8 +30,13 @@ _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _ARITHMETIC = frozenset(range(0xC9, 0xD0))
 _COEFFICIENTS = frozenset(range(64))
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
-# Bits that no whole picture needs. The first is set, since decoders fill up with zeros.
-_NOISE = b"\xb6" + hashlib.shake_128(b"JPEG").digest(2048).replace(b"\xff", b"")
+_END_MARKER = b"\xff\xd9"
+# Bits that no whole picture needs. The first byte is not zero, since decoders fill up with zeros.
+# One noise alone decodes now and then to what is missing, by accident.
+_NOISES = tuple(
+    first + hashlib.shake_128(first).digest(2048).replace(b"\xff", b"")
+    for first in (b"\xb6", b"\x5d", b"\xeb", b"\x27")
+)
 
 
 @frozen
@@ -121,21 +127,20 @@ def _ended(scans: bytes, *, trim: bool) -> bytes | None:
     Args:
         scans: the file up to the first marker that is no part of a scan.
         trim: whether to drop bytes behind the scan that look like a part of it; this decodes the
-            picture up to some 25 times.
+            picture some 60 times.
     """
-    picture = _pixels(scans + b"\xff\xd9")
+    picture = _pixels(scans + _END_MARKER)
     if picture is None:
         return None
 
     def is_whole(size: int) -> bool:
-        return _pixels(_followed_by_noise(scans[:size])) == picture
+        return all(_pixels(ended) == picture for ended in _endings(scans[:size]))
 
-    if not is_whole(len(scans)):
+    size = len(scans)
+    if not is_whole(size):
         return None
-    if not trim:
-        return scans + b"\xff\xd9"
     # The scan's end is the shortest that suffices.
-    too_short, size = 0, len(scans)
+    too_short = 0 if trim else size
     step = 1
     while size - too_short > 1:
         middle = max(size - step, (too_short + size) // 2)
@@ -143,18 +148,19 @@ def _ended(scans: bytes, *, trim: bool) -> bytes | None:
             size, step = middle, 2 * step
         else:
             too_short = middle
-    trimmed = scans[:size] + b"\xff\xd9"
-    return trimmed if _pixels(trimmed) == picture else scans + b"\xff\xd9"
+    return scans[:size] + _END_MARKER
 
 
-def _followed_by_noise(scans: bytes) -> bytes:
-    """Return scans with noise behind them, which replaces what they lack."""
+def _endings(scans: bytes) -> Iterator[bytes]:
+    """Yield scans with an end marker, and with noise in the place of what they lack."""
+    yield scans + _END_MARKER
     scans = scans.rstrip(b"\xff")
     numbers = _RESTART.findall(scans)
     # With restart intervals the noise is decoded only behind the marker that is expected next.
     first = numbers[-1][0] + 1 if numbers else 0
-    restarts = (bytes((0xFF, 0xD0 + (first + number) % 8)) for number in range(16))
-    return scans + _NOISE + b"".join(restart + _NOISE for restart in restarts) + b"\xff\xd9"
+    restarts = [bytes((0xFF, 0xD0 + (first + number) % 8)) for number in range(16)]
+    for noise in _NOISES:
+        yield scans + noise + b"".join(restart + noise for restart in restarts) + _END_MARKER
 
 
 @frozen

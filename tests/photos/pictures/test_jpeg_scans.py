@@ -1,6 +1,6 @@
 """The scans of a JPEG are counted, and the last one is verified where the end marker is missing."""
 
-import os
+import random
 import struct
 
 import pytest
@@ -21,11 +21,18 @@ KINDS: dict[str, dict[str, object]] = {
     "cmyk": {"progressive": True},
 }
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
-TRAILERS = [b"\n", bytes(3000), b"made by a phone", b"\0\0\0\x18ftypmp42" + os.urandom(30_000)]
+TRAILERS = [
+    b"\n",
+    bytes(3000),
+    b"made by a phone",
+    *(b"\0\0\0\x18ftypmp42" + random.Random(seed).randbytes(30_000) for seed in range(8)),
+]
 
 
 def photo(kind: str) -> bytes:
-    image = RIGHT.convert({"grey": "L", "cmyk": "CMYK"}.get(kind, "RGB"))
+    image = RIGHT.convert("L" if kind == "grey" else "RGB")
+    if kind == "cmyk":
+        image = Image.merge("CMYK", (*image.split(), RIGHT.convert("L")))
     return saved(image.resize((120, 90)), "JPEG", **KINDS[kind])
 
 
@@ -46,7 +53,7 @@ class TestEnd:
         assert with_end(photo(kind)) == photo(kind)
 
     @EVERY_KIND
-    @pytest.mark.parametrize("trailer", [b"", *TRAILERS], ids=range(5))
+    @pytest.mark.parametrize("trailer", [b"", *TRAILERS], ids=range(12))
     def test_a_missing_end_marker_is_added_in_its_place(self, kind: str, trailer: bytes) -> None:
         whole = photo(kind)
         ended = with_end(whole[:-2] + trailer)
@@ -54,6 +61,15 @@ class TestEnd:
         assert ended.endswith(END)
         # The last byte of a scan may hold nothing but padding.
         assert len(whole) - 1 <= len(ended) <= len(whole)
+        assert pixels(ended) == pixels(whole)
+
+    @pytest.mark.parametrize("trailer", TRAILERS, ids=range(11))
+    def test_a_last_scan_that_changes_no_pixel_may_be_shortened(self, trailer: bytes) -> None:
+        whole = saved(RIGHT.convert("CMYK").resize((120, 90)), "JPEG", progressive=True)
+        ended = with_end(whole[:-2] + trailer)
+        assert ended is not None
+        assert ended.endswith(END)
+        assert whole.startswith(ended[:-2])
         assert pixels(ended) == pixels(whole)
 
     @EVERY_KIND
@@ -81,7 +97,14 @@ class TestEnd:
         assert len(ended) <= len(whole)
 
     @pytest.mark.parametrize(
-        "content", [b"", b"\xff\xd8", b"\xff\xd8\xff\xd9", jpeg(64, 64, end=b""), os.urandom(999)]
+        "content",
+        [
+            b"",
+            b"\xff\xd8",
+            b"\xff\xd8\xff\xd9",
+            jpeg(64, 64, end=b""),
+            random.Random(1).randbytes(999),
+        ],
     )
     def test_what_no_decoder_accepts_is_refused(self, content: bytes) -> None:
         assert with_end(content) is None
