@@ -49,6 +49,9 @@ LIPS_INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 MOUTH_LEFT, MOUTH_RIGHT = 61, 291
 LIP_INNER_TOP, LIP_INNER_BOTTOM = 13, 14
 
+FOLD_LEFT, FOLD_RIGHT = (129, 203, 206, 216), (358, 423, 426, 436)
+"""The folds of a smile, from the wing of the nose down past the corner of the mouth."""
+
 # The attention mesh measures lips and eyes again in crops; these are the landmarks that each crop
 # replaces, in the order of the model's output.
 REFINED_LIPS = (

@@ -32,6 +32,7 @@ from photoanimer_async.engine.head_motion import HeadMotion, HeadPose, is_still
 from photoanimer_async.engine.lips import Lips
 from photoanimer_async.engine.mouth import Mouth
 from photoanimer_async.engine.picture import Picture
+from photoanimer_async.engine.shading import Shading
 from photoanimer_async.engine.skin import Skin, SkinPose
 from photoanimer_async.engine.warp import Box, Field, Lattice, UpsampledPhoto, resample
 
@@ -57,6 +58,7 @@ class WarpPortrait:
     _unit: float
     _head: HeadMotion
     _skin: Skin
+    _shading: Shading
     _mouth: Mouth
     _eyes: Sequence[Eye]
 
@@ -77,6 +79,7 @@ class WarpPortrait:
                 blendshapes,
                 glasses_confidence(photo, landmarks, coordinates.unit),
             ),
+            Shading.of(landmarks, coordinates.unit),
             Mouth.of(photo, landmarks, coordinates, blendshapes),
             _visible_eyes(photo, landmarks, coordinates.unit),
         )
@@ -96,6 +99,8 @@ class WarpPortrait:
         layers = [sources.move_eye(patch) for patch in patches]
         part = result[sources.box.slices]
         part[:] = self._upsampled.sample(sources.positions)
+        if (gain := self._shading.gain(motion)) is not None:
+            sources.shade(part, self._shading.box, gain)
         if opening is not None:
             where, unmoved = opening
             self._mouth.paint(part[where.within(sources.box)], self._photo, unmoved, lips)
@@ -162,13 +167,26 @@ class _SourceMap:
         fine = {lip: lattice.sample(sides[lip], nodes, cv2.INTER_CUBIC) for lip in Lip}
         self._subtract(seam, finer.enlarged(_select_side(fine, lower), seam))
 
+    def shade(self, picture: Picture, box: Box, gain: NDArray[np.float32]) -> None:
+        """Multiply a picture, which has the pixels of `self.box`, by factors of brightness.
+
+        Args:
+            picture: Shape (height, width, 3); changed in place.
+            box: Pixels of the photo.
+            gain: Their factors, shape (height, width) of `box`, 1 at its border.
+        """
+        where = self._moved(box, 0.15 * self._unit) & self.box
+        if where.empty:
+            return
+        place = self._part(where) - np.array([box.left, box.top], np.float32)
+        factor = cv2.cvtColor(resample(gain, place), cv2.COLOR_GRAY2RGB)
+        part = picture[where.within(self.box)]
+        cv2.multiply(part, factor, dst=part, dtype=cv2.CV_8U)
+
     def move_eye(self, patch: EyePatch) -> tuple[Box, Picture | None]:
         """Undo an eye's lids and gaze; return its box and the colour layer, RGBA."""
         eye = patch.box
-        moved = self._head.displacement(eye.centre)
-        if self._skin is not None:
-            moved = moved + self._skin.displacement(eye.centre)
-        where = eye.moved(moved, 0.035 * self._unit) & self.box
+        where = self._moved(eye, 0.035 * self._unit) & self.box
         if where.empty:
             return where, None
         part = self._part(where)
@@ -180,6 +198,13 @@ class _SourceMap:
         if patch.layer is None:
             return where, None
         return where, resample(patch.layer, place, border=cv2.BORDER_CONSTANT)
+
+    def _moved(self, box: Box, margin: float) -> Box:
+        """Return where the face's pixels in a box of the photo are in the frame, and a margin."""
+        moved = self._head.displacement(box.centre)
+        if self._skin is not None:
+            moved = moved + self._skin.displacement(box.centre)
+        return box.moved(moved, margin)
 
     def _subtract(self, box: Box, field: Field) -> None:
         part = self._part(box)
