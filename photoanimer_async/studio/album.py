@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from attrs import define, evolve, field, frozen
 
-from photoanimer_async import Template
+from photoanimer_async import TaskId, Template
 from photoanimer_async.studio.studio_errors import MissingError
 
 Change: TypeAlias = tuple[str, str]
@@ -93,7 +93,10 @@ class Clip:
         cost: video seconds.
         batch: the batch whose journal has its record.
         added: when it was last started, in seconds since the epoch.
+        ended: when it was done or failed, in seconds since the epoch.
         stage: its progress.
+        task: its task, which is paid for and has not failed, until its video is here.
+        stopping: whether its task is being cancelled.
         video: file name in the videos folder, once it is done.
         error: why it failed, or that its result is unknown.
         repeatable: whether it may be retried.
@@ -106,7 +109,10 @@ class Clip:
     batch: str
     added: float
     voice: Voice | None = None
+    ended: float = 0.0
     stage: Stage = Stage.WAITING
+    task: TaskId | None = None
+    stopping: bool = False
     video: str | None = None
     error: str | None = None
     repeatable: bool = True
@@ -240,11 +246,11 @@ class Album:
                 self.photographs[item.id] = item
                 self.feed.publish("photo", item.id)
 
-    def advance(self, clip_id: str, stage: Stage) -> None:
-        """Set a clip's stage, unless it has ended or was removed."""
+    def advance(self, clip_id: str, stage: Stage, task: TaskId | None) -> None:
+        """Set a clip's stage and its task, unless it has ended or was removed."""
         clip = self.clips.get(clip_id)
-        if clip is not None and not clip.stage.ended and clip.stage is not stage:
-            self.put(evolve(clip, stage=stage))
+        if clip is not None and not clip.stage.ended and (clip.stage, clip.task) != (stage, task):
+            self.put(evolve(clip, stage=stage, task=task))
 
     def set_voice(self, voice: Voice | None) -> None:
         """Set or clear the voice for the next clips."""

@@ -47,7 +47,7 @@ class ApiRoutes:
             web.put("/api/voice", self._set_voice),
             web.delete("/api/voice", self._remove_voice),
             web.post("/api/clips", self._start),
-            web.post("/api/clips/{id}/retry", self._retry),
+            web.post("/api/clips/retry", self._retry),
             web.delete("/api/clips/{id}", self._remove_clip),
         ]
 
@@ -117,8 +117,8 @@ class ApiRoutes:
                 raise MalformedError("The request must have photos, template and voice.")
 
     async def _retry(self, request: web.Request) -> web.Response:
-        clip = await self.studio.retry(request.match_info["id"])
-        return web.json_response(clip_json(clip), status=202)
+        clips = await self.studio.retry(await _clip_ids(request))
+        return web.json_response([clip_json(clip) for clip in clips], status=202)
 
     async def _remove_clip(self, request: web.Request) -> web.Response:
         await self.studio.remove_clip(request.match_info["id"])
@@ -136,6 +136,14 @@ async def _json(request: web.Request) -> Any:
         return await request.json()
     except (ValueError, LookupError, RecursionError):  # not JSON, or of an unknown charset
         raise MalformedError("The request is not JSON.") from None
+
+
+async def _clip_ids(request: web.Request) -> Sequence[str]:
+    match await _json(request):
+        case {"clips": [*clips]}:
+            return [str(clip) for clip in clips]
+        case _:
+            raise MalformedError("The request must have clips.")
 
 
 def _timestamp(text: str) -> float:

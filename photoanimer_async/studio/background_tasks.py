@@ -32,11 +32,19 @@ class BackgroundTasks:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def start(self, work: Coroutine[None, None, None]) -> None:
-        """Run a coroutine in a task of its own."""
-        task = asyncio.create_task(work)
+    def start(self, work: Coroutine[None, None, None], name: str | None = None) -> None:
+        """Run a coroutine in a task of its own, which `stop` finds by its name."""
+        task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._discard)
+
+    async def stop(self, name: str) -> None:
+        """Cancel the task with this name, if it is running, and wait for its end."""
+        named = [task for task in self._tasks if task.get_name() == name]
+        for task in named:
+            task.cancel()
+        if named:
+            await asyncio.wait(named)
 
     def _discard(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

@@ -7,38 +7,37 @@ How double payment is prevented:
 * When the studio starts, each clip that has not ended is passed to `animate_many` again with the
   same journal, which resumes it.
 * Starting a clip that is finished or in progress starts nothing.
-* A failed clip is retried only on request, as part of a new batch, which is charged.
+* A failed clip that is started or retried is looked up in its journal. If it has been paid for,
+  its task is attached to, which costs nothing; if its submit was lost, it is shown as unclear.
+  Only a clip whose task has failed, or that was never submitted, is bought, in a new batch.
 """
 
+import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 from attrs import define, evolve
 
 from photoanimer_async import (
-    AmbiguousSubmitError,
     AnimationOptions,
     AnimationRequest,
-    Evidence,
-    InvalidPhotoError,
-    NotSubmittedError,
+    JournalError,
     Outcome,
     PhotoAnimerClient,
     PhotoAnimerError,
     ProgressEvent,
     State,
-    TaskFailedError,
     Template,
     estimate,
 )
+from photoanimer_async.studio.account_balance import AccountBalance
 from photoanimer_async.studio.album import (
     Album,
-    ChangeFeed,
     Clip,
     Photograph,
     Stage,
@@ -46,6 +45,8 @@ from photoanimer_async.studio.album import (
     derive_clip_id,
 )
 from photoanimer_async.studio.background_tasks import BackgroundTasks
+from photoanimer_async.studio.clip_outcomes import failed, finished, unclear
+from photoanimer_async.studio.paid_tasks import Payment, Standing, read_standings
 from photoanimer_async.studio.studio_errors import RefusedError
 from photoanimer_async.studio.studio_folder import AlbumFile, StudioFolder
 
@@ -57,41 +58,7 @@ _STAGES = {
     State.SUBMITTED: Stage.MOVING,
     State.FINISHED: Stage.SAVING,
 }
-_RESPONSE_LOST = (
-    "The service's response was lost. It may have accepted and charged the task: check your "
-    "account before you try again."
-)
-_RESPONSE_LOST_AFTER_FETCH = (
-    "The service accepted the task, but its response was lost, so the video cannot be fetched "
-    "from here: check your account."
-)
-
-
-@define
-class AccountBalance:
-    """The account's remaining video seconds, as last read.
-
-    Attributes:
-        client: reads the balance.
-        feed: receives changes.
-        seconds: video seconds left; `None` if unknown.
-        error: why they are unknown.
-    """
-
-    client: PhotoAnimerClient
-    feed: ChangeFeed
-    seconds: float | None = None
-    error: str | None = None
-
-    async def refresh(self) -> None:
-        """Read the balance from the service."""
-        try:
-            balance = await self.client.get_balance()
-            self.seconds, self.error = balance.video, None
-        except PhotoAnimerError as error:
-            _log.warning("cannot read the account balance: %s", error)
-            self.seconds, self.error = None, str(error)
-        self.feed.publish("account")
+_BATCH = attrgetter("batch")
 
 
 @define
@@ -104,7 +71,9 @@ class ClipBatches:
         album_file: saves the album.
         folder: has the journals and videos.
         balance: is refreshed after each batch.
-        tasks: owns the running batches.
+        tasks: owns the running batches, under their names.
+        in_flight: clips of a batch that the service has at once, at most; `None` for the
+            client's own limit.
     """
 
     client: PhotoAnimerClient
@@ -113,11 +82,12 @@ class ClipBatches:
     folder: StudioFolder
     balance: AccountBalance
     tasks: BackgroundTasks
+    in_flight: int | None = None
 
     async def start(
         self, photographs: Sequence[Photograph], template: Template, voice: Voice | None
     ) -> Sequence[Clip]:
-        """Start a batch, and return its clips: those that are neither finished nor in progress.
+        """Start clips, and return them without those that are finished or in progress.
 
         Raises:
             RefusedError: none of the photos can be animated.
@@ -125,76 +95,120 @@ class ClipBatches:
         usable = [photograph for photograph in photographs if photograph.file is not None]
         if not usable:
             raise RefusedError("None of the photos can be animated. Add another photo.")
-        batch = secrets.token_hex(8)
-        now = time.time()
-        clips = [self._make_clip(photograph, template, voice, batch, now) for photograph in usable]
-        new = [clip for clip in clips if self._may_start(clip.id)]
-        self.album.put(*new, *(evolve(photograph, waiting=False) for photograph in usable))
-        await self._start_batch(new)
-        return new
+        clips = [
+            clip
+            for photograph in usable
+            if (clip := self._startable(photograph, template, voice)) is not None
+        ]
+        self.album.put(*(evolve(photograph, waiting=False) for photograph in usable))
+        await self._begin(clips)
+        return clips
 
-    async def retry(self, clip: Clip) -> Clip:
-        """Start a failed clip again.
+    async def retry(self, clips: Sequence[Clip]) -> None:
+        """Start clips again that have failed; those that are paid for cost nothing.
 
         Raises:
-            RefusedError: it has not failed, or may have been charged for good.
+            RefusedError: one has not failed, or was charged and is lost for good.
         """
-        if not clip.stage.ended or clip.stage is Stage.DONE or not clip.repeatable:
-            raise RefusedError("This clip cannot be retried.")
-        again = evolve(
-            clip,
-            batch=secrets.token_hex(8),
-            stage=Stage.WAITING,
-            error=None,
-            added=time.time(),
-        )
-        self.album.put(again)
-        await self._start_batch([again])
-        return again
+        for clip in clips:
+            if not clip.stage.ended or clip.stage is Stage.DONE or not clip.repeatable:
+                raise RefusedError("This clip cannot be retried.")
+        await self._begin(clips)
 
     def resume(self) -> None:
         """Resume every batch that has clips in progress."""
-        by_batch = attrgetter("batch")
-        in_progress = [clip for clip in self.album.clips.values() if not clip.stage.ended]
-        for _, clips in groupby(sorted(in_progress, key=by_batch), key=by_batch):
-            self.tasks.start(self._run(list(clips)))
+        for batch, clips in self._by_batch(self.album.clips.values()):
+            self.run(batch, clips)
 
-    def _make_clip(
-        self,
-        photograph: Photograph,
-        template: Template,
-        voice: Voice | None,
-        batch: str,
-        now: float,
-    ) -> Clip:
+    def run(self, batch: str, clips: Sequence[Clip]) -> None:
+        """Run or resume a batch with some of its clips."""
+        self.tasks.start(self._run(batch, clips), batch)
+
+    @staticmethod
+    def _by_batch(clips: Iterable[Clip]) -> Iterable[tuple[str, Sequence[Clip]]]:
+        """Return clips in progress by their batch."""
+        in_progress = sorted((clip for clip in clips if not clip.stage.ended), key=_BATCH)
+        return [(batch, list(theirs)) for batch, theirs in groupby(in_progress, key=_BATCH)]
+
+    def _startable(
+        self, photograph: Photograph, template: Template, voice: Voice | None
+    ) -> Clip | None:
+        """Return the clip to start; `None` if it is finished, in progress or unclear."""
+        clip_id = derive_clip_id(photograph.id, template, voice)
+        known = self.album.clips.get(clip_id)
+        if known is not None:
+            return known if known.stage is Stage.FAILED and known.repeatable else None
         clip = Clip(
-            id=derive_clip_id(photograph.id, template, voice),
+            id=clip_id,
             photograph=photograph.id,
             template=template,
             cost=0.0,
-            batch=batch,
-            added=now,
+            batch="",
+            added=0.0,
             voice=voice,
         )
         return evolve(clip, cost=estimate([self._request(clip)]).seconds)
 
-    def _may_start(self, clip_id: str) -> bool:
-        known = self.album.clips.get(clip_id)
-        return known is None or (known.stage is Stage.FAILED and known.repeatable)
-
-    async def _start_batch(self, clips: Sequence[Clip]) -> None:
+    async def _begin(self, clips: Sequence[Clip]) -> None:
+        """Attach to the clips that are paid for, and start a batch of the others."""
+        now = time.time()
+        # At once, so that a second request finds them in progress.
+        waiting = [
+            evolve(clip, stage=Stage.WAITING, error=None, added=now, video=None) for clip in clips
+        ]
+        self.album.put(*waiting)
+        standings = await self._standings(waiting)
+        batch = secrets.token_hex(8)
+        bought, paid = [], []
+        for before, clip in zip(clips, waiting, strict=True):
+            match standings[clip.id]:
+                case JournalError() as error:
+                    why = PhotoAnimerError(f"it is not known whether it was paid for: {error}")
+                    self.album.put(failed(clip, why))
+                case Standing(Payment.PAID, task):
+                    paid.append(evolve(clip, stage=Stage.SAVING, task=task))
+                case Standing(Payment.UNCLEAR) if before.stage is not Stage.UNCLEAR:
+                    self.album.put(unclear(clip))
+                case _:
+                    bought.append(evolve(clip, batch=batch))
+        self.album.put(*bought, *paid)
         await self.album_file.save(self.album)
-        if clips:
-            self.tasks.start(self._run(clips))
+        if bought:
+            self.run(batch, bought)
+        for clip in paid:
+            self.tasks.start(self._collect(clip))
 
-    async def _run(self, clips: Sequence[Clip]) -> None:
+    async def _standings(self, clips: Sequence[Clip]) -> Mapping[str, Standing | JournalError]:
+        """Return whether clips are paid for, or why that is not known, by their ids."""
+        found: dict[str, Standing | JournalError] = {clip.id: Standing() for clip in clips}
+        by_batch = itemgetter(0)
+        unknown = sorted((clip.batch, clip.id) for clip in clips if clip.task is None)
+        for batch, theirs in groupby(unknown, key=by_batch):
+            ids = {clip_id for _, clip_id in theirs}
+            try:
+                standings = await self.read_journal(batch)
+                found |= {id_: standing for id_, standing in standings.items() if id_ in ids}
+            except JournalError as error:
+                found |= dict.fromkeys(ids, error)
+        return found | {
+            clip.id: Standing(Payment.PAID, clip.task) for clip in clips if clip.task is not None
+        }
+
+    async def read_journal(self, batch: str) -> Mapping[str, Standing]:
+        """Return what the journal of a batch knows of its clips; see `read_standings`."""
+        return await asyncio.to_thread(read_standings, self.folder.journal(batch))
+
+    # --- work in the background ---
+
+    async def _run(self, batch: str, clips: Sequence[Clip]) -> None:
         """Animate the clips of one batch."""
         outcomes = self.client.animate_many(
             [self._request(clip) for clip in clips],
             save_to=self.folder.videos,
             # A clip that has failed is paid for again: the studio waits as long as it runs.
             timeout=None,
-            journal=self.folder.journal(clips[0].batch),
+            in_flight=self.in_flight,
+            journal=self.folder.journal(batch),
             on_progress=lambda event: self._show_progress(clips, event),
         )
         try:
@@ -207,6 +221,19 @@ class ClipBatches:
             self._fail_unfinished(clips, error)
             await self.album_file.save(self.album)
         await self.balance.refresh()
+
+    async def _collect(self, clip: Clip) -> None:
+        """Fetch the video of a clip that is paid for."""
+        assert clip.task is not None  # noqa: S101 - only such clips are collected
+        try:
+            animation = await self.client.attach(
+                clip.task, save_to=self.folder.videos / f"{clip.id}.mp4", timeout=None
+            )
+        except PhotoAnimerError as error:
+            self.album.put(failed(clip, error))
+        else:
+            self.album.put(finished(clip, animation))
+        await self.album_file.save(self.album)
 
     def _request(self, clip: Clip) -> AnimationRequest:
         photograph = self.album.photograph(clip.photograph)
@@ -221,47 +248,19 @@ class ClipBatches:
 
     def _show_progress(self, clips: Sequence[Clip], event: ProgressEvent) -> None:
         if event.error is None and event.state in _STAGES:
-            self.album.advance(clips[event.index].id, _STAGES[event.state])
+            self.album.advance(clips[event.index].id, _STAGES[event.state], event.task_id)
 
     def _record_outcome(self, clip: Clip, outcome: Outcome) -> None:
         clip = self.album.clips.get(clip.id, clip)
-        path = None if outcome.animation is None else outcome.animation.path
-        if path is not None:
-            self.album.put(evolve(clip, stage=Stage.DONE, video=path.name, error=None))
-            return
-        error = outcome.error or PhotoAnimerError("There is no video.")
-        if isinstance(error, AmbiguousSubmitError):
-            fetched = error.evidence is Evidence.FETCHED
-            self.album.put(
-                evolve(
-                    clip,
-                    stage=Stage.UNCLEAR,
-                    error=_RESPONSE_LOST_AFTER_FETCH if fetched else _RESPONSE_LOST,
-                    repeatable=not fetched,
-                )
-            )
+        animation = outcome.animation
+        if animation is not None and animation.path is not None:
+            self.album.put(finished(clip, animation))
         else:
-            self.album.put(evolve(clip, stage=Stage.FAILED, error=failure_text(error)))
+            error = outcome.error or PhotoAnimerError("There is no video.")
+            self.album.put(failed(clip, error, outcome.task_id))
 
     def _fail_unfinished(self, clips: Iterable[Clip], error: PhotoAnimerError) -> None:
         for clip_id in [clip.id for clip in clips]:
             clip = self.album.clips.get(clip_id)
             if clip is not None and not clip.stage.ended:
-                self.album.put(evolve(clip, stage=Stage.FAILED, error=failure_text(error)))
-
-
-def failure_text(error: PhotoAnimerError) -> str:
-    """Return the sentence that the page shows beside the photo of a failed clip."""
-    match error:
-        case TaskFailedError():
-            text = error.info.fail_reason or (
-                "The service gave no reason; often it has found no face"
-            )
-        case InvalidPhotoError():
-            text = str(error).removeprefix(f"{error.photo}: ")
-        case NotSubmittedError(__cause__=PhotoAnimerError() as cause):
-            return f"Not sent. {failure_text(cause)}"
-        case _:
-            text = str(error)
-    text = text[:1].upper() + text[1:]
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+                self.album.put(failed(clip, error))

@@ -117,7 +117,10 @@ def clip_json(clip: Clip) -> Json:
         "voice": None if clip.voice is None else clip.voice.name,
         "cost": clip.cost,
         "added": clip.added,
+        "ended": clip.ended,
         "stage": clip.stage.value,
+        "paid": clip.task is not None,
+        "stopping": clip.stopping,
         "error": clip.error,
         "repeatable": clip.repeatable,
     }

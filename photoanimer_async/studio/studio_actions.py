@@ -19,9 +19,10 @@ from photoanimer_async import (
 from photoanimer_async.jobs.journal.journal_lock import OwnerLock
 from photoanimer_async.service.fetching.addresses import LOOPBACK, AddressRules
 from photoanimer_async.service.fetching.guarded_session import guarded_connector
+from photoanimer_async.studio.account_balance import AccountBalance
 from photoanimer_async.studio.album import Album, Clip, Photograph, Stage, Voice
 from photoanimer_async.studio.background_tasks import BackgroundTasks
-from photoanimer_async.studio.clip_batches import AccountBalance, ClipBatches
+from photoanimer_async.studio.clip_batches import ClipBatches
 from photoanimer_async.studio.face_preview import (
     ExpressionPreviews,
     FaceWorkers,
@@ -166,13 +167,14 @@ class Studio:
         self.previews.refresh()
         return clips
 
-    async def retry(self, clip_id: str) -> Clip:
-        """Start a failed clip again.
+    async def retry(self, clip_ids: Sequence[str]) -> Sequence[Clip]:
+        """Start failed clips again; those that are paid for are only fetched.
 
         Raises:
-            RefusedError: the clip does not exist, or cannot be retried.
+            RefusedError: a clip does not exist, or cannot be retried.
         """
-        return await self._batches.retry(self.album.clip(clip_id))
+        await self._batches.retry([self.album.clip(clip_id) for clip_id in dict.fromkeys(clip_ids)])
+        return [self.album.clip(clip_id) for clip_id in clip_ids]
 
     async def remove_clip(self, clip_id: str) -> None:
         """Delete a clip that has ended, and its photo if this was its last clip.

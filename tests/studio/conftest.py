@@ -18,6 +18,7 @@ from attrs import define, evolve, field
 
 import photoanimer_async.photos
 from photoanimer_async import PhotoAnimerClient
+from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.polling.policies import FixedInterval
 from photoanimer_async.service import (
     LocalService,
@@ -33,6 +34,7 @@ from ..support.videos import mp4
 KEY = "key-31c5ab99"
 SLOW = b"slow"
 FACELESS = b"faceless"
+QUICK_RETRY = RetryPolicy(tries=2, first_wait=0.001, longest_wait=0.002)
 WAV = b"RIFF\x24\0\0\0WAVEfmt " + bytes(64)
 
 
@@ -127,6 +129,11 @@ class Page:
         order = {"photos": [p["id"] for p in photos], "template": template, "voice": voice}
         return await (await self.request("POST", "/api/clips", 202, json=order)).json()
 
+    async def retry(self, *clips: Any, expect: int = 202) -> None:
+        """Start failed clips again."""
+        order = {"clips": [clip["id"] for clip in clips]}
+        await self.request("POST", "/api/clips/retry", expect, json=order)
+
     async def state(self) -> Any:
         """Return the state that a newly opened page receives."""
         return await self.wait_until(lambda state: True)
@@ -199,7 +206,7 @@ async def open_studio(tmp_path: Path, service: LocalService) -> AsyncIterator[Op
     async def open_(base_url: str = service.base_url, **changes: Any) -> Page:
         await stack.aclose()
         client = await stack.enter_async_context(
-            PhotoAnimerClient(KEY, base_url=base_url, poll=FixedInterval(0.005))
+            PhotoAnimerClient(KEY, base_url=base_url, poll=FixedInterval(0.005), retry=QUICK_RETRY)
         )
         running = RunningStudio(client, evolve(settings, **changes))
         await stack.enter_async_context(running)

@@ -1,14 +1,19 @@
 """Batches of clips: each clip is charged once, whatever happens to the studio."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from attrs import define
 
 from photoanimer_async.service import LocalService, ServiceSettings
 
+from ..support.stub_service import StubService, envelope, serving, task
 from ..support.videos import mp4
 from .conftest import FACELESS, SLOW, WAV, CommentRenderer, OpenStudio, Page, png
 
@@ -36,10 +41,10 @@ async def test_a_failed_clip_can_be_retried_and_does_not_affect_others(
     assert ended["mountain"]["stage"] == "failed"
     assert ended["mountain"]["error"] == "No person's face was found."
     renderer.faces = True
-    await page.request("POST", f"/api/clips/{ended['mountain']['id']}/retry", 202)
+    await page.retry(ended["mountain"], expect=202)
     ended = await page.wait_for_clips()
     assert ended["mountain"]["stage"] == "done"
-    await page.request("POST", f"/api/clips/{ended['mountain']['id']}/retry", 409)
+    await page.retry(ended["mountain"], expect=409)
     assert len(renderer.jobs) == 3
 
 
@@ -155,5 +160,124 @@ async def test_a_lost_response_is_reported_and_never_resubmitted(
         assert "check your account" in clip["error"]
         assert not clip["repeatable"]
         assert await page.start(photo) == []
-        await page.request("POST", f"/api/clips/{clip['id']}/retry", 409)
+        await page.retry(clip, expect=409)
         assert submits == 1
+
+
+@define
+class LostResults(StubService):
+    """A service of whose results none can be downloaded, until `results` is set."""
+
+    results: bool = False
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[LostResults]:
+    stub = LostResults()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path.startswith("/api/"):
+            return await stub.answer(request)
+        if not stub.results:
+            return web.Response(status=404)
+        return web.Response(body=mp4(b"fetched at last"), content_type="video/mp4")
+
+    async with serving(answer) as origin:
+        stub.base_url = f"{origin}/api/v1"
+        stub.finished = lambda request: envelope(
+            task(int(request.query["taskId"]), resultUrl=f"{origin}/result.mp4")
+        )
+        yield stub
+
+
+async def test_a_video_that_cannot_be_fetched_is_not_bought_again(
+    open_studio: OpenStudio, stub: LostResults
+) -> None:
+    page = await open_studio(base_url=stub.base_url)
+    photo = await page.add_photo(png())
+    [clip] = await page.start(photo)
+    ended = (await page.wait_for_clips())["grandma"]
+    assert ended["stage"] == "failed"
+    assert ended["paid"]
+    assert ended["error"] == (
+        "The video was made, but could not be fetched. "
+        "Trying again costs nothing: this video is paid for."
+    )
+    await page.retry(clip, expect=202)
+    assert (await page.wait_for_clips())["grandma"]["stage"] == "failed"
+    stub.results = True
+    assert [started["id"] for started in await page.start(photo)] == [clip["id"]]
+    ended = (await page.wait_for_clips())["grandma"]
+    assert (ended["stage"], ended["error"], ended["paid"]) == ("done", None, False)
+    video = await page.request("GET", f"/clips/{clip['id']}", 200)
+    assert await video.read() == mp4(b"fetched at last")
+    assert len(stub.submits) == 1
+
+
+async def test_the_journal_knows_what_is_paid_for_when_the_album_does_not(
+    open_studio: OpenStudio, stub: LostResults, tmp_path: Path
+) -> None:
+    page = await open_studio(base_url=stub.base_url)
+    [clip] = await page.start(await page.add_photo(png()))
+    await page.wait_for_clips()
+    album_file = tmp_path / "studio" / "album.json"
+    album = json.loads(await asyncio.to_thread(album_file.read_text))
+    del album["clips"][0]["task"]  # as an earlier version has saved it
+    await asyncio.to_thread(album_file.write_text, json.dumps(album))
+    stub.results = True
+    page = await open_studio(base_url=stub.base_url)
+    await page.retry(clip, expect=202)
+    assert (await page.wait_for_clips())["grandma"]["stage"] == "done"
+    assert len(stub.submits) == 1
+
+
+async def test_nothing_is_bought_while_the_journal_cannot_be_read(
+    open_studio: OpenStudio, stub: LostResults, tmp_path: Path
+) -> None:
+    page = await open_studio(base_url=stub.base_url)
+    [clip] = await page.start(await page.add_photo(png()))
+    await page.wait_for_clips()
+    album_file = tmp_path / "studio" / "album.json"
+    album = json.loads(await asyncio.to_thread(album_file.read_text))
+    del album["clips"][0]["task"]
+    await asyncio.to_thread(album_file.write_text, json.dumps(album))
+    page = await open_studio(base_url=stub.base_url)
+    for journal in (tmp_path / "studio" / "journals").glob("*.journal"):
+        journal.write_bytes(b"no journal")
+    await page.retry(clip, expect=202)
+    ended = (await page.wait_for_clips())["grandma"]
+    assert ended["stage"] == "failed"
+    assert "not known whether it was paid for" in ended["error"]
+    assert len(stub.submits) == 1
+
+
+async def test_two_retries_at_once_fetch_the_video_once(
+    open_studio: OpenStudio, stub: LostResults
+) -> None:
+    page = await open_studio(base_url=stub.base_url)
+    [clip] = await page.start(await page.add_photo(png()))
+    await page.wait_for_clips()
+    stub.results = True
+    order = {"clips": [clip["id"]]}
+    both = await asyncio.gather(
+        *(page.request("POST", "/api/clips/retry", json=order) for _ in range(2))
+    )
+    assert sorted(response.status for response in both) == [202, 409]
+    assert (await page.wait_for_clips())["grandma"]["stage"] == "done"
+    assert len(stub.submits) == 1
+
+
+async def test_a_task_that_has_failed_is_bought_again(
+    open_studio: OpenStudio, stub: LostResults
+) -> None:
+    stub.results = True
+    stub.poll_script = {
+        str(stub.next_id + 1): [lambda r: envelope(task(int(r.query["taskId"]), status=2))]
+    }
+    page = await open_studio(base_url=stub.base_url)
+    [clip] = await page.start(await page.add_photo(png()))
+    ended = (await page.wait_for_clips())["grandma"]
+    assert (ended["stage"], ended["paid"]) == ("failed", False)
+    await page.retry(clip, expect=202)
+    assert (await page.wait_for_clips())["grandma"]["stage"] == "done"
+    assert len(stub.submits) == 2

@@ -156,8 +156,8 @@ export class Album {
       ];
     }
     if (!clip.error) return [];
-    const price = `${shownSeconds(clip.cost)} video seconds`;
-    const retry = button("Try again", `Try ${name} again, for ${price}`, () => this.#retry(clip, name, price));
+    const price = clip.paid ? "at no cost" : `for ${shownSeconds(clip.cost)} video seconds`;
+    const retry = button("Try again", `Try ${name} again, ${price}`, () => this.#retry(clip, name, price));
     return clip.repeatable ? [retry, remove] : [remove];
   }
 
@@ -178,10 +178,10 @@ export class Album {
 
   async #retry(clip, name, price) {
     const warning = clip.stage === "unclear" ? " It may be charged twice." : "";
-    if (this.#studio.account.service || warning) {
-      if (!(await confirm(`Try ${name} again, for ${price}?${warning}`, "Try again"))) return;
+    if ((this.#studio.account.service && !clip.paid) || warning) {
+      if (!(await confirm(`Try ${name} again, ${price}?${warning}`, "Try again"))) return;
     }
-    await this.#studio.retry(clip.id);
+    await this.#studio.retry([clip.id]);
   }
 
   async #remove(clip, name) {

@@ -58,7 +58,7 @@ export class StudioClient extends EventTarget {
   addLink = (url, at) => request("POST", "/api/links", { url, at });
   setWaiting = (id, waiting) => request(waiting ? "PUT" : "DELETE", `/api/photos/${id}/waiting`);
   start = (photos, template, voice) => request("POST", "/api/clips", { photos, template, voice });
-  retry = (id) => request("POST", `/api/clips/${id}/retry`);
+  retry = (ids) => request("POST", "/api/clips/retry", { clips: ids });
   remove = (id) => request("DELETE", `/api/clips/${id}`);
   removeVoice = () => request("DELETE", "/api/voice");
   setVoice = (file, seconds) =>
