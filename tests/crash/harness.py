@@ -64,6 +64,12 @@ class Report:
         """Whether every promise was kept."""
         return not (self.charged_twice or self.unreported or self.lost or self.strays)
 
+    def add_charges(self, ledger: dict[str, Any]) -> None:
+        """Add what the ledger alone says."""
+        charges: dict[str, list[int]] = ledger["charges"]
+        self.charged = sum(map(len, charges.values()))
+        self.charged_twice = [url for url, tasks in charges.items() if len(tasks) > 1]
+
     def __str__(self) -> str:
         states = ", ".join(f"{count} {state}" for state, count in sorted(self.counts.items()))
         return (
@@ -212,39 +218,45 @@ class Harness:
         return len(self.urls) - ended
 
     def _judge(self, report: Report, ledger: dict[str, Any]) -> None:
-        charges: dict[str, list[int]] = ledger["charges"]
-        report.charged = sum(map(len, charges.values()))
-        report.charged_twice = [url for url, tasks in charges.items() if len(tasks) > 1]
         if self.naive:
+            report.add_charges(ledger)
             report.counts["handed in"] = len(self.urls)
-            return
-        entries = {str(entry.request.photo): entry for entry in self._entries()}
-        results: set[Path] = set()
-        for url in self.urls:
-            entry, tasks = entries.get(url), charges.get(url, [])
-            if entry is None:
-                report.lost.append(url)
-                continue
-            report.counts[entry.state.value] += 1
-            match entry.state:
-                case State.SAVED:
-                    path = Path(entry.path or "nowhere")
-                    if path.is_file() and path.read_bytes() == video(_only(tasks)):
-                        results.add(path)
-                    else:
-                        report.lost.append(url)
-                case State.FAILED:
-                    if tasks and entry.task_id not in ledger["failed"]:
-                        report.unreported.append(url)
-                case State.AMBIGUOUS:
-                    report.ambiguous_charged += bool(tasks)
-                case _:
+        else:
+            judge(report, self.urls, self._entries(), ledger, self.folder / "out")
+
+
+def judge(
+    report: Report, urls: list[str], entries: list[Entry], ledger: dict[str, Any], out: Path
+) -> None:
+    """Compare a journal and the results with the ledger, and add what is found to a report."""
+    charges: dict[str, list[int]] = ledger["charges"]
+    report.add_charges(ledger)
+    entry_of = {str(entry.request.photo): entry for entry in entries}
+    results: set[Path] = set()
+    for url in urls:
+        entry, tasks = entry_of.get(url), charges.get(url, [])
+        if entry is None:
+            report.lost.append(url)
+            continue
+        report.counts[entry.state.value] += 1
+        match entry.state:
+            case State.SAVED:
+                path = Path(entry.path or "nowhere")
+                if path.is_file() and path.read_bytes() == video(_only(tasks)):
+                    results.add(path)
+                else:
                     report.lost.append(url)
-                    if tasks and entry.task_id is None:
-                        report.unreported.append(url)
-        out = self.folder / "out"
-        files = set(out.iterdir()) if out.exists() else set()
-        report.strays = sorted(path.name for path in files - results)
+            case State.FAILED:
+                if tasks and entry.task_id not in ledger["failed"]:
+                    report.unreported.append(url)
+            case State.AMBIGUOUS:
+                report.ambiguous_charged += bool(tasks)
+            case _:
+                report.lost.append(url)
+                if tasks and entry.task_id is None:
+                    report.unreported.append(url)
+    files = set(out.iterdir()) if out.exists() else set()
+    report.strays = sorted(path.name for path in files - results)
 
 
 def _only(tasks: list[int]) -> int:

@@ -66,7 +66,7 @@ class LedgerService:
         app.router.add_get("/ledger", self.ledger)
         return app
 
-    async def submit(self, request: web.Request) -> web.Response:
+    async def submit(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
         url = request.query["imageUrl"]
         await asyncio.sleep(self.rng.uniform(0, 0.004))
@@ -91,7 +91,7 @@ class LedgerService:
             await asyncio.sleep(60)
         return envelope(task_id)
 
-    async def get_task_info(self, request: web.Request) -> web.Response:
+    async def get_task_info(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
         task_id = int(request.query["taskId"])
         if self.rng.random() < self.faults.bad_poll:
