@@ -121,8 +121,8 @@ def _print_unclear(console: Console, count: int) -> None:
     console.print(Text(f"\n{count} unclear:", "bold yellow"))
     console.print(
         Text(
-            "Their submits were sent, but no answer came, so they may have been accepted and "
-            "charged. They were not sent again, because that could be charged twice."
+            "Their submits were sent, but no answer says whether they were accepted, so they may "
+            "have been charged. They were not sent again, because that could be charged twice."
         )
     )
 

@@ -11,8 +11,8 @@ from photoanimer_async.cli.summary import NextCommand, print_interruption, print
 from photoanimer_async.errors import AmbiguousSubmitError, DownloadError, InvalidPhotoError
 
 UNCLEAR_EXPLAINED = (
-    "Their submits were sent, but no answer came, so they may have been accepted and charged. "
-    "They were not sent again, because that could be charged twice."
+    "Their submits were sent, but no answer says whether they were accepted, so they may have "
+    "been charged. They were not sent again, because that could be charged twice."
 )
 
 
