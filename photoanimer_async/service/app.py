@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from photoanimer_async.service.app_keys import ACCEPTANCE, ACCESS, FOLDER, SETTINGS, STORE
+from photoanimer_async.service.app_keys import ACCEPTANCE, ACCESS, FOLDER, QUEUE, SETTINGS, STORE
 from photoanimer_async.service.assembly import running_parts, stop_rendering
 from photoanimer_async.service.error_codes import (
     API_KEY,
@@ -40,7 +40,7 @@ from photoanimer_async.service.rendering.renderer import Renderer
 from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.storing.accounts import Account
 from photoanimer_async.service.storing.data_folder import RESULT_NAME, DataFolder
-from photoanimer_async.service.tasks import TaskStatus
+from photoanimer_async.service.tasks import Task, TaskStatus
 
 if TYPE_CHECKING:  # it needs prometheus_client, which is in the extra `local` only
     from photoanimer_async.service.http.metrics import Metrics
@@ -87,15 +87,15 @@ def create_app(
         app.middlewares.insert(0, metrics.middleware)
     app[SETTINGS] = settings
     app[FOLDER] = DataFolder(settings.data_dir)
-    # aiohttp would answer HEAD by running the GET handler, and a submit costs video seconds.
-    for path, handler in (
-        ("/faceDriven/submitTaskByUrl", _submit),
-        ("/faceDriven/getTaskInfo", _get_task_info),
-        ("/mySubscription", _my_subscription),
+    for method, path, handler in (
+        ("GET", "/faceDriven/submitTaskByUrl", _submit),
+        ("GET", "/faceDriven/getTaskInfo", _get_task_info),
+        ("POST", "/faceDriven/cancelTask", _cancel_task),
+        ("GET", "/mySubscription", _my_subscription),
     ):
-        app.router.add_get(API_PREFIX + path, handler, allow_head=False)
+        app.router.add_route(method, API_PREFIX + path, handler)
         # Some callers join a base URL and a path with two slashes, or append one.
-        app.router.add_get(_with_any_slashes(API_PREFIX + path), handler, allow_head=False)
+        app.router.add_route(method, _with_any_slashes(API_PREFIX + path), handler)
     app.router.add_get(f"/results/{{name:{RESULT_NAME}}}", _result)
     add_documentation(app, API_PREFIX)
     add_health(app, app)
@@ -125,11 +125,30 @@ async def _submit(request: web.Request) -> web.Response:
 
 async def _get_task_info(request: web.Request) -> web.Response:
     """API page, Interface 3."""
+    return _task_answer(request, await _own_task(request))
+
+
+async def _cancel_task(request: web.Request) -> web.Response:
+    """Cancel a task, and return its state, as getTaskInfo does; the API page has no such thing.
+
+    A task that has ended stays as it is, so that the request can be repeated.
+    """
+    task = await _own_task(request)
+    if await request.app[STORE].cancel(task):
+        request.app[QUEUE].cancel(task)
+    return _task_answer(request, await request.app[STORE].get(task.task_id) or task)
+
+
+async def _own_task(request: web.Request) -> Task:
     account = await _authorize(request)
     task_id = parse_task_id(request.query)
     task = await request.app[STORE].get(task_id)
     if task is None or task.account != account.number:
         raise RequestRefusedError(TASK_UNKNOWN, f"there is no task with taskId {task_id}")
+    return task
+
+
+def _task_answer(request: web.Request, task: Task) -> web.Response:
     # Most polls find a task still processing, which has no links and so needs no origin.
     is_finished = task.status is TaskStatus.FINISHED
     return answer(task_info(task, _origin(request) if is_finished else ""))

@@ -105,6 +105,12 @@ NO_SUCH_PATH = ErrorCode(
 NO_SUCH_METHOD = ErrorCode(
     40405, "NO_SUCH_METHOD", "The interface does not support this HTTP method.", http_status=405
 )
+CANCELLED = ErrorCode(
+    40901,
+    "CANCELLED",
+    "The task was cancelled with cancelTask; what it was charged was given back.",
+    place=Place.TASK,
+)
 HOST_NOT_ALLOWED = ErrorCode(
     42101,
     "HOST_NOT_ALLOWED",
@@ -166,6 +172,7 @@ TABLE = (
     VOICE_UNPROCESSABLE,
     NO_SUCH_PATH,
     NO_SUCH_METHOD,
+    CANCELLED,
     HOST_NOT_ALLOWED,
     QUEUE_FULL,
     RATE_LIMITED,

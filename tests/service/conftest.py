@@ -118,6 +118,13 @@ class Running:
         task_id: int = envelope["data"]
         return task_id
 
+    async def cancel(self, task_id: int) -> Any:
+        """The task's info after it was cancelled."""
+        url = f"{self.service.base_url}/faceDriven/cancelTask"
+        async with self.session.post(url, params={"taskId": task_id}) as response:
+            assert response.status == 200
+            return (await response.json())["data"]
+
     async def info(self, task_id: int) -> Any:
         return (await self.call("faceDriven/getTaskInfo", taskId=str(task_id)))["data"]
 
@@ -155,6 +162,15 @@ class Customer:
         return await self.call(
             "faceDriven/submitTaskByUrl", imageUrl=image_url, templateId=str(template)
         )
+
+    async def cancel(self, task_id: int) -> Envelope:
+        url = f"{self._service.service.base_url}/faceDriven/cancelTask"
+        async with (
+            aiohttp.ClientSession(headers=self._headers) as session,
+            session.post(url, params={"taskId": task_id}) as answer,
+        ):
+            envelope: Envelope = await answer.json()
+            return envelope
 
     async def balance(self) -> float:
         balance: float = (await self.call("mySubscription"))["data"]["videoBalance"]

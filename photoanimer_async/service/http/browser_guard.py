@@ -25,7 +25,7 @@ from photoanimer_async.redaction import printable
 from photoanimer_async.service.error_codes import HOST_NOT_ALLOWED, RequestRefusedError
 from photoanimer_async.service.settings import is_loopback
 
-_METHODS: Final = "GET, HEAD"
+_METHODS: Final = "GET, HEAD, POST"
 _HEADERS: Final = "APIKEY"
 _READABLE_HEADERS: Final = "Accept-Ranges, Content-Length, Content-Range, ETag, Retry-After"
 _PREFLIGHT_SECONDS: Final = 600

@@ -8,7 +8,7 @@ description and checks the answers against it.
 
 from typing import Any, Final
 
-from photoanimer_async.service.error_codes import TABLE, ErrorCode, Place
+from photoanimer_async.service.error_codes import CANCELLED, TABLE, ErrorCode, Place
 from photoanimer_async.service.http.answer_schemas import (
     BALANCE,
     ENDED_EVENT,
@@ -38,7 +38,7 @@ _RETRY_AFTER: Final = {
     "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}
 }
 _TAGS: Final = {
-    "tasks": "Submit photos and poll their tasks.",
+    "tasks": "Submit photos, poll their tasks, and cancel them.",
     "account": "The account of the key.",
     "results": "Videos and GIFs.",
     "notifications": "What the service posts to the account's address.",
@@ -73,7 +73,8 @@ def describe(prefix: str) -> dict[str, Any]:
             "description": (
                 "Submit a photo by its URL, poll the task until its status is 1 or 2, and download "
                 "the result. Errors in a request have HTTP status 200 and a code that is not 0. "
-                "Every interface uses GET; other methods get HTTP status 405."
+                "Every interface of the API page uses GET; cancelTask, which is this service's "
+                "own, uses POST. Other methods get HTTP status 405."
             ),
         },
         "servers": [{"url": "/"}],
@@ -82,6 +83,7 @@ def describe(prefix: str) -> dict[str, Any]:
         "paths": {
             f"{prefix}/faceDriven/submitTaskByUrl": {"get": _submit()},
             f"{prefix}/faceDriven/getTaskInfo": {"get": _get_task_info()},
+            f"{prefix}/faceDriven/cancelTask": {"post": _cancel_task()},
             f"{prefix}/mySubscription": {"get": _my_subscription()},
             "/results/{name}": {"get": _result(), "head": _head_of_result()},
             ROOT_PATH: {"get": _root()},
@@ -153,6 +155,22 @@ def _get_task_info() -> Schema:
         "summary": "Poll a task",
         "parameters": [_query("taskId", TASK_ID, "The id from submitTaskByUrl.", required=True)],
         "responses": _answers("Task", "The state of the task, or an error."),
+    }
+
+
+def _cancel_task() -> Schema:
+    return {
+        "operationId": "cancelTask",
+        "tags": ["tasks"],
+        "summary": "Cancel a task",
+        "description": (
+            "An interface of this service; the vendor has none. A task that waits or is being "
+            f"rendered ends with status 2 and failCode {CANCELLED.number}, and what it was "
+            "charged is given back. A task that has ended stays as it is, so the request can be "
+            "repeated."
+        ),
+        "parameters": [_query("taskId", TASK_ID, "The id from submitTaskByUrl.", required=True)],
+        "responses": _answers("Task", "The state of the task after the request, or an error."),
     }
 
 

@@ -67,9 +67,20 @@ class FairQueue(Generic[_T]):
         self._size += 1
         self._ready.release()
 
+    def remove(self, account: int, task: _T) -> bool:
+        """Remove a task from its account's line; return whether it was there."""
+        line = self._lines.get(account)
+        if line is None or task not in line.tasks:
+            return False
+        line.tasks.remove(task)
+        self._size -= 1
+        return True
+
     async def get(self) -> _T | None:
         """Remove and return the next task; wait until there is one. `None` if it is closed."""
         await self._ready.acquire()
+        while not (self._size or self._is_closed):  # for a task that was removed
+            await self._ready.acquire()
         if self._is_closed:
             self._ready.release()  # for the next one that waits
             return None

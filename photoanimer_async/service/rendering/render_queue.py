@@ -6,6 +6,10 @@ may be sent. A task that is interrupted (the
 service stops, the process dies) stays open in the database and is queued again at the next
 start. Rendering it twice gives the same files under the same names.
 
+A task that its owner cancels has ended in the database before the queue hears of it. It leaves
+the queue, or its render is stopped; whoever holds the task then, the queue or a consumer, gives
+its place back.
+
 If the disk is full, the database locked, or this machine short of something else, tasks wait:
 each is put back and tried again after a pause, until it ends.
 
@@ -43,6 +47,10 @@ _WEIGHT_OF_LATEST: Final = 0.2
 _COPIES_AT_ONCE: Final = 2
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 10.0
+
+
+class _CancelledError(Exception):
+    """The owner of a task has cancelled it."""
 
 
 class RenderQueue:
@@ -92,6 +100,7 @@ class RenderQueue:
         self._drain_deadline: float | None = None
         self._stopping = asyncio.Event()
         self._shortage: str | None = None
+        self._renders: dict[int, asyncio.Timeout] = {}
 
     async def __aenter__(self) -> Self:
         self._consumers = asyncio.create_task(self._run())
@@ -155,6 +164,15 @@ class RenderQueue:
         """Queue a stored task that has a reserved place; after `stop` the next start renders it."""
         self._waiting.put(task.account, task)
 
+    def cancel(self, task: Task) -> None:
+        """Stop the work on a task whose end is stored, and free its place."""
+        if self._waiting.remove(task.account, task):
+            self._places.give_back(task.account)
+        elif task.task_id in self._renders:
+            self._renders[task.task_id].reschedule(asyncio.get_running_loop().time())
+        self._on_end()
+        _logger.info("task=%d event=cancelled", task.task_id)
+
     def requeue(self, tasks: Sequence[Task]) -> None:
         """Queue the tasks that were open when the service stopped."""
         for task in tasks:
@@ -216,8 +234,12 @@ class RenderQueue:
             Exception: something of this machine failed; the task has not ended.
         """
         _logger.debug("task=%d event=rendering", task.task_id)
+        began = time.monotonic()
         try:
-            seconds = await self._render(task)
+            seconds = await self._render_until_cancelled(task)
+        except _CancelledError:
+            self._on_failed_work(task.account, time.monotonic() - began)
+            await asyncio.to_thread(self._folder.remove_results, task)
         except RenderFailedError as failure:
             self._on_failed_work(task.account, failure.processor_seconds)
             number, reason = failure.code.number, failure.reason
@@ -225,8 +247,10 @@ class RenderQueue:
             _logger.info("task=%d event=failed code=%s", task.task_id, failure.code.name)
         else:
             voice_seconds = seconds if task.voice else None
-            await self._store_end(task, lambda: self._store.finish(task, voice_seconds))
-            _logger.info("task=%d event=finished", task.task_id)
+            if await self._store_end(task, lambda: self._store.finish(task, voice_seconds)):
+                _logger.info("task=%d event=finished", task.task_id)
+            else:  # cancelled meanwhile
+                await asyncio.to_thread(self._folder.remove_results, task)
         self._on_end()
         await self._remove_inputs(task)
 
@@ -234,8 +258,12 @@ class RenderQueue:
         with suppress(OSError):  # the next start removes what is left
             await asyncio.to_thread(self._folder.remove_inputs, task.task_id)
 
-    async def _store_end(self, task: Task, store: Callable[[], Awaitable[None]]) -> None:
-        """Store the end of a task, and repeat it while the database cannot, unless stopped."""
+    async def _store_end(self, task: Task, store: Callable[[], Awaitable[bool]]) -> bool:
+        """Store the end of a task, and repeat it while the database cannot, unless stopped.
+
+        Returns:
+            Whether the task was open.
+        """
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -246,6 +274,24 @@ class RenderQueue:
                 self._log_shortage(task, error)
             await self._rest(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _render_until_cancelled(self, task: Task) -> float | None:
+        """Render a task as `_render`, and stop when `cancel` is called.
+
+        Raises:
+            _CancelledError: it was.
+        """
+        scope = asyncio.timeout(None)  # expires when `cancel` reschedules it
+        self._renders[task.task_id] = scope
+        try:
+            async with scope:
+                return await self._render(task)
+        except TimeoutError:
+            if scope.expired():
+                raise _CancelledError from None
+            raise
+        finally:
+            del self._renders[task.task_id]
 
     async def _render(self, task: Task) -> float | None:
         """Render a task and return the length of its video, if the renderer reports it.

@@ -17,6 +17,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
+from photoanimer_async.service.error_codes import CANCELLED
 from photoanimer_async.service.http.parameters import VIDEO_SECONDS
 from photoanimer_async.service.storing import ledger, outbox
 from photoanimer_async.service.storing.database import Database
@@ -120,19 +121,31 @@ class TaskStore:
         )
         return None if row is None else Inputs(*row)
 
-    async def finish(self, task: Task, voice_seconds: float | None = None) -> None:
+    async def finish(self, task: Task, voice_seconds: float | None = None) -> bool:
         """End an open task as finished. A task that has ended does not change.
 
         Args:
             task: the task.
             voice_seconds: what it costs by the length of its voice; `None` for the price of its
                 template. The difference to what was charged is charged or returned now.
-        """
-        await self._end(evolve(task, status=TaskStatus.FINISHED), voice_seconds)
 
-    async def fail(self, task: Task, code: int, reason: str) -> None:
-        """End an open task as failed. A task that has ended does not change."""
-        await self._end(evolve(task, status=TaskStatus.FAILED, fail_code=code, fail_reason=reason))
+        Returns:
+            Whether the task was open.
+        """
+        return await self._end(evolve(task, status=TaskStatus.FINISHED), voice_seconds)
+
+    async def fail(self, task: Task, code: int, reason: str) -> bool:
+        """End an open task as failed; return whether it was open."""
+        return await self._end(
+            evolve(task, status=TaskStatus.FAILED, fail_code=code, fail_reason=reason)
+        )
+
+    async def cancel(self, task: Task) -> bool:
+        """End an open task as cancelled; return whether it was open.
+
+        What it was charged is given back, however failed tasks are charged.
+        """
+        return await self.fail(task, CANCELLED.number, "the task was cancelled")
 
     async def balance(self, account: int) -> float | None:
         """Return the video seconds of an account; `None` if it has no limit."""
@@ -195,12 +208,14 @@ class TaskStore:
         inputs = read_inputs()
         connection.execute(_INSERT_INPUT, (sequence, inputs.photo, inputs.voice))
 
-    async def _end(self, ended: Task, voice_seconds: float | None = None) -> None:
+    async def _end(self, ended: Task, voice_seconds: float | None = None) -> bool:
         self._cached_tasks.pop(ended.task_id, None)
-        if await self._database.write(
+        was_open = await self._database.write(
             lambda connection: self._write_end(connection, ended, voice_seconds)
-        ):
+        )
+        if was_open:
             self._cache(ended)
+        return was_open
 
     def _write_end(
         self, connection: sqlite3.Connection, ended: Task, voice_seconds: float | None
@@ -224,7 +239,9 @@ class TaskStore:
         connection.execute("DELETE FROM input WHERE sequence = ?", (sequence,))
         if is_finished:
             self._settle(connection, ended, charged, voice_seconds)
-        if not is_finished and self._charging is Charging.REFUND_FAILED and charged:
+        elif charged and (
+            self._charging is Charging.REFUND_FAILED or ended.fail_code == CANCELLED.number
+        ):
             ledger.refund(connection, ended.account, charged, ended.task_id)
         outbox.put(connection, ended)
         return True

@@ -150,7 +150,7 @@ class TestCors:
         ):
             assert answer.status == 204
             assert answer.headers["Access-Control-Allow-Origin"] == APP
-            assert answer.headers["Access-Control-Allow-Methods"] == "GET, HEAD"
+            assert answer.headers["Access-Control-Allow-Methods"] == "GET, HEAD, POST"
             assert answer.headers["Access-Control-Allow-Headers"] == "apikey,x-requested-with"
             assert answer.headers["Access-Control-Allow-Private-Network"] == "true"
 

@@ -92,3 +92,23 @@ async def test_a_closed_queue_gives_nothing_to_anybody() -> None:
     queue.put(ANNA, "late")
     assert await asyncio.gather(*waiting, queue.get()) == [None] * 4
     assert len(queue) == 0
+
+
+async def test_a_task_is_removed_once() -> None:
+    queue = filled(anna=3, bob=1)
+    assert queue.remove(ANNA, "a1")
+    assert not queue.remove(ANNA, "a1")
+    assert not queue.remove(CARL, "c0")
+    assert len(queue) == 3
+    assert await taken(queue, 3) == ["a0", "b0", "a2"]
+
+
+async def test_get_waits_for_a_task_after_another_was_removed() -> None:
+    queue = filled(anna=1)
+    assert queue.remove(ANNA, "a0")
+    waiting = [asyncio.create_task(queue.get()) for _ in range(2)]
+    await asyncio.sleep(0)
+    queue.put(BOB, "b0")
+    assert await asyncio.wait_for(waiting[0], 60) == "b0"
+    queue.close()
+    assert await waiting[1] is None

@@ -159,3 +159,68 @@ async def test_open_tasks_are_rendered_after_a_restart_in_their_order(
     assert renderer.jobs[2].task_id == ids[2]
     # Interrupted jobs are repeated with the same files.
     assert all(job in renderer.jobs for job in stuck.jobs)
+
+
+def cancelled(task_id: int) -> dict[str, object]:
+    return {
+        "taskId": task_id,
+        "status": 2,
+        "resultUrl": None,
+        "failCode": codes.CANCELLED.number,
+        "failReason": "the task was cancelled",
+    }
+
+
+async def test_a_waiting_task_that_is_cancelled_is_not_rendered_and_frees_its_place(
+    start: Start, host: PhotoHost, renderer: InstantRenderer
+) -> None:
+    service = await start(workers=1, queue_limit=2)
+    renderer.gate = asyncio.Event()
+    rendered = await service.submit(host.url("photo.png"))
+    await until(lambda: renderer.jobs)
+    waiting = await service.submit(host.url("photo.png"))
+    assert (await service.session.get(_submit_url(service, host))).status == 429
+
+    assert await service.cancel(waiting) == cancelled(waiting)
+    assert await service.cancel(waiting) == cancelled(waiting)
+
+    last = await service.submit(host.url("photo.png"))
+    assert (await service.session.get(_submit_url(service, host))).status == 429
+    renderer.gate.set()
+    assert [(await service.end_of(each))["status"] for each in (rendered, last)] == [1, 1]
+    assert [job.task_id for job in renderer.jobs] == [rendered, last]
+
+
+async def test_the_render_of_a_cancelled_task_is_stopped(
+    start: Start, host: PhotoHost, renderer: InstantRenderer, tmp_path: Path
+) -> None:
+    service = await start(workers=1)
+    renderer.gate = asyncio.Event()
+    task_id = await service.submit(host.url("photo.png"))
+    await until(lambda: renderer.jobs)
+
+    assert await service.cancel(task_id) == cancelled(task_id)
+
+    renderer.gate = None
+    other = await service.submit(host.url("photo.png"))
+    assert (await service.end_of(other))["status"] == 1
+    assert await service.info(task_id) == cancelled(task_id)
+    assert len(list((tmp_path / "data" / "results").iterdir())) == 1
+    await until(lambda: not list((tmp_path / "data" / "inputs").iterdir()))
+
+
+async def test_a_task_that_has_ended_is_not_cancelled(
+    service: Running, host: PhotoHost, renderer: InstantRenderer
+) -> None:
+    finished = await service.end_of(await service.submit(host.url("photo.png")))
+    renderer.error = RenderFailedError(codes.NO_FACE, "no person's face was found")
+    failed = await service.end_of(await service.submit(host.url("photo.png")))
+    for ended in (finished, failed):
+        assert await service.cancel(ended["taskId"]) == ended
+    async with service.session.get(finished["resultUrl"]) as answer:
+        assert answer.status == 200
+
+
+def _submit_url(service: Running, host: PhotoHost) -> str:
+    path = f"{service.service.base_url}/faceDriven/submitTaskByUrl"
+    return f"{path}?imageUrl={host.url('photo.png')}&templateId=1"

@@ -10,7 +10,7 @@ from photoanimer_async.service import (
     Kind,
     RenderFailedError,
 )
-from photoanimer_async.service.error_codes import NO_FACE
+from photoanimer_async.service.error_codes import API_KEY, CANCELLED, NO_FACE, TASK_UNKNOWN
 
 from ..conftest import Customer, InstantRenderer, PhotoHost, Start, added
 
@@ -167,3 +167,39 @@ async def test_a_credit_can_be_spent_immediately(
     assert (await anna.submit(host.url("photo.png"), 2))["code"] == 4001
     assert await asyncio.to_thread(book.credit, "anna", 5) == 6
     assert (await anna.submit(host.url("photo.png"), 2))["code"] == 0
+
+
+@pytest.mark.parametrize("charging", list(Charging))
+async def test_a_cancelled_task_is_given_back_once_however_often_it_is_cancelled(
+    start: Start, host: PhotoHost, book: AccountBook, renderer: InstantRenderer, charging: Charging
+) -> None:
+    key = await added(book, "anna", seconds=20)
+    anna = Customer(await start(charging=charging, workers=1), key)
+    renderer.gate = asyncio.Event()
+    ids = [(await anna.submit(host.url("photo.png"), 1))["data"] for _ in range(2)]
+
+    for task_id in ids:
+        answers = await asyncio.gather(*(anna.cancel(task_id) for _ in range(5)))
+        assert {answer["data"]["failCode"] for answer in answers} == {CANCELLED.number}
+
+    assert await anna.balance() == 20
+    kinds = [entry.kind for entry in await asyncio.to_thread(book.entries, "anna")]
+    movements = 0 if charging is Charging.ON_SUCCESS else 2
+    assert kinds.count(Kind.REFUND) == kinds.count(Kind.CHARGE) == movements
+
+
+async def test_only_the_owners_key_cancels_a_task(
+    start: Start, host: PhotoHost, book: AccountBook, renderer: InstantRenderer
+) -> None:
+    anna_key, bob_key = [await added(book, name, seconds=20) for name in ("anna", "bob")]
+    service = await start()
+    anna, bob = Customer(service, anna_key), Customer(service, bob_key)
+    renderer.gate = asyncio.Event()
+    task_id = (await anna.submit(host.url("photo.png"), 1))["data"]
+
+    assert (await bob.cancel(task_id))["code"] == TASK_UNKNOWN.number
+    assert (await Customer(service, "another").cancel(task_id))["code"] == API_KEY.number
+
+    renderer.gate.set()
+    assert (await anna.end_of(task_id))["status"] == 1
+    assert await anna.balance() == 12.87
