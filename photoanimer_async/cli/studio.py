@@ -19,20 +19,24 @@ from photoanimer_async.cli.exit_status import ExitStatus, UsageError
 from photoanimer_async.cli.logs import log_warnings
 from photoanimer_async.cli.options import (
     DEFAULT_CONCURRENCY,
+    FLAG,
     AccountOptions,
     Local,
     Port,
     listen_error,
 )
 from photoanimer_async.cli.output import Output
+from photoanimer_async.cli.page_opening import open_page
 from photoanimer_async.cli.signals import run_async
-from photoanimer_async.client import PhotoAnimerClient
+from photoanimer_async.client import DEFAULT_BASE_URL, PhotoAnimerClient
 from photoanimer_async.redaction import printable
 from photoanimer_async.storage.result_names import safe_stem
-from photoanimer_async.studio import RunningStudio, StudioSettings
+from photoanimer_async.studio import RunningStudio, StudioSettings, TaskCanceller
 from photoanimer_async.studio.studio_settings import is_loopback
 
 _LOCAL_FOLDER = "this-machine"
+_LOCAL_IN_FLIGHT = (os.cpu_count() or 1) + 2
+"""Clips at the local service at once: some more than it renders, so that it is never idle."""
 
 
 def studio(
@@ -53,6 +57,7 @@ def studio(
             "and the name of this machine, need not be given.",
         ),
     ] = None,
+    no_browser: Annotated[bool, FLAG, Parameter(help="Do not open the page in a browser.")] = False,
     account: AccountOptions = AccountOptions(),
 ) -> ExitStatus:
     """Open a page in the browser; see `photoanimer studio --help`."""
@@ -61,11 +66,15 @@ def studio(
     folder = _create_folder(data)
     settings = _settings(folder, host, port, name or [])
     client: AbstractAsyncContextManager[PhotoAnimerClient]
+    key = account.api_key or ""
     if local or not (account.api_key or account.base_url):
-        settings = evolve(settings, data_dir=_create_folder(folder / _LOCAL_FOLDER))
+        settings = evolve(
+            settings, data_dir=_create_folder(folder / _LOCAL_FOLDER), in_flight=_LOCAL_IN_FLIGHT
+        )
         client = persistent_local_client(
             settings.data_dir / "service", concurrency=DEFAULT_CONCURRENCY
         )
+        key = "any"  # the local service accepts every key
     else:
         client = account_client(account, concurrency=DEFAULT_CONCURRENCY)
         service = urlsplit(client.base_url).netloc.rpartition("@")[2]
@@ -73,7 +82,7 @@ def studio(
         own = _create_folder(folder / safe_stem(service))
         settings = evolve(settings, data_dir=own, service=service)
     log_warnings()
-    return run_async(_studio(client, settings))
+    return run_async(_studio(client, settings, key, open_browser=not no_browser))
 
 
 def _settings(folder: Path, host: str, port: int, names: list[str]) -> StudioSettings:
@@ -112,12 +121,18 @@ def _read_or_create_token(path: Path) -> str:
 
 
 async def _studio(
-    client: AbstractAsyncContextManager[PhotoAnimerClient], settings: StudioSettings
+    client: AbstractAsyncContextManager[PhotoAnimerClient],
+    settings: StudioSettings,
+    key: str,
+    *,
+    open_browser: bool,
 ) -> ExitStatus:
     console = Output()
     try:
-        async with client as opened, _listening(opened, settings) as running:
+        async with client as opened, _listening(opened, settings, key) as running:
             _announce(console, settings, running.url)
+            if open_browser:
+                await open_page(running.url)
             await asyncio.Event().wait()
     except asyncio.CancelledError:
         console.print("Stopped. Unfinished photos continue when the studio is started again.")
@@ -126,9 +141,12 @@ async def _studio(
 
 @asynccontextmanager
 async def _listening(
-    client: PhotoAnimerClient, settings: StudioSettings
+    client: PhotoAnimerClient, settings: StudioSettings, key: str
 ) -> AsyncIterator[RunningStudio]:
-    studio = RunningStudio(client, settings)
+    canceller = None
+    if client.base_url != DEFAULT_BASE_URL:  # the vendor offers no such thing
+        canceller = TaskCanceller(client.base_url, key)
+    studio = RunningStudio(client, settings, canceller)
     try:
         await studio.__aenter__()
     except OSError as error:

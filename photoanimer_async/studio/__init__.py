@@ -17,6 +17,7 @@ The page is in `page/`: one HTML file, one stylesheet and JavaScript modules.
 
 from photoanimer_async.studio.studio_actions import Studio
 from photoanimer_async.studio.studio_settings import StudioSettings
+from photoanimer_async.studio.task_cancelling import TaskCanceller
 from photoanimer_async.studio.web_app import RunningStudio, create_app
 
-__all__ = ["RunningStudio", "Studio", "StudioSettings", "create_app"]
+__all__ = ["RunningStudio", "Studio", "StudioSettings", "TaskCanceller", "create_app"]

@@ -48,6 +48,7 @@ class ApiRoutes:
             web.delete("/api/voice", self._remove_voice),
             web.post("/api/clips", self._start),
             web.post("/api/clips/retry", self._retry),
+            web.post("/api/clips/stop", self._stop),
             web.delete("/api/clips/{id}", self._remove_clip),
         ]
 
@@ -119,6 +120,10 @@ class ApiRoutes:
     async def _retry(self, request: web.Request) -> web.Response:
         clips = await self.studio.retry(await _clip_ids(request))
         return web.json_response([clip_json(clip) for clip in clips], status=202)
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        stopped = await self.studio.stop(await _clip_ids(request))
+        return web.json_response({"stopped": stopped.stopped, "paid": stopped.paid})
 
     async def _remove_clip(self, request: web.Request) -> web.Response:
         await self.studio.remove_clip(request.match_info["id"])

@@ -38,13 +38,14 @@ class BackgroundTasks:
         self._tasks.add(task)
         task.add_done_callback(self._discard)
 
-    async def stop(self, name: str) -> None:
-        """Cancel the task with this name, if it is running, and wait for its end."""
+    async def stop(self, name: str) -> bool:
+        """Cancel the task with this name and wait for its end; return whether it was running."""
         named = [task for task in self._tasks if task.get_name() == name]
         for task in named:
             task.cancel()
         if named:
             await asyncio.wait(named)
+        return bool(named)
 
     def _discard(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

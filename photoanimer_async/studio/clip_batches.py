@@ -32,6 +32,8 @@ from photoanimer_async import (
     PhotoAnimerError,
     ProgressEvent,
     State,
+    TaskFailedError,
+    TaskId,
     Template,
     estimate,
 )
@@ -115,18 +117,22 @@ class ClipBatches:
                 raise RefusedError("This clip cannot be retried.")
         await self._begin(clips)
 
-    def resume(self) -> None:
-        """Resume every batch that has clips in progress."""
-        for batch, clips in self._by_batch(self.album.clips.values()):
-            self.run(batch, clips)
+    def resume(self, name: str | None = None) -> None:
+        """Resume a batch, or every one, that has clips in progress."""
+        for batch, clips in self.by_batch(self.album.clips.values()):
+            if name is None or batch == name:
+                self._start_run(batch, clips)
 
-    def run(self, batch: str, clips: Sequence[Clip]) -> None:
-        """Run or resume a batch with some of its clips."""
-        self.tasks.start(self._run(batch, clips), batch)
+    def withdraw(self, clip: Clip) -> None:
+        """Remove a clip that will have no video, and select its photo again."""
+        self.album.remove_clip(clip.id)
+        photograph = self.album.photographs.get(clip.photograph)
+        if photograph is not None:
+            self.album.put(evolve(photograph, waiting=True))
 
     @staticmethod
-    def _by_batch(clips: Iterable[Clip]) -> Iterable[tuple[str, Sequence[Clip]]]:
-        """Return clips in progress by their batch."""
+    def by_batch(clips: Iterable[Clip]) -> Iterable[tuple[str, Sequence[Clip]]]:
+        """Return those clips that are in progress, by their batches."""
         in_progress = sorted((clip for clip in clips if not clip.stage.ended), key=_BATCH)
         return [(batch, list(theirs)) for batch, theirs in groupby(in_progress, key=_BATCH)]
 
@@ -174,7 +180,7 @@ class ClipBatches:
         self.album.put(*bought, *paid)
         await self.album_file.save(self.album)
         if bought:
-            self.run(batch, bought)
+            self._start_run(batch, bought)
         for clip in paid:
             self.tasks.start(self._collect(clip))
 
@@ -199,6 +205,9 @@ class ClipBatches:
         return await asyncio.to_thread(read_standings, self.folder.journal(batch))
 
     # --- work in the background ---
+
+    def _start_run(self, batch: str, clips: Sequence[Clip]) -> None:
+        self.tasks.start(self._run(batch, clips), batch)
 
     async def _run(self, batch: str, clips: Sequence[Clip]) -> None:
         """Animate the clips of one batch."""
@@ -230,7 +239,7 @@ class ClipBatches:
                 clip.task, save_to=self.folder.videos / f"{clip.id}.mp4", timeout=None
             )
         except PhotoAnimerError as error:
-            self.album.put(failed(clip, error))
+            self._record_failure(self.album.clips.get(clip.id, clip), error)
         else:
             self.album.put(finished(clip, animation))
         await self.album_file.save(self.album)
@@ -257,7 +266,15 @@ class ClipBatches:
             self.album.put(finished(clip, animation))
         else:
             error = outcome.error or PhotoAnimerError("There is no video.")
-            self.album.put(failed(clip, error, outcome.task_id))
+            self._record_failure(clip, error, outcome.task_id)
+
+    def _record_failure(
+        self, clip: Clip, error: PhotoAnimerError, task: TaskId | None = None
+    ) -> None:
+        if clip.stopping and isinstance(error, TaskFailedError):
+            self.withdraw(clip)
+        else:
+            self.album.put(failed(clip, error, task))
 
     def _fail_unfinished(self, clips: Iterable[Clip], error: PhotoAnimerError) -> None:
         for clip_id in [clip.id for clip in clips]:

@@ -135,6 +135,7 @@ def account_json(studio: Studio) -> Json:
     """Return the service's name and the account's balance."""
     return {
         "service": studio.settings.service,
+        "cancels": studio.stopper.can_cancel,
         "seconds": studio.balance.seconds,
         "error": studio.balance.error,
     }

@@ -23,6 +23,7 @@ from photoanimer_async.studio.account_balance import AccountBalance
 from photoanimer_async.studio.album import Album, Clip, Photograph, Stage, Voice
 from photoanimer_async.studio.background_tasks import BackgroundTasks
 from photoanimer_async.studio.clip_batches import ClipBatches
+from photoanimer_async.studio.clip_stopping import ClipStopper, Stopped
 from photoanimer_async.studio.face_preview import (
     ExpressionPreviews,
     FaceWorkers,
@@ -32,6 +33,7 @@ from photoanimer_async.studio.photo_policy import PhotoPolicy, installed_photo_p
 from photoanimer_async.studio.studio_errors import MalformedError, RefusedError
 from photoanimer_async.studio.studio_folder import AlbumFile, StudioFolder
 from photoanimer_async.studio.studio_settings import StudioSettings, is_loopback
+from photoanimer_async.studio.task_cancelling import TaskCanceller
 from photoanimer_async.studio.uploads import Uploads
 
 
@@ -43,6 +45,7 @@ class Studio:
     Args:
         client: an open client, which animates the photos; it is not closed.
         settings: the studio's settings.
+        canceller: stops clips that were submitted, if the service offers that; entered here.
 
     Raises, when entered:
         PhotoAnimerError: the folder cannot be used, or another studio is using it.
@@ -50,13 +53,20 @@ class Studio:
 
     previews: ExpressionPreviews
     balance: AccountBalance
+    stopper: ClipStopper
 
-    def __init__(self, client: PhotoAnimerClient, settings: StudioSettings) -> None:
+    def __init__(
+        self,
+        client: PhotoAnimerClient,
+        settings: StudioSettings,
+        canceller: TaskCanceller | None = None,
+    ) -> None:
         self.settings = settings
         self.folder = StudioFolder(settings.data_dir)
         self.policy = PhotoPolicy()
         self.album = Album()
         self._client = client
+        self._canceller = canceller
         self._album_file = AlbumFile(self.folder.album)
         self._stack = AsyncExitStack()
 
@@ -85,8 +95,18 @@ class Studio:
                 takes_files=self._client.takes_files,
             )
             self._batches = ClipBatches(
-                self._client, self.album, self._album_file, self.folder, self.balance, tasks
+                self._client,
+                self.album,
+                self._album_file,
+                self.folder,
+                self.balance,
+                tasks,
+                self.settings.in_flight,
             )
+            if self._canceller is not None:
+                await stack.enter_async_context(self._canceller)
+            self.stopper = ClipStopper(self._batches, tasks, self._canceller)
+            await self.stopper.resume()
             self._batches.resume()
             self.previews.refresh()
             tasks.start(self.previews.run())
@@ -176,6 +196,18 @@ class Studio:
         await self._batches.retry([self.album.clip(clip_id) for clip_id in dict.fromkeys(clip_ids)])
         return [self.album.clip(clip_id) for clip_id in clip_ids]
 
+    async def stop(self, clip_ids: Sequence[str]) -> Stopped:
+        """Stop clips that wait or run; see `ClipStopper.stop`.
+
+        Raises:
+            RefusedError: a clip does not exist.
+        """
+        clips = [self.album.clip(clip_id) for clip_id in dict.fromkeys(clip_ids)]
+        stopped = await self.stopper.stop(clips)
+        self._batches.tasks.start(self.balance.refresh())
+        self.previews.refresh()
+        return stopped
+
     async def remove_clip(self, clip_id: str) -> None:
         """Delete a clip that has ended, and its photo if this was its last clip.
 
@@ -185,7 +217,7 @@ class Studio:
         clip = self.album.clip(clip_id)
         if not clip.stage.ended:
             raise RefusedError(
-                "The clip is in progress and has been paid for. Remove it when it has ended."
+                "The video is still being made. Stop it first, or wait until it has ended."
             )
         self.album.remove_clip(clip_id)
         if clip.stage is Stage.DONE and clip.video is not None:

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from attrs import field, frozen
-from attrs.validators import ge, le
+from attrs.validators import ge, le, optional
 
 
 def is_loopback(host: str) -> bool:
@@ -31,6 +31,9 @@ class StudioSettings:
         names: host names, besides addresses, under which the studio may be opened.
         service: the service's name on the page; `None` for the local service.
         most_photos: the album's capacity in photos.
+        in_flight: clips of one start that the service has at once, at most; `None` for the
+            client's own limit. Where tasks wait in line anyway, a small number lets the page say
+            which clips wait.
         use_engine: whether to find faces and render previews with the local engine, if it is
             installed.
 
@@ -45,6 +48,7 @@ class StudioSettings:
     names: frozenset[str] = frozenset()
     service: str | None = None
     most_photos: int = field(default=2000, validator=ge(1))
+    in_flight: int | None = field(default=None, validator=optional(ge(1)))
     use_engine: bool = True
 
     def __attrs_post_init__(self) -> None:

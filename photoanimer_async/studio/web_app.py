@@ -16,6 +16,7 @@ from photoanimer_async.studio.request_guard import RequestGuard, add_security_he
 from photoanimer_async.studio.studio_actions import Studio
 from photoanimer_async.studio.studio_errors import RefusedError
 from photoanimer_async.studio.studio_settings import StudioSettings
+from photoanimer_async.studio.task_cancelling import TaskCanceller
 
 _log = logging.getLogger(__name__)
 
@@ -23,18 +24,21 @@ _SHUTDOWN_SECONDS: Final = 3.0
 _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
-def create_app(client: PhotoAnimerClient, settings: StudioSettings) -> web.Application:
+def create_app(
+    client: PhotoAnimerClient, settings: StudioSettings, canceller: TaskCanceller | None = None
+) -> web.Application:
     """Create a studio's application.
 
     Args:
         client: an open client, which animates the photos; it is not closed.
         settings: the studio's settings.
+        canceller: stops clips that were submitted, if the service offers that.
 
     Raises, when the application starts:
         PhotoAnimerError: the folder cannot be used, or another studio is using it.
     """
     guard = RequestGuard(settings)
-    studio = Studio(client, settings)
+    studio = Studio(client, settings, canceller)
     page = PageRoutes()
     app = web.Application(middlewares=[guard.middleware(), _errors_as_json])
     app.on_response_prepare.append(add_security_headers)
@@ -65,17 +69,25 @@ class RunningStudio:
     Args:
         client: an open client, which animates the photos; it is not closed.
         settings: the studio's settings.
+        canceller: stops clips that were submitted, if the service offers that.
 
     Raises, when entered:
         PhotoAnimerError: the folder cannot be used, or another studio is using it.
         OSError: cannot listen on the address.
     """
 
-    def __init__(self, client: PhotoAnimerClient, settings: StudioSettings) -> None:
+    def __init__(
+        self,
+        client: PhotoAnimerClient,
+        settings: StudioSettings,
+        canceller: TaskCanceller | None = None,
+    ) -> None:
         self._settings = settings
         # No access log: it would contain the token and the names of photos.
         self._runner = web.AppRunner(
-            create_app(client, settings), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
+            create_app(client, settings, canceller),
+            access_log=None,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
         )
 
     async def __aenter__(self) -> Self:

@@ -27,7 +27,7 @@ from photoanimer_async.service import (
     ServiceSettings,
 )
 from photoanimer_async.service.error_codes import NO_FACE
-from photoanimer_async.studio import RunningStudio, StudioSettings
+from photoanimer_async.studio import RunningStudio, StudioSettings, TaskCanceller
 
 from ..support.videos import mp4
 
@@ -134,6 +134,11 @@ class Page:
         order = {"clips": [clip["id"] for clip in clips]}
         await self.request("POST", "/api/clips/retry", expect, json=order)
 
+    async def stop(self, *clips: Any) -> Any:
+        """Stop clips, and return how many were stopped."""
+        order = {"clips": [clip["id"] for clip in clips]}
+        return await (await self.request("POST", "/api/clips/stop", 200, json=order)).json()
+
     async def state(self) -> Any:
         """Return the state that a newly opened page receives."""
         return await self.wait_until(lambda state: True)
@@ -208,7 +213,8 @@ async def open_studio(tmp_path: Path, service: LocalService) -> AsyncIterator[Op
         client = await stack.enter_async_context(
             PhotoAnimerClient(KEY, base_url=base_url, poll=FixedInterval(0.005), retry=QUICK_RETRY)
         )
-        running = RunningStudio(client, evolve(settings, **changes))
+        canceller = TaskCanceller(base_url, KEY)
+        running = RunningStudio(client, evolve(settings, **changes), canceller)
         await stack.enter_async_context(running)
         session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
         return Page(running.url, await stack.enter_async_context(session))

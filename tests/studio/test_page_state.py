@@ -13,7 +13,12 @@ async def test_the_state_has_formats_and_limits(page: Page) -> None:
 
 async def test_the_state_has_the_account_balance(page: Page) -> None:
     state = await page.wait_until(lambda s: s["account"]["seconds"] is not None)
-    assert state["account"] == {"service": None, "seconds": 123.5, "error": None}
+    assert state["account"] == {
+        "service": None,
+        "cancels": True,
+        "seconds": 123.5,
+        "error": None,
+    }
 
 
 def test_expression_texts_match_the_engine() -> None:

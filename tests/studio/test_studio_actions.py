@@ -34,7 +34,7 @@ async def test_a_clip_can_be_removed_after_it_has_ended(
 ) -> None:
     [clip] = await page.start(await page.add_photo(png(SLOW)))
     response = await page.request("DELETE", f"/api/clips/{clip['id']}", 409)
-    assert "has been paid for" in (await response.json())["error"]
+    assert "still being made" in (await response.json())["error"]
     renderer.released.set()
     await page.wait_for_clips()
     await page.request("DELETE", f"/api/clips/{clip['id']}", 204)
