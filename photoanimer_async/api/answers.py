@@ -13,13 +13,18 @@ that a submit was refused is written down in `retry`.
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from attrs import field, frozen
 
 from photoanimer_async.api.body import parsed
-from photoanimer_async.api.json_fields import FieldError, Number, encodable_json, structure
+from photoanimer_async.api.json_fields import (
+    FieldError,
+    Number,
+    as_json,
+    encodable_json,
+    structure,
+)
 from photoanimer_async.api.retry_after import parse_retry_after
 from photoanimer_async.errors import (
     ApiError,
@@ -108,12 +113,15 @@ class Answer:
     @property
     def content(self) -> object:
         """The body's JSON value; `None` if it has none."""
-        with suppress(RecursionError):
-            content = parsed(self.body, self.headers.get("content-type", ""))
-            # Only an escape or a byte beyond ASCII can stand for half a surrogate pair.
-            is_plain = b"\\u" not in self.body and self.body.isascii()
-            return content if is_plain else encodable_json(content)
-        return None
+        # Only an escape or a byte beyond ASCII can stand for half a surrogate pair.
+        if self.body.isascii() and b"\\u" not in self.body:
+            plain = as_json(self.body.decode())
+            if plain is not None:
+                return plain
+        try:
+            return encodable_json(parsed(self.body, self.headers.get("content-type", "")))
+        except RecursionError:
+            return None
 
     @property
     def excerpt(self) -> str:
@@ -136,11 +144,16 @@ def envelope_data(answer: Answer) -> Any:
     Raises:
         ApiError, UnexpectedResponseError: see the module's docstring.
     """
+    content = answer.content
+    if answer.status == 200 and isinstance(content, dict):  # noqa: PLR2004 - that of the API page
+        envelope = read_fields(answer, content, _Envelope, "$")
+        if envelope.code != 0:
+            raise _api_error(answer, envelope)
+        return envelope.data
     if 300 <= answer.status < 400:  # noqa: PLR2004 - the class of redirects
         location = answer.headers.get("location", "")
         target = shown_url(location) if is_url(location) else "another path"
         raise unexpected(answer, f"it redirects to {target}, which is not followed; check base_url")
-    content = answer.content
     is_client_error = 400 <= answer.status < 500  # noqa: PLR2004 - the class of client errors
     if not isinstance(content, dict) or (is_client_error and "code" not in content):
         if is_client_error:
@@ -149,9 +162,7 @@ def envelope_data(answer: Answer) -> Any:
     envelope = read_fields(answer, content, _Envelope, "$")
     if envelope.code != 0 or is_client_error:
         raise _api_error(answer, envelope)
-    if answer.status != 200:  # noqa: PLR2004 - the only status on the API page
-        raise unexpected(answer, "code 0 with an HTTP error")
-    return envelope.data
+    raise unexpected(answer, "code 0 with an HTTP error")
 
 
 def read_fields(answer: Answer, value: object, kind: type[_T], path: str) -> _T:

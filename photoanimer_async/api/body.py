@@ -6,6 +6,8 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 
+from photoanimer_async.api.json_fields import as_json
+
 MAX_BODY_BYTES = 1_048_576
 
 _SLICE = 4096
@@ -37,14 +39,15 @@ def decompressed(body: bytes, encoding: str) -> bytes:
 
 
 def parsed(body: bytes, content_type: str) -> object:
-    """Return a body's JSON value, `None` if it has none.
+    """Return a body's JSON value, `None` if it has none; a charset other than UTF-8 is tolerated.
 
-    Raw control characters in strings, a charset other than UTF-8, and text after the value are
-    tolerated.
+    Args:
+        body: the body, decompressed.
+        content_type: the `Content-Type` header.
     """
     for text in _readings(body, content_type):
-        with suppress(ValueError, RecursionError):
-            value: object = _decoder.raw_decode(text.lstrip())[0]
+        value = as_json(text)
+        if value is not None:
             return value
     return None
 
@@ -59,6 +62,3 @@ def _readings(body: bytes, content_type: str) -> Iterator[str]:
         if _CHARSET.fullmatch(charset):
             with suppress(LookupError, ValueError):
                 yield body.decode(charset)
-
-
-_decoder = json.JSONDecoder(strict=False)

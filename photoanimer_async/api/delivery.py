@@ -1,14 +1,18 @@
-"""How far one request has come, and its time limits.
+"""How far requests have come, and their time limits.
 
 A request of aiohttp waits for a free connection, resolves a name, connects, perhaps through a
-proxy, and only then sends its first byte. aiohttp's `total` timeout counts all of that. `Delivery`
-counts the caller's timeout from the moment there is a connection, and knows whether the request may
-have been sent. aiohttp's trace hooks report the steps; they run in the task of the request, so a
-context variable leads from them to its `Delivery`.
+proxy, and only then sends its first byte. aiohttp's `total` timeout counts all of that. A
+`Delivery` counts the caller's timeout from the moment there is a connection, and knows whether the
+request may have been sent. aiohttp's trace hooks report the steps; they run in the task of the
+request, so a context variable leads from them to its `Delivery`.
+
+One timer looks after the limits of all requests of a session, some times within each limit: a timer
+for each request costs a tenth of the request.
 """
 
 import asyncio
-from contextvars import ContextVar, Token
+import time
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Self
 
@@ -17,58 +21,118 @@ import aiohttp
 _QUEUE_SECONDS = 600.0
 _CONNECT_SECONDS = (10.0, 30.0)
 _GRACE_SECONDS = 0.1
+_SWEEPS = 20
+_LONGEST_PAUSE = 0.5
+
+
+class Deliveries:
+    """The requests of one session that are under way.
+
+    Args:
+        seconds: for each request, from its connection to the end of its answer.
+
+    Attributes:
+        seconds: as given.
+        open: the requests.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.open: set[Delivery] = set()
+        self._pause = min(seconds / _SWEEPS, _LONGEST_PAUSE)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self) -> None:
+        """Start the timer, if it does not run; it stops when no request is open."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._pause, self._sweep)
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        for delivery in self.open:
+            if delivery.due <= now:
+                delivery.expire(now)
+        self._timer = None
+        if self.open:
+            self.watch()
 
 
 class Delivery:
-    """The delivery of one request; a context manager around it.
+    """The delivery of one request of this task; a context manager around it.
 
-        async with Delivery(60.0) as delivery, session.get(url) as response:
-            ...
+        with Delivery(deliveries, is_reported=False) as delivery:
+            response = await session.get(url)
 
     It limits the wait for a free connection to 10 minutes, the time for connecting to 10 to 30 s,
-    and the rest to `seconds`. An answer that is already in the socket when the time is over, since
-    the event loop was blocked, is still read.
+    and the rest to the seconds of `Deliveries`. An answer that is already in the socket when the
+    time is over, since the event loop was blocked, is still read.
 
     Args:
-        seconds: from the connection to the end of the answer.
+        deliveries: the others of its session.
+        is_reported: whether trace hooks are to report the steps of the request; if not, its time
+            counts from now on.
+
+    Attributes:
+        due: when the present step has to be over, in seconds of `time.monotonic`.
 
     Raises:
         TimeoutError: a limit has passed.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._has_begun = False
-        self._has_connection = False
-        self._is_late = False
-        self._scope = asyncio.timeout(None)
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
-        self._token: Token[Delivery | None] | None = None
+    __slots__ = (
+        "_cancelling",
+        "_deliveries",
+        "_has_begun",
+        "_has_connection",
+        "_has_expired",
+        "_is_late",
+        "_is_reported",
+        "_task",
+        "due",
+    )
+
+    def __init__(self, deliveries: Deliveries, *, is_reported: bool) -> None:
+        self.due = time.monotonic() + deliveries.seconds
+        self._deliveries = deliveries
+        self._is_reported = is_reported
+        self._has_begun = self._has_connection = self._is_late = self._has_expired = False
+        self._task = asyncio.current_task()
+        self._cancelling = 0
 
     @property
     def may_have_left(self) -> bool:
         """Whether the request had a connection. True too if the session reported no step at all."""
         return self._has_connection or not self._has_begun
 
-    async def __aenter__(self) -> Self:
-        await self._scope.__aenter__()
-        self._token = _current.set(self)
-        self._limit(self._seconds)
+    def __enter__(self) -> Self:
+        if self._task is not None:
+            self._cancelling = self._task.cancelling()
+        if self._is_reported:
+            _current.set(self)
+        self._deliveries.open.add(self)
+        self._deliveries.watch()
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._token is not None:
-            _current.reset(self._token)
-        await self._scope.__aexit__(kind, error, trace)
+        self._deliveries.open.discard(self)
+        if self._is_reported:
+            _current.set(None)
+        if self._has_expired and self._task is not None:
+            # As `asyncio.timeout`: a cancellation by others meanwhile is not swallowed.
+            others = self._task.uncancel() > self._cancelling
+            if kind is asyncio.CancelledError and not others:
+                raise TimeoutError from error
 
     def begin(self) -> None:
         """Note that the session reports the steps of this request."""
@@ -79,30 +143,27 @@ class Delivery:
         """Note that a connection is being made."""
         if not self._has_connection:
             shortest, longest = _CONNECT_SECONDS
-            self._limit(min(max(self._seconds, shortest), longest))
+            self._limit(min(max(self._deliveries.seconds, shortest), longest))
 
     def send(self) -> None:
         """Note that there is a connection: from now on the request may have been sent."""
         if not self._has_connection:
             self._has_connection = True
-            self._limit(self._seconds)
+            self._limit(self._deliveries.seconds)
 
     def _limit(self, seconds: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         self._is_late = False
-        self._due = self._loop.time() + seconds
-        self._timer = self._loop.call_at(self._due, self._expire)
+        self.due = time.monotonic() + seconds
 
-    def _expire(self) -> None:
-        now = self._loop.time()
-        if self._is_late:
-            self._scope.reschedule(now)
-            return
-        # The loop may have been blocked, with the answer in the socket: it is read first.
-        self._is_late = True
-        grace = max(_GRACE_SECONDS, min(now - self._due, self._seconds))
-        self._timer = self._loop.call_later(grace, self._expire)
+    def expire(self, now: float) -> None:
+        """End the request, unless its answer may be in the socket: then it is read first."""
+        if not self._is_late:
+            # The event loop may have been blocked.
+            self._is_late = True
+            self.due = now + max(_GRACE_SECONDS, min(now - self.due, self._deliveries.seconds))
+        elif self._task is not None and not self._has_expired:
+            self._has_expired = True
+            self._task.cancel()
 
 
 _current: ContextVar[Delivery | None] = ContextVar("delivery", default=None)

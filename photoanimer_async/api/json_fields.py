@@ -1,10 +1,10 @@
-"""Read JSON values into typed classes with cattrs, and name the path of a wrong value.
+"""Read JSON into typed classes with cattrs, and name the path of a wrong value.
 
 cattrs itself converts where it can (`True` becomes 1, 5 becomes "5"). The types defined here accept
 only the JSON types that the API page or a known compatible service uses.
 """
 
-from contextlib import suppress
+import json
 from functools import cache
 from typing import NewType, TypeVar
 
@@ -31,6 +31,21 @@ class FieldError(Exception):
     """A JSON value has the wrong type; the text ends with its path, such as `@ $.data.status`."""
 
 
+def as_json(text: str) -> object:
+    """Return the JSON value at the start of a text; `None` if there is none.
+
+    Raw control characters in strings, and text after the value, are tolerated.
+    """
+    try:
+        value: object = _decoder.raw_decode(text.lstrip())[0]
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+_decoder = json.JSONDecoder(strict=False)
+
+
 def structure(value: object, kind: type[_T], path: str) -> _T:
     """Return a JSON value as an instance of a class.
 
@@ -42,13 +57,19 @@ def structure(value: object, kind: type[_T], path: str) -> _T:
     Raises:
         FieldError: a field is missing or has another type.
     """
-    with suppress(Exception):  # cattrs passes on whatever a hook raises
-        return _fast_converter.structure(value, kind)
+    try:
+        found: _T = _fast_hook(kind)(value, kind)
+    except Exception:  # noqa: BLE001 - cattrs passes on whatever a hook raises
+        return _structure_naming_faults(value, kind, path)
+    return found
+
+
+def _structure_naming_faults(value: object, kind: type[_T], path: str) -> _T:
     try:
         return _detailed_converter().structure(value, kind)
     except Exception as error:  # noqa: BLE001 - as above
         faults = cattrs.transform_error(error, path, _describe_fault)
-    raise FieldError("; ".join(faults))
+    raise FieldError("; ".join(faults)) from None
 
 
 def encodable_json(value: object) -> object:
@@ -70,6 +91,8 @@ def encodable_json(value: object) -> object:
 
 def is_task_id(value: object) -> bool:
     """Return whether a value can be a task id: a number, or up to 256 printable characters."""
+    if type(value) is int:
+        return -_MAX_NUMBER < value < _MAX_NUMBER
     if isinstance(value, str):
         # U+FFFD stands for a character that was lost: the service knows no such id.
         is_whole = value.isprintable() and "\ufffd" not in value
@@ -84,9 +107,9 @@ def _describe_fault(error: BaseException, _: type | None) -> str:
 
 
 def _to_number(value: object, _: object) -> int:
-    if isinstance(value, str) and value.removeprefix("-").isdecimal():
+    if type(value) is not int and isinstance(value, str) and value.removeprefix("-").isdecimal():
         value = int(value)
-    if type(value) is int and abs(value) < _MAX_NUMBER:
+    if type(value) is int and -_MAX_NUMBER < value < _MAX_NUMBER:
         return value
     raise TypeError(f"expected a whole number, not {printable(repr(value))}")
 
@@ -98,9 +121,11 @@ def _to_text(value: object, _: object) -> str:
 
 
 def _to_optional_link(value: object, _: object) -> str | None:
+    if value is None:
+        return None
     if isinstance(value, str):
         value = value.strip()
-    if value is None or (isinstance(value, str) and (not value or is_url(value))):
+    if isinstance(value, str) and (not value or is_url(value)):
         return value
     shown = shown_url(value) if isinstance(value, str) else repr(value)
     raise TypeError(f"expected an http or https URL, not {printable(shown)}")
@@ -127,7 +152,7 @@ def _converter(*, detailed: bool) -> cattrs.Converter:
     return converter
 
 
-_fast_converter = _converter(detailed=False)
+_fast_hook = cache(_converter(detailed=False).get_structure_hook)
 
 
 @cache

@@ -16,7 +16,6 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
 
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientTimeout, hdrs
@@ -27,7 +26,7 @@ from yarl import URL
 from photoanimer_async.api.answers import Answer
 from photoanimer_async.api.base_url import check_base_url
 from photoanimer_async.api.body import MAX_BODY_BYTES, decompressed
-from photoanimer_async.api.delivery import Delivery, connection_hooks
+from photoanimer_async.api.delivery import Deliveries, Delivery, connection_hooks
 from photoanimer_async.api.spare_files import most_connections
 from photoanimer_async.api.wire import Operation, Request
 from photoanimer_async.errors import (
@@ -147,8 +146,9 @@ class Transport:
         self._submits: aiohttp.ClientSession | None = None
         self._hooks = connection_hooks()
         self._headers = CIMultiDict({"APIKEY": credentials.api_key, "Accept-Encoding": "identity"})
-        self._urls: dict[str, URL] = {}
-        self._seconds = timeout
+        base = URL(self._base_url, encoded=True)
+        self._scheme, self._authority, self._root = base.scheme, base.raw_authority, base.raw_path
+        self._deliveries = Deliveries(timeout)
         self._timeout = ClientTimeout(total=None, sock_connect=min(timeout, 10.0))
 
     async def __aenter__(self) -> Self:
@@ -181,6 +181,7 @@ class Transport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._deliveries.close()
         if self._session is None or self._submits is None:
             return
         if self._owns_session:
@@ -207,17 +208,12 @@ class Transport:
         return self._session
 
     def _url(self, request: Request) -> URL:
-        # Encoded here, since aiohttp's `params` cost more time than the rest of the preparation.
-        # No character is exempt from quoting, so every value arrives as it is.
-        url = self._urls.get(request.path)
-        if url is None:
-            url = self._urls[request.path] = URL(self._base_url + request.path, encoded=True)
-        query = "&".join([f"{name}={_encoded(value)}" for name, value in request.params.items()])
+        # The query is encoded already, since aiohttp's `params` cost more than the rest of it.
         return URL.build(
-            scheme=url.scheme,
-            authority=url.raw_authority,
-            path=url.raw_path,
-            query_string=query,
+            scheme=self._scheme,
+            authority=self._authority,
+            path=self._root + request.path,
+            query_string=request.query,
             encoded=True,
         )
 
@@ -230,39 +226,32 @@ class Transport:
             NotSentError: no connection was made, so nothing was sent.
             NoAnswerError: no answer has begun to arrive, for any other reason.
         """
-        session = self.session
+        session, middlewares = self.session, None
         operation = request.operation
         if operation is Operation.SUBMIT:
-            session = self._submits or session
-            # Lets the loop, which may have been blocked, notice closed connections before one is
-            # taken from the pool: a request lost in one cannot be told from one that arrived.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        delivery = Delivery(self._seconds)
+            session, middlewares = self._submits or session, (_send_once,)
+            await self._see_closed_connections()
         response: ClientResponse | None = None
-        body = bytearray()
-        cut = ""
+        body, cut = bytearray(), ""
         failure: PhotoAnimerError | None = None
+        delivery = Delivery(self._deliveries, is_reported=session is self._submits)
         try:
-            async with (
-                delivery,
-                session.get(
+            with delivery:
+                # Not by `async with`: an answer that is read to its end needs no clean-up.
+                response = await session.get(
                     self._url(request),
                     headers=self._headers,
                     allow_redirects=False,
                     raise_for_status=False,
                     timeout=self._timeout,
                     auto_decompress=False,
-                    middlewares=(_send_once,) if operation is Operation.SUBMIT else None,
+                    middlewares=middlewares,
                     **HEADER_LIMITS,
-                ) as response,
-            ):
-                async for chunk in response.content.iter_any():
-                    body += chunk
-                    if len(body) > MAX_BODY_BYTES:
-                        cut = f"it is larger than {MAX_BODY_BYTES} bytes"
-                        break
+                )
+                cut = await _read(response, body)
         except asyncio.CancelledError as error:
+            if response is not None:
+                response.close()
             if not delivery.may_have_left:
                 error.add_note(_UNSENT)
             raise
@@ -274,19 +263,30 @@ class Transport:
         if response is None or failure is not None:
             # Raised here, so that a traceback shows no error of aiohttp.
             raise failure or NoAnswerError(f"{operation.value}: no answer")
+        if cut:
+            body += _left_over(response)
+            response.close()
         if response.status == _PROXY_AUTHENTICATION_REQUIRED:
             raise _refused_by_proxy(operation)
-        body += _left_over(response)
-        encoding = response.headers.get(hdrs.CONTENT_ENCODING, "")
+        encoding = response.headers.get(hdrs.CONTENT_ENCODING)
+        content = bytes(body[:MAX_BODY_BYTES])
         return Answer(
             operation=operation,
             status=response.status,
             headers=response.headers,
-            body=decompressed(bytes(body[:MAX_BODY_BYTES]), encoding),
+            body=content if encoding is None else decompressed(content, encoding),
             received_at=time.time(),
             secret=self._credentials.api_key,
             cut=cut,
         )
+
+    async def _see_closed_connections(self) -> None:
+        """Let the loop, which may have been blocked, notice connections that were closed meanwhile.
+
+        A submit that is lost in one cannot be told from one that arrived.
+        """
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     def _failure(
         self, operation: Operation, error: Exception, delivery: Delivery
@@ -313,16 +313,23 @@ def _refused_by_proxy(operation: Operation) -> NotSentError:
     return error
 
 
-def _encoded(value: str) -> str:
-    # Most values are task ids and numbers, which need no quoting.
-    return value if value.isalnum() and value.isascii() else quote(value, "")
-
-
 def _has_host(url: str) -> bool:
     try:
         return is_url(url) and bool(URL(url).host)
     except ValueError:
         return False
+
+
+async def _read(response: ClientResponse, body: bytearray) -> str:
+    """Read the body of an answer; return why it is not whole, an empty text if it is."""
+    if response.content.is_eof():  # it came together with the headers
+        body += response.content.read_nowait()
+    else:
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                break
+    return "" if len(body) <= MAX_BODY_BYTES else f"it is larger than {MAX_BODY_BYTES} bytes"
 
 
 def _left_over(response: ClientResponse) -> bytes:
