@@ -15,7 +15,7 @@ from photoanimer_async.redaction import encodable, is_url, printable, safe_text,
 _T = TypeVar("_T")
 
 _MAX_ID_CHARACTERS = 256
-_MAX_NUMBER = 10**_MAX_ID_CHARACTERS
+_MAX_NUMBER: int = 10**_MAX_ID_CHARACTERS
 
 Number = NewType("Number", int)
 """A whole number, or its decimal digits as a string."""
@@ -58,7 +58,7 @@ def structure(value: object, kind: type[_T], path: str) -> _T:
         FieldError: a field is missing or has another type.
     """
     try:
-        found: _T = _fast_hook(kind)(value, kind)
+        found: _T = _fast_converter.get_structure_hook(kind)(value, kind)
     except Exception:  # noqa: BLE001 - cattrs passes on whatever a hook raises
         return _structure_naming_faults(value, kind, path)
     return found
@@ -152,7 +152,7 @@ def _converter(*, detailed: bool) -> cattrs.Converter:
     return converter
 
 
-_fast_hook = cache(_converter(detailed=False).get_structure_hook)
+_fast_converter = _converter(detailed=False)
 
 
 @cache
