@@ -93,7 +93,7 @@ def submits(
         return wire.parse_submit(await sent())
 
     async def by_calls() -> TaskId:
-        async with calls.submit_slot():
+        with await calls.submit_turn():
             return await calls.submit(IMAGE, options)
 
     return {

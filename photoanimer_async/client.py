@@ -20,12 +20,10 @@ from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError, Task
 from photoanimer_async.jobs.batch_runner import BatchOptions, BatchRunner, BatchSettings, Photos
 from photoanimer_async.jobs.job import DEFAULT_TIMEOUT, Job, JobContext
 from photoanimer_async.jobs.lifecycle import State
-from photoanimer_async.jobs.open_state import OpenState
-from photoanimer_async.jobs.pending import PendingJobs
-from photoanimer_async.jobs.photo_preparer import PhotoPreparers
+from photoanimer_async.jobs.pending import OpenState, PendingJobs
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook
-from photoanimer_async.jobs.publisher import Publisher
+from photoanimer_async.jobs.publishing import PhotoPreparers, Publisher
 from photoanimer_async.jobs.result_download import ResultDownloader
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import (

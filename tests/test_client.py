@@ -28,7 +28,7 @@ from photoanimer_async import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
-from photoanimer_async.api import allowed_rate, retry
+from photoanimer_async.api import rate_limits, retry
 from photoanimer_async.jobs.batch_runner import BatchSettings
 
 from .support.stub_service import (
@@ -145,8 +145,8 @@ async def test_a_submit_that_was_definitely_put_off_is_sent_again(
 async def test_429_is_waited_out_and_not_counted_as_a_try(
     client: PhotoAnimerClient, stub: StubService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(allowed_rate, "_START_RATE", 1000.0)
-    monkeypatch.setattr(allowed_rate, "_MIN_RATE", 1000.0)
+    monkeypatch.setattr(rate_limits, "_START_RATE", 1000.0)
+    monkeypatch.setattr(rate_limits, "_MIN_RATE", 1000.0)
     busy: Reply = lambda _: envelope(code=1, status=429)  # noqa: E731 - as the others
     stub.submit_script += [busy] * 8
     task_id = await client.submit(PHOTO)

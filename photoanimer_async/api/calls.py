@@ -4,21 +4,22 @@ A submit is sent once by `submit`; deciding whether it may be sent again, and wr
 came of it, is the business of `jobs.pipeline`. Reads are repeated here.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
 from random import Random
 
 from photoanimer_async.api import wire
 from photoanimer_async.api.rate_limits import Pace, RateLimiter
-from photoanimer_async.api.request_queue import Lane, RequestQueue
-from photoanimer_async.api.retry import RetryPolicy, retrying
-from photoanimer_async.api.spare_files import require_spare_files
+from photoanimer_async.api.request_queue import Lane, RequestQueue, Turn
+from photoanimer_async.api.retry import RetryPolicy, repeating
 from photoanimer_async.api.transport import Transport
 from photoanimer_async.api.wire import Operation
+from photoanimer_async.errors import NotSentError, PhotoAnimerError
 from photoanimer_async.models import AnimationOptions, Balance, TaskId, TaskInfo
 
 _AT_LIMITER = 4
 """Callers that ask the user's limiter at once: a single submit waits behind no more."""
+
+_SPARE_FILES = 5
 
 
 class ApiCalls:
@@ -34,8 +35,6 @@ class ApiCalls:
 
     Attributes:
         queue: whose request is sent next.
-        get_task_info: Return the state of a task (Interface 3), repeated on passing failures.
-        get_balance: Return what is left on the account, repeated on passing failures.
     """
 
     def __init__(
@@ -55,12 +54,14 @@ class ApiCalls:
         self.queue = RequestQueue(concurrency, Pace(submit_rate))
         self._at_submit_limiter = RequestQueue(_AT_LIMITER, Pace(None))
         self._poll_limiter = poll_limiter
-        self.get_task_info = retrying(self._get_task_info, Operation.GET_TASK_INFO, retry, rng)
-        self.get_balance = retrying(self._get_balance, Operation.GET_BALANCE, retry, rng)
+        self._ask_again = repeating(self._get_task_info, Operation.GET_TASK_INFO, retry, rng)
+        self._ask_balance_again = repeating(self._get_balance, Operation.GET_BALANCE, retry, rng)
 
-    @asynccontextmanager
-    async def submit_slot(self, *, in_batch: bool = False) -> AsyncIterator[None]:
-        """Wait until a submit may be sent now, and hold its place until its answer is there.
+    async def submit_turn(self, *, in_batch: bool = False) -> Turn:
+        """Wait until a submit may be sent; return its turn, which lasts until its answer is there.
+
+            with await calls.submit_turn():
+                task_id = await calls.submit(image_url, options)
 
         Args:
             in_batch: whether it belongs to a batch, behind which single submits do not wait.
@@ -70,15 +71,19 @@ class ApiCalls:
                 was sent.
         """
         lane = Lane.BATCH_SUBMIT if in_batch else Lane.SUBMIT
-        async with self.queue.turn(lane):
+        turn = await self.queue.turn(lane)
+        try:
             if self._submit_limiter is not None:
-                async with self._at_submit_limiter.turn(lane):
+                with await self._at_submit_limiter.turn(lane):
                     await self._submit_limiter.acquire()
             require_spare_files()
-            yield
+        except BaseException as error:
+            self.queue.end(turn, error)
+            raise
+        return turn
 
     async def submit(self, image_url: str, options: AnimationOptions) -> TaskId:
-        """Send one submit (Interface 1), once, inside `submit_slot`; it costs video seconds.
+        """Send one submit (Interface 1), once, in its turn; it costs video seconds.
 
         Raises:
             InvalidRequestError: a URL that is not http or https.
@@ -95,13 +100,57 @@ class ApiCalls:
         """
         if self._poll_limiter is not None:
             await self._poll_limiter.acquire()
-        return await self._get_task_info(task_id, Lane.POLL)
+        with await self.queue.turn(Lane.POLL):
+            answer = await self._transport.send(wire.build_get_task_info(task_id))
+            return wire.parse_get_task_info(answer, task_id)
 
-    async def _get_task_info(self, task_id: TaskId, lane: Lane = Lane.CALL) -> TaskInfo:
-        async with self.queue.turn(lane):
+    async def get_task_info(self, task_id: TaskId) -> TaskInfo:
+        """Return the state of a task (Interface 3), repeated on passing failures.
+
+        Raises:
+            PhotoAnimerError: no answer after all retries, or a refusal.
+        """
+        try:
+            return await self._get_task_info(task_id)
+        except PhotoAnimerError as error:
+            failure = error
+        return await self._ask_again(failure, task_id)
+
+    async def get_balance(self) -> Balance:
+        """Return what is left on the account, repeated on passing failures.
+
+        Raises:
+            PhotoAnimerError: no answer after all retries, or a refusal.
+        """
+        try:
+            return await self._get_balance()
+        except PhotoAnimerError as error:
+            failure = error
+        return await self._ask_balance_again(failure)
+
+    async def _get_task_info(self, task_id: TaskId) -> TaskInfo:
+        with await self.queue.turn(Lane.CALL):
             answer = await self._transport.send(wire.build_get_task_info(task_id))
             return wire.parse_get_task_info(answer, task_id)
 
     async def _get_balance(self) -> Balance:
-        async with self.queue.turn(Lane.CALL):
+        with await self.queue.turn(Lane.CALL):
             return wire.parse_get_balance(await self._transport.send(wire.build_get_balance()))
+
+
+def require_spare_files() -> None:
+    """Check that a submit can be followed by what it needs: the photo's fetch, polls, the result.
+
+    Raises:
+        NotSentError: too many files are open.
+    """
+    files: list[int] = []
+    try:
+        files += os.pipe()
+        while len(files) < _SPARE_FILES:
+            files.append(os.dup(files[0]))  # a tenth of the time of another new file
+    except OSError as error:
+        raise NotSentError(f"not submitted: {error.strerror}") from error
+    finally:
+        for file in files:
+            os.close(file)

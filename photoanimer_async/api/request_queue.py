@@ -11,12 +11,10 @@ import asyncio
 import math
 import time
 from collections import OrderedDict, deque
-from contextlib import AbstractAsyncContextManager
 from enum import Enum, auto
 from types import TracebackType
 
-from photoanimer_async.api.allowed_rate import AllowedRate
-from photoanimer_async.api.rate_limits import Pace
+from photoanimer_async.api.rate_limits import AllowedRate, Pace
 from photoanimer_async.errors import (
     ApiError,
     NoAnswerError,
@@ -51,7 +49,7 @@ class Lane(Enum):
 class RequestQueue:
     """Lets requests through, a bounded number at once and at the rates that are allowed.
 
-        async with queue.turn(Lane.POLL):
+        with await queue.turn(Lane.POLL):
             answer = await transport.send(request)
 
     An answer 429 limits the rate: of submits if a submit met it, of all requests if a read did. An
@@ -78,6 +76,7 @@ class RequestQueue:
         self._waiting: dict[Lane, OrderedDict[asyncio.Future[None], None]] = {
             lane: OrderedDict() for lane in Lane
         }
+        self._polls_waiting = self._waiting[Lane.POLL]
         self._waiters = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -86,19 +85,8 @@ class RequestQueue:
         """How many requests may be in flight: its whole part counts."""
         return self._size
 
-    def turn(self, lane: Lane) -> AbstractAsyncContextManager[None]:
-        """Return the context of one request: it waits for its turn, and counts answer or error."""
-        return _Turn(self, lane)
-
-    def poll_pause(self) -> float:
-        """Return the seconds until it is worth choosing the next task to poll; 0 for now."""
-        if not self._waiting[Lane.POLL]:
-            return 0.0
-        pause = self._pause(Lane.POLL, time.monotonic())
-        return max(pause if pause < math.inf else 0.0, _SHORTEST_PAUSE)
-
-    async def enter(self, lane: Lane) -> tuple[int, float]:
-        """Wait for a turn; return the request's number and its time."""
+    async def turn(self, lane: Lane) -> "Turn":
+        """Wait until one request may be sent; return its turn, which is the context of it."""
         now = time.monotonic()
         if self._waiters or self._pause(lane, now) > 0:
             await self._wait(lane)
@@ -106,41 +94,53 @@ class RequestQueue:
         else:
             self._take(lane, now)
         self._started += 1
-        return self._started, now
+        return Turn(self, lane, self._started, now)
 
-    def leave(self, lane: Lane, number: int, sent: float, error: BaseException | None) -> None:
+    def poll_pause(self) -> float:
+        """Return the seconds until it is worth choosing the next task to poll; 0 for now."""
+        if not self._polls_waiting:
+            return 0.0
+        pause = self._pause(Lane.POLL, time.monotonic())
+        return max(pause if pause < math.inf else 0.0, _SHORTEST_PAUSE)
+
+    def end(self, turn: "Turn", error: BaseException | None) -> None:
         """Count the answer to a request, or the error that ended it."""
-        now = time.monotonic()
-        if error is None or isinstance(error, _ANSWERED):
-            self._count_answer(lane, number, sent, now, error)
-        elif isinstance(error, Exception) and not isinstance(error, NoAnswerError):
-            self._give_back(lane, now)  # it was not sent
+        lane, now = turn.lane, time.monotonic()
+        if error is None:
+            self._count_answer(turn, now)
+        else:
+            self._count_error(turn, error, now)
         self._free(lane)
 
-    def _count_answer(
-        self, lane: Lane, number: int, sent: float, now: float, error: BaseException | None
-    ) -> None:
+    def _count_answer(self, turn: "Turn", now: float) -> None:
+        if self._size < self._limit:
+            self._size = min(self._limit, self._size + 1.0 / self._size)
+        self._rate.accepted(turn.sent, now)
+        if turn.lane.submits:
+            self._submit_rate.accepted(turn.sent, now)
+
+    def _count_error(self, turn: "Turn", error: BaseException, now: float) -> None:
+        lane = turn.lane
         if isinstance(error, RateLimitedError):
             one = lane.submits and not self._rate.is_limited
             rate = self._submit_rate if one else self._rate
-            rate.refused(sent, now, error.retry_after or 0.0)
-        elif error is not None and getattr(error, "http_status", 0) == _UNAVAILABLE:
-            self._halve(number)
-        else:
-            if self._size < self._limit:
-                self._size = min(self._limit, self._size + 1.0 / self._size)
-            self._rate.accepted(sent, now)
-            if lane.submits:
-                self._submit_rate.accepted(sent, now)
+            rate.refused(turn.sent, now, error.retry_after or 0.0)
+        elif isinstance(error, _ANSWERED):
+            if getattr(error, "http_status", 0) == _UNAVAILABLE:
+                self._halve(turn.number)
+            else:
+                self._count_answer(turn, now)
+        elif isinstance(error, Exception) and not isinstance(error, NoAnswerError):
+            self._give_back(lane, now)  # it was not sent
 
     def _pause(self, lane: Lane, now: float) -> float:
         """Return the seconds until the lane's next request; infinity if an answer is needed."""
         if self._in_flight >= int(self._size) or (lane.submits and not self._submits_free):
             return math.inf
-        pause = self._rate.pause(now)
-        if not lane.submits:
-            return pause
-        return max(pause, self._submit_rate.pause(now), self._submit_pace.pause(now))
+        next_at = self._rate.next_at
+        if lane.submits:
+            next_at = max(next_at, self._submit_rate.next_at, self._submit_pace.next_at)
+        return next_at - now
 
     def _take(self, lane: Lane, now: float) -> None:
         self._in_flight += 1
@@ -213,23 +213,31 @@ class RequestQueue:
             self._halved_after = self._started
 
 
-class _Turn(AbstractAsyncContextManager[None]):
-    # A class, since the generator of `asynccontextmanager` costs more than the queue itself.
-    __slots__ = ("_lane", "_number", "_queue", "_sent")
+class Turn:
+    """The turn of one request: a context that ends with its answer, or the error that it raises.
 
-    def __init__(self, queue: RequestQueue, lane: Lane) -> None:
+    Attributes:
+        lane: the kind of request.
+        number: how many requests had a turn until then.
+        sent: when it began.
+    """
+
+    # A class, since the generator of `contextmanager` costs more than the queue itself.
+    __slots__ = ("_queue", "lane", "number", "sent")
+
+    def __init__(self, queue: RequestQueue, lane: Lane, number: int, sent: float) -> None:
         self._queue = queue
-        self._lane = lane
-        self._number = 0
-        self._sent = 0.0
+        self.lane = lane
+        self.number = number
+        self.sent = sent
 
-    async def __aenter__(self) -> None:
-        self._number, self._sent = await self._queue.enter(self._lane)
+    def __enter__(self) -> None:
+        """Do nothing: the turn has begun."""
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._queue.leave(self._lane, self._number, self._sent, error)
+        self._queue.end(self, error)

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Generator
 from enum import Enum, auto
 from random import Random
-from typing import ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import backoff
 from attrs import frozen
@@ -114,14 +114,16 @@ def waits(policy: RetryPolicy, rng: Random) -> Generator[float, BaseException, N
         error = yield policy.wait(failures, error, rng)
 
 
-def retrying(
+def repeating(
     attempt: Callable[_P, Awaitable[_T]], operation: Operation, policy: RetryPolicy, rng: Random
-) -> Callable[_P, Awaitable[_T]]:
-    """Return `attempt`, repeated by `backoff` where `verdict` allows it for the operation.
+) -> Callable[Concatenate[PhotoAnimerError, _P], Awaitable[_T]]:
+    """Return a function that goes on after the failure of a first attempt, its first argument.
 
-    Answers 429 are waited out and are not counted, since the request queue finds the rate that the
-    service allows; without a deadline of the caller's, for an hour. The jitter of `backoff` itself
-    is off, since it would cut `Retry-After` short.
+    `backoff` repeats the attempt where `verdict` allows it for the operation. The first attempt is
+    left to the caller, since `backoff`'s records of a call that succeeds cost as much as a request.
+    The jitter of `backoff` itself is off, since it would cut `Retry-After` short. Answers 429 are
+    waited out and are not counted, since the request queue finds the rate that the service allows;
+    without a deadline of the caller's, for an hour.
 
     Args:
         attempt: makes one attempt.
@@ -135,12 +137,21 @@ def retrying(
             return True
         return verdict(operation, error) is not Verdict.TRY_AGAIN
 
-    within_rate = _waiting_out_refusals(attempt, policy, rng)
-
-    async def again(failures: list[PhotoAnimerError], *args: _P.args, **options: _P.kwargs) -> _T:
-        if failures:
-            raise failures.pop()
-        return await within_rate(*args, **options)
+    async def within_rate(
+        failures: list[PhotoAnimerError], *args: _P.args, **options: _P.kwargs
+    ) -> _T:
+        refusals, first = 0, math.inf
+        while True:
+            try:
+                if failures:
+                    raise failures.pop()
+                return await attempt(*args, **options)
+            except RateLimitedError as error:
+                refusals, first = refusals + 1, min(first, time.monotonic())
+                if refusals >= policy.tries and time.monotonic() - first > PATIENCE:
+                    raise
+                floor = error.retry_after or 0.0
+            await asyncio.sleep(floor * rng.uniform(1.0, 1.1))
 
     with warnings.catch_warnings():
         # backoff 2.2.1 calls a function of asyncio that Python 3.14 deprecates.
@@ -154,34 +165,9 @@ def retrying(
             logger=None,
             policy=policy,
             rng=rng,
-        )(again)
+        )(within_rate)
 
-    async def first_attempt(*args: _P.args, **options: _P.kwargs) -> _T:
-        # Without backoff, whose records of a call that succeeds cost as much as the request.
-        try:
-            return await within_rate(*args, **options)
-        except PhotoAnimerError as error:
-            failures = [error]
-        return await repeat(failures, *args, **options)
+    async def after(error: PhotoAnimerError, /, *args: _P.args, **options: _P.kwargs) -> _T:
+        return await repeat([error], *args, **options)
 
-    return first_attempt
-
-
-def _waiting_out_refusals(
-    attempt: Callable[_P, Awaitable[_T]], policy: RetryPolicy, rng: Random
-) -> Callable[_P, Awaitable[_T]]:
-    """Return `attempt`, repeated after answers 429, each time after its `Retry-After`."""
-
-    async def within_rate(*args: _P.args, **options: _P.kwargs) -> _T:
-        refusals, first = 0, math.inf
-        while True:
-            try:
-                return await attempt(*args, **options)
-            except RateLimitedError as error:
-                refusals, first = refusals + 1, min(first, time.monotonic())
-                if refusals >= policy.tries and time.monotonic() - first > PATIENCE:
-                    raise
-                floor = error.retry_after or 0.0
-            await asyncio.sleep(floor * rng.uniform(1.0, 1.1))
-
-    return within_rate
+    return after

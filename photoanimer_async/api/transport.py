@@ -12,6 +12,7 @@ it the signed URL of a photo.
 """
 
 import asyncio
+import resource
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -27,7 +28,6 @@ from photoanimer_async.api.answers import Answer
 from photoanimer_async.api.base_url import check_base_url
 from photoanimer_async.api.body import MAX_BODY_BYTES, decompressed
 from photoanimer_async.api.delivery import Deliveries, Delivery, connection_hooks
-from photoanimer_async.api.spare_files import most_connections
 from photoanimer_async.api.wire import Operation, Request
 from photoanimer_async.errors import (
     InvalidRequestError,
@@ -39,6 +39,10 @@ from photoanimer_async.photos.links import HEADER_LIMITS
 from photoanimer_async.redaction import is_url, shown_url
 
 _MAX_CONNECTIONS = 150
+_OTHER_FILES = 20
+_FILES_PER_CONNECTION = 4
+"""The connection; that by which the service fetches the photo; the photo; the result."""
+
 _PROXY_AUTHENTICATION_REQUIRED = 407
 _PROVABLY_NOT_SENT = (
     aiohttp.ClientConnectorCertificateError,
@@ -153,9 +157,7 @@ class Transport:
 
     async def __aenter__(self) -> Self:
         if self._session is None:
-            self._session = self._new_session(
-                aiohttp.TCPConnector(limit=most_connections(_MAX_CONNECTIONS))
-            )
+            self._session = self._new_session(aiohttp.TCPConnector(limit=most_connections()))
             # Hooks make a request a quarter more expensive, and only submits need them.
             self._submits = self._new_session(self._session.connector, self._hooks)
         else:
@@ -305,6 +307,18 @@ class Transport:
         elif not isinstance(error, _OF_AIOHTTP):
             failure.__cause__ = error
         return failure
+
+
+def most_connections() -> int:
+    """Return how many connections a client may have; fewer than 150 where few files may be open.
+
+    If the connections took all files, the photos of submits could not be fetched, and all would
+    wait for each other.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return _MAX_CONNECTIONS
+    return max(1, min(_MAX_CONNECTIONS, (limit - _OTHER_FILES) // _FILES_PER_CONNECTION))
 
 
 def _refused_by_proxy(operation: Operation) -> NotSentError:

@@ -17,10 +17,10 @@ from photoanimer_async.jobs.job import DEFAULT_TIMEOUT, Job, JobContext
 from photoanimer_async.jobs.journal import Entry, Journal
 from photoanimer_async.jobs.journal.planning import Planning
 from photoanimer_async.jobs.lifecycle import State
-from photoanimer_async.jobs.open_state import OpenState
-from photoanimer_async.jobs.photo_preparer import PhotoPreparers
+from photoanimer_async.jobs.pending import OpenState
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook
+from photoanimer_async.jobs.publishing import PhotoPreparers
 from photoanimer_async.jobs.submission import close_gate, foreign_failure
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import (

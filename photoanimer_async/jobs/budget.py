@@ -146,3 +146,29 @@ class Budget:
         callbacks, self.on_room = self.on_room, []
         for callback in callbacks:
             callback()
+
+
+@define
+class Reservation:
+    """What one submit costs, reserved until it is committed or released; only the first counts.
+
+    Attributes:
+        budget: where it is reserved.
+        cost: video seconds.
+    """
+
+    budget: Budget
+    cost: float
+    _is_open: bool = True
+
+    def commit(self) -> None:
+        """Count it as spent; see `Budget.commit`."""
+        if self._is_open:
+            self._is_open = False
+            self.budget.commit(self.cost)
+
+    def release(self) -> None:
+        """Give it back; see `Budget.release`."""
+        if self._is_open:
+            self._is_open = False
+            self.budget.release(self.cost)

@@ -1,9 +1,10 @@
-"""A job: one photo from its file to its result, and what all jobs of a batch share."""
+"""A job: one photo from its file to its result, and what lets jobs submit."""
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
 
 from attrs import define, field, frozen
 
@@ -11,11 +12,12 @@ from photoanimer_async.errors import (
     AmbiguousSubmitError,
     InvalidPhotoError,
     JournalError,
+    NotSentError,
     NotSubmittedError,
     PhotoAnimerError,
     TaskFailedError,
 )
-from photoanimer_async.jobs.budget import Budget
+from photoanimer_async.jobs.budget import Budget, Reservation
 from photoanimer_async.jobs.journal import (
     DEFERRED,
     NOTHING,
@@ -25,9 +27,8 @@ from photoanimer_async.jobs.journal import (
     RefusedStepError,
 )
 from photoanimer_async.jobs.lifecycle import TRANSITIONS, Event, State
-from photoanimer_async.jobs.photo_preparer import PhotoPreparer
 from photoanimer_async.jobs.progress import ProgressEvent, ProgressHook, report
-from photoanimer_async.jobs.reservation import Reservation
+from photoanimer_async.jobs.publishing import PhotoPreparer
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import Animation, AnimationRequest, Evidence, Outcome, TaskId
 from photoanimer_async.redaction import shown_photo
@@ -53,8 +54,7 @@ class SubmitGate:
         self.closed = asyncio.Event()
         self.reason: PhotoAnimerError | None = None
         self._submits = 0
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._empty: asyncio.Event | None = None  # set when no submit is inside
 
     def close(self, reason: PhotoAnimerError | None = None) -> None:
         """Let no further submit through; only the first reason is kept."""
@@ -62,9 +62,8 @@ class SubmitGate:
             self.reason = reason
             self.closed.set()
 
-    @contextmanager
-    def submitting(self) -> Iterator[None]:
-        """Hold the gate open around one submit, from its record of intent to that of its answer.
+    def __enter__(self) -> None:
+        """Let one submit in, from its record of intent to that of its answer.
 
         Raises:
             NotSubmittedError: the gate is closed.
@@ -73,21 +72,83 @@ class SubmitGate:
             why = "the batch is being closed" if self.reason is None else str(self.reason)
             raise NotSubmittedError(f"not submitted: {why}") from self.reason
         self._submits += 1
-        self._empty.clear()
-        try:
-            yield
-        finally:
-            self._submits -= 1
-            if not self._submits:
-                self._empty.set()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._submits -= 1
+        if self._empty is not None and not self._submits:
+            self._empty.set()
 
     async def drained(self, within: float) -> None:
-        """Wait until no submit is inside, for at most so many seconds."""
-        try:
+        """Wait until no submit is inside, for at most so many seconds; the gate is closed."""
+        if not self._submits:
+            return
+        if self._empty is None:
+            self._empty = asyncio.Event()
+        with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._empty.wait()
+
+
+class TurnDeadline:
+    """Limits the wait for a turn, and never the wait for the answer to a submit that was sent.
+
+        async with TurnDeadline(3.0) as deadline:
+            ...                        # wait for a turn, as long as it takes
+            deadline.suspend()
+            ...                        # send the submit
+
+    Args:
+        seconds: from now on; `None` for no limit.
+
+    Raises:
+        PhotoAnimerError: the time is over; the last refusal, else a `NotSentError`.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._refusal: PhotoAnimerError | None = None
+        self._when: float | None = None
+        self._scope = None if seconds is None else asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> Self:
+        if self._scope is not None:
+            await self._scope.__aenter__()
+            self._when = self._scope.when()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._scope is None:
+            return
+        try:
+            await self._scope.__aexit__(kind, error, trace)
         except TimeoutError:
-            pass
+            failure = self._refusal or NotSentError(
+                f"not submitted: there was no turn within {self._seconds:g} s"
+            )
+        else:
+            return
+        raise failure
+
+    def suspend(self) -> None:
+        """Stop the clock: the submit is being sent."""
+        if self._scope is not None:
+            self._scope.reschedule(None)
+
+    def resume(self, refusal: PhotoAnimerError) -> None:
+        """Start the clock again: the submit was not sent, or was refused."""
+        self._refusal = refusal
+        if self._scope is not None:
+            self._scope.reschedule(self._when)
 
 
 @frozen(kw_only=True)
@@ -159,10 +220,11 @@ class Job:
             JournalError: it could not be written; the state is as before.
         """
         state = TRANSITIONS[self.state, event]
-        if self.context.journal is not None and self.entry is not None:
+        if self.entry is not None and self.context.journal is not None:
             await self.context.journal.record(self.entry.id, self.state, event, facts)
         self.state = state
-        self.report_progress()
+        if self.context.hook is not None:
+            self.report_progress()
 
     def record_later(self, event: Event, facts: Facts = NOTHING) -> None:
         """Change the state, and have the event written without waiting for it.

@@ -19,6 +19,8 @@ from enum import StrEnum
 class State(StrEnum):
     """How far a job is."""
 
+    __hash__ = str.__hash__  # that of enums is a function in Python
+
     PLANNED = "planned"
     SUBMITTING = "submitting"
     SUBMITTED = "submitted"
@@ -30,6 +32,8 @@ class State(StrEnum):
 
 class Event(StrEnum):
     """What happened to a job."""
+
+    __hash__ = str.__hash__
 
     SUBMIT = "submit"
     """The submit is about to be sent."""

@@ -1,10 +1,10 @@
-"""Jobs that outlive their callers, because they may have been paid for.
+"""Whether a client may be used, and its jobs that outlive their callers.
 
-Every `animate` and `submit` runs in a task of the client's own, which the caller awaits. A
-caller that is cancelled cancels that task only while nothing has been sent. Once the submit
-has left, the task runs on without its caller: the answer is read, the photo stays published for
-as long as the service needs it, and the result is saved where it was to be saved. Until then,
-and some time after, the job can be joined by the id of its task.
+Every `animate` and `submit` may be paid for, so it runs in a task of the client's own, which the
+caller awaits. A caller that is cancelled cancels that task only while nothing has been sent. Once
+the submit has left, the task runs on without its caller: the answer is read, the photo stays
+published for as long as the service needs it, and the result is saved where it was to be saved.
+Until then, and some time after, the job can be joined by the id of its task.
 
 The number of jobs is bounded. When the client closes, no further submit leaves, submits get
 some seconds for their answers, and tasks that were paid for and have not ended are logged.
@@ -12,10 +12,9 @@ some seconds for their answers, and tasks that were paid for and have not ended 
 
 import asyncio
 import logging
+import os
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
-
-from attrs import frozen
 
 from photoanimer_async.errors import (
     InvalidRequestError,
@@ -37,10 +36,43 @@ _log = logging.getLogger(__name__)
 _NOT_SENT = frozenset({State.PLANNED, State.FAILED})
 
 
-@frozen(eq=False)
-class _RunningJob:
-    job: Job
-    work: "asyncio.Task[Any]"
+class OpenState:
+    """The state that every call of a client requires before it sends anything."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
+        self._is_closing = False
+
+    def open(self) -> None:
+        """Allow calls on the running event loop, in this process."""
+        self._loop, self._process = asyncio.get_running_loop(), os.getpid()
+        self._is_closing = False
+
+    async def begin_closing(self) -> None:
+        """Refuse calls that begin from now on."""
+        self._is_closing = True
+
+    async def close(self) -> None:
+        """Refuse all calls."""
+        self._loop = None
+
+    def require_open(self) -> None:
+        """Check that the client may be used here and now.
+
+        Raises:
+            RuntimeError: it is not open, or was opened on another event loop or in another
+                process.
+            PhotoAnimerError: it is being closed.
+        """
+        if self._loop is None:
+            raise RuntimeError("the client is not open: use it inside `async with`")
+        if self._process != os.getpid():
+            raise RuntimeError("the client was opened in another process: open one in each")
+        if self._loop is not asyncio.get_running_loop():
+            raise RuntimeError("the client was opened on another event loop: open one on each")
+        if self._is_closing:
+            raise PhotoAnimerError("the client is being closed: nothing was sent")
 
 
 class PendingJobs:
@@ -59,15 +91,13 @@ class PendingJobs:
             raise InvalidRequestError(f"max_pending must be at least 1, not {limit}")
         self._limit = limit
         self._unclaimed = unclaimed
-        self._running: set[_RunningJob] = set()
-        self._detached: dict[_RunningJob, None] = {}
+        self._running: dict[asyncio.Task[Any], Job] = {}
+        self._detached: dict[asyncio.Task[Any], Job] = {}
 
     def requests(self) -> Mapping[TaskId, AnimationRequest]:
         """Return what was paid for and has no caller, by task id; the latest thousand and more."""
         running = {
-            detached.job.task_id: detached.job.request
-            for detached in self._detached
-            if detached.job.task_id is not None
+            job.task_id: job.request for job in self._detached.values() if job.task_id is not None
         }
         return {**self._unclaimed.requests(), **running}
 
@@ -80,19 +110,30 @@ class PendingJobs:
         if len(self._running) >= self._limit:
             work.close()
             raise TooManyPendingError(self._limit)
-        running = _RunningJob(job, asyncio.create_task(work))
-        self._running.add(running)
-        running.work.add_done_callback(lambda _: self._running.discard(running))
+        loop = asyncio.get_running_loop()
+        task, ended = loop.create_task(work), loop.create_future()
+        self._running[task] = job
+
+        def end(_: object) -> None:
+            del self._running[task]
+            if not task.cancelled():
+                task.exception()  # retrieved, so that asyncio does not log it
+            if not ended.done():
+                ended.set_result(None)
+
+        task.add_done_callback(end)
         try:
-            result: _T = await _result(running)
+            await ended  # not the task, which a cancellation of the caller would cancel
         except asyncio.CancelledError:
             if job.state in _NOT_SENT:
-                running.work.cancel()
+                task.cancel()
             else:
-                self._detached[running] = None
-                running.work.add_done_callback(lambda _: self._end_detached(running))
+                self._detached[task] = job
+                task.add_done_callback(self._end_detached)
             raise
-        return result
+        if task.cancelled():
+            raise _closed(job)
+        return task.result()
 
     async def join(self, task_id: TaskId, timeout: float | None) -> Outcome | None:
         """Return the outcome of a detached job that is still running; `None` if there is none.
@@ -100,18 +141,18 @@ class PendingJobs:
         Raises:
             WaitTimeoutError: it had not ended after `timeout` seconds.
         """
-        for running in self._detached:
-            if str(running.job.task_id) == str(task_id):
-                break
-        else:
+        found = [item for item in self._detached.items() if str(item[1].task_id) == str(task_id)]
+        if not found:
             return None
+        task, job = found[0]
         try:
-            async with asyncio.timeout(timeout) as scope:
-                result = await _result(running)
+            async with asyncio.timeout(timeout):
+                await asyncio.wait([task])
         except TimeoutError:
-            if not scope.expired():
-                raise
             raise WaitTimeoutError(task_id, timeout or 0.0) from None
+        if task.cancelled():
+            raise _closed(job)
+        result = task.result()
         if not isinstance(result, Outcome):
             return None
         if result.ok:
@@ -121,41 +162,30 @@ class PendingJobs:
     async def drain(self) -> None:
         """Let no further submit leave, and wait some seconds for the answers of open ones."""
         closed = PhotoAnimerError("the client is being closed")
-        gates = [running.job.context.gate for running in self._running]
+        gates = [job.context.gate for job in self._running.values()]
         for gate in gates:
             gate.close(closed)
         await asyncio.gather(*(gate.drained(ANSWER_SECONDS) for gate in gates))
 
     async def cancel(self) -> None:
         """Cancel all jobs; the service finishes the tasks that were paid for."""
-        for running in self._running:
-            running.work.cancel()
+        for task in self._running:
+            task.cancel()
         if self._running:
-            await asyncio.wait([running.work for running in self._running])
+            await asyncio.wait(list(self._running))
 
-    def _end_detached(self, running: _RunningJob) -> None:
+    def _end_detached(self, task: "asyncio.Task[Any]") -> None:
         """Keep the record of a detached job that has ended, without its photo."""
-        del self._detached[running]
-        if running.work.cancelled():
+        job = self._detached.pop(task)
+        if task.cancelled():
             return
-        error, job = running.work.exception(), running.job
-        outcome = None
-        if error is None and isinstance(result := running.work.result(), Outcome):
+        error, outcome = task.exception(), None
+        if error is None and isinstance(result := task.result(), Outcome):
             outcome, error = result, result.error
         if error is not None:
             _log.warning("an animation whose caller was cancelled failed: %s", error)
         if job.task_id is not None and (error is None or isinstance(error, TaskFailedError)):
             self._unclaimed.add(job.task_id, job.request, outcome=outcome)
-
-
-async def _result(running: _RunningJob) -> Any:
-    try:
-        return await asyncio.shield(running.work)
-    except asyncio.CancelledError:
-        caller = asyncio.current_task()
-        if running.work.cancelled() and not (caller and caller.cancelling()):
-            raise _closed(running.job) from None
-        raise
 
 
 def _closed(job: Job) -> PhotoAnimerError:

@@ -12,12 +12,12 @@ disk the intent is what stands there, so that a crash in between makes the photo
 import asyncio
 import logging
 import time
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 
 from photoanimer_async.api.calls import ApiCalls
-from photoanimer_async.api.retry import RetryPolicy, Verdict, retrying, verdict
+from photoanimer_async.api.retry import RetryPolicy, Verdict, repeating, verdict
 from photoanimer_async.api.transport import is_unsent
 from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import (
@@ -27,11 +27,11 @@ from photoanimer_async.errors import (
     PhotoAnimerError,
     TaskFailedError,
 )
-from photoanimer_async.jobs.job import Job
+from photoanimer_async.jobs.budget import Reservation
+from photoanimer_async.jobs.job import Job, TurnDeadline
 from photoanimer_async.jobs.journal import Entry, Facts
 from photoanimer_async.jobs.lifecycle import Event, State
-from photoanimer_async.jobs.publisher import Publisher
-from photoanimer_async.jobs.reservation import Reservation, reserve
+from photoanimer_async.jobs.publishing import Publisher
 from photoanimer_async.jobs.result_download import ResultDownloader
 from photoanimer_async.jobs.submission import (
     ENDS_BATCH,
@@ -40,8 +40,8 @@ from photoanimer_async.jobs.submission import (
     event_of,
     foreign_failure,
     require_consent,
+    reserve,
 )
-from photoanimer_async.jobs.turn_deadline import TurnDeadline
 from photoanimer_async.models import (
     Animation,
     AnimationOptions,
@@ -90,7 +90,7 @@ class Pipeline:
         self._scheduler = scheduler
         self._publisher = publisher
         self._downloader = downloader
-        self._submit_repeatedly = retrying(self._submit_once, Operation.SUBMIT, retry, rng)
+        self._submit_again = repeating(self._submit_once, Operation.SUBMIT, retry, rng)
 
     async def run(self, job: Job, store: ResultStore | None) -> Outcome:
         """Run a job to its end; every exception but a cancellation is in the outcome.
@@ -100,8 +100,14 @@ class Pipeline:
             store: where the result goes; `None` if it is not to be downloaded.
         """
         job.report_progress()
+        resources = AsyncExitStack()
         try:
-            return job.succeed(await self._animate(job, store))
+            try:
+                animation = await self._animate(job, store, resources)
+            finally:
+                # Plainly, so that an image host's clean-up runs as after a success.
+                await _close(resources, job.request.photo)
+            return job.succeed(animation)
         except PhotoAnimerError as error:
             failure = error
         except (Exception, asyncio.CancelledError) as error:
@@ -120,55 +126,60 @@ class Pipeline:
         Raises:
             PhotoAnimerError: as `PhotoAnimerClient.submit`.
         """
-        options = job.request.options
-        async with aclosing(AsyncExitStack()) as resources, TurnDeadline(None) as deadline:
-            return await self._submit_repeatedly(job, image_url, options, resources, deadline)
+        return await self._submit(job, image_url, job.request.options, AsyncExitStack())
 
-    async def _animate(self, job: Job, store: ResultStore | None) -> Animation:
-        if job.entry is not None and job.state is State.SAVED:
-            if await asyncio.to_thread(job.entry.has_result):
-                return _saved_earlier(job.entry)
-            _log.warning("%s: is no longer there: it is downloaded again", _place(job.entry))
-        resources = AsyncExitStack()
-        try:
-            return await self._animate_with(job, store, resources)
-        except PhotoAnimerError as error:
-            is_lost = job.entry is not None and job.entry.state is State.SAVED
-            if not is_lost or isinstance(error, ENDS_BATCH):
-                raise
-            raise DownloadError(
-                f"{_place(job.entry)}: was saved by an earlier run, but is no longer there, and "
-                f"cannot be downloaded again: {error}"
-            ) from error
-        finally:
-            # Plainly, so that an image host's clean-up runs as after a success.
-            await _close(resources, job.request.photo)
-
-    async def _animate_with(
+    async def _animate(
         self, job: Job, store: ResultStore | None, resources: AsyncExitStack
     ) -> Animation:
         started = time.monotonic()
-        if job.task_id is not None and job.state in _PAID:
-            task_id = job.task_id
+        if job.state is State.SAVED and job.entry is not None:
+            return await self._restore(job, job.entry, store, resources)
+        if job.state in _PAID and job.task_id is not None:
             destination = await _claim(job, store, resources)
-        else:
-            await require_consent(job, resources)
-            await check_voice(job.request.options.voice)
-            photo = await job.context.preparer.prepare(job.request.photo, resources)
-            # Before the submit: shows that the result can be written, before it is paid for.
+            return await self._finish(job, job.task_id, destination, started)
+        await require_consent(job, resources)
+        options = job.request.options
+        if options.voice is not None:
+            await check_voice(options.voice)
+        photo = await job.context.preparer.prepare(job.request.photo, resources)
+        # Before the submit: shows that the result can be written, before it is paid for.
+        destination = await _claim(job, store, resources)
+        if options.voice is not None:
+            options = await self._publisher.publish_voice(options, resources)
+        task_id = await self._submit(job, photo, options, resources)
+        return await self._finish(job, task_id, destination, started)
+
+    async def _restore(
+        self, job: Job, entry: Entry, store: ResultStore | None, resources: AsyncExitStack
+    ) -> Animation:
+        """Return what an earlier run has saved, downloaded again if it is no longer there."""
+        if await asyncio.to_thread(entry.has_result):
+            return _saved_earlier(entry)
+        place = printable(str(entry.path))
+        _log.warning("%s: is no longer there: it is downloaded again", place)
+        try:
             destination = await _claim(job, store, resources)
-            options = await self._publisher.publish_voice(job.request.options, resources)
-            async with TurnDeadline(job.context.timeout) as deadline:
-                task_id = await self._submit_repeatedly(job, photo, options, resources, deadline)
+            return await self._finish(job, entry.task_id or "", destination, time.monotonic())
+        except PhotoAnimerError as error:
+            if isinstance(error, ENDS_BATCH):
+                raise
+            raise DownloadError(
+                f"{place}: was saved by an earlier run, but is no longer there, and "
+                f"cannot be downloaded again: {error}"
+            ) from error
+
+    async def _finish(
+        self, job: Job, task_id: TaskId, destination: Destination[Location] | None, started: float
+    ) -> Animation:
+        """Wait for a task that is paid for, and save its result."""
         now = time.monotonic()
         timeout = job.context.timeout
         if timeout is not None and not job.context.in_batch:
             timeout = max(timeout - (now - started), 0.0)
-        started = now
         info = await self._scheduler.wait(task_id, timeout=timeout)
         if info.status is TaskStatus.FAILED:
             raise TaskFailedError(info)
-        seconds = _seconds(job.entry, time.monotonic() - started)
+        seconds = _seconds(job.entry, time.monotonic() - now)
         saved = await self._save(job, info, destination, seconds)
         return _animation(task_id, info, seconds, saved)
 
@@ -184,6 +195,17 @@ class Pipeline:
                 job.task_id,
             )
 
+    async def _submit(
+        self, job: Job, photo: Photo, options: AnimationOptions, resources: AsyncExitStack
+    ) -> TaskId:
+        """Submit a photo, again where that is safe, as long as the job may wait for its turn."""
+        async with TurnDeadline(job.context.timeout) as deadline:
+            try:
+                return await self._submit_once(job, photo, options, resources, deadline)
+            except PhotoAnimerError as error:
+                failure = error
+            return await self._submit_again(failure, job, photo, options, resources, deadline)
+
     async def _submit_once(
         self,
         job: Job,
@@ -196,9 +218,10 @@ class Pipeline:
         # Before the place in the queue: waiting for the budget must not hold it up.
         reservation = await reserve(job.context.budget, options)
         try:
-            async with self._calls.submit_slot(in_batch=job.context.in_batch):
+            with await self._calls.submit_turn(in_batch=job.context.in_batch):
                 deadline.suspend()
-                task_id = await self._send(job, image_url, options, reservation)
+                with job.context.gate:
+                    task_id = await self._send(job, image_url, options, reservation)
         except PhotoAnimerError as error:
             if verdict(Operation.SUBMIT, error) is not Verdict.AMBIGUOUS:
                 deadline.resume(error)
@@ -217,28 +240,27 @@ class Pipeline:
         self, job: Job, image_url: str, options: AnimationOptions, reservation: Reservation
     ) -> TaskId:
         """Send the submit between the record of its intent and that of what came of it."""
-        with job.context.gate.submitting():
-            await _record_intent(job, image_url)
-            try:
-                task_id = job.task_id = await self._calls.submit(image_url, options)
-            except PhotoAnimerError as error:
-                self._record_failed_submit(job, reservation, error)
+        await _record_intent(job, image_url)
+        try:
+            task_id = job.task_id = await self._calls.submit(image_url, options)
+        except PhotoAnimerError as error:
+            self._record_failed_submit(job, reservation, error)
+            raise
+        except BaseException as error:
+            # Cancelled, or failed by code that is not ours: it may have been sent.
+            if is_unsent(error):
+                unsent = NotSentError(f"not sent: {_reason(error)}")
+                self._record_failed_submit(job, reservation, unsent)
                 raise
-            except BaseException as error:
-                # Cancelled, or failed by code that is not ours: it may have been sent.
-                if is_unsent(error):
-                    unsent = NotSentError(f"not sent: {_reason(error)}")
-                    self._record_failed_submit(job, reservation, unsent)
-                    raise
-                lost = NoAnswerError(f"no answer: {_reason(error)}")
-                self._record_failed_submit(job, reservation, lost)
-                _log.warning("%s: it may have been charged: %s", shown_photo(image_url), lost)
-                if isinstance(error, Exception):
-                    raise lost from error
-                raise
-            _commit(job, reservation)
-            await job.record(Event.ACCEPT, Facts(task_id=task_id))
-            return task_id
+            lost = NoAnswerError(f"no answer: {_reason(error)}")
+            self._record_failed_submit(job, reservation, lost)
+            _log.warning("%s: it may have been charged: %s", shown_photo(image_url), lost)
+            if isinstance(error, Exception):
+                raise lost from error
+            raise
+        _commit(job, reservation)
+        await job.record(Event.ACCEPT, Facts(task_id=task_id))
+        return task_id
 
     def _record_failed_submit(
         self, job: Job, reservation: Reservation, error: PhotoAnimerError
@@ -330,10 +352,6 @@ def _seconds(entry: Entry | None, waited: float) -> float:
     if entry.seconds is not None:
         return entry.seconds
     return max(waited, time.time() - (entry.submitted_at or time.time()))
-
-
-def _place(entry: Entry | None) -> str:
-    return printable(str(entry.path)) if entry else ""
 
 
 def _saved_earlier(entry: Entry) -> Animation:

@@ -1,5 +1,6 @@
 """The rules of paying: what a failed submit means for its job, and when to pay once more."""
 
+import asyncio
 from contextlib import AsyncExitStack, suppress
 
 from photoanimer_async.api.retry import Verdict, verdict
@@ -17,11 +18,10 @@ from photoanimer_async.errors import (
     PhotoAnimerError,
     TaskFailedError,
 )
-from photoanimer_async.jobs.budget import Budget
+from photoanimer_async.jobs.budget import Budget, Reservation
 from photoanimer_async.jobs.job import Job, SubmitGate
 from photoanimer_async.jobs.journal import Entry, RefusedStepError
 from photoanimer_async.jobs.lifecycle import Event, State
-from photoanimer_async.jobs.reservation import Reservation, reserve
 from photoanimer_async.models import AnimationOptions, Evidence, Photo, TaskInfo, TaskStatus
 from photoanimer_async.photos.shortage import find_shortage, remedy
 from photoanimer_async.redaction import shown_photo
@@ -54,6 +54,24 @@ def ambiguous_submit(
         image_url=image_url,
         template=options.template,
     )
+
+
+async def reserve(budget: Budget, options: AnimationOptions) -> Reservation:
+    """Reserve what one submit costs; wait while reservations of others may be released.
+
+    Raises:
+        BudgetExceededError: it would pass the limit, and no other submit is open.
+        InvalidRequestError: there is a limit, and the sound's length is not given.
+    """
+    while True:
+        try:
+            return Reservation(budget, budget.reserve(options))
+        except BudgetExceededError:
+            if not budget.has_reservations:
+                raise
+        settled = asyncio.Event()
+        budget.on_room.append(settled.set)
+        await settled.wait()
 
 
 async def require_consent(job: Job, resources: AsyncExitStack) -> None:

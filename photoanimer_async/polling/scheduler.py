@@ -309,7 +309,7 @@ class PollScheduler:
         """Return the next task to poll once it is due and the rate allows it."""
         while True:
             now = self._loop.time()
-            pause = max(self._pace.pause(now), self._pause() if self._pause else 0.0)
+            pause = max(self._pace.next_at - now, self._pause() if self._pause else 0.0)
             if pause > 0.0:
                 await self._wakeup.sleep_until(now + pause)
                 continue

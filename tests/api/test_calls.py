@@ -1,6 +1,10 @@
 """Reads are repeated, submits and polls are sent once, and all are bounded in number."""
 
 import asyncio
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from random import Random
 
 import pytest
@@ -9,13 +13,14 @@ from photoanimer_async import (
     AnimationOptions,
     AuthenticationError,
     NoAnswerError,
+    NotSentError,
     RetryPolicy,
     TaskStatus,
 )
 from photoanimer_async.api.answers import Answer
-from photoanimer_async.api.calls import ApiCalls
+from photoanimer_async.api.calls import ApiCalls, require_spare_files
 from photoanimer_async.api.rate_limits import RateLimiter
-from photoanimer_async.api.transport import Credentials, Transport
+from photoanimer_async.api.transport import Credentials, Transport, most_connections
 from photoanimer_async.api.wire import Operation, Request
 
 from ..support.answers import answer, data
@@ -83,11 +88,10 @@ async def test_reads_are_not_repeated_after_lasting_failures() -> None:
 async def test_a_submit_is_sent_once_at_its_rate() -> None:
     transport, limiter = FakeTransport(LOST, data(7)), CountingLimiter()
     calls = api_calls(transport, limiter)
-    with pytest.raises(NoAnswerError):
-        async with calls.submit_slot():
-            await calls.submit(PHOTO, AnimationOptions())
+    with pytest.raises(NoAnswerError), await calls.submit_turn():
+        await calls.submit(PHOTO, AnimationOptions())
     assert (len(transport.sent), limiter.acquired) == (1, 1)
-    async with calls.submit_slot():
+    with await calls.submit_turn():
         assert await calls.submit(PHOTO, AnimationOptions()) == 7
 
 
@@ -105,7 +109,7 @@ async def test_no_more_submits_are_in_flight_than_concurrency() -> None:
 
     async def hold_a_slot() -> None:
         nonlocal in_flight, most
-        async with calls.submit_slot():
+        with await calls.submit_turn():
             in_flight += 1
             most = max(most, in_flight)
             for _ in range(5):
@@ -114,3 +118,35 @@ async def test_no_more_submits_are_in_flight_than_concurrency() -> None:
 
     await asyncio.gather(*(hold_a_slot() for _ in range(10)))
     assert most == 2
+
+
+# --- files that can still be opened ---
+
+
+@contextmanager
+def limited_files(limit: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("limit", "connections"), [(1024, 150), (256, 59), (64, 11), (24, 1), (16, 1)]
+)
+def test_connections_leave_files_for_photos_and_results(limit: int, connections: int) -> None:
+    with limited_files(limit):
+        assert most_connections() == connections
+
+
+def test_files_that_can_still_be_opened_are_counted() -> None:
+    require_spare_files()
+    lowest_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest_free)
+    with limited_files(lowest_free + 4):
+        for _ in range(3):  # they are closed again
+            with pytest.raises(NotSentError, match="Too many open files"):
+                require_spare_files()
+    require_spare_files()

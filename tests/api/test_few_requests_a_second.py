@@ -7,7 +7,7 @@ from aiohttp import web
 from attrs import define, field
 
 from photoanimer_async import PhotoAnimerClient, TaskId
-from photoanimer_async.api import allowed_rate
+from photoanimer_async.api import rate_limits
 
 from ..support.batches import urls
 from ..support.stub_service import API, KEY, Reply, StubService, envelope, serving
@@ -49,7 +49,7 @@ REFUSALS: list[Reply] = [
 @pytest.mark.parametrize("refusal", REFUSALS, ids=["retry-after", "html", "text"])
 async def test_a_batch_ends_all_right(refusal: Reply, monkeypatch: pytest.MonkeyPatch) -> None:
     # A twentieth of the time that it would take at one request a second.
-    monkeypatch.setattr(allowed_rate, "_START_RATE", 20.0)
+    monkeypatch.setattr(rate_limits, "_START_RATE", 20.0)
     stub = StubService()
     few = FewRequests(stub, 0.05, refusal)
     async with (
@@ -65,7 +65,7 @@ async def test_a_batch_ends_all_right(refusal: Reply, monkeypatch: pytest.Monkey
 
 @pytest.mark.slow
 async def test_a_single_call_does_not_wait_behind_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allowed_rate, "_START_RATE", 5.0)
+    monkeypatch.setattr(rate_limits, "_START_RATE", 5.0)
     stub = StubService()
     few = FewRequests(stub, 0.2, REFUSALS[1])
     stub.balance = lambda _: envelope({"videoBalance": 1})

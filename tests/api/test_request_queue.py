@@ -34,10 +34,9 @@ def queue_of(concurrency: int, rate: float | None = None) -> RequestQueue:
 async def request(
     queue: RequestQueue, error: Exception | None = None, lane: Lane = Lane.POLL
 ) -> None:
-    with suppress(PhotoAnimerError, ZeroDivisionError):
-        async with queue.turn(lane):
-            if error is not None:
-                raise error
+    with suppress(PhotoAnimerError, ZeroDivisionError), await queue.turn(lane):
+        if error is not None:
+            raise error
 
 
 @pytest.mark.parametrize("error", [DOWN, UnexpectedResponseError("html", http_status=503)])
@@ -72,10 +71,9 @@ async def test_requests_sent_together_halve_the_size_once() -> None:
     queue, release = queue_of(4), asyncio.Event()
 
     async def refused_when_released() -> None:
-        with suppress(PhotoAnimerError):
-            async with queue.turn(Lane.POLL):
-                await release.wait()
-                raise DOWN
+        with suppress(PhotoAnimerError), await queue.turn(Lane.POLL):
+            await release.wait()
+            raise DOWN
 
     requests = [asyncio.create_task(refused_when_released()) for _ in range(8)]
     await asyncio.sleep(0)
@@ -90,7 +88,7 @@ async def test_a_cancelled_request_frees_its_room() -> None:
     queue, release = queue_of(1), asyncio.Event()
 
     async def hold() -> None:
-        async with queue.turn(Lane.SUBMIT):
+        with await queue.turn(Lane.SUBMIT):
             await release.wait()
 
     holder = asyncio.create_task(hold())
@@ -111,7 +109,7 @@ async def test_callers_that_are_cancelled_together_leave_the_queue_empty() -> No
     queue = queue_of(1)
 
     async def hold() -> None:
-        async with queue.turn(Lane.SUBMIT):
+        with await queue.turn(Lane.SUBMIT):
             await asyncio.Event().wait()
 
     callers = [asyncio.create_task(hold()) for _ in range(4)]
@@ -138,17 +136,16 @@ def test_requests_in_flight_are_bounded(answers: list[tuple[str, Lane]], limit: 
 
         async def one(answer: str, lane: Lane) -> None:
             nonlocal in_flight, submits
-            with suppress(PhotoAnimerError):
-                async with queue.turn(lane):
-                    in_flight += 1
-                    submits += lane.submits
-                    assert in_flight <= 2 * limit
-                    assert submits <= limit
-                    await asyncio.sleep(0)
-                    in_flight -= 1
-                    submits -= lane.submits
-                    if answer in errors:
-                        raise errors[answer]
+            with suppress(PhotoAnimerError), await queue.turn(lane):
+                in_flight += 1
+                submits += lane.submits
+                assert in_flight <= 2 * limit
+                assert submits <= limit
+                await asyncio.sleep(0)
+                in_flight -= 1
+                submits -= lane.submits
+                if answer in errors:
+                    raise errors[answer]
 
         await asyncio.gather(*(one(*answer) for answer in answers))
         assert in_flight == 0
@@ -165,7 +162,7 @@ async def order_of(queue: RequestQueue, *lanes: Lane) -> list[Lane]:
     order: list[Lane] = []
 
     async def one(lane: Lane) -> None:
-        async with queue.turn(lane):
+        with await queue.turn(lane):
             order.append(lane)
 
     await asyncio.gather(*(one(lane) for lane in lanes))

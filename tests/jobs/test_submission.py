@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +13,8 @@ from aiohttp import web
 
 from photoanimer_async import (
     AmbiguousSubmitError,
+    AnimationOptions,
+    BudgetExceededError,
     DownloadError,
     Evidence,
     LocalImageHost,
@@ -25,6 +26,8 @@ from photoanimer_async import (
     State,
     TaskFailedError,
 )
+from photoanimer_async.jobs.budget import Budget
+from photoanimer_async.jobs.submission import reserve
 
 from ..support.batches import drop, outcomes_of, read_all, urls
 from ..support.pictures import png
@@ -252,7 +255,7 @@ async def test_a_submit_is_not_sent_without_files_to_spare(
 ) -> None:
     async with quick_client(stub.base_url) as client:
         with monkeypatch.context() as patch:
-            patch.setattr(socket, "socket", too_many_open_files)
+            patch.setattr(os, "pipe", too_many_open_files)
             _, error = await unfinished_batch(client, urls(9), journal=journal)
         assert "Too many open files: raise the limit of open files (ulimit -n)" in str(error)
         assert stub.submits == []
@@ -262,3 +265,37 @@ async def test_a_submit_is_not_sent_without_files_to_spare(
 
 def too_many_open_files() -> None:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+# --- reservations wait for one another, and are settled once ---
+
+
+async def test_a_reservation_waits_for_those_that_may_be_released() -> None:
+    budget = Budget(2 * 2.13)
+    options = AnimationOptions(template=2)
+    first, second = await reserve(budget, options), await reserve(budget, options)
+    third = asyncio.create_task(reserve(budget, options))
+    fourth = asyncio.create_task(reserve(budget, options))
+    await asyncio.sleep(0)
+    first.release()
+    first.commit()  # too late: it counts once
+    await third
+    second.commit()
+    assert not fourth.done()
+    third.result().commit()
+    with pytest.raises(BudgetExceededError):
+        await fourth
+    assert budget.spent == pytest.approx(4.26)
+    assert budget.reserved == pytest.approx(0)
+
+
+async def test_a_cancelled_wait_for_the_budget_reserves_nothing() -> None:
+    budget = Budget(2.13)
+    open_one = await reserve(budget, AnimationOptions(template=2))
+    waiting = asyncio.create_task(reserve(budget, AnimationOptions(template=2)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    open_one.release()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert budget.reserved == pytest.approx(0)

@@ -16,7 +16,7 @@ from photoanimer_async import (
     State,
     WaitTimeoutError,
 )
-from photoanimer_async.jobs.turn_deadline import TurnDeadline
+from photoanimer_async.jobs.job import TurnDeadline
 
 from ..support.batches import drop, outcomes_of, read_all, urls
 from ..support.stub_service import StubService, envelope, quick_client, task
