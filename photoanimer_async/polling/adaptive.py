@@ -61,43 +61,46 @@ class AdaptivePolling:
         self._cost = cost
         self._shortest = shortest
         self._longest = longest
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds = _Kinds(cost)
 
     def delay(self, kind: str, age: float, rng: Random) -> float:
         """See `PollPolicy`. Always between `shortest` and `longest`."""
-        known = self._kind(kind)
-        wait = known.first_poll() if known.cold and age <= 0 else known.next_poll(age) - age
-        if age <= 0 and rng.random() < _EXPLORERS:
-            wait *= rng.uniform(_EARLIEST, 1.0)
+        known = self._kinds[kind]
+        if age <= 0:
+            wait = known.first_poll() if known.cold else known.poll_ages[0]
+            if rng.random() < _EXPLORERS:
+                wait *= rng.uniform(_EARLIEST, 1.0)
+        else:
+            wait = at(age, known.poll_ages) - age
         wait *= 1.0 - _JITTER + 2.0 * _JITTER * rng.random()
         return min(max(wait, self._shortest), self._longest)
 
     def task_added(self, kind: str) -> None:
         """See `LearningPolicy`."""
-        self._kind(kind).added()
+        self._kinds[kind].added()
 
     def task_processing(self, kind: str, after: float, age: float) -> bool:
         """See `LearningPolicy`."""
-        known = self._kind(kind)
+        known = self._kinds[kind]
         known.durations.record_processing(after, age)
         return known.observe(known.chance(after, age))
 
     def task_ended(self, kind: str, after: float, age: float) -> bool:
         """See `LearningPolicy`."""
-        known = self._kind(kind)
+        known = self._kinds[kind]
         known.durations.record_end(after, age)
         known.removed()
         return known.observe(1.0)
 
     def task_removed(self, kind: str, after: float) -> None:
         """See `LearningPolicy`."""
-        known = self._kind(kind)
+        known = self._kinds[kind]
         known.durations.record_removed(after)
         known.removed()
 
     def chance(self, kind: str, after: float, age: float) -> float:
         """See `LearningPolicy`."""
-        return self._kind(kind).chance(after, age)
+        return self._kinds[kind].chance(after, age)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the observed durations in a form that JSON can hold."""
@@ -115,10 +118,16 @@ class AdaptivePolling:
             if known is None or not known.durations.weight:
                 self._kinds[name] = _Kind(self._cost, Durations.from_intervals(intervals))
 
-    def _kind(self, name: str) -> "_Kind":
-        kind = self._kinds.get(name)
-        if kind is None:
-            kind = self._kinds[name] = _Kind(self._cost, Durations())
+
+class _Kinds(dict[str, "_Kind"]):
+    """The kinds by name, each made when it is first asked for."""
+
+    def __init__(self, cost: float) -> None:
+        super().__init__()
+        self._cost = cost
+
+    def __missing__(self, name: str) -> "_Kind":
+        kind = self[name] = _Kind(self._cost, Durations())
         return kind
 
 
@@ -128,6 +137,7 @@ class _Kind:
     Attributes:
         durations: the distribution.
         cold: whether so few tasks have been seen to end that first polls are spread.
+        poll_ages: for each edge, the age of the next poll of a task that had not ended there.
     """
 
     def __init__(self, cost: float, durations: Durations) -> None:
@@ -154,13 +164,9 @@ class _Kind:
         place = self._spread
         self._spread += 1
         if place == 0:
-            return self._poll_ages[0]
+            return self.poll_ages[0]
         share = (place * _GOLDEN % 1.0) ** _EARLY_SHARE
-        return self._poll_ages[0] / 4 * math.exp(share * math.log(1.0 + place))
-
-    def next_poll(self, age: float) -> float:
-        """Return the age of the next poll of a task that had not ended at this one."""
-        return at(age, self._poll_ages)
+        return self.poll_ages[0] / 4 * math.exp(share * math.log(1.0 + place))
 
     def chance(self, after: float, age: float) -> float:
         alive = at(after, self._survival)
@@ -172,25 +178,26 @@ class _Kind:
         Returns:
             Whether the new plan differs much for tasks in flight.
         """
-        self._observed += max(ends, 0.0)
+        if ends > 0.0:
+            self._observed += ends
         if self._observed < self._plan_at:
             return False
         self._plan_at = self._observed + _GROWTH * min(self._observed, MEMORY)
-        before, was_cold = self._poll_ages, self.cold
+        before, was_cold = self.poll_ages, self.cold
         self.durations.update(max(MEMORY, self._generation))
         self._plan()
         self.cold = self.durations.weight < _ENOUGH
         return not self.cold and (
             was_cold
             or any(
-                _differ(before[i] - EDGES[i], self._poll_ages[i] - EDGES[i])
+                _differ(before[i] - EDGES[i], self.poll_ages[i] - EDGES[i])
                 for i in self.durations.edges_in_flight()
             )
         )
 
     def _plan(self) -> None:
         self._survival = self.durations.survival()
-        self._poll_ages = optimal_poll_times(self._survival, self.durations.hazards, self._cost)
+        self.poll_ages = optimal_poll_times(self._survival, self.durations.hazards, self._cost)
 
 
 def _differ(before: float, now: float) -> bool:

@@ -28,7 +28,9 @@ later.
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import accumulate
+from operator import mul
 
 _FIRST_EDGE = 0.05
 _RATIO = 1.08
@@ -52,10 +54,14 @@ _NEGLIGIBLE = 0.02
 _LOADED = 400.0
 _LOADED_UPDATES = 6
 
+_POSITIONS = 1024
+"""Each poll needs those of two ages several times."""
+
 Interval = tuple[float, float, float]
 """The age in seconds at which a task had not ended, the age by which it had, and the weight."""
 
 
+@lru_cache(_POSITIONS)
 def position(age: float) -> float:
     """Return an age's position among the edges: an integer at an edge, fractions between."""
     if age >= EDGES[-1]:
@@ -153,8 +159,8 @@ class Durations:
         self.weight = math.fsum(self._ended.values())
 
     def _observed_bins(self) -> int:
-        ended = max((j for _, j in self._ended), default=0)
-        in_flight = next((i for i in range(_BINS, 0, -1) if self._in_flight[i]), 0)
+        ended = max([j for _, j in self._ended], default=0)
+        in_flight = max([i for i, count in enumerate(self._in_flight) if count], default=0)
         return max(ended, in_flight)
 
     def _expected(self, bins: int) -> tuple[list[float], list[float]]:
@@ -162,46 +168,45 @@ class Durations:
         alive = _survival(self.hazards[:bins])
         steps = [0.0] * (bins + 1)
         for (i, j), weight in self._ended.items():
-            level = weight / max(alive[i] - alive[j], 1e-300)
+            level = weight / (alive[i] - alive[j] or 1e-300)
             steps[i] += level
             steps[j] -= level
         levels = accumulate(steps[:-1])
         ends = [
-            (here - there) * max(level, 0.0)
+            (here - there) * level if level > 0.0 else 0.0
             for here, there, level in zip(alive, alive[1:], levels, strict=False)
         ]
         last_polled = zip(reversed(ends), reversed(self._in_flight[1 : bins + 1]), strict=True)
-        at_risk = list(accumulate(end + count for end, count in last_polled))
+        at_risk = list(accumulate([end + count for end, count in last_polled]))
         at_risk.reverse()
         return ends, at_risk
 
 
 def _survival(hazards: Iterable[float]) -> list[float]:
-    alive = 1.0
-    shares = [alive]
-    for hazard in hazards:
-        alive *= 1.0 - hazard
-        shares.append(alive)
-    return shares
+    return list(accumulate([1.0 - hazard for hazard in hazards], mul, initial=1.0))
 
 
 def _tied_to_prior(ends: Sequence[float], at_risk: Sequence[float]) -> list[float]:
     """Return the hazards of observed bins, with imaginary tasks that follow the bin before."""
     hazard = _PRIOR[0]
-    hazards = []
-    for end, count, prior in zip(ends, at_risk, _PRIOR, strict=False):
+    hazards = [0.0] * len(ends)
+    for i, (end, count, prior) in enumerate(zip(ends, at_risk, _PRIOR, strict=False)):
         expected = hazard + (_RISE if prior > hazard else _FALL) * (prior - hazard)
-        hazard = min((end + _WEIGHT * expected) / (count + _WEIGHT), _HIGHEST_HAZARD)
-        hazards.append(hazard)
+        hazard = (end + _WEIGHT * expected) / (count + _WEIGHT)
+        if hazard > _HIGHEST_HAZARD:  # noqa: PLR1730 - `min` takes longer than all the rest
+            hazard = _HIGHEST_HAZARD
+        hazards[i] = hazard
     return hazards
 
 
 def _drawn_to_prior(hazard: float, bins: int) -> list[float]:
     """Return the hazards of the bins from this one on, where nothing has been observed."""
-    hazards = []
-    for prior in _PRIOR[bins:]:
+    hazards = _PRIOR[bins:]
+    for i, prior in enumerate(hazards):
         hazard += (_RISE if prior > hazard else _FALL) * (prior - hazard)
-        hazards.append(min(hazard, _HIGHEST_HAZARD))
+        hazards[i] = hazard
+        if hazard > _HIGHEST_HAZARD:
+            hazards[i] = _HIGHEST_HAZARD
     return hazards
 
 

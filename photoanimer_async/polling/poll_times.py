@@ -39,8 +39,8 @@ def optimal_poll_times(
     farthest = _LAST
     for i in range(_LAST - 1, -1, -1):
         alive, edge = survival[i], EDGES[i]
-        interval = _constant_hazard_interval(hazards[i], _WIDTHS[i], cost)
         if alive < _HARDLY_ANY_TASK:
+            interval = _constant_hazard_interval(hazards[i], _WIDTHS[i], cost)
             ages[i] = edge + interval
             costs[i] = alive * (cost + interval) - integrals[i]
             farthest = min(farthest, max(math.ceil(position(ages[i])), i + 1))
@@ -53,7 +53,11 @@ def optimal_poll_times(
                 least, best = following, j
         farthest = best
         costs[i] = alive * (cost - edge) + least
-        ages[i] = EDGES[best] if best > i + 1 else edge + min(interval, _WIDTHS[i])
+        ages[i] = EDGES[best]
+        if best == i + 1:
+            ages[i] = edge + min(
+                _constant_hazard_interval(hazards[i], _WIDTHS[i], cost), _WIDTHS[i]
+            )
     return ages
 
 
@@ -66,10 +70,10 @@ def at(age: float, values: Sequence[float]) -> float:
 
 
 def _integrals(survival: Sequence[float]) -> list[float]:
-    areas = (
+    areas = [
         width * (here + there) / 2
         for width, here, there in zip(_WIDTHS, survival, survival[1:], strict=False)
-    )
+    ]
     return list(accumulate(areas, initial=0.0))
 
 
