@@ -1,9 +1,10 @@
 """The skin of a closed eyelid, which the photo of an open eye does not show.
 
-It is interpolated along the eye between the mean colours of the skin just above the upper lashes
-and just below the lower ones. The means use only pixels of typical lightness and are smoothed along
-the eye, so that brows, lashes, rims of glasses and glare leave no streaks. The lid is lightest in
-its middle, where the eyeball bulges, and has the grain of the photo.
+The photo around the eye is drawn anew as if the eye were shut. The lid's colour is a membrane: the
+smoothest one that meets the bare skin above and below the eye. Lashes, brows, rims of glasses and
+glare are no skin, and are left out. On it come the light of a lid that the eyeball bulges, a crease
+above it, and the texture of the photo. Outside of the lid, and where something is in front of it,
+the photo stays as it is.
 """
 
 from typing import TypeAlias
@@ -12,26 +13,40 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from photoanimer_async.engine.photo_texture import LUMINANCE
 from photoanimer_async.engine.warp import smoothstep
 
 Floats: TypeAlias = NDArray[np.float32]
+Mask: TypeAlias = NDArray[np.bool_]
 
-_BINS = 48
-"""Number of places along the eye at which means are taken."""
+_CREASE = 0.115
+"""Distance of the crease above the upper lid of the open eye, in widths of the eye."""
 
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+_NEAREST, _FARTHEST = 0.085, 0.38
+"""Distances from the open eye between which skin is looked for, in widths of the eye."""
 
-
-def grain(shape: tuple[int, int], blur: float) -> Floats:
-    """Return noise of about unit deviation, always the same."""
-    noise = np.random.default_rng(7).standard_normal(shape, np.float32)
-    return np.asarray(cv2.GaussianBlur(noise, (0, 0), blur) * np.float32(2 * blur), np.float32)
+_BELOW = 0.5
+"""Weight of the skin under the eye: make-up is on the lid."""
 
 
-def eyelid_colours(
-    colours: Floats, x: Floats, y: Floats, *, upper: Floats, lower: Floats, width: float
-) -> tuple[Floats, Floats]:
-    """Return the colours of a closed lid.
+_SMALL = 24
+"""Height of an eye's box, in pixels, in which every pixel of skin counts."""
+
+_SMALLEST_LEVEL = 3
+
+
+def closed_eyelid(
+    colours: Floats,
+    x: Floats,
+    y: Floats,
+    *,
+    upper: Floats,
+    lower: Floats,
+    brow: float,
+    width: float,
+    grain: Floats,
+) -> Floats:
+    """Return the photo around an eye with its lid closed, but without lashes, shape (h, w, 3).
 
     Args:
         colours: The photo around the eye, RGB, shape (h, w, 3).
@@ -39,59 +54,90 @@ def eyelid_colours(
         y: Position down, shape (h, w), in pixels.
         upper: y of the upper lid at each x, shape (h, w).
         lower: y of the lower lid at each x, shape (h, w).
+        brow: y of the brow's lower edge.
         width: Width of the eye, in pixels.
-
-    Returns:
-        Colours of the lid at each pixel, shape (h, w, 3), and of the lashes, (3,).
+        grain: Grain of the photo, shape (h, w, 3).
     """
-    w = width
-    light = colours @ _LUMINANCE
-    inside = np.abs(x) < 0.6 * w
-    under = inside & (y > lower + 0.07 * w) & (y < lower + 0.24 * w)
-    over = inside & (y < upper - 0.03 * w) & (y > upper - 0.24 * w)
-    nearness = np.exp((y - upper) / np.float32(0.10 * w))
-    beneath = _along_eye(colours, x, _bare_skin(light, under), w)
-    above = _along_eye(colours, x, _bare_skin(light, over) * nearness, w)
-    depth = smoothstep((y - upper) / np.maximum(lower - upper, 1))[..., None]
-    share = 0.25 + 0.35 * depth
-    skin = above * (1 - share) + beneath * share
-    bulge = 1 - (x / (0.5 * w)) ** 2
-    dome = 0.95 + 0.11 * np.clip(bulge, -0.3, 1) * np.sin(np.pi * depth[..., 0])
-    fine = colours - cv2.GaussianBlur(colours, (0, 0), 1.2)
-    roughness = float(fine[under].std()) if under.any() else 0.0
-    skin = skin * dome[..., None] + grain(light.shape, 0.7)[..., None] * min(roughness, 5)
-    edge = inside & (np.abs(y - upper) < max(0.03 * w, 1)) & (lower - upper > 0.05 * w)
-    dark = colours[edge][np.argsort(light[edge], kind="stable")[: max(1, edge.sum() // 4)]]
-    lash = dark.mean(axis=0) if len(dark) else colours.reshape(-1, 3).min(axis=0)
-    return np.clip(skin, 0, 255).astype(np.float32), lash.astype(np.float32)
+    w = np.float32(width)
+    light = colours @ LUMINANCE
+    away = _distance(x, y, upper, lower, w)
+    above_eye = y < (upper + lower) / 2
+    near = (away > _NEAREST) & (away < _FARTHEST)
+    over = _bare_skin(light, near & above_eye & (y > brow + 0.03 * w))
+    under = _bare_skin(light, near & ~above_eye)
+    skin = _membrane(colours, over + under * np.float32(_BELOW), max(0.06 * width, 1.0))
+    skin = skin * _light(x, y, upper, lower, w)[..., None] + grain
+    clear = cv2.GaussianBlur(over + under, (0, 0), max(0.025 * width, 0.7))
+    lid = smoothstep((np.float32(0.26) - away) / np.float32(0.14))
+    lid *= np.maximum(clear, smoothstep((np.float32(0.19) - away) / np.float32(0.07)))
+    return np.asarray(np.clip(colours + (skin - colours) * lid[..., None], 0, 255))
 
 
-def _bare_skin(light: Floats, area: NDArray[np.bool_]) -> Floats:
+def lash_colour(
+    colours: Floats, x: Floats, y: Floats, *, upper: Floats, skin: Floats, width: float
+) -> Floats:
+    """Return the colour of the lashes, RGB: that of the darkest pixels along the upper lid.
+
+    Args:
+        colours: The photo around the eye, RGB, shape (h, w, 3).
+        x: Position along the eye from its middle, shape (h, w), in pixels.
+        y: Position down, shape (h, w), in pixels.
+        upper: y of the upper lid at each x, shape (h, w).
+        skin: Colours of the closed lid, shape (h, w, 3).
+        width: Width of the eye, in pixels.
+    """
+    edge = (np.abs(x) < 0.45 * width) & (np.abs(y - upper) < max(0.035 * width, 1.0))
+    middle = (np.abs(x) < 0.3 * width) & (np.abs(y) < 0.2 * width)
+    lid = skin[middle].mean(axis=0) if middle.any() else skin.mean(axis=(0, 1))
+    if not edge.any():
+        return np.asarray(lid * np.float32(0.4))
+    light = colours[edge] @ LUMINANCE
+    lash = colours[edge][light <= np.quantile(light, 0.2)].mean(axis=0)
+    # Between closed lids there is a shadow, even if the lashes are fair.
+    most = 0.55 * max(float(lid @ LUMINANCE), 1.0)
+    return np.asarray(lash * min(1.0, most / max(float(lash @ LUMINANCE), 1.0)), np.float32)
+
+
+def _distance(x: Floats, y: Floats, upper: Floats, lower: Floats, w: np.float32) -> Floats:
+    """Return the distance from the open eye and the lashes at its corners, in its widths."""
+    eye = (y >= upper) & (y <= lower) & (np.abs(x) <= 0.5 * w)
+    corners = (np.abs(y) <= np.float32(0.02) * w) & (np.abs(x) <= np.float32(0.55) * w)
+    outside = (~(eye | corners)).astype(np.uint8)
+    return np.asarray(cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / w)
+
+
+def _bare_skin(light: Floats, area: Mask) -> Floats:
     """Return the confidence that pixels of an area show skin, not hair, rims or glare, 0 to 1."""
-    if not area.any():
-        return np.zeros_like(light)
-    typical = max(float(np.quantile(light[area], 0.7)), 1.0)
+    typical = max(float(np.quantile(light[area], 0.65)), 1.0) if area.any() else 1.0
     part = light / np.float32(typical)
-    return np.asarray(smoothstep((part - 0.72) / 0.2) * smoothstep((1.6 - part) / 0.3) * area)
+    known = smoothstep((part - 0.66) / 0.2) * smoothstep((1.5 - part) / 0.25) * area
+    # A pixel beside hair or a rim has some of its colour.
+    if min(light.shape) <= _SMALL:
+        return np.asarray(known, np.float32)
+    return np.asarray(cv2.erode(known, np.ones((3, 3), np.uint8)), np.float32)
 
 
-def _along_eye(colours: Floats, x: Floats, weight: Floats, w: float) -> Floats:
-    """Return the smoothed weighted mean colour along the eye at each pixel's x."""
-    place = np.clip((x / (1.44 * w) + 0.5) * _BINS, 0, _BINS - 1)
-    index = place.astype(np.int64).ravel()
-    sums = [
-        np.bincount(index, (part * weight).ravel(), _BINS)
-        for part in (*np.moveaxis(colours, -1, 0), np.ones_like(x))
-    ]
-    table = np.stack(sums, axis=1)
-    if table[:, 3].sum() <= 0:
-        return np.broadcast_to(np.median(colours, axis=(0, 1)), colours.shape)
-    offset = np.arange(_BINS)[:, None] - np.arange(_BINS)[None]
-    # The broad kernel fills bins with little weight.
-    kernel = np.exp(-0.5 * (offset / 3.0) ** 2) + 1e-3 * np.exp(-0.5 * (offset / 12.0) ** 2)
-    smooth = kernel @ table
-    means = smooth[:, :3] / np.maximum(smooth[:, 3:], 1e-9)
-    at = np.clip((x / (1.44 * w) + 0.5) * _BINS - 0.5, 0, _BINS - 1)
-    low = np.minimum(at.astype(np.int64), _BINS - 2)
-    part = (at - low)[..., None]
-    return np.asarray(means[low] * (1 - part) + means[low + 1] * part, np.float32)
+def _membrane(colours: Floats, known: Floats, blur: float) -> Floats:
+    """Fill in colours where the confidence is 0, by push and pull through a pyramid."""
+    soft = np.dstack([colours * known[..., None], known]) + np.float32(1e-6)
+    levels = [cv2.GaussianBlur(soft, (0, 0), blur)]
+    while min(levels[-1].shape[:2]) > _SMALLEST_LEVEL:
+        levels.append(cv2.pyrDown(levels[-1]))
+    filled = levels[-1][..., :3] / np.maximum(levels[-1][..., 3:], 1e-6)
+    for level in reversed(levels[:-1]):
+        rough = cv2.pyrUp(filled, dstsize=(level.shape[1], level.shape[0]))
+        share = np.clip(level[..., 3:] * 2, 0, 1)
+        filled = rough + (level[..., :3] / np.maximum(level[..., 3:], 1e-6) - rough) * share
+    return np.asarray(cv2.GaussianBlur(filled, (0, 0), blur), np.float32)
+
+
+def _light(x: Floats, y: Floats, upper: Floats, lower: Floats, w: np.float32) -> Floats:
+    """Return the light on a closed lid relative to flat skin, with the crease above it."""
+    across = np.clip(1 - (x / (np.float32(0.5) * w)) ** 2, 0, 1)
+    crease = upper - w * (np.float32(0.4 * _CREASE) + np.float32(0.6 * _CREASE) * across)
+    depth = (y - crease) / np.maximum(lower - crease, np.float32(0.1) * w)
+    dome = np.float32(0.04) * np.sin(np.pi * np.clip(depth, 0, 1)) * across
+    foot = np.float32(0.07) * smoothstep((depth - np.float32(0.6)) / np.float32(0.4))
+    wide = np.where(y < crease, np.float32(0.06), np.float32(0.028)) * w
+    fold = np.float32(0.085) * np.exp(-0.5 * ((y - crease) / wide) ** 2) * across
+    return np.asarray(1 + dome - foot - fold, np.float32)

@@ -24,13 +24,15 @@ from numpy.typing import NDArray
 
 from photoanimer_async.engine.blendshape_fields import Lip
 from photoanimer_async.engine.blendshapes import Blendshapes, FaceMotion, skin_coefficients
-from photoanimer_async.engine.eyes import Eye, EyePatch
+from photoanimer_async.engine.eye_outline import EyeOutline
+from photoanimer_async.engine.eyes import SHUT, Eye, EyePatch
 from photoanimer_async.engine.face import Face
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.glasses import glasses_confidence, hidden_eyes
 from photoanimer_async.engine.head_motion import HeadMotion, HeadPose, is_still
 from photoanimer_async.engine.lips import Lips
 from photoanimer_async.engine.mouth import Mouth
+from photoanimer_async.engine.photo_texture import PhotoTexture
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.shading import Shading
 from photoanimer_async.engine.skin import Skin, SkinPose
@@ -67,6 +69,7 @@ class WarpPortrait:
         """Prepare a face in a photo."""
         landmarks = face.landmarks
         coordinates = FaceCoordinates.of(landmarks)
+        texture = PhotoTexture.of(photo, landmarks, coordinates.unit)
         blendshapes = Blendshapes.of(coordinates.local)
         return cls(
             photo,
@@ -81,7 +84,7 @@ class WarpPortrait:
             ),
             Shading.of(landmarks, coordinates.unit),
             Mouth.of(photo, landmarks, coordinates, blendshapes),
-            _visible_eyes(photo, landmarks, coordinates.unit),
+            _moving_eyes(photo, landmarks, coordinates.unit, texture),
         )
 
     def frame(self, motion: FaceMotion) -> Picture:
@@ -96,7 +99,7 @@ class WarpPortrait:
         face = self._skin.lattice.box & Box.of(result)
         sources = _SourceMap.of(face, self._head.pose(motion), skin, self._unit)
         opening = sources.move_skin(self._mouth, lips)
-        layers = [sources.move_eye(patch) for patch in patches]
+        moved_eyes = [(patch, *sources.move_eye(patch)) for patch in patches]
         part = result[sources.box.slices]
         part[:] = self._upsampled.sample(sources.positions)
         if (gain := self._shading.gain(motion)) is not None:
@@ -104,9 +107,9 @@ class WarpPortrait:
         if opening is not None:
             where, unmoved = opening
             self._mouth.paint(part[where.within(sources.box)], self._photo, unmoved, lips)
-        for where, layer in layers:
-            if layer is not None:
-                _blend_layer(part[where.within(sources.box)], layer)
+        for patch, where, place, source in moved_eyes:
+            if not where.empty:
+                patch.paint(part[where.within(sources.box)], place, source)
         return result
 
 
@@ -183,21 +186,17 @@ class _SourceMap:
         part = picture[where.within(self.box)]
         cv2.multiply(part, factor, dst=part, dtype=cv2.CV_8U)
 
-    def move_eye(self, patch: EyePatch) -> tuple[Box, Picture | None]:
-        """Undo an eye's lids and gaze; return its box and the colour layer, RGBA."""
+    def move_eye(self, patch: EyePatch) -> tuple[Box, Field, Field]:
+        """Undo an eye's lids and gaze; return its pixels, and their places before and after."""
         eye = patch.box
         where = self._moved(eye, 0.035 * self._unit) & self.box
-        if where.empty:
-            return where, None
         part = self._part(where)
-        place = part - np.array([eye.left, eye.top], np.float32)
-        if patch.step > 1:
-            place *= np.float32(1 / patch.step)
-        shift = resample(patch.shift, place, border=cv2.BORDER_CONSTANT)
-        cv2.add(part, shift, dst=part)
-        if patch.layer is None:
-            return where, None
-        return where, resample(patch.layer, place, border=cv2.BORDER_CONSTANT)
+        corner = np.array([eye.left, eye.top], np.float32)
+        place = part - corner
+        if not where.empty:
+            samples = place * np.float32(1 / patch.step)
+            cv2.add(part, resample(patch.shift, samples, border=cv2.BORDER_CONSTANT), dst=part)
+        return where, place, part - corner
 
     def _moved(self, box: Box, margin: float) -> Box:
         """Return where the face's pixels in a box of the photo are in the frame, and a margin."""
@@ -214,23 +213,20 @@ class _SourceMap:
         return self.positions[box.within(self.box)]
 
 
-def _visible_eyes(photo: Picture, landmarks: NDArray[np.float64], unit: float) -> list[Eye]:
-    """Return the eyes that are not behind dark glasses."""
+def _moving_eyes(
+    photo: Picture, landmarks: NDArray[np.float64], unit: float, texture: PhotoTexture
+) -> list[Eye]:
+    """Return the eyes that are open in the photo, and not behind dark glasses."""
     hidden = hidden_eyes(photo, landmarks, unit)
-    eyes = (Eye.left, Eye.right)
-    return [of(photo, landmarks) for of, dark in zip(eyes, hidden, strict=True) if not dark]
+    outlines = [EyeOutline.of(landmarks, side) for side in ("Left", "Right")]
+    return [
+        Eye.of(photo, outline, texture)
+        for outline, dark in zip(outlines, hidden, strict=True)
+        if not dark and outline.opening > SHUT
+    ]
 
 
 def _select_side(sides: Mapping[Lip, Field], lower: NDArray[np.float32]) -> Field:
     """Return the field of the side that each point belongs to, shape (M, N, 2)."""
     upper_field, lower_field = sides[Lip.UPPER], sides[Lip.LOWER]
     return upper_field + (lower_field - upper_field) * lower[..., None]
-
-
-def _blend_layer(target: Picture, layer: NDArray[np.uint8]) -> None:
-    """Blend a layer (colour times alpha, alpha; 0 to 255) over a picture, in place."""
-    colour, alpha = cv2.cvtColor(layer, cv2.COLOR_RGBA2RGB), layer[..., 3]
-    keep = cv2.cvtColor(cv2.bitwise_not(alpha), cv2.COLOR_GRAY2RGB)
-    shown = cv2.multiply(target, keep, scale=1 / 255)
-    cv2.add(shown, colour, dst=shown)
-    target[:] = shown
