@@ -46,10 +46,10 @@ def event_of(error: PhotoAnimerError) -> Event:
 def ambiguous_submit(
     error: PhotoAnimerError, photo: Photo, image_url: str, options: AnimationOptions
 ) -> AmbiguousSubmitError:
-    """Return the error for a submit that left, and whose answer was lost by `error`."""
+    """Return the error for a submit that was sent, and whose answer was lost by `error`."""
     return AmbiguousSubmitError(
-        f"{shown_photo(photo)}: the submit left, but whether it was accepted is not known "
-        f"({error}); it was not repeated, since that could be charged twice",
+        f"{shown_photo(photo)}: the submit was sent, but it is not known whether it was accepted "
+        f"({error}); it was not sent again, since that could be charged twice",
         photo=photo,
         image_url=image_url,
         template=options.template,
@@ -113,9 +113,9 @@ async def _reserve_risk(risk: Budget, entry: Entry) -> Reservation:
         with suppress(BudgetExceededError, InvalidRequestError):
             return await reserve(risk, entry.request.options)
     error = AmbiguousSubmitError(
-        f"{shown_photo(entry.request.photo)}: in an earlier run the submit left, but whether it "
-        f"was accepted is not known ({entry.error}); it was not repeated, since that could be "
-        "charged twice",
+        f"{shown_photo(entry.request.photo)}: an earlier run sent the submit, but it is not "
+        f"known whether it was accepted ({entry.error}); it was not sent again, since that could "
+        "be charged twice",
         photo=entry.request.photo,
         image_url=entry.image_url or "",
         template=entry.request.options.template,

@@ -262,7 +262,7 @@ class TestMoney:
         assert len(stub.requests) == len(stub.submits) == 1
         assert "unclear    http://x.example/a.png: " in done.stdout
         assert "1 unclear:" in done.stdout
-        assert "may have been accepted and charged" in done.stdout
+        assert "may have been charged" in done.stdout
         assert "failed" not in done.stdout
 
     def test_a_result_that_cannot_be_downloaded_can_be_waited_for(

@@ -154,6 +154,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--log", type=Path, help="file for what the command prints")
     chosen = parser.parse_args()
+    # What a shell runs in the background ignores Ctrl-C, and so do the processes that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with TemporaryDirectory(prefix="hostile-") as folder:
         batch = HostileBatch(
             Path(folder),

@@ -173,7 +173,7 @@ async def test_an_answer_lost_after_the_caller_was_cancelled_is_logged(
     go_on.set()
     while len(caplog.records) < 2:
         await asyncio.sleep(0.001)
-    assert all("whether it was accepted is not known" in r.getMessage() for r in caplog.records)
+    assert all("it is not known whether it was accepted" in r.getMessage() for r in caplog.records)
     assert client.pending == {}
     assert len(stub.submits) == 2
 
