@@ -122,7 +122,7 @@ def inspect_content(file: BinaryIO, size: int) -> PictureHeader:
         raise PictureFlawError(
             f"the {kind} is cut off or damaged: its end is not where it should be"
         )
-    require_few_scans(file)
+    require_few_scans(file, header.format)
     _require_one_kind(file, size)
     return header
 

@@ -99,18 +99,17 @@ def is_complete(file: BinaryIO, size: int, picture_format: PictureFormat) -> boo
             return bool(8 + length <= size)
 
 
-def require_few_scans(file: BinaryIO) -> None:
+def require_few_scans(file: BinaryIO, picture_format: PictureFormat) -> None:
     """Check that a JPEG takes no longer to decode than those that encoders write.
 
     Args:
         file: the whole picture; it is read only if it is a JPEG of more than one scan.
+        picture_format: its format, from `read_header`.
 
     Raises:
         PictureFlawError: it has far too many scans.
     """
-    if detect_format(file) is not PictureFormat.JPEG:
-        return
-    if _has_one_scan(file):
+    if picture_format is not PictureFormat.JPEG or _has_one_scan(file):
         return
     file.seek(0)
     layout = read_layout(file.read())

@@ -173,7 +173,7 @@ def _decodable_jpeg(jpeg: bytes) -> bytes:
     Raises:
         PictureFlawError: it is cut off, or would take very long to decode.
     """
-    require_few_scans(BytesIO(jpeg))
+    require_few_scans(BytesIO(jpeg), PictureFormat.JPEG)
     whole = with_end(jpeg)
     if whole is None:
         raise PictureFlawError("is a JPEG that is cut off or damaged: its last scan is not whole")

@@ -265,7 +265,7 @@ class Acceptance:
 def _look_at(photo: BinaryIO) -> PictureHeader:
     """Return a photo's header; a renderer would spend a minute on some that are not accepted."""
     header = read_header(photo)
-    require_few_scans(photo)
+    require_few_scans(photo, header.format)
     return header
 
 

@@ -60,6 +60,9 @@ class FairShares:
     Args:
         limit: the number of places.
         weights: the accounts' weights.
+
+    Attributes:
+        taken: number of places that are taken.
     """
 
     def __init__(self, limit: int, weights: AccountWeights) -> None:
@@ -68,13 +71,8 @@ class FairShares:
         self._reserved = limit // _RESERVED
         self._own: Counter[int] = Counter()
         self._borrowed: Counter[int] = Counter()
-        self._all_own = 0
         self._all_borrowed = 0
-
-    @property
-    def taken(self) -> int:
-        """Number of places that are taken."""
-        return self._all_own + self._all_borrowed
+        self.taken = 0
 
     @property
     def is_full(self) -> bool:
@@ -87,36 +85,44 @@ class FairShares:
 
     def try_take(self, account: int) -> bool:
         """Take a place for an account if there is one for it; return whether there was."""
-        if self.is_full:
-            return False
+        is_own = self._has_own_place(account)
         can_borrow = self._all_borrowed < self._limit - self._reserved
-        if not (can_borrow or self._own[account] < self._share(account)):
+        if self.taken >= self._limit or not (is_own or can_borrow):
             return False
-        self.take(account)
+        self._take(account, is_own=is_own)
         return True
 
     def take(self, account: int) -> None:
         """Take a place for an account, whether or not there is one."""
-        if self._own[account] < self._share(account):
+        self._take(account, is_own=self._has_own_place(account))
+
+    def give_back(self, account: int) -> None:
+        """Give back a place that the account has taken."""
+        self.taken -= 1
+        if account in self._borrowed:
+            self._all_borrowed -= 1
+            _decrement(self._borrowed, account)
+        else:
+            _decrement(self._own, account)
+
+    def _has_own_place(self, account: int) -> bool:
+        share = int(self._reserved * self._weights.fraction(account))
+        return self._own[account] < max(1, share)
+
+    def _take(self, account: int, *, is_own: bool) -> None:
+        self.taken += 1
+        if is_own:
             self._own[account] += 1
-            self._all_own += 1
         else:
             self._borrowed[account] += 1
             self._all_borrowed += 1
 
-    def give_back(self, account: int) -> None:
-        """Give back a place that the account has taken."""
-        counter = self._borrowed if self._borrowed[account] else self._own
-        counter[account] -= 1
-        if counter is self._borrowed:
-            self._all_borrowed -= 1
-        else:
-            self._all_own -= 1
-        if not self.taken_by(account):
-            del self._own[account], self._borrowed[account]
 
-    def _share(self, account: int) -> int:
-        return max(1, int(self._reserved * self._weights.fraction(account)))
+def _decrement(counter: Counter[int], account: int) -> None:
+    """Count one less; an account with none is forgotten."""
+    counter[account] -= 1
+    if not counter[account]:
+        del counter[account]
 
 
 class FairSlots:

@@ -6,8 +6,9 @@ however slowly. A file on disk has no name, and is gone when it is closed or the
 
 import asyncio
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
+from tempfile import TemporaryFile
 from typing import BinaryIO, Final, Self, TypeVar, cast
 
 _T = TypeVar("_T")
@@ -27,15 +28,15 @@ class ReceivedFile:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        place = None if folder is None else str(folder)
-        self._file = SpooledTemporaryFile(LARGEST_IN_MEMORY, dir=place)  # noqa: SIM115 - see close
+        self._folder = folder
+        self._file: BinaryIO = BytesIO()
         self.size = 0
 
     @classmethod
     def of(cls, content: bytes) -> Self:
         """Return a small file with this content."""
         file = cls()
-        file._file.write(content)
+        file._file = BytesIO(content)
         file.size = len(content)
         return file
 
@@ -47,15 +48,23 @@ class ReceivedFile:
         """
         self.size += len(chunk)
         if self._is_on_disk:
-            await asyncio.to_thread(self._file.write, chunk)
+            await asyncio.to_thread(self._write_to_disk, chunk)
         else:
             self._file.write(chunk)
 
+    def _write_to_disk(self, chunk: bytes) -> None:
+        if isinstance(self._file, BytesIO):
+            content = self._file.getvalue()
+            self._file = cast("BinaryIO", TemporaryFile(dir=self._folder))
+            self._file.write(content)
+        self._file.write(chunk)
+
     async def use(self, work: Callable[[BinaryIO], _T]) -> _T:
         """Call a function with the file, in a thread if it is on disk, and return the result."""
-        file = cast("BinaryIO", self._file)
-        file.seek(0)
-        return await asyncio.to_thread(work, file) if self._is_on_disk else work(file)
+        self._file.seek(0)
+        if self._is_on_disk:
+            return await asyncio.to_thread(work, self._file)
+        return work(self._file)
 
     def read(self) -> bytes:
         """Return the whole content; call it in a thread."""

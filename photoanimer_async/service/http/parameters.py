@@ -120,12 +120,12 @@ def _optional(query: MultiMapping[str], name: str) -> str | None:
 
     Some callers write a parameter into the URL and add it once more.
     """
-    values = set(query.getall(name, []))
-    if len(values) > 1:
+    values = query.getall(name, ())
+    if len(values) > 1 and (different := len(set(values))) > 1:
         raise RequestRefusedError(
-            PARAMETER_INVALID, f"{name} is given with {len(values)} different values"
+            PARAMETER_INVALID, f"{name} is given with {different} different values"
         )
-    return next(iter(values), None) or None
+    return values[0] or None if values else None
 
 
 def shown_argument(text: str) -> str:
