@@ -43,7 +43,7 @@ from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.storing.accounts import Account
 from photoanimer_async.service.storing.ledger import InsufficientBalanceError
 from photoanimer_async.service.storing.task_store import Inputs, TaskIdTakenError, TaskStore
-from photoanimer_async.service.tasks import Task, new_task_ids, new_token
+from photoanimer_async.service.tasks import Task, new_task_ids, new_tokens
 
 _logger = logging.getLogger(__name__)
 _MOST_HELD: Final = 256
@@ -106,6 +106,7 @@ class Acceptance:
         self._downloads = downloads
         self._holding: set[_ReceivedInputs] = set()
         self._new_task_ids = new_task_ids()
+        self._new_tokens = new_tokens()
 
     async def accept(self, submission: Submission, account: Account, origin: str) -> Task:
         """Store, charge and queue the task of a submit, and return it.
@@ -121,19 +122,25 @@ class Acceptance:
         self._queue.reserve(account.number)
         inputs = _ReceivedInputs()
         try:
-            try:
-                await self._check_balance(submission, account)
-                async with self._downloads.taken(account.number):
-                    self._require_room()
-                    self._holding.add(inputs)
-                    await self._fetch_inputs(submission, inputs)
-            except BaseException:
-                self._queue.release(account.number)
-                raise
-            return await self._store_and_queue(submission, account, origin, inputs)
+            await self._check_balance(submission, account)
+            await self._fetch_inputs(submission, account, inputs)
+            task = await self._store_task(submission, account, origin, inputs)
+        except BaseException:
+            self._queue.release(account.number)
+            raise
         finally:
             self._holding.discard(inputs)
             inputs.close()
+        self._queue.put(task)
+        _logger.info(
+            "task=%d event=accepted template=%d gif=%s voice=%s bytes=%d",
+            task.task_id,
+            task.template,
+            task.gif,
+            task.voice,
+            0 if inputs.photo is None else inputs.photo.size,
+        )
+        return task
 
     def _require_room(self) -> None:
         """Refuse a submit while too many others have their files in hand.
@@ -147,29 +154,18 @@ class Acceptance:
                 retry_after=1.0,
             )
 
-    async def _fetch_inputs(self, submission: Submission, inputs: _ReceivedInputs) -> None:
-        inputs.photo = await self._fetch_image(submission.image_url)
-        if submission.voice_url is not None:
-            inputs.voice = await self._fetch_voice(submission.voice_url)
-
-    async def _store_and_queue(
-        self, submission: Submission, account: Account, origin: str, inputs: _ReceivedInputs
-    ) -> Task:
+    async def _fetch_inputs(
+        self, submission: Submission, account: Account, inputs: _ReceivedInputs
+    ) -> None:
+        await self._downloads.take(account.number)
         try:
-            task = await self._store_task(submission, account, origin, inputs)
-        except BaseException:
-            self._queue.release(account.number)
-            raise
-        self._queue.put(task)
-        _logger.info(
-            "task=%d event=accepted template=%d gif=%s voice=%s bytes=%d",
-            task.task_id,
-            task.template,
-            task.gif,
-            task.voice,
-            0 if inputs.photo is None else inputs.photo.size,
-        )
-        return task
+            self._require_room()
+            self._holding.add(inputs)
+            inputs.photo = await self._fetch_image(submission.image_url)
+            if submission.voice_url is not None:
+                inputs.voice = await self._fetch_voice(submission.voice_url)
+        finally:
+            self._downloads.give_back(account.number)
 
     async def _check_balance(self, submission: Submission, account: Account) -> None:
         """Refuse a submit that costs too much, before fetching; `TaskStore.add` checks again."""
@@ -250,7 +246,7 @@ class Acceptance:
                 template=submission.template,
                 gif=submission.gif,
                 voice=inputs.voice is not None,
-                token=new_token(),
+                token=next(self._new_tokens),
                 origin=origin,
             )
             try:

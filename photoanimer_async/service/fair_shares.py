@@ -14,8 +14,6 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping
 from typing import Final
 
-from attrs import frozen
-
 _RESERVED: Final = 2
 """One place in so many is reserved."""
 
@@ -30,14 +28,15 @@ class AccountWeights:
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
         self._by_name = {} if weights is None else dict(weights)
         self._by_number: dict[int, float] = {}
-        self._sum = 0.0
+        self._fractions: dict[int, float] = {}
 
     def update(self, accounts: Mapping[int, str]) -> None:
         """Replace the accounts that have a key: their names by number."""
         self._by_number = {
             number: self._by_name.get(name, 1.0) for number, name in accounts.items()
         }
-        self._sum = sum(self._by_number.values())
+        whole = sum(self._by_number.values())
+        self._fractions = {number: weight / whole for number, weight in self._by_number.items()}
 
     def weight(self, account: int) -> float:
         """Return the weight of an account."""
@@ -45,8 +44,7 @@ class AccountWeights:
 
     def fraction(self, account: int) -> float:
         """Return the account's part of the whole, 0 to 1; 0 if it has no key."""
-        found = self._by_number.get(account)
-        return 0.0 if found is None else found / self._sum
+        return self._fractions.get(account, 0.0)
 
 
 class FairShares:
@@ -106,8 +104,8 @@ class FairShares:
             _decrement(self._own, account)
 
     def _has_own_place(self, account: int) -> bool:
-        share = int(self._reserved * self._weights.fraction(account))
-        return self._own[account] < max(1, share)
+        own = self._own[account]
+        return not own or own < int(self._reserved * self._weights.fraction(account))
 
     def _take(self, account: int, *, is_own: bool) -> None:
         self.taken += 1
@@ -128,8 +126,11 @@ def _decrement(counter: Counter[int], account: int) -> None:
 class FairSlots:
     """Bounds what runs at the same time, by `FairShares`; who finds no place waits for one.
 
-    async with slots.taken(account):
+    await slots.take(account)
+    try:
         ...
+    finally:
+        slots.give_back(account)
 
     Args:
         limit: how many may run at the same time.
@@ -139,10 +140,6 @@ class FairSlots:
     def __init__(self, limit: int, weights: AccountWeights) -> None:
         self._places = FairShares(limit, weights)
         self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
-
-    def taken(self, account: int) -> "_Slot":
-        """Return a context manager that holds a place; it waits until there is one."""
-        return _Slot(self, account)
 
     async def take(self, account: int) -> None:
         """Take a place; wait until there is one."""
@@ -188,17 +185,3 @@ class FairSlots:
             del waiting[0]
         if waiting is not None and not waiting:
             del self._waiting[account]
-
-
-@frozen
-class _Slot:
-    """A place for the duration of a block."""
-
-    slots: FairSlots
-    account: int
-
-    async def __aenter__(self) -> None:
-        await self.slots.take(self.account)
-
-    async def __aexit__(self, *_: object) -> None:
-        self.slots.give_back(self.account)

@@ -2,6 +2,7 @@
 
 import random
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final
@@ -10,6 +11,8 @@ from attrs import frozen
 
 _SMALLEST_ID: Final = 10**14
 _BLOCK: Final = 1000
+_TOKEN_BYTES: Final = 24
+_TOKENS_AT_ONCE: Final = 64
 
 
 class TaskStatus(IntEnum):
@@ -70,6 +73,13 @@ def new_task_ids() -> Iterator[int]:
         block += _BLOCK
 
 
-def new_token() -> str:
-    """Return 32 characters that cannot be guessed and are safe in a path."""
-    return secrets.token_urlsafe(24)
+def new_tokens() -> Iterator[str]:
+    """Yield tokens of 32 characters that cannot be guessed and are safe in a path.
+
+    The system is asked for random bytes of several at once: each call gives up the interpreter to
+    other threads.
+    """
+    while True:
+        drawn = secrets.token_bytes(_TOKENS_AT_ONCE * _TOKEN_BYTES)
+        for start in range(0, len(drawn), _TOKEN_BYTES):
+            yield urlsafe_b64encode(drawn[start : start + _TOKEN_BYTES]).decode()

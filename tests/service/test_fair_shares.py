@@ -1,7 +1,8 @@
 """Shares of places: what an account may take, and what nobody can take from it."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -65,13 +66,22 @@ class TestFairShares:
         assert taken(places, ANNA) == 3
 
 
+@asynccontextmanager
+async def holding(slots: FairSlots, account: int) -> AsyncIterator[None]:
+    await slots.take(account)
+    try:
+        yield
+    finally:
+        slots.give_back(account)
+
+
 class TestFairSlots:
     async def test_who_finds_no_place_waits_for_one(self) -> None:
         slots = FairSlots(2, weights_of(ANNA))
         order: list[str] = []
 
         async def hold(name: str, gate: asyncio.Event) -> None:
-            async with slots.taken(ANNA):
+            async with holding(slots, ANNA):
                 order.append(name)
                 await gate.wait()
 
@@ -88,35 +98,35 @@ class TestFairSlots:
 
     async def test_a_newcomer_does_not_wait_behind_a_flood(self) -> None:
         slots = FairSlots(8, weights_of(ANNA, BOB))
-        holding: list[int] = []
+        holders: list[int] = []
 
         async def hold(account: int) -> None:
-            async with slots.taken(account):
-                holding.append(account)
+            async with holding(slots, account):
+                holders.append(account)
                 await asyncio.Event().wait()
 
         flood = [asyncio.create_task(hold(ANNA)) for _ in range(50)]
-        await until(lambda: len(holding) == 6)
-        async with slots.taken(BOB), slots.taken(BOB):
-            assert holding == [ANNA] * 6
+        await until(lambda: len(holders) == 6)
+        async with holding(slots, BOB), holding(slots, BOB):
+            assert holders == [ANNA] * 6
         for task in flood:
             task.cancel()
         await asyncio.wait(flood)
         async with AsyncExitStack() as stack:  # every place is free again
             for _ in range(6):
-                await stack.enter_async_context(slots.taken(ANNA))
+                await stack.enter_async_context(holding(slots, ANNA))
 
     async def test_free_places_go_to_the_accounts_in_turn(self) -> None:
         slots = FairSlots(2, weights_of(ANNA, BOB, CARL))
         order: list[int] = []
 
         async def pass_through(account: int) -> None:
-            async with slots.taken(account):
+            async with holding(slots, account):
                 order.append(account)
 
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(slots.taken(ANNA))
-            await stack.enter_async_context(slots.taken(ANNA))
+            await stack.enter_async_context(holding(slots, ANNA))
+            await stack.enter_async_context(holding(slots, ANNA))
             waiting = [ANNA] * 3 + [BOB] * 2 + [CARL]
             tasks = [asyncio.create_task(pass_through(account)) for account in waiting]
             await asyncio.sleep(0)
@@ -128,10 +138,10 @@ class TestFairSlots:
         slots = FairSlots(1, weights_of(ANNA))
 
         async def pass_through() -> None:
-            async with slots.taken(ANNA):
+            async with holding(slots, ANNA):
                 pass
 
-        async with slots.taken(ANNA):
+        async with holding(slots, ANNA):
             waiting = [asyncio.create_task(pass_through()) for _ in range(3)]
             await asyncio.sleep(0)
             waiting[0].cancel()
@@ -139,5 +149,5 @@ class TestFairSlots:
         waiting[1].cancel()  # in the iteration of the loop in which it was granted a place
         await asyncio.wait(waiting)
         assert [task.cancelled() for task in waiting] == [True, True, False]
-        async with asyncio.timeout(60), slots.taken(ANNA):
+        async with asyncio.timeout(60), holding(slots, ANNA):
             pass

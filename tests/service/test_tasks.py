@@ -2,7 +2,7 @@
 
 from itertools import islice, pairwise
 
-from photoanimer_async.service.tasks import new_task_ids, new_token
+from photoanimer_async.service.tasks import new_task_ids, new_tokens
 
 
 def test_task_ids_have_15_digits_and_are_not_consecutive() -> None:
@@ -17,6 +17,6 @@ def test_task_ids_of_two_services_differ() -> None:
 
 
 def test_tokens_have_32_characters_and_differ() -> None:
-    tokens = {new_token() for _ in range(100)}
+    tokens = set(islice(new_tokens(), 100))
     assert len(tokens) == 100
     assert {len(token) for token in tokens} == {32}

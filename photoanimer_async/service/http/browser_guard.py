@@ -47,9 +47,8 @@ def own_hosts_only(
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        host = request.headers.get(hdrs.HOST) if is_needed(request) else None
-        # A browser always sends the header.
-        if host is not None and not _is_own(host, public_name):
+        host = request.headers.get(hdrs.HOST)  # a browser always sends it
+        if host is not None and not _is_own(host, public_name) and is_needed(request):
             raise RequestRefusedError(
                 HOST_NOT_ALLOWED,
                 f"the header Host is {printable(host)[:120]!r}; this service is for this "

@@ -16,7 +16,7 @@ import logging
 import math
 import resource
 import socket
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -103,7 +103,7 @@ class _Connection:
         handler: aiohttp's handler of it.
         transport: its transport.
         address: who has opened it.
-        since: when it was opened, or when its latest request came.
+        since: when it was opened.
         has_asked: whether it has sent a whole request.
         is_in_reserve: whether it is beyond the bound.
     """
@@ -115,9 +115,8 @@ class _Connection:
     has_asked: bool = False
     is_in_reserve: bool = False
 
-    @property
     def is_idle(self) -> bool:
-        """Whether no request is under way, from its head to the last byte of its response."""
+        """Return whether no request is under way, from its head to the end of its response."""
         waiter = self.handler._waiter  # noqa: SLF001 - as aiohttp itself finds idle connections
         return waiter is not None and not waiter.done()
 
@@ -137,7 +136,8 @@ class _GuardedProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         connection = self._connection
-        if connection.is_idle:
+        was_idle = connection.is_idle()
+        if was_idle:
             if self._received + len(data) > LARGEST_HEAD and self._is_too_large(data):
                 self._guard.refuse(connection, "too_large", _TOO_LARGE)
                 return
@@ -145,12 +145,14 @@ class _GuardedProtocol(asyncio.Protocol):
                 self._guard.refuse(connection, "refused", _no_room())
                 return
         self._handler.data_received(data)
-        if connection.is_idle:
+        if not was_idle:
+            return
+        if connection.is_idle():
             self._received += len(data)
             return
         self._received = 0
         connection.has_asked = True
-        connection.since = self._guard.time()
+        self._guard.note_request(connection)
         if connection.is_in_reserve:
             self._handler.close()  # once it is answered
 
@@ -184,10 +186,9 @@ class ConnectionGuard:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
-        self._open: dict[object, _Connection] = {}
+        self._open: OrderedDict[object, _Connection] = OrderedDict()  # by their latest requests
         self._per_address: Counter[str] = Counter()
         self._closed: Counter[str] = Counter()
-        self.time = asyncio.get_running_loop().time
 
     @asynccontextmanager
     async def watching(self, server: web.Server) -> AsyncIterator[None]:
@@ -213,7 +214,7 @@ class ConnectionGuard:
             self._log()
 
     def _add(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        now = self.time()
+        now = asyncio.get_running_loop().time()
         connection = _Connection(handler, transport, _address(transport), now)
         own = self._per_address[connection.address]
         room = True
@@ -238,13 +239,12 @@ class ConnectionGuard:
     def _make_room(self, connections: Iterable[_Connection]) -> bool:
         """Close one of the connections on which nothing happens; return whether there was one."""
         found: _Connection | None = None
-        for each in connections:  # the oldest first
-            if each.is_idle:
+        for each in connections:
+            if each.is_idle():
                 if not each.has_asked:
                     found = each
                     break
-                if found is None or each.since < found.since:
-                    found = each
+                found = found or each
         if found is not None:
             self.close(found, "displaced")
         return found is not None
@@ -255,6 +255,10 @@ class ConnectionGuard:
             self._per_address[connection.address] -= 1
             if not self._per_address[connection.address]:
                 del self._per_address[connection.address]
+
+    def note_request(self, connection: _Connection) -> None:
+        """Record that a connection has sent a whole request."""
+        self._open.move_to_end(connection.handler)
 
     def close(self, connection: _Connection, why: str) -> None:
         """Close a connection and count it."""
@@ -277,7 +281,7 @@ class ConnectionGuard:
             now = loop.time()
             oldest = now - self._limits.request_seconds
             for each in [*self._open.values()]:
-                if not each.has_asked and each.since < oldest and each.is_idle:
+                if not each.has_asked and each.since < oldest and each.is_idle():
                     self.close(each, "silent")
             if self._closed and now >= next_log:
                 self._log()
