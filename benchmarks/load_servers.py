@@ -31,7 +31,10 @@ import aiohttp
 from aiohttp import web
 from attrs import evolve
 
-from photoanimer_async.cli.malloc_tuning import return_large_blocks_to_system
+from photoanimer_async.cli.memory_tuning import (
+    collect_garbage_less_often,
+    return_large_blocks_to_system,
+)
 from photoanimer_async.engine.samples import ASTRONAUT
 from photoanimer_async.service import (
     LocalService,
@@ -193,6 +196,8 @@ async def main() -> None:
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
     async with KINDS[kind](Path(folder)) as origin:
+        if kind.startswith("service"):
+            collect_garbage_less_often()
         sys.stdout.write(f"{origin}\n")
         sys.stdout.flush()
         await terminated.wait()

@@ -8,7 +8,10 @@ from rich.text import Text
 
 from photoanimer_async.cli.exit_status import ExitStatus, UsageError
 from photoanimer_async.cli.logs import LogFormat, log_everything
-from photoanimer_async.cli.malloc_tuning import return_large_blocks_to_system
+from photoanimer_async.cli.memory_tuning import (
+    collect_garbage_less_often,
+    return_large_blocks_to_system,
+)
 from photoanimer_async.cli.open_files import raise_open_file_limit
 from photoanimer_async.cli.options import listen_error
 from photoanimer_async.cli.output import Output
@@ -58,6 +61,7 @@ async def _serve(
     settings: ServiceSettings, rules: Sequence[Rule], console: Output | None
 ) -> ExitStatus:
     def announce(service: LocalService) -> None:
+        collect_garbage_less_often()
         if console is not None:
             for line in announcement(settings, service, rules):
                 console.print(line, soft_wrap=True)

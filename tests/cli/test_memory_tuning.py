@@ -1,4 +1,4 @@
-"""Runs in a process of its own, because the setting cannot be undone."""
+"""Runs in processes of their own, because the settings cannot be undone."""
 
 import platform
 import subprocess
@@ -10,7 +10,7 @@ PROGRAM = """
 import ctypes
 import sys
 
-from photoanimer_async.cli.malloc_tuning import return_large_blocks_to_system
+from photoanimer_async.cli.memory_tuning import return_large_blocks_to_system
 
 library = ctypes.CDLL(None)
 library.malloc.restype = ctypes.c_void_p
@@ -51,3 +51,27 @@ def test_a_large_block_is_returned_after_a_larger_one_was_freed(
         [sys.executable, "-c", PROGRAM, mode], capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == from_the_heap
+
+
+def test_garbage_is_collected_less_often_and_still_collected() -> None:
+    program = """
+import gc
+from photoanimer_async.cli.memory_tuning import collect_garbage_less_often
+
+def collections():
+    return sum(generation["collections"] for generation in gc.get_stats())
+
+def make_cycles(count):
+    before = collections()
+    for _ in range(count):
+        cycle = []
+        cycle.append(cycle)
+    return collections() - before
+
+often = make_cycles(50_000)
+collect_garbage_less_often()
+assert gc.get_freeze_count() > 1000
+assert 0 < make_cycles(50_000) < often / 5
+assert len([each for each in gc.get_objects() if isinstance(each, list)]) < 25_000
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
