@@ -5,7 +5,7 @@ import logging
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -78,8 +78,9 @@ class LocalService:
         self._settings = settings
         self._metrics = None if settings.metrics_address is None else _new_metrics()
         self.app = create_app(settings, renderer=renderer, faults=faults, metrics=self._metrics)
+        self._guard: ConnectionGuard | None = None
         self._operations: web.AppRunner | None = None
-        self._watching = AsyncExitStack()
+        self._operations_guard: ConnectionGuard | None = None
         # aiohttp's access log would contain the query, and with it the image URLs.
         self._runner = web.AppRunner(
             self.app,
@@ -97,9 +98,9 @@ class LocalService:
         try:
             await self._set_up()
             limits = limits_for(self._settings.connections, self._settings.request_seconds)
-            await self._watch(ConnectionGuard(limits), self._runner)
+            self._guard = ConnectionGuard(limits)
             await self._start_operations()
-            await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
+            await _listen(self._guard, self._runner, (self._settings.host, self._settings.port))
         except BaseException:
             await self._stop()
             raise
@@ -117,17 +118,17 @@ class LocalService:
     @property
     def base_url(self) -> str:
         """The URL of the interfaces, for instance `http://127.0.0.1:8765/api/v1`."""
-        return f"{_origin(self._runner)}{API_PREFIX}"
+        return f"{_origin(self._guard)}{API_PREFIX}"
 
     @property
     def docs_url(self) -> str:
         """The URL of the page that describes the interfaces."""
-        return f"{_origin(self._runner)}{PAGE_PATH}"
+        return f"{_origin(self._guard)}{PAGE_PATH}"
 
     @property
     def operations_url(self) -> str | None:
         """The URL of `/metrics` and `/healthz`, as `http://127.0.0.1:9464`, if they are served."""
-        return None if self._operations is None else _origin(self._operations)
+        return None if self._operations is None else _origin(self._operations_guard)
 
     async def _set_up(self) -> None:
         """Start the parts of the service; whatever the disk refuses is an error of the folder."""
@@ -152,9 +153,9 @@ class LocalService:
             shutdown_timeout=0.1,
         )
         await self._operations.setup()
-        await self._watch(ConnectionGuard(_OPERATORS), self._operations)
+        self._operations_guard = ConnectionGuard(_OPERATORS)
         try:
-            await web.TCPSite(self._operations, *address).start()
+            await _listen(self._operations_guard, self._operations, address)
         except OSError as error:
             raise SetupError(
                 f"metrics cannot be served at {address[0]}, port {address[1]}: {error.strerror}"
@@ -164,15 +165,10 @@ class LocalService:
     async def _stop(self) -> None:
         """Stop the service, and then `/healthz`, which reports the stopping until then."""
         try:
-            await self._runner.cleanup()
+            await _stop(self._guard, self._runner)
         finally:
             if self._operations is not None:
-                await self._operations.cleanup()
-            await self._watching.aclose()
-
-    async def _watch(self, guard: ConnectionGuard, runner: web.AppRunner) -> None:
-        assert runner.server is not None  # noqa: S101 - it has been set up
-        await self._watching.enter_async_context(guard.watching(runner.server))
+                await _stop(self._operations_guard, self._operations)
 
     @property
     def is_open(self) -> bool:
@@ -193,8 +189,24 @@ def _new_metrics() -> "Metrics":
     return Metrics()
 
 
-def _origin(runner: web.AppRunner) -> str:
-    host, port = runner.addresses[0][:2]
+async def _listen(guard: ConnectionGuard, runner: web.AppRunner, address: tuple[str, int]) -> None:
+    assert runner.server is not None  # noqa: S101 - it has been set up
+    await guard.listen(runner.server, *address)
+
+
+async def _stop(guard: ConnectionGuard | None, runner: web.AppRunner) -> None:
+    if guard is not None:
+        guard.stop_listening()
+    try:
+        await runner.cleanup()
+    finally:
+        if guard is not None:
+            await guard.close()
+
+
+def _origin(guard: ConnectionGuard | None) -> str:
+    assert guard is not None  # noqa: S101 - the service has started
+    host, port = guard.addresses[0][:2]
     host = _EVERY_ADDRESS.get(host, host)
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 

@@ -17,13 +17,13 @@ import math
 import resource
 import socket
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 
 from aiohttp import web
-from attrs import define, frozen
+from attrs import frozen
 
 from photoanimer_async.service.error_codes import NO_STORAGE
 from photoanimer_async.service.http.envelope import failure
@@ -44,6 +44,8 @@ _SWEEP_SECONDS: Final = 0.5
 _OTHER_FILES: Final = 64
 _ASKS_HEALTH: Final = f"GET {HEALTH_PATH} ".encode()
 _FEWEST: Final = 16
+_READ_BYTES: Final = 64 * 1024
+_BACKLOG: Final = 128  # as aiohttp's sites
 _STALLED_MILLISECONDS: Final = 60_000
 _IPV6_SUBSCRIBER: Final = 64  # bits that a provider gives to one subscriber
 
@@ -95,143 +97,164 @@ def limits_for(connections: int, request_seconds: float) -> ConnectionLimits:
     return ConnectionLimits(connections, max(1, connections // 2), request_seconds)
 
 
-@define(eq=False)
-class _Connection:
-    """An open connection.
+class _Connection(asyncio.BufferedProtocol):
+    """Passes what a connection receives on to aiohttp, unless it is to be refused.
+
+    aiohttp limits each header field and their number, which together are a megabyte. A middleware
+    would do for the connections in reserve, but costs every request some microseconds.
+
+    All connections receive into one buffer: asyncio would allocate 256 KiB for each read.
 
     Attributes:
         handler: aiohttp's handler of it.
-        transport: its transport.
         address: who has opened it.
         since: when it was opened.
         has_asked: whether it has sent a whole request.
         is_in_reserve: whether it is beyond the bound.
     """
 
-    handler: web.RequestHandler
     transport: asyncio.Transport
     address: str
-    since: float
-    has_asked: bool = False
-    is_in_reserve: bool = False
+
+    def __init__(self, guard: "ConnectionGuard", handler: web.RequestHandler) -> None:
+        self._guard = guard
+        self._received = 0  # bytes of a head that is not whole
+        self.handler = handler
+        self.since = asyncio.get_running_loop().time()
+        self.has_asked = False
+        self.is_in_reserve = False
 
     def is_idle(self) -> bool:
         """Return whether no request is under way, from its head to the end of its response."""
-        waiter = self.handler._waiter  # noqa: SLF001 - as aiohttp itself finds idle connections
+        # As aiohttp itself finds idle connections. No public attribute says whether a response is
+        # still being written, and a download must not be taken for an idle connection.
+        waiter = self.handler._waiter  # noqa: SLF001
         return waiter is not None and not waiter.done()
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - as aiohttp's own
+        self.transport = transport
+        self.address = _address(transport)
+        self.handler.connection_made(transport)
+        self._guard.add(self)
 
-class _GuardedProtocol(asyncio.Protocol):
-    """Passes what a connection receives on to aiohttp, unless it is to be refused.
+    def get_buffer(self, sizehint: int) -> memoryview:
+        del sizehint
+        return self._guard.buffer
 
-    aiohttp limits each header field and their number, which together are a megabyte. A middleware
-    would do for the connections in reserve, but costs every request some microseconds.
-    """
-
-    def __init__(self, guard: "ConnectionGuard", connection: _Connection) -> None:
-        self._guard = guard
-        self._connection = connection
-        self._handler = connection.handler
-        self._received = 0  # bytes of a head that is not whole
-
-    def data_received(self, data: bytes) -> None:
-        connection = self._connection
-        was_idle = connection.is_idle()
-        if was_idle:
-            if self._received + len(data) > LARGEST_HEAD and self._is_too_large(data):
-                self._guard.refuse(connection, "too_large", _TOO_LARGE)
-                return
-            if connection.is_in_reserve and not (self._received or data.startswith(_ASKS_HEALTH)):
-                self._guard.refuse(connection, "refused", _no_room())
-                return
-        self._handler.data_received(data)
+    def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(self._guard.buffer[:nbytes])
+        was_idle = self.is_idle()
+        if was_idle and self._is_refused(data):
+            return
+        self.handler.data_received(data)
         if not was_idle:
             return
-        if connection.is_idle():
-            self._received += len(data)
+        if self.is_idle():
+            self._received += nbytes
             return
         self._received = 0
-        connection.has_asked = True
-        self._guard.note_request(connection)
-        if connection.is_in_reserve:
-            self._handler.close()  # once it is answered
+        self.has_asked = True
+        self._guard.note_request(self)
+        if self.is_in_reserve:
+            self.handler.close()  # once it is answered
+
+    def _is_refused(self, data: bytes) -> bool:
+        """Refuse a head that is too large, or a request in reserve; return whether it is one."""
+        if self._received + len(data) > LARGEST_HEAD and self._is_too_large(data):
+            self._guard.refuse(self, "too_large", _TOO_LARGE)
+            return True
+        if self.is_in_reserve and not (self._received or data.startswith(_ASKS_HEALTH)):
+            self._guard.refuse(self, "refused", _no_room())
+            return True
+        return False
 
     def _is_too_large(self, data: bytes) -> bool:
         end = data.find(b"\r\n\r\n")
         return self._received + (len(data) if end < 0 else end) > LARGEST_HEAD
 
     def eof_received(self) -> None:
-        self._handler.eof_received()
+        self.handler.eof_received()
 
     def pause_writing(self) -> None:
-        self._handler.pause_writing()
+        self.handler.pause_writing()
 
     def resume_writing(self) -> None:
-        self._handler.resume_writing()
+        self.handler.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._handler.connection_lost(exc)
+        self._guard.remove(self)
+        self.handler.connection_lost(exc)
 
 
 class ConnectionGuard:
-    """Bounds the connections of one server.
+    """Listens for one server, and bounds its connections.
 
         guard = ConnectionGuard(limits_for(1024, 10.0))
-        async with guard.watching(runner.server):
-            ...
+        await guard.listen(runner.server, "127.0.0.1", 8765)
+        ...
+        guard.stop_listening()
+        await runner.cleanup()
+        await guard.close()
 
     Args:
         limits: the bounds.
+
+    Attributes:
+        addresses: where it listens, as sockets name it.
+        buffer: what was received last, on whichever connection.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
-        self._open: OrderedDict[object, _Connection] = OrderedDict()  # by their latest requests
+        self._open: OrderedDict[_Connection, None] = OrderedDict()  # by their latest requests
         self._per_address: Counter[str] = Counter()
         self._closed: Counter[str] = Counter()
+        self._listening: asyncio.Server | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self.addresses: list[tuple[Any, ...]] = []
+        self.buffer = memoryview(bytearray(_READ_BYTES))
 
-    @asynccontextmanager
-    async def watching(self, server: web.Server) -> AsyncIterator[None]:
-        """Bound the connections of a server for the duration of the block."""
-        made, lost = server.connection_made, server.connection_lost
+    async def listen(self, server: web.Server, host: str, port: int) -> None:
+        """Accept connections for a server.
 
-        def connection_made(handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-            made(handler, transport)
-            self._add(handler, transport)
+        Raises:
+            OSError: it cannot listen on the address.
+        """
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(
+            lambda: _Connection(self, server()), host, port, backlog=_BACKLOG
+        )
+        self.addresses = [each.getsockname() for each in self._listening.sockets]
+        self._watching = asyncio.create_task(self._watch())
 
-        def connection_lost(handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-            self._remove(handler)
-            lost(handler, exc)
+    def stop_listening(self) -> None:
+        """Accept no more connections."""
+        if self._listening is not None:
+            self._listening.close()
 
-        # aiohttp has no hook for this; its handlers call these methods.
-        vars(server).update(connection_made=connection_made, connection_lost=connection_lost)
-        watch = asyncio.create_task(self._watch())
-        try:
-            yield
-        finally:
-            watch.cancel()
-            await asyncio.wait([watch])
-            self._log()
+    async def close(self) -> None:
+        """Stop watching; those that are open belong to their server."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        self._log()
 
-    def _add(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        now = asyncio.get_running_loop().time()
-        connection = _Connection(handler, transport, _address(transport), now)
-        own = self._per_address[connection.address]
+    def add(self, connection: _Connection) -> None:
+        """Take in a new connection, in place of an idle one if there is no room, or close it."""
+        address = connection.address
         room = True
-        if own >= self._bound(connection.address):
-            room = self._make_room(
-                each for each in self._open.values() if each.address == connection.address
-            )
+        if self._per_address[address] >= self._bound(address):
+            room = self._make_room(each for each in self._open if each.address == address)
         elif len(self._open) >= self._limits.in_all:
-            room = self._make_room(self._open.values())
+            room = self._make_room(self._open)
         if not room and len(self._open) >= self._limits.in_all + IN_RESERVE:
-            self.close(connection, "refused")
+            self.close_one(connection, "refused")
             return
         connection.is_in_reserve = not room
-        self._open[handler] = connection
-        self._per_address[connection.address] += 1
-        transport.set_protocol(_GuardedProtocol(self, connection))
-        _limit_stalls(transport)
+        self._open[connection] = None
+        self._per_address[address] += 1
+        _limit_stalls(connection.transport)
 
     def _bound(self, address: str) -> int:
         return self._limits.in_all if address == _LOOPBACK else self._limits.per_address
@@ -246,30 +269,31 @@ class ConnectionGuard:
                     break
                 found = found or each
         if found is not None:
-            self.close(found, "displaced")
+            self.close_one(found, "displaced")
         return found is not None
 
-    def _remove(self, handler: object) -> None:
-        connection = self._open.pop(handler, None)
-        if connection is not None:
+    def note_request(self, connection: _Connection) -> None:
+        """Record that a connection has sent a whole request."""
+        self._open.move_to_end(connection)
+
+    def remove(self, connection: _Connection) -> None:
+        """Forget a connection."""
+        if connection in self._open:
+            del self._open[connection]
             self._per_address[connection.address] -= 1
             if not self._per_address[connection.address]:
                 del self._per_address[connection.address]
 
-    def note_request(self, connection: _Connection) -> None:
-        """Record that a connection has sent a whole request."""
-        self._open.move_to_end(connection.handler)
-
-    def close(self, connection: _Connection, why: str) -> None:
+    def close_one(self, connection: _Connection, why: str) -> None:
         """Close a connection and count it."""
         self._closed[why] += 1
-        self._remove(connection.handler)
+        self.remove(connection)
         connection.transport.abort()
 
     def refuse(self, connection: _Connection, why: str, response: bytes) -> None:
         """Send a response that aiohttp does not know of, close the connection and count it."""
         self._closed[why] += 1
-        self._remove(connection.handler)
+        self.remove(connection)
         connection.transport.write(response)
         connection.transport.close()
 
@@ -280,9 +304,9 @@ class ConnectionGuard:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = loop.time()
             oldest = now - self._limits.request_seconds
-            for each in [*self._open.values()]:
+            for each in [*self._open]:
                 if not each.has_asked and each.since < oldest and each.is_idle():
-                    self.close(each, "silent")
+                    self.close_one(each, "silent")
             if self._closed and now >= next_log:
                 self._log()
                 next_log = now + _LOG_SECONDS
