@@ -55,7 +55,7 @@ class ReceivedFile:
     def _write_to_disk(self, chunk: bytes) -> None:
         if isinstance(self._file, BytesIO):
             content = self._file.getvalue()
-            self._file = cast("BinaryIO", TemporaryFile(dir=self._folder))
+            self._file = cast("BinaryIO", TemporaryFile(dir=self._folder))  # noqa: SIM115 - see close
             self._file.write(content)
         self._file.write(chunk)
 

@@ -66,10 +66,10 @@ class _Result(NamedTuple):
 
 
 class _Uncancellable(asyncio.Future[_R]):
-    """A future that ends by its result only: a task that is cancelled while it waits goes on
-    waiting, and gets the cancellation in place of the result.
+    """A future that only its result ends.
 
-    It costs half as much as `asyncio.shield`.
+    A task that is cancelled while it waits for one goes on waiting, and gets the cancellation in
+    place of the result. That costs half as much as `asyncio.shield`.
     """
 
     def cancel(self, msg: object = None) -> bool:
