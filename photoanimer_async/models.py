@@ -78,6 +78,7 @@ class Template(IntEnum):
     """An expression template, numbered 0 to 5 (API page, Interface 1).
 
     Template.T1.seconds  # 7.13
+    Template.T3.expression  # "laughter"
     """
 
     T0 = 0
@@ -95,7 +96,20 @@ class Template(IntEnum):
         """
         return _SECONDS[self]
 
+    @property
+    def expression(self) -> str:
+        """This package's name for it, such as `laughter`; the API page gives numbers only."""
+        return _EXPRESSIONS[self]
 
+
+_EXPRESSIONS = {
+    Template.T0: "talking",
+    Template.T1: "looking-around",
+    Template.T2: "wink",
+    Template.T3: "laughter",
+    Template.T4: "head-shake",
+    Template.T5: "kiss",
+}
 _SECONDS = {
     Template.T0: 3.13,
     Template.T1: 7.13,

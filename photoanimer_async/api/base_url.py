@@ -51,6 +51,21 @@ def check_base_url(url: object) -> None:
         raise InvalidRequestError(f"base_url {problem}: {_shown(url)}; did you mean {meant}?")
 
 
+def complete_base_url(url: str) -> str:
+    """Return a URL that was typed without its scheme or without the API's path with both.
+
+    `localhost:8765` gives `http://localhost:8765/api/v1`, `www.cutout.pro` gives
+    `https://www.cutout.pro/api/v1`. Every other URL is returned as it is, for `check_base_url`.
+    """
+    parts = _split(url)
+    if parts is None or not url.isprintable() or set(url) & set(" ?#@"):
+        return url
+    has_scheme = _SCHEME.match(url) is not None
+    if has_scheme and parts.path.rstrip("/") not in _INCOMPLETE_PATHS:
+        return url
+    return url if _CALL.search(parts.path) else _meant(parts, has_scheme=has_scheme)
+
+
 def _split(url: str) -> SplitResult | None:
     """Return the parts of an http(s) URL, also of one without its scheme; `None` for others."""
     text = url.strip()

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from ipaddress import ip_address
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from photoanimer_async.cli.exit_status import UsageError
-from photoanimer_async.cli.options import API_KEY_VARIABLE, BASE_URL_VARIABLE, AccountOptions
+from photoanimer_async.cli.options import API_KEY_VARIABLE, AccountOptions
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.policies import PollPolicy
@@ -37,13 +36,13 @@ def account_client(
     """
     if not account.api_key:
         raise UsageError(f"no API key: set {API_KEY_VARIABLE} or pass --api-key{without_key}")
-    base_url = account.base_url or os.environ.get(BASE_URL_VARIABLE, "")
+    base_url = account.chosen_base_url
     return PhotoAnimerClient(
         account.api_key,
-        base_url=account.base_url,
+        base_url=base_url,
         concurrency=concurrency,
         host=host,
-        poll=_local_polling() if _is_on_loopback(base_url) else None,
+        poll=_local_polling() if _is_on_loopback(base_url or "") else None,
         proxy=account.proxy,
         # Only where there is one: it costs time for each request.
         trust_env=account.proxy is None and bool(getproxies()),

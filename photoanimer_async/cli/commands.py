@@ -3,16 +3,18 @@
 Commands are imported when they are run, so that `photoanimer --help` is quick.
 """
 
+import os
 import re
 import sys
 import warnings
 from collections.abc import Sequence
 
 from attrs import frozen
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnknownOptionError
 
 import photoanimer_async
 from photoanimer_async.cli.exit_status import ExitStatus, UsageError
+from photoanimer_async.cli.standard_streams import STANDARD_INPUT
 from photoanimer_async.errors import ApiError, InvalidRequestError, PhotoAnimerError
 from photoanimer_async.redaction import printable
 
@@ -130,7 +132,7 @@ with the same folder again, and nothing is paid for twice.""",
     ),
 )
 
-_OPTION_VALUE = re.compile(r"(--?[\w-]+)=\S*")
+_OPTION_VALUE = re.compile(r"(--?[\w-]+)=\S*?(?=\.?(?:\s|$))")
 
 
 def build_app() -> App:
@@ -161,29 +163,44 @@ def run(arguments: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         status = build_app()(
-            list(arguments),
+            # Cyclopts takes `-` for an option without a name.
+            [STANDARD_INPUT if argument == "-" else argument for argument in arguments],
             exit_on_error=False,
             print_error=False,
             result_action="return_value",
         )
-    except CycloptsError as error:
-        # A mistyped `--api-key=` is followed by a key, which is not shown.
-        return _print_error(_OPTION_VALUE.sub(r"\1", str(error)), ExitStatus.WRONG_USE)
-    except UsageError as error:
-        return _print_error(str(error), ExitStatus.WRONG_USE)
-    except PhotoAnimerError as error:
-        is_ours = isinstance(error, InvalidRequestError) and not isinstance(error, ApiError)
-        return _print_error(str(error), ExitStatus.WRONG_USE if is_ours else ExitStatus.FAILED)
-    except OSError as error:
-        return _print_error(_os_error_text(error), ExitStatus.FAILED)
+    except (CycloptsError, UsageError, PhotoAnimerError, OSError) as error:
+        sys.stderr.write(f"photoanimer: {_text(error)}\n")
+        return _status(error)
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     return ExitStatus(status or ExitStatus.DONE)
 
 
-def _print_error(text: str, status: ExitStatus) -> ExitStatus:
-    sys.stderr.write(f"photoanimer: {text}\n")
-    return status
+def _status(error: Exception) -> ExitStatus:
+    is_ours = isinstance(error, InvalidRequestError) and not isinstance(error, ApiError)
+    is_wrong_use = is_ours or isinstance(error, CycloptsError | UsageError)
+    return ExitStatus.WRONG_USE if is_wrong_use else ExitStatus.FAILED
+
+
+def _text(error: Exception) -> str:
+    match error:
+        case CycloptsError():
+            return _cyclopts_text(error)
+        case OSError():
+            return _os_error_text(error)
+        case _:
+            return str(error)
+
+
+def _cyclopts_text(error: CycloptsError) -> str:
+    # A mistyped `--api-key=` is followed by a key, which is not shown.
+    text = _OPTION_VALUE.sub(r"\1", str(error))
+    if isinstance(error, UnknownOptionError):
+        name = error.token.keyword or error.token.value
+        if os.path.lexists(name):
+            text += f" To name the file: ./{printable(name)}"
+    return text
 
 
 def _os_error_text(error: OSError) -> str:

@@ -18,8 +18,9 @@ from typing import TypeAlias
 from attrs import frozen
 
 from photoanimer_async.cli.exit_status import UsageError
+from photoanimer_async.cli.expressions import TEMPLATES
 from photoanimer_async.errors import InvalidRequestError
-from photoanimer_async.models import AnimationOptions, AnimationRequest, OutputFormat, Template
+from photoanimer_async.models import AnimationOptions, AnimationRequest, OutputFormat
 from photoanimer_async.redaction import is_url, printable, without_queries
 
 COLUMNS = ("photo", "template", "format", "voice_url", "voice_seconds", "name")
@@ -213,10 +214,10 @@ def _template(row: _Row, default: int | None) -> int | None:
     value = _number(row, "template")
     if value is None:
         return default
-    numbers = {str(template.value): template.value for template in Template}
-    if isinstance(value, bool) or str(value) not in numbers:
-        raise _value_error("template", value, _one_of(numbers))
-    return numbers[str(value)]
+    name = str(value).lower()
+    if isinstance(value, bool) or name not in TEMPLATES:
+        raise _value_error("template", value, _one_of(TEMPLATES))
+    return TEMPLATES[name]
 
 
 def _format(row: _Row, default: OutputFormat) -> OutputFormat:

@@ -5,15 +5,19 @@ that has a parameter of this type.
 """
 
 import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
+from attrs.converters import optional
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from photoanimer_async.api.base_url import complete_base_url
 from photoanimer_async.cli.exit_status import UsageError
+from photoanimer_async.cli.expressions import TemplateName
 from photoanimer_async.jobs.batch_runner import BatchOptions
 from photoanimer_async.jobs.job import DEFAULT_TIMEOUT
 from photoanimer_async.jobs.progress import ProgressHook
@@ -61,7 +65,6 @@ Photos: TypeAlias = Annotated[
     str,
     Parameter(
         name="PHOTO",
-        allow_leading_hyphen=True,  # for `-`; other names with a hyphen are refused later
         help="URLs, files, folders, patterns such as 'photos/**/*.jpg', and - for a list on "
         "standard input.",
     ),
@@ -89,10 +92,10 @@ class AccountOptions:
     base_url: Annotated[
         str | None,
         Parameter(
-            help=f"The service, with its path; by default from {BASE_URL_VARIABLE}, else "
+            help=f"The service; by default from {BASE_URL_VARIABLE}, else "
             "https://www.cutout.pro/api/v1.",
         ),
-    ] = None
+    ] = field(default=None, converter=optional(complete_base_url))
     api_key: Annotated[
         str | None,
         Parameter(
@@ -108,6 +111,12 @@ class AccountOptions:
             "for hosts in NO_PROXY.",
         ),
     ] = None
+
+    @property
+    def chosen_base_url(self) -> str | None:
+        """The service by option or environment; `None` for the client's default."""
+        url = self.base_url or os.environ.get(BASE_URL_VARIABLE)
+        return complete_base_url(url) if url else None
 
     def as_arguments(self) -> Sequence[str]:
         """Return the arguments that repeat these options, without key and passwords."""
@@ -132,11 +141,10 @@ class PhotoOptions:
         ),
     ] = None
     template: Annotated[
-        int | None,
+        TemplateName | None,
         Parameter(
-            validator=Number(gte=0, lte=5),
-            help="The expression, 0 to 5; by default 1, or 0 with a voice. They last, and cost, "
-            "3.13, 7.13, 2.13, 6.75, 4.38 and 3.75 seconds.",
+            help="The expression, by name or number; by default looking-around, or talking with a "
+            "voice. They last, and cost, 3.13, 7.13, 2.13, 6.75, 4.38 and 3.75 seconds.",
         ),
     ] = None
     voice_url: Annotated[

@@ -10,6 +10,9 @@ import select
 import sys
 from typing import Any, TextIO
 
+STANDARD_INPUT = "/dev/stdin"
+"""The name that stands for what is on standard input; on the command line also `-`."""
+
 
 def make_standard_streams_lasting() -> None:
     """Replace the standard streams of this process by ones that drop what cannot be written.

@@ -29,7 +29,7 @@ def result_name(photo: Photo, suffix: str, name: str | None = None) -> str:
         suffix: `.mp4` or `.gif`.
         name: another name than the photo's, without suffix.
     """
-    return f"{safe_stem(name if name is not None else _stem_of(photo))}{suffix}"
+    return f"{safe_stem(name if name is not None else stem_of(photo))}{suffix}"
 
 
 def safe_stem(name: str) -> str:
@@ -55,7 +55,8 @@ def number_of(name: str) -> int:
     return int(PurePath(name).stem.rpartition("-")[2])
 
 
-def _stem_of(photo: Photo) -> str:
+def stem_of(photo: Photo) -> str:
+    """Return the name of a photo's file without its suffix; for content, `photo`."""
     if isinstance(photo, bytes):
         return "photo"
     path = os.fspath(photo)

@@ -221,7 +221,7 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
         voice=Path(os.fsdecode(voice)) if isinstance(voice, bytes) else None,
         seconds=row["cost"] if row["template"] > max(Template) else None,
     )
-    photo = _photo(row["kind"], row["source"])
+    photo = photo_of(row["kind"], row["source"])
     return Entry(
         id=row["id"],
         request=AnimationRequest(photo, options, row["name"]),
@@ -252,7 +252,8 @@ def _path_bytes(path: str | os.PathLike[str]) -> bytes:
     return os.fsencode(os.path.abspath(path))  # noqa: PTH100 - resolves `..` too
 
 
-def _photo(kind: str, source: bytes | None) -> Photo:
+def photo_of(kind: str, source: bytes | None) -> Photo:
+    """Return the photo of a row; empty for content, which is not kept."""
     match kind:
         case "url" if source is not None:
             return source.decode()

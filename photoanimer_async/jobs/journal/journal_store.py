@@ -25,11 +25,12 @@ from photoanimer_async.jobs.journal.entries import (
     columns_of,
     entry_of,
     key_of,
+    photo_of,
 )
 from photoanimer_async.jobs.journal.journal_file import JournalFile, RefusedStepError
 from photoanimer_async.jobs.journal.journal_schema import SIDECAR
 from photoanimer_async.jobs.lifecycle import Event, State, apply
-from photoanimer_async.models import AnimationRequest, Location
+from photoanimer_async.models import AnimationRequest, Location, Photo
 from photoanimer_async.redaction import printable, shown_url
 
 _ALSO = {
@@ -196,6 +197,13 @@ class JournalStore(JournalFile):
         while page := self.page(states, after):
             yield from page
             after = page[-1].id
+
+    def templates(self) -> Iterator[tuple[Photo, int]]:
+        """Yield each photo, and the template it was planned with; content is empty."""
+        for row in self._rows("SELECT kind, source, template FROM photos"):
+            with self._reading():
+                photo = photo_of(row["kind"], row["source"])
+            yield photo, row["template"]
 
     def states(self) -> Iterator[tuple[bytes, State]]:
         """Yield the key (`key_of`) and the state of each photo."""
