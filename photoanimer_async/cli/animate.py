@@ -5,12 +5,24 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Annotated
 
-from attrs import evolve, frozen
+from attrs import evolve
 from cyclopts import Parameter
 
-from photoanimer_async.cli.clients import account_client, local_client
+from photoanimer_async.cli.clients import (
+    account_client,
+    local_base_url,
+    local_client,
+    persistent_local_client,
+)
 from photoanimer_async.cli.dry_run import dry_run as show_dry_run
 from photoanimer_async.cli.exit_status import ExitStatus, UsageError
+from photoanimer_async.cli.expressions import name_by_expression
+from photoanimer_async.cli.journals import (
+    JournalOptions,
+    local_folder,
+    require_service,
+    resume_arguments,
+)
 from photoanimer_async.cli.logs import log_warnings
 from photoanimer_async.cli.options import (
     DEFAULT_CONCURRENCY,
@@ -19,60 +31,30 @@ from photoanimer_async.cli.options import (
     AccountOptions,
     Concurrency,
     Gif,
+    Json,
     Local,
     Out,
     PhotoOptions,
     Photos,
     SubmitOptions,
+    refuse_with_local,
     result_location,
     split_out,
     wait_arguments,
+    without_limit,
 )
-from photoanimer_async.cli.output import Output, format_estimate
+from photoanimer_async.cli.output import format_estimate
 from photoanimer_async.cli.photo_sources import PhotoSelection, select_photos
+from photoanimer_async.cli.reports import report_skipped
 from photoanimer_async.cli.run_batch import BatchRun
 from photoanimer_async.cli.signals import run_async
 from photoanimer_async.cli.summary import NextCommand
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.jobs.budget import Estimate, estimate
 from photoanimer_async.models import OutputFormat
-from photoanimer_async.storage.result_store import parse_location
 
 CONSENT_ABOVE = 100.0
 """Video seconds that are spent without asking the user."""
-
-_JOURNAL_NAME = "photoanimer.journal"
-
-
-@Parameter(name="*")
-@frozen(kw_only=True)
-class JournalOptions:
-    """Where the journal of a batch is kept."""
-
-    journal: Annotated[
-        Path | None,
-        Parameter(
-            help=f"File that records what was paid for; by default {_JOURNAL_NAME} in the folder "
-            "for the results, or in the current one if they go to an object store.",
-        ),
-    ] = None
-    no_journal: Annotated[bool, FLAG, Parameter(help="Keep no journal.")] = False
-
-    def path(self, out: str, *, local: bool) -> Path | None:
-        """Return where the journal is, or `None` for a batch without one.
-
-        With `--local` there is none: the service's tasks end with the process.
-
-        Raises:
-            UsageError: both options are given.
-        """
-        if self.no_journal and self.journal:
-            raise UsageError("--journal and --no-journal exclude each other")
-        if self.no_journal or local:
-            return None
-        location = parse_location(out)
-        folder = location if isinstance(location, Path) else Path()
-        return self.journal or folder / _JOURNAL_NAME
 
 
 def animate(
@@ -90,22 +72,26 @@ def animate(
     yes: Annotated[bool, FLAG, Parameter(help="Do not ask before spending much.")] = False,
     concurrency: Concurrency = DEFAULT_CONCURRENCY,
     local: Local = False,
+    json: Json = False,
     account: AccountOptions = AccountOptions(),
 ) -> ExitStatus:
     """Animate photos; see `photoanimer animate --help`."""
-    if local and account.base_url:
-        raise UsageError("--local and --base-url exclude each other: both name a service")
-    if local and submit.host:
-        raise UsageError("--local and --host exclude each other: files stay on this machine")
+    _require_honoured(photo_options, journal_options, submit)
+    if json and dry_run:
+        raise UsageError("--json and --dry-run exclude each other: `estimate --json` has the cost")
+    if local:
+        refuse_with_local(account, submit)
     selection = select_photos(photos, photo_options, OutputFormat.GIF if gif else OutputFormat.MP4)
     out, selection = _with_name_of(out, selection)
-    journal = journal_options.path(out, local=local)
+    journal = journal_options.path(out)
+    selection = evolve(selection, requests=name_by_expression(selection.requests, journal))
     if dry_run:
         return run_async(show_dry_run(selection, submit, journal))
     client: AbstractAsyncContextManager[PhotoAnimerClient]
     if local:
-        client = local_client(concurrency=concurrency)
-        next_command = NextCommand()
+        next_command = NextCommand(resume=resume_arguments(journal, submit), free=True)
+        submit = without_limit(submit)
+        client = _local_client(journal, concurrency)
     else:
         client = account_client(
             account,
@@ -113,26 +99,48 @@ def animate(
             host=submit.host,
             without_key="; or animate on this machine, with no account: --local",
         )
+        require_service(journal, client.base_url)
         next_command = NextCommand(
+            resume=resume_arguments(journal, submit, account),
             wait=wait_arguments(out, account, gif=gif),
-            resume=None
-            if journal is None
-            else [str(journal), *account.as_arguments(), *submit.as_arguments()],
         )
         if not yes and submit.max_seconds is None:
-            _require_consent(estimate(selection.requests))
+            _require_consent(estimate(selection.requests), ask=not json)
+    location = result_location(out)
+    report_skipped(selection, json=json)
     batch = BatchRun(
-        Output(),
         len(selection.requests),
-        result_location(out),
+        location,
         next_command=next_command,
         refused=selection.refused,
         requests=selection.requests,
+        json=json,
     )
     log_warnings()
-    if local:  # a task of a service in this process ends, however long its queue is
-        submit = evolve(submit, timeout=0.0)
     return run_async(_animate(client, batch, selection, submit, journal))
+
+
+def _require_honoured(photos: PhotoOptions, journal: JournalOptions, submit: SubmitOptions) -> None:
+    """Refuse options that would have no effect.
+
+    Raises:
+        UsageError: there is one.
+    """
+    if journal.no_journal and (submit.retry_failed or submit.resubmit_ambiguous):
+        option = "--retry-failed" if submit.retry_failed else "--resubmit-ambiguous"
+        raise UsageError(f"{option} needs the journal of an earlier run: leave out --no-journal")
+    if photos.voice_seconds is not None and photos.voice_url is None and photos.manifest is None:
+        raise UsageError("--voice-seconds needs a voice: add --voice-url")
+
+
+def _local_client(
+    journal: Path | None, concurrency: int
+) -> AbstractAsyncContextManager[PhotoAnimerClient]:
+    if journal is None:
+        return local_client(concurrency=concurrency)
+    folder = local_folder(journal)
+    require_service(journal, local_base_url(folder))
+    return persistent_local_client(folder, concurrency=concurrency)
 
 
 def _with_name_of(out: str, selection: PhotoSelection) -> tuple[str, PhotoSelection]:
@@ -160,11 +168,15 @@ async def _animate(
                 **submit.batch_options(batch.on_progress, save_to=batch.out),
             )
         )
-    return batch.print_summary()
+    return batch.finish()
 
 
-def _require_consent(cost: Estimate) -> None:
+def _require_consent(cost: Estimate, *, ask: bool) -> None:
     """Ask in the terminal before spending much.
+
+    Args:
+        cost: what may be spent.
+        ask: whether a person can answer.
 
     Raises:
         UsageError: the answer is no, or there is no terminal.
@@ -172,7 +184,7 @@ def _require_consent(cost: Estimate) -> None:
     if cost.seconds <= CONSENT_ABOVE:
         return
     question = f"this may cost {format_estimate(cost)}"
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (ask and sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(f"{question}; agree with --yes, or set a limit with --max-seconds")
     # `input` would ask on standard error.
     sys.stdout.write(f"{question[0].upper()}{question[1:]}. Continue? [y/N] ")

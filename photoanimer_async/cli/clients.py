@@ -16,8 +16,12 @@ from photoanimer_async.cli.options import API_KEY_VARIABLE, AccountOptions
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.policies import PollPolicy
+from photoanimer_async.redaction import printable
 from photoanimer_async.service import LocalService, ServiceSettings, SetupError
+from photoanimer_async.service.app import API_PREFIX
 from photoanimer_async.storage.local_host import LocalImageHost
+
+_PORT_FILE = "port"
 
 
 def account_client(
@@ -76,26 +80,35 @@ async def persistent_local_client(
     Raises:
         UsageError: the service cannot run here.
     """
-    port_file = folder / "port"
-    port = await asyncio.to_thread(_read_port, port_file)
+    await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+    port = await asyncio.to_thread(_read_port, folder)
     try:
         async with _client_and_service(folder, port, concurrency) as client:
             if not port:
                 chosen = str(urlsplit(client.base_url).port)
-                await asyncio.to_thread(port_file.write_text, chosen)
+                await asyncio.to_thread((folder / _PORT_FILE).write_text, chosen)
             yield client
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
         raise UsageError(
-            f"port {port}, to which the tasks in {folder} belong, is in use: end the program "
-            "that uses it, or choose another folder with --data"
+            f"port {port}, to which the tasks in {printable(str(folder))} belong, is in use: end "
+            "the program that uses it, or choose another folder"
         ) from error
 
 
-def _read_port(path: Path) -> int:
-    with suppress(FileNotFoundError, ValueError):
-        return int(path.read_text())
+def local_base_url(folder: Path) -> str | None:
+    """Return the URL of the service in this process that keeps its tasks in a folder.
+
+    `None` if it has not run yet.
+    """
+    port = _read_port(folder)
+    return f"http://127.0.0.1:{port}{API_PREFIX}" if port else None
+
+
+def _read_port(folder: Path) -> int:
+    with suppress(FileNotFoundError, NotADirectoryError, ValueError):
+        return int((folder / _PORT_FILE).read_text())
     return 0
 
 

@@ -151,6 +151,9 @@ def build_app() -> App:
         # An `App` has a usage of its own.
         own = {} if command.has_subcommands else {"usage": usage}
         app.command(target, name=command.name, help=command.help, sort_key=place, **own)
+    app.register_install_completion_command(
+        help="Install completion of commands, options and templates for bash, zsh or fish."
+    )
     return app
 
 

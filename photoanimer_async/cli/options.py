@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.converters import optional
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -44,7 +44,9 @@ Concurrency: TypeAlias = Annotated[
     ),
 ]
 Gif: TypeAlias = Annotated[bool, FLAG, Parameter(name="--gif", help="Save GIFs instead of videos.")]
-JournalFile: TypeAlias = Annotated[Path, Parameter(name="JOURNAL", help="The journal of a batch.")]
+JournalFile: TypeAlias = Annotated[
+    Path, Parameter(name="JOURNAL", help="The journal of a batch, or the folder that it is in.")
+]
 Local: TypeAlias = Annotated[
     bool,
     FLAG,
@@ -73,13 +75,16 @@ Port: TypeAlias = Annotated[
     int,
     Parameter(name="--port", validator=Number(gte=0, lte=65535), help="Port; 0 for a free one."),
 ]
+Json: TypeAlias = Annotated[
+    bool, FLAG, Parameter(name="--json", help="Print JSON for programs: one object on each line.")
+]
 Timeout: TypeAlias = Annotated[
-    float,
+    float | None,
     Parameter(
         name="--timeout",
         validator=Number(gte=0),
         help="Seconds to wait for the end of a task, which can be waited for again; 0 for no "
-        "limit.",
+        f"limit; by default {DEFAULT_TIMEOUT:g}, and no limit on this machine.",
     ),
 ]
 
@@ -191,7 +196,7 @@ class SubmitOptions:
             "have spent.",
         ),
     ] = None
-    timeout: Timeout = DEFAULT_TIMEOUT
+    timeout: Timeout = None
     retry_failed: Annotated[
         bool, FLAG, Parameter(help="Pay again for photos that failed in an earlier run.")
     ] = False
@@ -211,7 +216,7 @@ class SubmitOptions:
         return BatchOptions(
             save_to=save_to,
             on_progress=on_progress,
-            timeout=self.timeout or None,
+            timeout=limit_of(self.timeout),
             max_seconds=self.max_seconds,
             prepare=not self.no_prepare,
             check_urls=self.check_urls,
@@ -222,8 +227,39 @@ class SubmitOptions:
     def as_arguments(self) -> Sequence[str]:
         """Return the arguments that repeat how photos are sent."""
         host = [] if self.host is None else ["--host", shown_url(self.host)]
-        timeout = [] if self.timeout == DEFAULT_TIMEOUT else ["--timeout", f"{self.timeout:g}"]
+        timeout = [] if self.timeout is None else ["--timeout", f"{self.timeout:g}"]
         return [*host, *timeout, *["--no-prepare"] * self.no_prepare]
+
+
+def refuse_with_local(account: AccountOptions, submit: SubmitOptions | None = None) -> None:
+    """Refuse options of an account for photos that are animated on this machine.
+
+    Raises:
+        UsageError: one is given.
+    """
+    given = {
+        "--base-url": account.base_url,
+        "--proxy": account.proxy,
+        # Whoever has a key in the environment may still animate on this machine.
+        "--api-key": account.api_key != os.environ.get(API_KEY_VARIABLE),
+        "--host": None if submit is None else submit.host,
+    }
+    for name, value in given.items():
+        if value:
+            raise UsageError(
+                f"{name} is of no use for photos that are animated on this machine: they exclude "
+                "each other"
+            )
+
+
+def without_limit(submit: SubmitOptions) -> SubmitOptions:
+    """Return the options for a service in this process, where every task ends by itself."""
+    return evolve(submit, timeout=0.0) if submit.timeout is None else submit
+
+
+def limit_of(timeout: float | None) -> float | None:
+    """Return the seconds that `--timeout` stands for; `None` for no limit."""
+    return DEFAULT_TIMEOUT if timeout is None else timeout or None
 
 
 def wait_arguments(out: str, account: AccountOptions, *, gif: bool) -> Sequence[str]:

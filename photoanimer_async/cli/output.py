@@ -1,11 +1,15 @@
 """Write to standard output, and format sizes, durations and costs."""
 
+import shutil
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from rich.console import Console
 
 from photoanimer_async.jobs.budget import Estimate
 
+_NAME = "photoanimer"
 _UNFOLDED = 10_000
 
 
@@ -15,6 +19,20 @@ class Output(Console):
     def __init__(self) -> None:
         width = None if sys.stdout.isatty() else _UNFOLDED
         super().__init__(width=width, markup=False, highlight=False, emoji=False)
+
+
+def program() -> str:
+    """Return what to type in this shell to run `photoanimer` again."""
+    invoked = Path(sys.argv[0])
+    if invoked.name != _NAME:
+        return _NAME
+    found = shutil.which(_NAME)
+    with suppress(OSError):
+        if found is not None and invoked.samefile(found):
+            return _NAME
+    absolute = invoked.absolute()
+    here = Path.cwd()
+    return f"./{absolute.relative_to(here)}" if absolute.is_relative_to(here) else str(absolute)
 
 
 def format_size(size: int) -> str:
@@ -28,6 +46,11 @@ def format_duration(seconds: float) -> str:
     """Return `4.2 s`, `2:31` or `1:02:31`."""
     if seconds < 60:  # noqa: PLR2004 - a minute
         return f"{seconds:.1f} s"
+    return format_clock(seconds)
+
+
+def format_clock(seconds: float) -> str:
+    """Return `0:04`, `2:31` or `1:02:31`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,5 +1,6 @@
 """Display the progress of a batch: a bar in a terminal, lines everywhere else."""
 
+import time
 from types import TracebackType
 from typing import Self
 
@@ -11,16 +12,12 @@ from rich.progress import (
     Progress,
     SpinnerColumn,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
-from photoanimer_async.cli.output import format_duration
-from photoanimer_async.cli.results import BatchResults, PhotoResult, ResultKind
-from photoanimer_async.models import TaskId
+from photoanimer_async.cli.output import format_clock, format_duration
+from photoanimer_async.cli.results import BatchResults, PhotoInProgress, PhotoResult, ResultKind
 from photoanimer_async.redaction import printable
-
-_SPEED_WINDOW_SECONDS = 600.0
 
 
 class ProgressDisplay:
@@ -33,11 +30,13 @@ class ProgressDisplay:
     def __init__(self, console: Console, results: BatchResults) -> None:
         self._console = console
         self._results = results
+        self._pace = Pace(results)
         self._live: Live | None = None
         if console.is_terminal and not console.is_dumb_terminal:
-            self._live = _live_bar(console, results)
+            self._live = _live_bar(console, results, self._pace)
 
     def __enter__(self) -> Self:
+        self._pace.start()
         if self._live is not None:
             self._live.start()
         return self
@@ -51,9 +50,9 @@ class ProgressDisplay:
         if self._live is not None:
             self._live.stop()
 
-    def accepted(self, name: str, task_id: TaskId) -> None:
+    def accepted(self, photo: PhotoInProgress) -> None:
         """Display the id of a photo's task, which is enough to get its result later."""
-        self._print(f"submitted  {name} (task {task_id})")
+        self._print(f"submitted  {photo.name} (task {photo.task_id})")
 
     def ended(self, result: PhotoResult) -> None:
         """Display the result of a photo, and how many have ended."""
@@ -74,20 +73,39 @@ class ProgressDisplay:
             self._console.print(Text(line))
 
 
-def _live_bar(console: Console, results: BatchResults) -> Live:
+class Pace:
+    """Estimates the time left, from the first result on."""
+
+    def __init__(self, results: BatchResults) -> None:
+        self._results = results
+        self._started = time.monotonic()
+
+    def start(self) -> None:
+        """Begin to measure."""
+        self._started = time.monotonic()
+
+    def time_left(self) -> str:
+        """Return the time left as `1:05`; `-:--` before the first result."""
+        # Results of an earlier run took no time.
+        done = sum(not result.earlier for result in self._results.ended)
+        if not done:
+            return "-:--"
+        elapsed = time.monotonic() - self._started
+        return format_clock(elapsed / done * self._results.remaining)
+
+
+def _live_bar(console: Console, results: BatchResults, pace: Pace) -> Live:
     bar = Progress(
         SpinnerColumn(),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        TextColumn("time left"),
-        TimeRemainingColumn(compact=True),
+        TextColumn("time left {task.fields[left]}"),
         expand=True,
-        speed_estimate_period=_SPEED_WINDOW_SECONDS,
     )
-    task = bar.add_task("", total=results.total)
+    task = bar.add_task("", total=results.total, left=pace.time_left())
 
     def render() -> RenderableType:
-        bar.update(task, completed=len(results.ended))
+        bar.update(task, completed=len(results.ended), left=pace.time_left())
         return Group(bar, _counts(results))
 
     return Live(console=console, get_renderable=render, transient=True)

@@ -1,5 +1,6 @@
 """Record what has become of each photo or task of a batch, for the display and the summary."""
 
+import os
 from collections.abc import Sequence
 from enum import Enum, auto
 from pathlib import PurePath
@@ -7,8 +8,8 @@ from pathlib import PurePath
 from attrs import Factory, define, frozen
 
 from photoanimer_async.errors import AmbiguousSubmitError, PhotoAnimerError, TaskFailedError
-from photoanimer_async.models import Location, TaskId
-from photoanimer_async.redaction import printable
+from photoanimer_async.models import Location, Photo, TaskId
+from photoanimer_async.redaction import is_url, printable, shown_photo
 
 
 class ResultKind(Enum):
@@ -34,6 +35,8 @@ class PhotoResult:
         seconds: from the submit to the end of the task.
         error: why there is no result.
         earlier: whether an earlier run has saved it.
+        index: the photo's place in the batch, from 0; `None` for a name that stands for no photo.
+        source: the photo as programs find it again: its path, or its URL without the query.
     """
 
     name: str
@@ -42,6 +45,8 @@ class PhotoResult:
     seconds: float | None = None
     error: PhotoAnimerError | None = None
     earlier: bool = False
+    index: int | None = None
+    source: str | None = None
 
     @property
     def kind(self) -> ResultKind:
@@ -82,10 +87,14 @@ class PhotoInProgress:
     Attributes:
         name: the photo's name, printable.
         task_id: its task; `None` while the submit has no answer.
+        index: its place in the batch, from 0.
+        source: see `PhotoResult`.
     """
 
     name: str
     task_id: TaskId | None = None
+    index: int | None = None
+    source: str | None = None
 
 
 @define
@@ -107,10 +116,13 @@ class BatchResults:
         """Record that a photo's submit is about to be sent."""
         self._in_progress[index] = PhotoInProgress(name)
 
-    def add_task(self, index: int, name: str, task_id: TaskId) -> None:
-        """Record that a photo's submit was accepted."""
+    def add_task(
+        self, index: int, name: str, task_id: TaskId, source: str | None = None
+    ) -> PhotoInProgress:
+        """Record that a photo's submit was accepted, and return what is known of it."""
         self.submitted += 1
-        self._in_progress[index] = PhotoInProgress(name, task_id)
+        photo = self._in_progress[index] = PhotoInProgress(name, task_id, index, source)
+        return photo
 
     def add_result(self, index: int | None, result: PhotoResult) -> None:
         """Record the end of a photo; the index is `None` for one that was not in the batch."""
@@ -140,3 +152,10 @@ class BatchResults:
     def count(self, kind: ResultKind) -> int:
         """Return how many results are of one kind."""
         return sum(result.kind is kind for result in self.ended)
+
+
+def source_of(photo: Photo) -> str:
+    """Return a photo's whole path, which a program can look for; other photos as in texts."""
+    if isinstance(photo, bytes) or is_url(os.fspath(photo)):
+        return shown_photo(photo)
+    return os.fspath(photo)

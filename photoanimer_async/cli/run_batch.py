@@ -5,17 +5,10 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from rich.console import Console
-
 from photoanimer_async.cli.exit_status import ExitStatus
-from photoanimer_async.cli.progress_display import ProgressDisplay
-from photoanimer_async.cli.results import BatchResults, PhotoResult
-from photoanimer_async.cli.summary import (
-    NextCommand,
-    exit_status,
-    print_interruption,
-    print_summary,
-)
+from photoanimer_async.cli.reports import report_of
+from photoanimer_async.cli.results import BatchResults, PhotoResult, source_of
+from photoanimer_async.cli.summary import NextCommand, exit_status
 from photoanimer_async.errors import (
     AuthenticationError,
     BudgetExceededError,
@@ -43,37 +36,35 @@ class BatchRun:
 
     ::
 
-        batch = BatchRun(console, total, out)
+        batch = BatchRun(total, out, next_command=NextCommand())
         await batch.run(client.animate_many(..., on_progress=batch.on_progress))
-        status = batch.print_summary()
+        status = batch.finish()
 
     Args:
-        console: where to display it.
         total: how many photos there are, without those that are refused.
         out: where the videos are saved.
         next_command: the command that continues the batch if it is not finished.
         refused: errors of names that stand for no photo.
         requests: the photos, where they may have names of their own.
+        json: whether programs read the output.
     """
 
     def __init__(
         self,
-        console: Console,
         total: int,
         out: Location,
         *,
         next_command: NextCommand,
         refused: Sequence[InvalidPhotoError] = (),
         requests: Sequence[AnimationRequest] = (),
+        json: bool = False,
     ) -> None:
         self.results = BatchResults(total=total + len(refused))
         self.outcomes: list[Outcome] = []
-        self._console = console
         self.out = out
-        self._next_command = next_command
         self._refused = refused
         self._requests = requests
-        self._display = ProgressDisplay(console, self.results)
+        self._report = report_of(self.results, out, next_command, json=json)
         self._submitted_now: set[int] = set()
         self._stopped_by: PhotoAnimerError | None = None
         self._started = time.monotonic()
@@ -81,12 +72,12 @@ class BatchRun:
     async def run(self, outcomes: AsyncGenerator[Outcome]) -> None:
         """Display the outcomes of a batch until its end; if cancelled, print what is unfinished."""
         try:
-            with self._display:
+            with self._report:
                 for error in self._refused:
-                    self._add_result(None, PhotoResult(error.photo, error=error))
+                    self._add_result(PhotoResult(error.photo, error=error, source=error.photo))
                 await self._display_outcomes(outcomes)
         except asyncio.CancelledError:
-            print_interruption(self._console, self.results, next_command=self._next_command)
+            self._report.interrupt(time.monotonic() - self._started)
             raise
 
     async def _display_outcomes(self, outcomes: AsyncGenerator[Outcome]) -> None:
@@ -95,7 +86,7 @@ class BatchRun:
                 async for outcome in outcomes:
                     self.outcomes.append(outcome)
                     if not isinstance(outcome.error, (NotSubmittedError, *_STOPS_BATCH)):
-                        self._add_result(outcome.index, self._result(outcome))
+                        self._add_result(self._result(outcome))
         except _STOPS_BATCH as error:
             self._stopped_by = error
 
@@ -109,30 +100,29 @@ class BatchRun:
             case State.SUBMITTING:
                 self.results.add_submit(event.index, name)
             case State.SUBMITTED if event.task_id is not None and event.error is None:
-                self.results.add_task(event.index, name, event.task_id)
-                self._display.accepted(name, event.task_id)
+                source = source_of(event.photo)
+                photo = self.results.add_task(event.index, name, event.task_id, source)
+                self._report.accepted(photo)
 
-    def print_summary(self) -> ExitStatus:
-        """Print what became of all photos, and return the exit status."""
-        print_summary(
-            self._console,
-            self.results,
-            self.out,
-            time.monotonic() - self._started,
-            next_command=self._next_command,
-            stopped_by=self._stopped_by,
-        )
+    def finish(self) -> ExitStatus:
+        """Report what became of all photos, and return the exit status."""
+        self._report.finish(time.monotonic() - self._started, self._stopped_by)
         return exit_status(self.results)
 
-    def _add_result(self, index: int | None, result: PhotoResult) -> None:
-        self.results.add_result(index, result)
-        self._display.ended(result)
+    def _add_result(self, result: PhotoResult) -> None:
+        self.results.add_result(result.index, result)
+        self._report.ended(result)
 
     def _result(self, outcome: Outcome) -> PhotoResult:
-        name = outcome.request.name or shown_photo(outcome.photo)
         animation = outcome.animation
-        if animation is None:
-            return PhotoResult(name, outcome.task_id, error=outcome.error)
-        if outcome.index not in self._submitted_now:
-            return PhotoResult(name, outcome.task_id, animation.place, earlier=True)
-        return PhotoResult(name, outcome.task_id, animation.place, animation.seconds)
+        is_earlier = animation is not None and outcome.index not in self._submitted_now
+        return PhotoResult(
+            outcome.request.name or shown_photo(outcome.photo),
+            outcome.task_id,
+            None if animation is None else animation.place,
+            None if animation is None or is_earlier else animation.seconds,
+            outcome.error,
+            earlier=is_earlier,
+            index=outcome.index,
+            source=source_of(outcome.photo),
+        )

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from photoanimer_async.cli.exit_status import ExitStatus
@@ -20,12 +20,21 @@ def run_async(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
     command started stays ignored (`nohup`).
     """
     try:
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_cancelled_by_signals(work))
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     except asyncio.CancelledError:
         return ExitStatus.TERMINATED
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's if it is installed: it takes less time for each request."""
+    try:
+        import uvloop  # noqa: PLC0415 - the extra `speed` may be missing
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _cancelled_by_signals(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:

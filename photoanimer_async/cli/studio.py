@@ -24,6 +24,7 @@ from photoanimer_async.cli.options import (
     Local,
     Port,
     listen_error,
+    refuse_with_local,
 )
 from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.page_opening import open_page
@@ -61,13 +62,14 @@ def studio(
     account: AccountOptions = AccountOptions(),
 ) -> ExitStatus:
     """Open a page in the browser; see `photoanimer studio --help`."""
-    if local and account.base_url:
-        raise UsageError("--local and --base-url exclude each other: both name a service")
+    is_local = local or not (account.api_key or account.base_url)
+    if is_local:
+        refuse_with_local(account)
     folder = _create_folder(data)
     settings = _settings(folder, host, port, name or [])
     client: AbstractAsyncContextManager[PhotoAnimerClient]
     key = account.api_key or ""
-    if local or not (account.api_key or account.base_url):
+    if is_local:
         settings = evolve(
             settings, data_dir=_create_folder(folder / _LOCAL_FOLDER), in_flight=_LOCAL_IN_FLIGHT
         )

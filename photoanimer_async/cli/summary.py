@@ -4,13 +4,13 @@ import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from photoanimer_async.cli.exit_status import ExitStatus
-from photoanimer_async.cli.output import format_duration
+from photoanimer_async.cli.output import format_duration, program
 from photoanimer_async.cli.results import BatchResults, PhotoInProgress, PhotoResult, ResultKind
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.models import Location
@@ -27,10 +27,28 @@ class NextCommand:
         resume: arguments of `photoanimer resume`; `None` without a journal.
         wait: arguments of `photoanimer wait` besides the tasks' ids, for batches without a
             journal; `None` where the tasks end with this command.
+        free: whether the photos are animated on this machine, where nothing is paid for.
+        program: how to run `photoanimer` again.
     """
 
     resume: Sequence[str] | None = None
     wait: Sequence[str] | None = None
+    free: bool = False
+    program: str = field(factory=program)
+
+
+def command_to_continue(results: BatchResults, next_command: NextCommand) -> Sequence[str] | None:
+    """Return the command that finishes a batch; `None` if there is nothing to do, or no way."""
+    paid: list[PhotoResult | PhotoInProgress] = [*results.of_kind(ResultKind.UNCOLLECTED)]
+    paid += results.in_progress
+    task_ids = [str(photo.task_id) for photo in paid if photo.task_id is not None]
+    if not task_ids and not results.remaining:
+        return None
+    if next_command.resume is not None:
+        return [next_command.program, "resume", *next_command.resume]
+    if next_command.wait is not None and task_ids:
+        return [next_command.program, "wait", *task_ids, *next_command.wait]
+    return None
 
 
 def exit_status(results: BatchResults) -> ExitStatus:
@@ -83,7 +101,9 @@ def print_interruption(
     """Print which photos of a stopped batch are paid for, or may be."""
     saved, failed = results.count(ResultKind.SAVED), results.count(ResultKind.FAILED)
     console.print(Text(f"Stopped: {saved} of {results.total} saved, {failed} failed.", "bold"))
-    if next_command == NextCommand():
+    if next_command.free:
+        _print_resume_command(console, next_command)
+    if next_command.free or (next_command.resume is None and next_command.wait is None):
         return
     paid: list[PhotoResult | PhotoInProgress] = [*results.of_kind(ResultKind.UNCOLLECTED)]
     paid += [photo for photo in results.in_progress if photo.task_id is not None]
@@ -132,14 +152,14 @@ def _print_wait_command(
 ) -> None:
     if next_command.resume is None and next_command.wait is not None:
         task_ids = (str(photo.task_id) for photo in photos)
-        command = shlex.join(["photoanimer", "wait", *task_ids, *next_command.wait])
+        command = shlex.join([next_command.program, "wait", *task_ids, *next_command.wait])
         console.print("To download their results:")
         console.print(Text(f"  {command}", "bold"), soft_wrap=True)
 
 
 def _print_resume_command(console: Console, next_command: NextCommand) -> None:
     if next_command.resume is not None:
-        command = shlex.join(["photoanimer", "resume", *next_command.resume])
+        command = shlex.join([next_command.program, "resume", *next_command.resume])
         console.print("\nTo continue:")
         console.print(Text(f"  {command}", "bold"), soft_wrap=True)
 

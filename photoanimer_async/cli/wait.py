@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Annotated
 
-from attrs import field, frozen
+from attrs import frozen
 from cyclopts import Parameter
 
 from photoanimer_async.cli.clients import account_client
@@ -16,36 +16,31 @@ from photoanimer_async.cli.options import (
     AccountOptions,
     Concurrency,
     Gif,
+    Json,
     Out,
     Timeout,
+    limit_of,
     result_location,
     split_out,
     wait_arguments,
 )
-from photoanimer_async.cli.output import Output
-from photoanimer_async.cli.progress_display import ProgressDisplay
+from photoanimer_async.cli.reports import Report, report_of
 from photoanimer_async.cli.results import BatchResults, PhotoResult
 from photoanimer_async.cli.signals import run_async
-from photoanimer_async.cli.summary import (
-    NextCommand,
-    exit_status,
-    print_interruption,
-    print_summary,
-)
+from photoanimer_async.cli.summary import NextCommand, exit_status
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.errors import ApiError, PhotoAnimerError
-from photoanimer_async.jobs.job import DEFAULT_TIMEOUT
-from photoanimer_async.models import Location, OutputFormat
+from photoanimer_async.models import OutputFormat
 from photoanimer_async.redaction import printable
-from photoanimer_async.storage.result_store import ResultStore, result_store
 
 
 def wait(
     *task_ids: Annotated[str, Parameter(name="TASK_ID", help="Ids of submitted tasks.")],
     gif: Gif = False,
     out: Out = DEFAULT_OUT,
-    timeout: Timeout = DEFAULT_TIMEOUT,
+    timeout: Timeout = None,
     concurrency: Concurrency = DEFAULT_CONCURRENCY,
+    json: Json = False,
     account: AccountOptions = AccountOptions(),
 ) -> ExitStatus:
     """Wait for tasks and download their results; see `photoanimer wait --help`."""
@@ -53,16 +48,14 @@ def wait(
         raise UsageError("no task is given: name the ids of tasks")
     client = account_client(account, concurrency=concurrency)
     output_format = OutputFormat.GIF if gif else OutputFormat.MP4
+    ids = list(dict.fromkeys(task_ids))
+    folder = split_out(out, output_format)[0] if len(ids) == 1 else out
+    results = BatchResults(total=len(ids))
     next_command = NextCommand(wait=wait_arguments(out, account, gif=gif))
-    ids, name = list(dict.fromkeys(task_ids)), None
-    if len(ids) == 1:
-        out, name = split_out(out, output_format)
-    location = result_location(out)
+    report = report_of(results, result_location(folder), next_command, json=json)
     log_warnings()
-    waiting = _Waiting(
-        client, output_format, location, BatchResults(total=len(ids)), name, timeout or None
-    )
-    return run_async(waiting.run(ids, next_command))
+    waiting = _Waiting(client, output_format, out, results, report, limit_of(timeout))
+    return run_async(waiting.run(ids))
 
 
 @frozen
@@ -71,50 +64,40 @@ class _Waiting:
 
     client: PhotoAnimerClient
     output_format: OutputFormat
-    out: Location
+    out: str
     results: BatchResults
-    name: str | None
+    report: Report
     timeout: float | None
-    console: Output = field(factory=Output)
 
-    async def run(self, task_ids: list[str], next_command: NextCommand) -> ExitStatus:
+    async def run(self, task_ids: list[str]) -> ExitStatus:
         started = time.monotonic()
         for index, task_id in enumerate(task_ids):
             self.results.add_task(index, _name(task_id), task_id)
-        store = result_store(self.out)
         try:
-            with ProgressDisplay(self.console, self.results) as display:
+            with self.report:
                 async with self.client, asyncio.TaskGroup() as tasks:
                     for index, task_id in enumerate(task_ids):
-                        tasks.create_task(self._collect(index, task_id, store, display))
+                        tasks.create_task(self._collect(index, task_id))
         except asyncio.CancelledError:
-            print_interruption(self.console, self.results, next_command=next_command)
+            self.report.interrupt(time.monotonic() - started)
             raise
-        seconds = time.monotonic() - started
-        print_summary(self.console, self.results, self.out, seconds, next_command=next_command)
+        self.report.finish(time.monotonic() - started)
         return exit_status(self.results)
 
-    async def _collect(
-        self, index: int, task_id: str, store: ResultStore, display: ProgressDisplay
-    ) -> None:
+    async def _collect(self, index: int, task_id: str) -> None:
         name = _name(task_id)
         try:
-            result = PhotoResult(name, task_id, await self._save(task_id, store))
+            animation = await self.client.attach(
+                task_id, self.output_format, save_to=self.out, timeout=self.timeout
+            )
+            result = PhotoResult(name, task_id, animation.place, index=index)
         except ApiError as error:
             # The service does not give this task's result, so waiting again is of no use.
-            result = PhotoResult(name, error=error)
+            result = PhotoResult(name, error=error, index=index)
         except PhotoAnimerError as error:
-            result = PhotoResult(name, task_id, error=error)
+            result = PhotoResult(name, task_id, error=error, index=index)
         self.results.add_result(index, result)
-        display.ended(result)
-
-    async def _save(self, task_id: str, store: ResultStore) -> Location:
-        info = await self.client.wait(task_id, timeout=self.timeout)
-        suffix = f".{self.output_format.value}"
-        async with store.claim(task_id, suffix, name=self.name or task_id) as destination:
-            return await self.client.download_to(
-                info, destination, output_format=self.output_format
-            )
+        self.report.ended(result)
 
 
 def _name(task_id: str) -> str:

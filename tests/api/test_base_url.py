@@ -3,7 +3,7 @@
 import pytest
 
 from photoanimer_async import InvalidRequestError, PhotoAnimerClient
-from photoanimer_async.api.base_url import check_base_url
+from photoanimer_async.api.base_url import check_base_url, complete_base_url
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,28 @@ def test_other_texts_are_refused(url: str) -> None:
 def test_other_types_are_refused() -> None:
     with pytest.raises(InvalidRequestError, match="base_url must be a str, not int"):
         check_base_url(7)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("localhost:26999", "http://localhost:26999/api/v1"),
+        ("127.0.0.1:8765/", "http://127.0.0.1:8765/api/v1"),
+        ("www.cutout.pro", "https://www.cutout.pro/api/v1"),
+        ("https://www.cutout.pro/api", "https://www.cutout.pro/api/v1"),
+        ("http://nas:8765/photos/api/v1", "http://nas:8765/photos/api/v1"),
+        ("https://www.cutout.pro/api/v1/", "https://www.cutout.pro/api/v1/"),
+        ("localhost:1/other", "http://localhost:1/other"),
+    ],
+)
+def test_what_was_typed_is_completed(typed: str, meant: str) -> None:
+    assert complete_base_url(typed) == meant
+    check_base_url(meant)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["ftp://x", "http://", "http://[x", "http://x?key=1", "user:pw@host", "a b", "http://x\n"],
+)
+def test_what_cannot_be_meant_is_not_completed(typed: str) -> None:
+    assert complete_base_url(typed) == typed

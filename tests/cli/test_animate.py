@@ -1,6 +1,7 @@
 """`photoanimer animate` against a running service."""
 
 import functools
+import io
 import os
 import pty
 import re
@@ -105,7 +106,7 @@ class TestPhotos:
         )
         done = connected("animate", "--manifest", "album/list.csv", "--out", "out")
         assert (done.returncode, done.stderr) == (0, "")
-        assert results(connected.folder / "out") == {"anna.mp4", "Anna laughs.gif"}
+        assert results(connected.folder / "out") == {"anna-wink.mp4", "Anna laughs.gif"}
         assert "8.88 video seconds spent" in connected("status", "out/photoanimer.journal").stdout
 
     def test_an_error_in_a_manifest_stops_the_batch_before_it_starts(
@@ -116,7 +117,8 @@ class TestPhotos:
         done = connected("animate", "--manifest", "list.csv")
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == (
-            "photoanimer: list.csv line 3, column template: found '9'; allowed: 0, 1, 2, 3, 4, 5\n"
+            "photoanimer: list.csv line 3, column template: found '9'; allowed: 0, 1, 2, 3, 4, 5, "
+            "talking, looking-around, wink, laughter, head-shake, kiss\n"
         )
         assert not (connected.folder / "animated").exists()
 
@@ -177,7 +179,7 @@ class TestProgress:
         process = connected.start("animate", "anna.png", stdout=inside)
         os.close(inside)
         seen = read_until(terminal, "1 submitted · 1 processing · 0 finished · 0 failed")
-        assert "0/1 time left" in seen
+        assert "0/1 time left -:--" in seen
         service.release()
         read_until(terminal, "1 of 1 finished")
         assert process.wait(timeout=30) == 0
@@ -327,6 +329,42 @@ class TestLocal:
         done = photoanimer.run_process("animate", "astronaut.jpg", *local)
         assert (done.returncode, done.stderr) == (0, "")
         assert (photoanimer.folder / "out/astronaut.mp4").read_bytes()[4:8] == b"ftyp"
+
+    @pytest.mark.slow
+    def test_continues_where_it_was_stopped(self, photoanimer: CommandLine) -> None:
+        with Image.open(io.BytesIO(ASTRONAUT.read_bytes())) as portrait:
+            for side in (128, 129, 130, 131):
+                portrait.resize((side, side)).save(photoanimer.folder / f"{side}.png")
+        command = ["animate", ".", "--local", "--template", "wink", "--out", "out"]
+        process = photoanimer.start(*command)
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith("finished"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        printed, errors = rest_of(process)
+        assert (process.returncode, errors) == (130, "")
+        assert "photoanimer resume out/photoanimer.journal\n" in printed
+        assert "paid" not in printed
+        first = {path: path.stat().st_mtime_ns for path in photoanimer.folder.glob("out/*.mp4")}
+        assert 1 <= len(first) < 4
+        assert "at no cost" in photoanimer("status", "out").stdout
+
+        resumed = photoanimer.run_process("resume", "out")
+        assert (resumed.returncode, resumed.stderr) == (0, "")
+        again = photoanimer.run_process(*command)
+        assert "4 of them by an earlier run" in again.stdout
+        now = {path: path.stat().st_mtime_ns for path in photoanimer.folder.glob("out/*.mp4")}
+        assert len(now) == 4
+        assert now.items() >= first.items()
+
+    def test_refuses_the_folder_of_a_paid_batch(self, connected: CommandLine) -> None:
+        (connected.folder / "anna.png").write_bytes(png())
+        connected("animate", "anna.png")
+        del connected.environment["PHOTOANIMER_BASE_URL"]
+        done = connected("animate", "anna.png", "--local")
+        assert done.returncode == 2
+        assert "go on there, or choose another folder for this machine" in done.stderr
+        assert not (connected.folder / "animated/.photoanimer-local").exists()
 
     @pytest.mark.slow
     def test_keeps_photos_on_this_machine(self, photoanimer: CommandLine, s3: S3Server) -> None:

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pytest
 
 import photoanimer_async
 
 from ..support.command_line import CommandLine
+from .conftest import Service, png
 
 HEAVY = {"aiohttp", "av", "cv2", "numpy", "onnxruntime", "PIL"}
 
@@ -61,10 +63,22 @@ def test_help_loads_neither_engine_nor_service_nor_client() -> None:
         (["animate"], "no photo is given"),
         (["animate", ""], "the name of a photo is empty"),
         (["animate", "me.jpg", "--template", "6"], "--template"),
-        (["animate", "me.jpg", "--template", "smile"], "--template"),
+        (["animate", "me.jpg", "--template", "smile"], "looking-around"),
+        (["animate", "me.jpg", "--template", "laugher"], 'Did you mean "laughter"?'),
+        (["animate", "me.jpg", "--tempalte", "kiss"], "Did you mean --template?"),
+        (["estimate", "me.jpg", "--recursiv"], "Did you mean --recursive?"),
+        (["estimat", "me.jpg"], 'Did you mean "estimate"?'),
         (["animate", "me.jpg", "--concurrency", "0"], "--concurrency"),
         (["animate", "me.jpg", "--local", "--base-url", "http://x"], "exclude each other"),
         (["animate", "me.jpg", "--local", "--host", "s3://photos"], "exclude each other"),
+        (["animate", "me.jpg", "--local", "--proxy", "http://x"], "exclude each other"),
+        (["animate", "me.jpg", "--local", "--api-key", "k"], "exclude each other"),
+        (["studio", "--local", "--api-key", "k"], "exclude each other"),
+        (["studio", "--proxy", "http://x"], "exclude each other"),
+        (["animate", "m.jpg", "--no-journal", "--retry-failed"], "leave out --no-journal"),
+        (["animate", "m.jpg", "--no-journal", "--resubmit-ambiguous", "9"], "--no-journal"),
+        (["animate", "me.jpg", "--voice-seconds", "3"], "add --voice-url"),
+        (["animate", "me.jpg", "--json", "--dry-run"], "exclude each other"),
         (["animate", "me.jpg", "--template", "1", "--voice-url", "http://x/a.mp3"], "template 0"),
         (["animate", "me.jpg", "--api-key", "k", "--base-url", "ftp://x"], "base_url"),
         (["animate", "me.jpg", "--api-key", "k", "--base-url", "http://[x"], "base_url"),
@@ -110,6 +124,24 @@ def test_the_key_of_a_mistyped_option_is_not_repeated(photoanimer: CommandLine) 
     assert done.returncode == 2
     assert "--apikey" in done.stderr
     assert "key-5eed" not in done.stderr + done.stdout
+    done = photoanimer("animate", "a.jpg", "--apikey=key-5eed")
+    assert done.returncode == 2
+    assert done.stderr == "photoanimer: Unknown option: --apikey. Did you mean --api-key?\n"
+
+
+def test_a_file_with_a_leading_hyphen_is_named_by_its_folder(photoanimer: CommandLine) -> None:
+    (photoanimer.folder / "-x.png").write_bytes(png())
+    assert "To name the file: ./-x.png" in photoanimer("estimate", "-x.png").stderr
+    assert photoanimer("estimate", "./-x.png").returncode == 0
+    assert photoanimer("estimate", "--", "-x.png").returncode == 0
+
+
+def test_a_base_url_is_completed(connected: CommandLine, service: Service) -> None:
+    address = urlsplit(service.base_url).netloc
+    for base_url in (address, f"http://{address}", f"http://{address}/api/"):
+        assert connected("balance", "--base-url", base_url).returncode == 0
+        connected.environment["PHOTOANIMER_BASE_URL"] = base_url
+        assert connected("balance").returncode == 0
 
 
 def test_a_file_as_the_folder_for_results_is_wrong_use(photoanimer: CommandLine) -> None:

@@ -1,6 +1,7 @@
 """`photoanimer demo`, with a service that renders in no time in place of its own."""
 
 import re
+import shlex
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,6 +36,13 @@ def test_it_makes_twelve_videos_and_replaces_earlier_ones(
     videos = [path.name for path in (photoanimer.folder / "photoanimer-demo").glob("*.mp4")]
     assert len(videos) == 12
     assert "grace_hopper-0-" in "".join(videos)
+
+    typed = [
+        shlex.split(line) for line in re.findall(r"^  (photoanimer .*)$", done.stdout, re.MULTILINE)
+    ]
+    assert [command[1] for command in typed] == ["animate", "studio", "serve"]
+    photo = typed[0][2]
+    assert photoanimer("estimate", photo, *typed[0][3:5]).stdout.startswith("3.75 video seconds")
 
 
 @pytest.mark.slow

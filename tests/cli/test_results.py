@@ -65,4 +65,4 @@ def test_a_running_batch_is_counted() -> None:
     results.add_result(0, PhotoResult("a", 10))
     assert (results.submitted, results.processing, results.remaining) == (2, 1, 2)
     assert (results.count(ResultKind.SAVED), results.count(ResultKind.FAILED)) == (1, 1)
-    assert results.in_progress == [PhotoInProgress("b", 11), PhotoInProgress("c")]
+    assert results.in_progress == [PhotoInProgress("b", 11, index=1), PhotoInProgress("c")]

@@ -34,9 +34,15 @@ def test_templates_have_the_durations_of_the_api() -> None:
     assert [shown.template for shown in EXPRESSIONS] == list(TEMPLATES)
 
 
-def test_the_page_has_the_price_of_every_template() -> None:
-    rows = re.findall(r"^\| (\d) \| ([\d.]+) \|", page("engine/README.md").text, re.MULTILINE)
-    assert rows == [(str(each.value), str(each.seconds)) for each in Template]
+def test_the_page_has_the_name_and_the_price_of_every_template() -> None:
+    rows = re.findall(
+        r"^\| (\d) \| `([\w-]+)` \| ([\d.]+) \|", page("engine/README.md").text, re.MULTILINE
+    )
+    assert rows == [(str(each.value), each.expression, str(each.seconds)) for each in Template]
+
+
+def test_expressions_have_the_names_of_the_templates() -> None:
+    assert [shown.name for shown in EXPRESSIONS] == [each.expression for each in Template]
 
 
 @pytest.mark.parametrize("template", [-1, 6])

@@ -57,17 +57,17 @@ class JournalStore(JournalFile):
             service: its base URL. Task ids are known to this service only.
 
         Raises:
-            JournalError: the journal belongs to another service, or is damaged.
+            JournalError: tasks in the journal belong to another service, or it is damaged.
         """
         for statement in SIDECAR:
             self._connection.execute(statement)
-        with self._reading():
-            before = self._rows("SELECT service FROM runs ORDER BY id DESC LIMIT 1")
-            if before and before[0]["service"] != service:
-                raise JournalError(
-                    f"{printable(str(self._path))}: belongs to {shown_url(before[0]['service'])}, "
-                    f"not to {shown_url(service)}; its tasks are known there only"
-                )
+        owner = self.service()
+        if owner not in {None, service}:
+            raise JournalError(
+                f"{printable(str(self._path))}: belongs to {shown_url(owner or '')}, not to "
+                f"{shown_url(service)}; its tasks are known there only: use that service, or "
+                "another journal"
+            )
         self._run = self._inserted(
             "INSERT INTO runs (begun, service) VALUES (?, ?)", (time.time(), service)
         )
@@ -198,6 +198,19 @@ class JournalStore(JournalFile):
             yield from page
             after = page[-1].id
 
+    def service(self) -> str | None:
+        """Return the base URL of the service that has, or may have, tasks of this journal.
+
+        `None` as long as nothing has reached a service: the URL may have been mistyped.
+        """
+        return self.latest_service() if self._rows(_REACHED) else None
+
+    def latest_service(self) -> str | None:
+        """Return the base URL of the latest run's service, whether it was reached or not."""
+        runs = self._rows("SELECT service FROM runs ORDER BY id DESC LIMIT 1")
+        with self._reading():
+            return str(runs[0]["service"]) if runs else None
+
     def templates(self) -> Iterator[tuple[Photo, int]]:
         """Yield each photo, and the template it was planned with; content is empty."""
         for row in self._rows("SELECT kind, source, template FROM photos"):
@@ -245,6 +258,10 @@ def _record_statement(event: Event, state: State, names: tuple[str, ...]) -> str
     )
 
 
+_REACHED = (
+    "SELECT 1 FROM photos WHERE task_id IS NOT NULL OR spent > 0 OR at_risk > 0"  # noqa: S608 - states
+    f" OR state NOT IN ('{State.PLANNED.value}', '{State.FAILED.value}') LIMIT 1"
+)
 _MOVABLE = ("kind", "source", "name", "folder")
 _TAKE = f"UPDATE photos SET run = ?, {_assignments(_MOVABLE)} WHERE id = ?"  # noqa: S608 - likewise
 _NEW = ("id", "key", "run", *REQUEST_COLUMNS)

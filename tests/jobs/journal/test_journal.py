@@ -17,13 +17,27 @@ from ...support.journals import REQUEST, SERVICE, photo_count, states_in
 
 
 async def test_a_journal_belongs_to_one_service(path: Path) -> None:
-    async with Journal(path, SERVICE):
-        pass
+    async with Journal(path, SERVICE) as journal:
+        entry = await journal.plan_one(b"a", REQUEST, None)
+        await journal.record(entry.id, State.PLANNED, Event.SUBMIT)
     with pytest.raises(JournalError, match=r"belongs to http://127\.0\.0\.1:1/api/v1"):
         async with Journal(path, "https://other.example/api/v1"):
             pass
     async with Journal(path, SERVICE):
         pass
+
+
+async def test_a_journal_without_a_submit_belongs_to_none(path: Path) -> None:
+    async with Journal(path, "http://mistyped.example/api/v1") as journal:
+        entry = await journal.plan_one(b"a", REQUEST, None)
+        await journal.record(entry.id, State.PLANNED, Event.SUBMIT)
+        await journal.record(entry.id, State.SUBMITTING, Event.DEFER)
+    async with Journal(path, SERVICE) as journal:
+        assert (await journal.summary()).counts == {State.PLANNED: 1}
+        await journal.record(entry.id, State.PLANNED, Event.SUBMIT)
+    with pytest.raises(JournalError, match=r"belongs to http://127\.0\.0\.1:1/api/v1"):
+        async with Journal(path, "http://mistyped.example/api/v1"):
+            pass
 
 
 async def test_reading_a_missing_journal_raises_and_creates_nothing(path: Path) -> None:
