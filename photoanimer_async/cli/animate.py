@@ -83,7 +83,7 @@ def animate(
         refuse_with_local(account, submit)
     selection = select_photos(photos, photo_options, OutputFormat.GIF if gif else OutputFormat.MP4)
     out, selection = _with_name_of(out, selection)
-    journal = journal_options.path(out)
+    journal = journal_options.path(out, local=local)
     selection = evolve(selection, requests=name_by_expression(selection.requests, journal))
     if dry_run:
         return run_async(show_dry_run(selection, submit, journal))

@@ -15,6 +15,8 @@ from photoanimer_async.redaction import printable, shown_url
 from photoanimer_async.storage.result_store import parse_location
 
 JOURNAL_NAME = "photoanimer.journal"
+LOCAL_JOURNAL_NAME = "photoanimer-local.journal"
+"""The name for photos that are animated on this machine: a journal belongs to one service."""
 
 
 @Parameter(name="*")
@@ -25,14 +27,19 @@ class JournalOptions:
     journal: Annotated[
         Path | None,
         Parameter(
-            help=f"File that records what was paid for; by default {JOURNAL_NAME} in the folder "
-            "for the results, or in the current one if they go to an object store.",
+            help=f"File that records what was paid for; by default {JOURNAL_NAME} (with --local, "
+            f"{LOCAL_JOURNAL_NAME}) in the folder for the results, or in the current one if they "
+            "go to an object store.",
         ),
     ] = None
     no_journal: Annotated[bool, FLAG, Parameter(help="Keep no journal.")] = False
 
-    def path(self, out: str) -> Path | None:
+    def path(self, out: str, *, local: bool) -> Path | None:
         """Return where the journal is, or `None` for a batch without one.
+
+        Args:
+            out: where the results are saved.
+            local: whether the photos are animated on this machine.
 
         Raises:
             UsageError: both options are given.
@@ -43,26 +50,30 @@ class JournalOptions:
             return None
         location = parse_location(out)
         folder = location if isinstance(location, Path) else Path()
-        return self.journal or folder / JOURNAL_NAME
+        return self.journal or folder / (LOCAL_JOURNAL_NAME if local else JOURNAL_NAME)
 
 
 def journal_in(path: Path) -> Path:
     """Return the journal that is named, by its own name or by that of its folder.
 
     Raises:
-        UsageError: the folder has none.
+        UsageError: the folder has none, or one for each of two services.
     """
     if not path.is_dir():
         return path
-    if not (path / JOURNAL_NAME).exists():
+    names = [name for name in (JOURNAL_NAME, LOCAL_JOURNAL_NAME) if (path / name).exists()]
+    if not names:
         shown = printable(str(path))
         raise UsageError(f"{shown}: there is no {JOURNAL_NAME} in the folder")
-    return path / JOURNAL_NAME
+    if len(names) > 1:
+        shown = " or ".join(printable(str(path / name)) for name in names)
+        raise UsageError(f"{printable(str(path))}: has two journals, name one of them: {shown}")
+    return path / names[0]
 
 
 def local_folder(journal: Path) -> Path:
     """Return the folder in which a batch on this machine keeps its tasks, beside its journal."""
-    return journal.with_name(f".{journal.stem}-local")
+    return journal.with_name(f".{journal.stem.removesuffix('-local')}-local")
 
 
 def resume_arguments(

@@ -343,7 +343,7 @@ class TestLocal:
         process.send_signal(signal.SIGINT)
         printed, errors = rest_of(process)
         assert (process.returncode, errors) == (130, "")
-        assert "photoanimer resume out/photoanimer.journal\n" in printed
+        assert "photoanimer resume out/photoanimer-local.journal\n" in printed
         assert "paid" not in printed
         first = {path: path.stat().st_mtime_ns for path in photoanimer.folder.glob("out/*.mp4")}
         assert 1 <= len(first) < 4
@@ -357,11 +357,11 @@ class TestLocal:
         assert len(now) == 4
         assert now.items() >= first.items()
 
-    def test_refuses_the_folder_of_a_paid_batch(self, connected: CommandLine) -> None:
+    def test_refuses_the_journal_of_a_paid_batch(self, connected: CommandLine) -> None:
         (connected.folder / "anna.png").write_bytes(png())
         connected("animate", "anna.png")
-        del connected.environment["PHOTOANIMER_BASE_URL"]
-        done = connected("animate", "anna.png", "--local")
+        journal = ["--journal", "animated/photoanimer.journal"]
+        done = connected("animate", "anna.png", "--local", *journal)
         assert done.returncode == 2
         assert "go on there, or choose another folder for this machine" in done.stderr
         assert not (connected.folder / "animated/.photoanimer-local").exists()

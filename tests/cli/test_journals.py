@@ -75,6 +75,16 @@ def test_status_and_resume_take_a_folder(connected: CommandLine) -> None:
         assert done.stderr == "photoanimer: empty: there is no photoanimer.journal in the folder\n"
 
 
+def test_a_folder_with_two_journals_names_both(connected: CommandLine) -> None:
+    (connected.folder / "anna.png").write_bytes(png())
+    names = ["out/photoanimer.journal", "out/photoanimer-local.journal"]
+    for journal in names:
+        connected("animate", "anna.png", "--out", "out", "--journal", journal)
+    done = connected("status", "out")
+    assert done.returncode == 2
+    assert all(name in done.stderr for name in names)
+
+
 def test_a_finished_batch_says_so_without_a_key(connected: CommandLine) -> None:
     (connected.folder / "anna.png").write_bytes(png())
     connected("animate", "anna.png", "--out", "out")
