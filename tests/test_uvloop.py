@@ -1,14 +1,21 @@
 """The client on uvloop, which the extra `speed` installs."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 import uvloop
 from aiohttp import web
 
-from photoanimer_async import TaskInfo
+from photoanimer_async import PhotoAnimerClient, TaskInfo
+from photoanimer_async.service import LocalService, RenderJob, ServiceSettings
 
 from .support.stub_service import API, StubService, envelope, quick_client, serving, task
+
+
+class NoRenderer:
+    async def render(self, job: RenderJob) -> None:
+        raise AssertionError(job)
 
 
 @pytest.mark.slow
@@ -36,3 +43,17 @@ def test_a_batch_and_wait_all_run_on_uvloop(tmp_path: Path) -> None:
             assert all(isinstance(info, TaskInfo) and info.result_url for info in ended.values())
 
     uvloop.run(animate_and_wait())
+
+
+def test_the_local_service_runs_on_uvloop(tmp_path: Path) -> None:
+    async def ask() -> None:
+        settings = ServiceSettings(data_dir=tmp_path, port=0, drain_seconds=0)
+        async with (
+            LocalService(settings, renderer=NoRenderer()) as service,
+            PhotoAnimerClient("any-key", base_url=service.base_url) as client,
+        ):
+            assert (await client.get_balance()).video == settings.video_balance
+            balances = await asyncio.gather(*(client.get_balance() for _ in range(50)))
+            assert len({*balances}) == 1
+
+    uvloop.run(ask())

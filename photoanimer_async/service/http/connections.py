@@ -20,7 +20,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 from attrs import frozen
@@ -132,9 +132,9 @@ class _Connection(asyncio.BufferedProtocol):
         return waiter is not None and not waiter.done()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - as aiohttp's own
-        self.transport = transport
-        self.address = _address(transport)
+        # As aiohttp does: uvloop's transports are no subclasses of asyncio's.
+        self.transport = cast("asyncio.Transport", transport)
+        self.address = _address(self.transport)
         self.handler.connection_made(transport)
         self._guard.add(self)
 
