@@ -37,7 +37,7 @@ from photoanimer_async.service.fetching.fetcher import (
     UnsuitableUrlError,
 )
 from photoanimer_async.service.fetching.received_file import ReceivedFile
-from photoanimer_async.service.http.parameters import VIDEO_SECONDS, Submission, shown_argument
+from photoanimer_async.service.http.parameters import Submission, highest_cost, shown_argument
 from photoanimer_async.service.rendering.render_queue import RenderQueue
 from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.storing.accounts import Account
@@ -169,13 +169,28 @@ class Acceptance:
 
     async def _check_balance(self, submission: Submission, account: Account) -> None:
         """Refuse a submit that costs too much, before fetching; `TaskStore.add` checks again."""
-        cost = VIDEO_SECONDS[submission.template]
+        cost = self._cost(submission)
         left = self._settings.video_balance if account.balance is None else account.balance
         if left < cost and account.balance is not None:
             # The account may have been credited since it was read.
             left = await self._store.balance(account.number) or 0.0
         if left < cost:
-            raise _insufficient(submission, left)
+            raise self._insufficient(submission, left)
+
+    def _cost(self, submission: Submission) -> float:
+        """Return what a submit is charged: with a voice, as for the longest one."""
+        has_voice = submission.voice_url is not None
+        return highest_cost(
+            submission.template, self._settings.voice_seconds if has_voice else None
+        )
+
+    def _insufficient(self, submission: Submission, balance: float) -> RequestRefusedError:
+        costs = "costs" if submission.voice_url is None else "with a voice costs up to"
+        return RequestRefusedError(
+            INSUFFICIENT_CREDITS,
+            f"Insufficient credits: templateId {submission.template} {costs} "
+            f"{self._cost(submission):g} video seconds, the balance is {balance:g}",
+        )
 
     async def _fetch_image(self, url: str) -> ReceivedFile:
         image = await self._fetch(
@@ -254,7 +269,7 @@ class Acceptance:
             except TaskIdTakenError:
                 continue
             except InsufficientBalanceError as error:
-                raise _insufficient(submission, error.balance) from error
+                raise self._insufficient(submission, error.balance) from error
             return task
 
 
@@ -263,11 +278,3 @@ def _look_at(photo: BinaryIO) -> PictureHeader:
     header = read_header(photo)
     require_few_scans(photo, header.format)
     return header
-
-
-def _insufficient(submission: Submission, balance: float) -> RequestRefusedError:
-    return RequestRefusedError(
-        INSUFFICIENT_CREDITS,
-        f"Insufficient credits: templateId {submission.template} costs "
-        f"{VIDEO_SECONDS[submission.template]:g} video seconds, the balance is {balance:g}",
-    )

@@ -92,7 +92,7 @@ async def running_parts(
     async with AsyncExitStack() as stack:
         weights = AccountWeights(settings.weights)
         database, access = await _open_database_and_access(stack, settings, folder, weights)
-        store = TaskStore(database, settings.charging)
+        store = TaskStore(database, settings.charging, longest_voice=settings.voice_seconds)
         await asyncio.to_thread(folder.sweep)
         outer = await _open_outer_parts(stack, settings, folder, renderer)
         app[RENDERER] = outer.renderer

@@ -19,6 +19,7 @@ from photoanimer_async.service import (
     SetupError,
 )
 from photoanimer_async.service.error_codes import NO_FACE
+from photoanimer_async.service.rendering.renderer import RendererFaultError
 
 from .conftest import (
     LONGEST_WAIT,
@@ -244,13 +245,25 @@ async def test_more_requests_than_the_rate_get_429_with_retry_after(
     assert (await bob.call("mySubscription"))["code"] == 0
 
 
-async def test_processor_time_of_failed_tasks_counts_against_the_rate(
-    start: Start, host: PhotoHost, book: AccountBook, renderer: InstantRenderer
+@pytest.mark.parametrize(
+    "error",
+    [
+        RenderFailedError(NO_FACE, "no face", processor_seconds=50),
+        RendererFaultError("a mistake", processor_seconds=50),
+    ],
+)
+async def test_processor_time_of_failed_tasks_counts_against_the_rate(  # noqa: PLR0917 - fixtures
+    start: Start,
+    host: PhotoHost,
+    book: AccountBook,
+    renderer: InstantRenderer,
+    logged_errors: list[logging.LogRecord],
+    error: Exception,
 ) -> None:
     keys = [await added(book, "anna", rate=1000), await added(book, "bob", rate=1000)]
     service = await start()
     anna, bob = Customer(service, keys[0]), Customer(service, keys[1])
-    renderer.error = RenderFailedError(NO_FACE, "no face", processor_seconds=50)
+    renderer.error = error
     await anna.submit(host.url("photo.png"))
     async with asyncio.timeout(LONGEST_WAIT):
         while (answer := await anna.get("mySubscription"))[0] == 200:
@@ -259,6 +272,7 @@ async def test_processor_time_of_failed_tasks_counts_against_the_rate(
     assert (status, envelope["code"]) == (429, 42902)
     assert int(headers["Retry-After"]) <= 50
     assert (await bob.get("mySubscription"))[0] == 200
+    logged_errors.clear()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "animer.example"])

@@ -46,7 +46,8 @@ _TAGS: Final = {
 }
 _VOICE: Final = (
     "A voice for the mouth to follow; with templateId 0 only. The video lasts, and the task costs, "
-    "as long as the voice: this is the local service's own rule, since the vendor documents none."
+    "as long as the voice: this is the local service's own rule, since the vendor documents none. "
+    "Until the task has ended, the seconds of the longest voice that is accepted are reserved."
 )
 _HTTP_OK: Final = 200
 _NOT_FOUND: Final = 404

@@ -20,6 +20,18 @@ VIDEO_SECONDS: Final[Mapping[int, float]] = MappingProxyType(
 )
 """Video seconds that a task costs, by template (API page, Price)."""
 
+
+def highest_cost(template: int, longest_voice: float | None) -> float:
+    """Return the most video seconds that a task may cost.
+
+    Args:
+        template: the expression, 0 to 5.
+        longest_voice: seconds of the longest voice that is accepted, by whose length a task with
+            a voice is charged; `None` for a task without one.
+    """
+    return max(VIDEO_SECONDS[template], longest_voice or 0.0)
+
+
 SUBMIT_PARAMETERS: Final = frozenset({"imageUrl", "templateId", "voiceUrl", "outputFormat", "isHd"})
 """The query parameters of `submitTaskByUrl` (API page, Interface 1).
 

@@ -100,12 +100,14 @@ class DaskRenderer:
     async def render(self, job: RenderJob) -> float | None:
         """Render on some machine of the cluster; see `Renderer.render`."""
         load = functools.partial(self._cluster_job, job)
+        began = time.monotonic()
         try:
             reply = await self._client.run(f"photoanimer-{job.task_id}", render, load)
         except KilledWorker as error:
             raise RenderFailedError(
                 RENDERING_FAILED,
                 f"{error.allowed_failures + 1} workers of the cluster died on this photo",
+                processor_seconds=time.monotonic() - began,
             ) from error
         seconds = check_reply(reply)
         await asyncio.to_thread(self._save_results, job, reply)

@@ -26,7 +26,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 
 from photoanimer_async.service.error_codes import RenderFailedError, SetupError
 from photoanimer_async.service.rendering.process_renderer import ProcessRenderer, check_engine
-from photoanimer_async.service.rendering.renderer import RenderJob
+from photoanimer_async.service.rendering.renderer import RendererFaultError, RenderJob
 from photoanimer_async.service.shortages import is_shortage, reason_of
 from photoanimer_async.service.storing.data_folder import copy_atomically
 
@@ -107,7 +107,11 @@ async def render(job: ClusterJob) -> Reply:
     except Exception as error:  # noqa: BLE001 - reported in full; the next photo may be fine
         if is_shortage(error):
             return {"shortage": reason_of(error)}
-        return {"fault": f"on {worker.address}:\n{traceback.format_exc()[-_LONGEST_TRACE:]}"}
+        used = error.processor_seconds if isinstance(error, RendererFaultError) else 0.0
+        return {
+            "fault": f"on {worker.address}:\n{traceback.format_exc()[-_LONGEST_TRACE:]}",
+            "processor_seconds": used,
+        }
 
 
 async def check_worker(engine: object, shared: Path | None) -> str | None:

@@ -35,7 +35,11 @@ from photoanimer_async.service.error_codes import (
 )
 from photoanimer_async.service.fair_shares import AccountWeights, FairShares
 from photoanimer_async.service.rendering.fair_queue import FairQueue
-from photoanimer_async.service.rendering.renderer import Renderer, RenderJob
+from photoanimer_async.service.rendering.renderer import (
+    Renderer,
+    RendererFaultError,
+    RenderJob,
+)
 from photoanimer_async.service.shortages import is_shortage, log_trouble, reason_of
 from photoanimer_async.service.storing.data_folder import DataFolder
 from photoanimer_async.service.storing.task_store import TaskStore
@@ -312,7 +316,10 @@ class RenderQueue:
             if is_shortage(error):
                 raise
             _logger.exception("task=%d event=renderer_fault", task.task_id)
-            raise RenderFailedError(RENDERING_FAILED, "the renderer has a fault") from error
+            used = error.processor_seconds if isinstance(error, RendererFaultError) else 0.0
+            raise RenderFailedError(
+                RENDERING_FAILED, "the renderer has a fault", processor_seconds=used
+            ) from error
         latest = time.monotonic() - started
         self._render_seconds += _WEIGHT_OF_LATEST * (latest - self._render_seconds)
         return seconds

@@ -27,6 +27,18 @@ class RenderJob:
     gif: Path | None = None
 
 
+class RendererFaultError(RuntimeError):
+    """The renderer has a fault; the task fails.
+
+    Attributes:
+        processor_seconds: processor time that was spent for nothing.
+    """
+
+    def __init__(self, what: str, processor_seconds: float = 0.0) -> None:
+        super().__init__(what)
+        self.processor_seconds = processor_seconds
+
+
 class Renderer(Protocol):
     """Makes the video of a task.
 
@@ -52,8 +64,8 @@ class Renderer(Protocol):
         Raises:
             RenderFailedError: the task ends with status 2 and this code and reason.
             ShortageError, or an `OSError` such as "No space left on device": the task waits and
-                is rendered again. Any other exception ends it with the code RENDERING_FAILED,
-                and is logged as a fault.
+                is rendered again. Any other exception, such as a RendererFaultError, ends it
+                with the code RENDERING_FAILED, and is logged as a fault.
         """
         ...
 

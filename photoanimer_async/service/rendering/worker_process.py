@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 from photoanimer_async.redaction import printable
 from photoanimer_async.service.error_codes import TABLE, RenderFailedError
-from photoanimer_async.service.rendering.renderer import RenderJob
+from photoanimer_async.service.rendering.renderer import RendererFaultError, RenderJob
 from photoanimer_async.service.rendering.resource_limits import (
     OUT_OF_MEMORY_STATUS,
     ResourceLimits,
@@ -145,22 +145,25 @@ def check_reply(reply: Mapping[str, Any]) -> float | None:
     Raises:
         RenderFailedError: the task fails with a code of the table of errors.
         ShortageError: the machine is short of something.
-        RuntimeError: the renderer has a fault.
+        RendererFaultError: the renderer has a fault.
     """
     match reply:
         case {"code": 0}:
             return _seconds(reply.get("seconds"))
         case {"code": int(number), "reason": str(reason)} if number in _CODES:
-            used = _seconds(reply.get("processor_seconds")) or 0.0
             raise RenderFailedError(
-                _CODES[number], reason[:_LONGEST_REASON], processor_seconds=used
+                _CODES[number], reason[:_LONGEST_REASON], processor_seconds=_used(reply)
             )
         case {"shortage": str(reason)}:
             raise ShortageError(printable(reason)[:_LONGEST_REASON])
         case {"fault": str(trace)}:
-            raise RuntimeError(f"the renderer has a fault:\n{trace}")
+            raise RendererFaultError(f"the renderer has a fault:\n{trace}", _used(reply))
         case _:
-            raise RuntimeError("the renderer gave an invalid reply")
+            raise RendererFaultError("the renderer gave an invalid reply")
+
+
+def _used(reply: Mapping[str, Any]) -> float:
+    return _seconds(reply.get("processor_seconds")) or 0.0
 
 
 def _seconds(value: object) -> float | None:

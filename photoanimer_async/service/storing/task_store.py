@@ -18,7 +18,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from photoanimer_async.service.error_codes import CANCELLED
-from photoanimer_async.service.http.parameters import VIDEO_SECONDS
+from photoanimer_async.service.http.parameters import VIDEO_SECONDS, highest_cost
 from photoanimer_async.service.storing import ledger, outbox
 from photoanimer_async.service.storing.database import Database
 from photoanimer_async.service.storing.ledger import Charging
@@ -63,11 +63,20 @@ class TaskStore:
     Args:
         database: an open database.
         charging: when tasks are charged.
+        longest_voice: seconds of the longest voice that is accepted. A task with a voice is
+            charged for as much when it is accepted, and gets the rest back when it has ended.
     """
 
-    def __init__(self, database: Database, charging: Charging = Charging.REFUND_FAILED) -> None:
+    def __init__(
+        self,
+        database: Database,
+        charging: Charging = Charging.REFUND_FAILED,
+        *,
+        longest_voice: float,
+    ) -> None:
         self._database = database
         self._charging = charging
+        self._longest_voice = longest_voice
         self._cached_tasks: OrderedDict[int, Task] = OrderedDict()
 
     async def add(self, task: Task, read_inputs: Callable[[], Inputs]) -> None:
@@ -127,7 +136,7 @@ class TaskStore:
         Args:
             task: the task.
             voice_seconds: what it costs by the length of its voice; `None` for the price of its
-                template. The difference to what was charged is charged or returned now.
+                template.
 
         Returns:
             Whether the task was open.
@@ -194,7 +203,7 @@ class TaskStore:
     def _add(
         self, connection: sqlite3.Connection, task: Task, read_inputs: Callable[[], Inputs]
     ) -> None:
-        cost = VIDEO_SECONDS[task.template]
+        cost = highest_cost(task.template, self._longest_voice if task.voice else None)
         if self._charging is Charging.ON_SUCCESS:
             ledger.require(connection, task.account, cost)
             charged = 0.0
@@ -237,32 +246,21 @@ class TaskStore:
             return False
         sequence, charged = row[0], ledger.to_seconds(row[1])
         connection.execute("DELETE FROM input WHERE sequence = ?", (sequence,))
-        if is_finished:
-            self._settle(connection, ended, charged, voice_seconds)
-        elif charged and (
-            self._charging is Charging.REFUND_FAILED or ended.fail_code == CANCELLED.number
-        ):
-            ledger.refund(connection, ended.account, charged, ended.task_id)
+        cost = self._cost(ended, voice_seconds)
+        if self._charging is Charging.ON_SUCCESS and cost > charged:
+            ledger.charge(connection, ended.account, cost - charged, ended.task_id)
+        elif cost < charged:
+            ledger.refund(connection, ended.account, charged - cost, ended.task_id)
         outbox.put(connection, ended)
         return True
 
-    def _settle(
-        self,
-        connection: sqlite3.Connection,
-        finished: Task,
-        charged: float,
-        voice_seconds: float | None,
-    ) -> None:
-        """Charge or return the difference between a task's cost and what was charged for it."""
-        cost = charged
-        if voice_seconds is not None:
-            cost = voice_seconds
-        elif self._charging is Charging.ON_SUCCESS:
-            cost = VIDEO_SECONDS[finished.template]
-        if cost > charged:
-            ledger.charge(connection, finished.account, cost - charged, finished.task_id)
-        elif cost < charged:
-            ledger.refund(connection, finished.account, charged - cost, finished.task_id)
+    def _cost(self, ended: Task, voice_seconds: float | None) -> float:
+        """Return what an ended task costs, unless less was charged when it was accepted."""
+        price = VIDEO_SECONDS[ended.template]
+        if ended.status is TaskStatus.FINISHED:
+            return price if voice_seconds is None else voice_seconds
+        is_kept = self._charging is Charging.KEEP_FAILED and ended.fail_code != CANCELLED.number
+        return price if is_kept else 0.0
 
     def _cache(self, task: Task) -> None:
         self._cached_tasks[task.task_id] = task

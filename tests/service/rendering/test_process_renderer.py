@@ -14,6 +14,7 @@ from photoanimer_async.engine import engines
 from photoanimer_async.engine.samples import GRACE_HOPPER
 from photoanimer_async.service import RenderFailedError, RenderJob, ServiceSettings, SetupError
 from photoanimer_async.service.rendering.process_renderer import _ENGINES, _WARP, ProcessRenderer
+from photoanimer_async.service.rendering.renderer import RendererFaultError
 
 from ..conftest import PhotoHost, Running, Start, png, running, until
 from .conftest import is_free, render_job, unfinished_files
@@ -70,8 +71,9 @@ async def test_failures_have_their_processor_time(tmp_path: Path) -> None:
 
 async def test_another_error_is_raised_with_its_traceback(tmp_path: Path) -> None:
     async with ProcessRenderer(1, animate="renderers:raise_other_error") as renderer:
-        with pytest.raises(RuntimeError, match="ZeroDivisionError: a mistake"):
+        with pytest.raises(RendererFaultError, match="ZeroDivisionError: a mistake") as fault:
             await renderer.render(render_job(tmp_path))
+        assert fault.value.processor_seconds > 0
         assert len(renderer._idle) == 1
 
 

@@ -12,7 +12,7 @@ from photoanimer_async.service import (
 )
 from photoanimer_async.service.error_codes import API_KEY, CANCELLED, NO_FACE, TASK_UNKNOWN
 
-from ..conftest import Customer, InstantRenderer, PhotoHost, Start, added
+from ..conftest import Customer, Envelope, InstantRenderer, PhotoHost, Start, added
 
 
 async def test_a_task_is_charged_when_it_is_accepted(
@@ -91,28 +91,72 @@ async def test_when_a_task_is_charged(
         assert await customer.balance() == expected
 
 
-@pytest.mark.parametrize("charging", Charging)
-@pytest.mark.parametrize("seconds", [1.5, 3.13, 40.0])
-async def test_a_voice_is_charged_by_its_length(
-    start: Start, host: PhotoHost, book: AccountBook, charging: Charging, seconds: float
-) -> None:
-    anna_key, bob_key = [await added(book, name, seconds=20) for name in ("anna", "bob")]
-    renderer = InstantRenderer(seconds=seconds)
-    service = await start(renderer, charging=charging)
-    anna, bob = Customer(service, anna_key), Customer(service, bob_key)
-    spoken = await anna.call(
+async def speak(customer: Customer, host: PhotoHost) -> Envelope:
+    return await customer.call(
         "faceDriven/submitTaskByUrl",
         imageUrl=host.url("photo.png"),
         voiceUrl=host.url("voice.mp3", b"a voice"),
         templateId="0",
     )
+
+
+@pytest.mark.parametrize("charging", Charging)
+@pytest.mark.parametrize("seconds", [1.5, 3.13, 40.0])
+async def test_a_voice_is_charged_by_its_length(
+    start: Start, host: PhotoHost, book: AccountBook, charging: Charging, seconds: float
+) -> None:
+    anna_key, bob_key = [await added(book, name, seconds=60) for name in ("anna", "bob")]
+    renderer = InstantRenderer(seconds=seconds)
+    service = await start(renderer, charging=charging)
+    anna, bob = Customer(service, anna_key), Customer(service, bob_key)
+    spoken = await speak(anna, host)
     await anna.end_of(spoken["data"])
-    assert await anna.balance() == pytest.approx(20 - seconds)
+    assert await anna.balance() == pytest.approx(60 - seconds)
     silent = await bob.submit(host.url("photo.png"), 0)
     await bob.end_of(silent["data"])
-    assert await bob.balance() == 16.87  # the length of other videos is not their price
+    assert await bob.balance() == 56.87  # the length of other videos is not their price
     entries = await asyncio.to_thread(book.entries, "anna")
-    assert sum(entry.seconds for entry in entries) == pytest.approx(20 - seconds)
+    assert sum(entry.seconds for entry in entries) == pytest.approx(60 - seconds)
+
+
+@pytest.mark.parametrize("charging", Charging)
+@pytest.mark.parametrize(
+    ("seconds", "error", "costs"),
+    [
+        (None, None, (3.13, 3.13, 3.13)),  # by a renderer that does not report the length
+        (60.04, None, (60, 60, 60.04)),  # and by one that exceeds the limit
+        (None, RenderFailedError(NO_FACE, "no face"), (0, 3.13, 0)),
+    ],
+)
+async def test_what_a_voice_costs_at_most_is_reserved(  # noqa: PLR0917 - cases and fixtures
+    start: Start,
+    host: PhotoHost,
+    book: AccountBook,
+    charging: Charging,
+    seconds: float | None,
+    error: RenderFailedError | None,
+    costs: tuple[float, float, float],
+) -> None:
+    key = await added(book, "anna", seconds=130)
+    renderer = InstantRenderer(seconds=seconds, error=error, gate=asyncio.Event())
+    anna = Customer(await start(renderer, charging=charging, voice_seconds=60), key)
+    spoken = [await speak(anna, host) for _ in range(2)]
+    refused = await speak(anna, host)
+    if charging is Charging.ON_SUCCESS:
+        assert await anna.balance() == 130
+        spoken.append(refused)
+    else:
+        assert await anna.balance() == 10
+        assert refused["code"] == 4001
+        assert refused["msg"].endswith(
+            "templateId 0 with a voice costs up to 60 video seconds, the balance is 10"
+        )
+    assert renderer.gate is not None
+    renderer.gate.set()
+    for task in spoken:
+        await anna.end_of(task["data"])
+    cost = costs[list(Charging).index(charging)]
+    assert await anna.balance() == pytest.approx(130 - len(spoken) * cost)
 
 
 async def test_charging_on_success_can_overdraw_the_balance_once(
