@@ -74,7 +74,17 @@ HEAD: Mapping[str, str] = MappingProxyType(
 )
 """Coefficients of the whole head; u is the distance between the outer corners of the eyes."""
 
-NAMES: Mapping[str, str] = MappingProxyType({**SKIN, **EYES, **HEAD})
+BODY: Mapping[str, str] = MappingProxyType(
+    {
+        "torsoLean": "the torso leans clockwise, with the head on it; degrees, -4 to 4",
+        "torsoRise": "shoulders and head rise with breath; in u, -0.05 to 0.05",
+        "hairSway": "loose hair lags behind to the right; in u, -0.06 to 0.06",
+    }
+)
+"""Coefficients of the body. They have no effect if the engine cannot tell the person from the
+background."""
+
+NAMES: Mapping[str, str] = MappingProxyType({**SKIN, **EYES, **HEAD, **BODY})
 """All coefficients of a motion, with meaning and range."""
 
 

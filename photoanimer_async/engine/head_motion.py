@@ -7,10 +7,16 @@ plane of the ears at the outline of the hair. With this depth the head is rotate
 about the spine, pitch about the top of the neck, roll about its base) and projected to the same
 camera. Since the axis of yaw is behind the ears, hair moves with the face, but less than the nose.
 
-A pixel's *weight* is how much it belongs to the head: 1 within an ellipse around head and hair,
-falling smoothly to 0 across neck and background, and 0 at the borders of the picture. The
-displacement is that of the head times the weight. The background next to the hair therefore
-follows a little, and nothing tears or uncovers what the photo does not show.
+A pixel's *weight* is how much it belongs to the head. The displacement is that of the head times
+the weight, plus that of the torso that carries it.
+
+* In front of a background, only the person is displaced. The weight is 1 on head and hair, and
+  falls across the neck.
+* In a single layer, the weight is 1 within an ellipse around head and hair and
+  falls across neck and background. The background next to the hair follows a little, and nothing
+  tears or uncovers what the photo does not show. There is no torso.
+
+Both are 0 at the borders of the picture, so that no gap appears there.
 """
 
 import math
@@ -22,10 +28,12 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
-from photoanimer_async.engine.blendshapes import HEAD, FaceMotion
+from photoanimer_async.engine.blendshapes import BODY, HEAD, FaceMotion
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.head_outline import HeadEllipse, head_edge
+from photoanimer_async.engine.person_mask import PersonMask
 from photoanimer_async.engine.picture import Picture
+from photoanimer_async.engine.torso import Torso
 from photoanimer_async.engine.warp import Box, Field, Lattice, inverse, smoothstep
 
 Array = NDArray[np.float64]
@@ -42,6 +50,17 @@ _REACH = 2.05
 
 _BORDER = 0.06
 """Width of the strip at the borders in which the weight falls, relative to the longest side."""
+
+_NECK_START, _NECK_LENGTH = 0.46, 0.60
+"""Where the head's weight begins to fall, below the face's centre, and over what length; in heights
+of the face."""
+
+_SHOULDERS_START = 1.25
+"""Distance from the face's axis, in half widths of the head, from which skin below the ears belongs
+to the shoulders."""
+
+_LEAST_STRIP = 4
+"""Least width of this strip, in cells of the lattice."""
 
 _INNER_RING, _OUTER_RING = 1.12, 1.68
 """Multiples of the ellipse at which the depth is 0."""
@@ -72,22 +91,39 @@ class HeadMotion:
     _weight: NDArray[np.float32]
     _nod: float
     _tilt: float
+    _torso: Torso | None
 
     @classmethod
-    def of(cls, landmarks: Array, coordinates: FaceCoordinates, photo: Picture) -> Self:
-        """Prepare the head of a face with these landmarks, shape (478, 3), in a photo."""
-        ellipse = HeadEllipse.of(landmarks, coordinates)
+    def of(
+        cls,
+        landmarks: Array,
+        coordinates: FaceCoordinates,
+        ellipse: HeadEllipse,
+        photo: Picture,
+        person: PersonMask | None,
+    ) -> Self:
+        """Prepare a head.
+
+        Args:
+            landmarks: The face's, shape (478, 3).
+            coordinates: The face's coordinates.
+            ellipse: The outline of the head.
+            photo: RGB, shape (H, W, 3).
+            person: The person to move in front of the background; None for a single layer.
+        """
         picture = Box.of(photo)
-        box = Box.around(ellipse.outline(_REACH, 64)) & picture
+        reach = Box.around(ellipse.outline(_REACH, 64)) & picture
+        box = reach if person is None else person.region.box
         lattice = Lattice.covering(box, max(4, round(_CELL * coordinates.unit)))
         nodes = lattice.nodes()
+        torso = None
+        if person is None:
+            weight = _weight_in_one_layer(photo, ellipse, lattice)
+        else:
+            held = person.weight(nodes).astype(np.float64)
+            weight = _weight_of_head(ellipse, nodes) * held
+            torso = Torso.of(person.region, ellipse, coordinates.unit, nodes, held)
         across, down = ellipse.axes_of(nodes)
-        radius = ellipse.radius(nodes)
-        below = smoothstep(down / ellipse.high - ellipse.above + 0.3)
-        fade = _FADE_ABOVE + (_FADE_BELOW - _FADE_ABOVE) * below
-        edge = head_edge(photo, ellipse, nodes)
-        weight = (1 - smoothstep((radius - edge) / fade)) * _border_weight(nodes, picture)
-        depth = _depth(landmarks, coordinates, ellipse, nodes)
         return cls(
             box,
             lattice,
@@ -95,10 +131,11 @@ class HeadMotion:
             coordinates,
             across.astype(np.float32),
             down.astype(np.float32),
-            depth.astype(np.float32),
+            _depth(landmarks, coordinates, ellipse, nodes).astype(np.float32),
             weight.astype(np.float32),
             nod=0.30 * ellipse.face_height,
             tilt=0.75 * ellipse.face_height,
+            torso=torso,
         )
 
     def forward(self, motion: FaceMotion) -> Field:
@@ -119,9 +156,10 @@ class HeadMotion:
         right = (new_x - x + motion.get("headX", 0.0) * self._coordinates.unit) * self._weight
         below = (new_y - y + motion.get("headY", 0.0) * self._coordinates.unit) * self._weight
         cos, sin = math.cos(self._coordinates.roll), math.sin(self._coordinates.roll)
-        return np.stack([right * cos - below * sin, right * sin + below * cos], axis=-1).astype(
-            np.float32
-        )
+        moved = np.stack([right * cos - below * sin, right * sin + below * cos], axis=-1)
+        if self._torso is not None:
+            moved += self._torso.displacement(motion)
+        return moved.astype(np.float32)
 
     def pose(self, motion: FaceMotion) -> "HeadPose":
         """Return the head in a motion."""
@@ -168,15 +206,32 @@ class HeadPose:
 
 
 def is_still(motion: FaceMotion) -> bool:
-    """Return whether a motion does not move the head."""
-    return not any(motion.get(name, 0.0) for name in HEAD)
+    """Return whether a motion moves neither head nor body."""
+    return not any(motion.get(name, 0.0) for name in (*HEAD, *BODY))
 
 
-def _border_weight(nodes: Field, picture: Box) -> Array:
-    strip = _BORDER * max(picture.width, picture.height)
+def _weight_in_one_layer(photo: Picture, ellipse: HeadEllipse, lattice: Lattice) -> Array:
+    """Return 1 on head and hair, falling to 0 across neck, background, and the photo's borders."""
+    nodes = lattice.nodes()
+    _, down = ellipse.axes_of(nodes)
+    below = smoothstep(down / ellipse.high - ellipse.above + 0.3)
+    fade = _FADE_ABOVE + (_FADE_BELOW - _FADE_ABOVE) * below
+    weight = 1 - smoothstep((ellipse.radius(nodes) - head_edge(photo, ellipse, nodes)) / fade)
+    height, width = photo.shape[:2]
     x, y = nodes[..., 0], nodes[..., 1]
-    inside = np.minimum.reduce([x, picture.width - 1 - x, y, picture.height - 1 - y])
-    return np.asarray(smoothstep(inside / strip))
+    inside = np.minimum.reduce([x, width - 1 - x, y, height - 1 - y]) - lattice.cell
+    strip = max(_BORDER * max(width, height), _LEAST_STRIP * lattice.cell)
+    return np.asarray(weight * smoothstep(inside / strip), np.float64)
+
+
+def _weight_of_head(ellipse: HeadEllipse, nodes: Field) -> Array:
+    """Return 1 on head and hair, falling to 0 across the neck and towards the shoulders."""
+    across, down = ellipse.axes_of(nodes)
+    height = ellipse.face_height
+    neck = smoothstep((down - _NECK_START * height) / (_NECK_LENGTH * height))
+    beside = smoothstep((np.abs(across) - _SHOULDERS_START * ellipse.wide) / (0.9 * ellipse.wide))
+    below_ears = smoothstep((down - 0.1 * height) / (0.4 * height))
+    return np.asarray((1 - neck) * (1 - beside * below_ears), np.float64)
 
 
 def _depth(

@@ -1,8 +1,8 @@
 """Idle motion: small random movement without which an animated face looks frozen.
 
-It adds breathing, sway of the head, saccades of the gaze, and a slight asymmetry of the mouth. It
-is random, but seeded by the photo, so that the same photo always moves in the same way. It is 0 in
-the first and the last frame.
+It adds breathing, sway of the head, saccades of the gaze, a slight asymmetry of the mouth, and the
+body that follows the head. It is random, but seeded by the photo, so that the same photo always
+moves in the same way. It is 0 in the first and the last frame.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from photoanimer_async.engine.blendshapes import NAMES, FaceMotion
+from photoanimer_async.engine.body_motion import body_motion
 from photoanimer_async.engine.curves import Curve, neutral_ends, saccades, sway
 
 
@@ -28,8 +29,10 @@ def with_idle_motion(
     for eye in ("eyeBlinkLeft", "eyeBlinkRight"):
         before = sided.get(eye, np.zeros_like(times))
         sided[eye] = before + (1 - before) * blink  # a blink also closes wide open eyes
-    for name, small in _small_motion(times, rng).items():
+    breath = sway(times, 0.27, rng)
+    for name, small in _small_motion(times, breath, rng).items():
         sided[name] = sided.get(name, np.zeros_like(times)) + small
+    sided |= body_motion(sided, breath, times)
     return [
         {name: float(curve[frame]) for name, curve in sided.items() if curve[frame] != 0}
         for frame in range(len(times))
@@ -50,11 +53,10 @@ def _with_sides(curves: Mapping[str, Curve], rng: np.random.Generator) -> dict[s
     return sided
 
 
-def _small_motion(times: Curve, rng: np.random.Generator) -> dict[str, Curve]:
-    """Return breathing, sway and saccades, exactly 0 in the first and the last frame."""
+def _small_motion(times: Curve, breath: Curve, rng: np.random.Generator) -> dict[str, Curve]:
+    """Return nods with the breath, sway and saccades, exactly 0 in the first and the last frame."""
     weight = neutral_ends(times, 0.4)
     across, down = saccades(times, rng)
-    breath = sway(times, 0.27, rng)
     return {
         "headYaw": weight * 0.6 * sway(times, 0.21, rng),
         "headPitch": weight * (0.3 * breath + 0.3 * sway(times, 0.33, rng)),

@@ -28,8 +28,6 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from photoanimer_async.engine.picture import Picture
-
 Field: TypeAlias = NDArray[np.float32]
 """Displacements or positions in pixels, shape (..., 2), x before y."""
 
@@ -170,8 +168,8 @@ class Lattice:
     def sample(self, field: Field, points: Field, interpolation: int = cv2.INTER_LINEAR) -> Field:
         """Interpolate a field at positions, shape (M, N, 2), with a flag of OpenCV."""
         centre = (self.cell - 1) / 2
-        offset = np.array([self.left + centre, self.top + centre], np.float32)
-        return resample(field, (points - offset) * np.float32(1 / self.cell), interpolation)
+        origin = self.left + centre, self.top + centre
+        return resample(field, relative(points, origin, 1 / self.cell), interpolation)
 
     def enlarged(self, field: Field, box: Box) -> Field:
         """Interpolate a field cubically at each pixel of a box inside the lattice's box."""
@@ -184,6 +182,16 @@ class Lattice:
         pixels = cv2.resize(field[upper:lower, first:last], size, interpolation=cv2.INTER_CUBIC)
         x, y = box.left - self.left - first * cell, box.top - self.top - upper * cell
         return np.asarray(pixels[y : y + box.height, x : x + box.width], np.float32)
+
+
+def relative(positions: Field, origin: tuple[float, float], scale: float = 1) -> Field:
+    """Return positions, shape (M, N, 2), from an origin, times a scale.
+
+    Much quicker than NumPy, which is slow at broadcasting over an axis of length 2.
+    """
+    x, y = origin
+    to_origin = np.array([[scale, 0, -scale * x], [0, scale, -scale * y]])
+    return np.asarray(cv2.transform(positions, to_origin), np.float32)
 
 
 def resample(
@@ -248,24 +256,29 @@ def smoothstep(value: NDArray[_Float]) -> NDArray[_Float]:
 class UpsampledPhoto:
     """A photo at twice its resolution, from which frames are sampled; see the module."""
 
-    _pixels: Picture
+    _pixels: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, photo: Picture) -> Self:
-        """Upsample a photo, RGB, shape (H, W, 3)."""
-        height, width = photo.shape[:2]
-        pixels = np.empty((2 * height - 1, 2 * width - 1, 3), np.uint8)
+    def of(cls, photo: NDArray[np.uint8]) -> Self:
+        """Upsample a photo, or a layer of one, shape (H, W, C)."""
+        height, width, channels = photo.shape
+        pixels = np.empty((2 * height - 1, 2 * width - 1, channels), np.uint8)
         across = _midpoints(photo, _MIDWAY[None])[:, :-1]
         pixels[::2, ::2], pixels[::2, 1::2] = photo, across
         pixels[1::2] = _midpoints(np.ascontiguousarray(pixels[::2]), _MIDWAY[:, None])[:-1]
         return cls(pixels)
 
-    def sample(self, positions: Field) -> Picture:
-        """Sample at positions in pixels of the photo, shape (M, N, 2); edge pixels are repeated."""
-        return resample(self._pixels, positions * np.float32(2))
+    def sample(self, positions: Field, origin: tuple[float, float] = (0, 0)) -> NDArray[np.uint8]:
+        """Sample at positions, shape (M, N, 2); edge pixels are repeated.
+
+        Args:
+            positions: In pixels.
+            origin: The position of the photo's first pixel.
+        """
+        return resample(self._pixels, relative(positions, origin, 2))
 
 
-def _midpoints(picture: Picture, kernel: NDArray[np.float64]) -> Picture:
+def _midpoints(picture: NDArray[np.uint8], kernel: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Interpolate midway between each pixel and the next one, along the kernel."""
     anchor = (min(kernel.shape[1] - 1, 1), min(kernel.shape[0] - 1, 1))
     found = cv2.filter2D(picture, -1, kernel, anchor=anchor, borderType=cv2.BORDER_REPLICATE)

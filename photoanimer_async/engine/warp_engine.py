@@ -30,13 +30,16 @@ from photoanimer_async.engine.face import Face
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.glasses import glasses_confidence, hidden_eyes
 from photoanimer_async.engine.head_motion import HeadMotion, HeadPose, is_still
+from photoanimer_async.engine.head_outline import HeadEllipse
 from photoanimer_async.engine.lips import Lips
 from photoanimer_async.engine.mouth import Mouth
+from photoanimer_async.engine.person_mask import PersonMask
+from photoanimer_async.engine.photo_layers import PhotoLayers
 from photoanimer_async.engine.photo_texture import PhotoTexture
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.shading import Shading
 from photoanimer_async.engine.skin import Skin, SkinPose
-from photoanimer_async.engine.warp import Box, Field, Lattice, UpsampledPhoto, resample
+from photoanimer_async.engine.warp import Box, Field, Lattice, relative, resample
 
 _LIP_RESOLUTION = 4
 """How much finer the lattice is around the lips."""
@@ -56,7 +59,7 @@ class WarpPortrait:
     """A face that is rendered by warping; a `Portrait`."""
 
     _photo: Picture
-    _upsampled: UpsampledPhoto
+    _layers: PhotoLayers
     _unit: float
     _head: HeadMotion
     _skin: Skin
@@ -71,11 +74,13 @@ class WarpPortrait:
         coordinates = FaceCoordinates.of(landmarks)
         texture = PhotoTexture.of(photo, landmarks, coordinates.unit)
         blendshapes = Blendshapes.of(coordinates.local)
+        ellipse = HeadEllipse.of(landmarks, coordinates)
+        person = PersonMask.of(photo, landmarks, ellipse, coordinates.unit)
         return cls(
             photo,
-            UpsampledPhoto.of(photo),
+            PhotoLayers.of(photo, person, coordinates.unit),
             coordinates.unit,
-            HeadMotion.of(landmarks, coordinates, photo),
+            HeadMotion.of(landmarks, coordinates, ellipse, photo, person),
             Skin.of(
                 landmarks,
                 coordinates,
@@ -101,7 +106,7 @@ class WarpPortrait:
         opening = sources.move_skin(self._mouth, lips)
         moved_eyes = [(patch, *sources.move_eye(patch)) for patch in patches]
         part = result[sources.box.slices]
-        part[:] = self._upsampled.sample(sources.positions)
+        part[:] = self._layers.sample(sources.positions, sources.box)
         if (gain := self._shading.gain(motion)) is not None:
             sources.shade(part, self._shading.box, gain)
         if opening is not None:
@@ -181,7 +186,7 @@ class _SourceMap:
         where = self._moved(box, 0.15 * self._unit) & self.box
         if where.empty:
             return
-        place = self._part(where) - np.array([box.left, box.top], np.float32)
+        place = relative(self._part(where), (box.left, box.top))
         factor = cv2.cvtColor(resample(gain, place), cv2.COLOR_GRAY2RGB)
         part = picture[where.within(self.box)]
         cv2.multiply(part, factor, dst=part, dtype=cv2.CV_8U)
@@ -191,12 +196,12 @@ class _SourceMap:
         eye = patch.box
         where = self._moved(eye, 0.035 * self._unit) & self.box
         part = self._part(where)
-        corner = np.array([eye.left, eye.top], np.float32)
-        place = part - corner
-        if not where.empty:
-            samples = place * np.float32(1 / patch.step)
-            cv2.add(part, resample(patch.shift, samples, border=cv2.BORDER_CONSTANT), dst=part)
-        return where, place, part - corner
+        if where.empty:
+            return where, part, part
+        place = relative(part, (eye.left, eye.top))
+        samples = relative(part, (eye.left, eye.top), 1 / patch.step)
+        cv2.add(part, resample(patch.shift, samples, border=cv2.BORDER_CONSTANT), dst=part)
+        return where, place, relative(part, (eye.left, eye.top))
 
     def _moved(self, box: Box, margin: float) -> Box:
         """Return where the face's pixels in a box of the photo are in the frame, and a margin."""

@@ -1,11 +1,11 @@
 """Blendshapes and coefficients."""
 
-from photoanimer_async.engine.blendshapes import EYES, HEAD, NAMES, SKIN, skin_coefficients
+from photoanimer_async.engine.blendshapes import BODY, EYES, HEAD, NAMES, SKIN, skin_coefficients
 
 
 def test_every_coefficient_is_described_and_belongs_to_one_group() -> None:
-    assert set(NAMES) == set(SKIN) | set(EYES) | set(HEAD)
-    assert len(NAMES) == len(SKIN) + len(EYES) + len(HEAD)
+    assert set(NAMES) == set(SKIN) | set(EYES) | set(HEAD) | set(BODY)
+    assert len(NAMES) == len(SKIN) + len(EYES) + len(HEAD) + len(BODY)
     assert all(NAMES.values())
 
 

@@ -10,6 +10,7 @@ from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.face import Face
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.head_motion import HeadMotion, is_still
+from photoanimer_async.engine.head_outline import HeadEllipse
 from photoanimer_async.engine.picture import Picture
 
 
@@ -25,6 +26,12 @@ def pitch_of(face: Face) -> float:
     points = face.landmarks[:, 1]
     top, nose, bottom = points[[lm.FOREHEAD, lm.NOSE_TIP, lm.CHIN]]
     return float((nose - top) / (bottom - top))
+
+
+def single_layer(picture: Picture, face: Face) -> HeadMotion:
+    coordinates = FaceCoordinates.of(face.landmarks)
+    ellipse = HeadEllipse.of(face.landmarks, coordinates)
+    return HeadMotion.of(face.landmarks, coordinates, ellipse, picture, None)
 
 
 def test_yaw_turns_the_face_to_the_right(find_in_frame: Callable[[FaceMotion], Face]) -> None:
@@ -61,7 +68,7 @@ def test_zoom_enlarges_the_face(find_in_frame: Callable[[FaceMotion], Face], fac
 
 def test_hair_moves_with_the_head_less_than_the_nose(picture: Picture, face: Face) -> None:
     coordinates = FaceCoordinates.of(face.landmarks)
-    pose = HeadMotion.of(face.landmarks, coordinates, picture).pose({"headYaw": 8.0})
+    pose = single_layer(picture, face).pose({"headYaw": 8.0})
     forehead, nose = face.landmarks[[lm.FOREHEAD, lm.NOSE_TIP], :2]
     hair = forehead - 0.25 * coordinates.unit * coordinates.axes[:2, 1]
     assert 0.02 * coordinates.unit < pose.displacement(hair)[0] < pose.displacement(nose)[0]
@@ -69,7 +76,7 @@ def test_hair_moves_with_the_head_less_than_the_nose(picture: Picture, face: Fac
 
 @pytest.mark.parametrize("motion", [{}, {"jawOpen": 1.0}, {"headYaw": 0.0}])
 def test_a_still_head_has_no_field(picture: Picture, face: Face, motion: FaceMotion) -> None:
-    pose = HeadMotion.of(face.landmarks, FaceCoordinates.of(face.landmarks), picture).pose(motion)
+    pose = single_layer(picture, face).pose(motion)
     assert is_still(motion)
     assert pose.box is None
     assert not pose.displacement(np.array([100.0, 100.0])).any()

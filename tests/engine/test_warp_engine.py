@@ -15,6 +15,8 @@ from photoanimer_async.engine.expressions import EXPRESSIONS, motion
 from photoanimer_async.engine.face import Face, FaceFinder
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.head_motion import HeadMotion
+from photoanimer_async.engine.head_outline import HeadEllipse
+from photoanimer_async.engine.person_mask import PersonMask
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.skin import Skin
 from photoanimer_async.engine.warp import Field
@@ -62,8 +64,11 @@ def test_frames_are_deterministic(
 def test_every_coefficient_is_visible_and_continuous(
     portrait: Portrait, astronaut: Picture, name: str
 ) -> None:
-    strong = 5.0 if name in ("headYaw", "headPitch", "headRoll") else 0.05
-    strong = strong if name.startswith("head") else 0.8
+    strong = 0.8
+    if name in ("headYaw", "headPitch", "headRoll"):
+        strong = 5.0  # degrees
+    elif name in ("headX", "headY", "headZoom", "torsoRise", "hairSway"):
+        strong = 0.05
     difference = np.abs(portrait.frame({name: strong}).astype(int) - astronaut)
     assert difference.max() > 15
     least = np.abs(portrait.frame({name: strong / 200}).astype(int) - astronaut)
@@ -175,7 +180,12 @@ def test_no_template_folds_the_face(
     landmarks = face_finder.find(picture)[0].landmarks
     coordinates = FaceCoordinates.of(landmarks)
     skin = Skin.of(landmarks, coordinates, Blendshapes.of(coordinates.local))
-    head = HeadMotion.of(landmarks, coordinates, picture)
+    ellipse = HeadEllipse.of(landmarks, coordinates)
+    person = PersonMask.of(picture, landmarks, ellipse, coordinates.unit)
+    assert person is not None
+    heads = [
+        HeadMotion.of(landmarks, coordinates, ellipse, picture, layer) for layer in (None, person)
+    ]
     seam = landmarks[[13, 14], 1].mean()
     for moment in extremes(template):
         pose = skin.pose(skin_coefficients(moment))
@@ -183,9 +193,10 @@ def test_no_template_folds_the_face(
         for lip in Lip:
             used = nodes[..., 1] < seam if lip is Lip.UPPER else nodes[..., 1] > seam
             assert determinant(pose.sample(lip, nodes), skin.lattice.cell)[used].min() > 0.1
-        turned = head.pose(moment).on_unmoved_head(head.lattice.nodes())
-        field = head.lattice.nodes() - turned
-        assert determinant(field, head.lattice.cell).min() > 0.3
+        for head in heads:
+            turned = head.pose(moment).on_unmoved_head(head.lattice.nodes())
+            field = head.lattice.nodes() - turned
+            assert determinant(field, head.lattice.cell).min() > 0.3
 
 
 @pytest.fixture(scope="module")

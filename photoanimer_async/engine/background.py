@@ -1,0 +1,154 @@
+"""The two layers of a photo: the person, and the background without the person.
+
+Theory of operation
+-------------------
+A pixel of the photo is a mix of person and background: ``photo = opacity * person + (1 - opacity) *
+background``. The background behind the person is filled in from its surroundings. What is left of
+the photo without it is the person's layer, as colour times opacity. If it is put back over the
+background, the photo results; if it is moved first, the mixed pixels of hair and edges move without
+the background that was seen through them, so there is no halo.
+
+Beside the mask, single hairs and blurred edges remain in the photo. If they stayed in the
+background, a ghost would appear when the person moves away. So the background is filled in up to a
+margin around the mask, and what differs from it there becomes part of the person.
+
+The filled background may still be brighter or darker than a mixed pixel allows. It is limited to
+what leaves the person a possible colour, so that both layers together are always the photo.
+"""
+
+from typing import Self
+
+import cv2
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from photoanimer_async.engine.picture import Picture
+from photoanimer_async.engine.texture_fill import fill_smoothly, fill_with_texture, sampling_step
+from photoanimer_async.engine.warp import smoothstep
+
+Floats = NDArray[np.float32]
+
+_OPAQUE = 255
+
+_VISIBLE = 0.02
+"""Opacity from which a pixel is not used as background."""
+
+_MARGIN = 0.10
+"""Distance from such pixels, in u, within which none are used."""
+
+_NARROW_MARGIN = 0.06
+"""The same where the fill is a bad guess."""
+
+_GOOD_FILL, _NEIGHBOURHOOD = 8.0, 0.02
+"""Mean difference, in levels, of a good fill, and half the side of the squares over which the mean
+is taken, relative to the picture."""
+
+_ALIKE = 6
+"""Difference, in levels, between two pixels of the same background."""
+
+
+@frozen(eq=False)
+class Layers:
+    """A part of a photo as two layers.
+
+    Attributes:
+        person: RGB times opacity, and opacity, shape (H, W, 4), 0 to 255.
+        background: RGB, shape (H, W, 3).
+    """
+
+    person: NDArray[np.uint8]
+    background: Picture
+
+    @classmethod
+    def of(cls, part: Picture, opacity: Floats, unit: float) -> Self:
+        """Separate a part of a photo.
+
+        Args:
+            part: Shape (H, W, 3).
+            opacity: The person's, shape (H, W), 0 to 1.
+            unit: u in pixels.
+        """
+        distance = _distance(opacity, unit)
+        background = _filled(part, distance >= _MARGIN, unit)
+        opacity, background = _with_remains(opacity, distance, part, background)
+        alpha = np.ceil(opacity * np.float32(_OPAQUE) - np.float32(0.01)).astype(np.uint8)
+        clear, mixed = alpha == 0, (alpha > 0) & (alpha < _OPAQUE)
+        person = np.dstack([part, alpha])
+        person[clear] = 0
+        background[clear] = part[clear]
+        person[mixed, :3], background[mixed] = _separate(
+            part[mixed], alpha[mixed], background[mixed]
+        )
+        return cls(person, background)
+
+
+def _distance(opacity: Floats, unit: float) -> Floats:
+    """Return the distance from visible parts of the person, shape (H, W), in u."""
+    outside = (opacity < _VISIBLE).astype(np.uint8)
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, 3)
+    return np.asarray(distance / np.float32(max(unit, 3 / _MARGIN)), np.float32)
+
+
+def _filled(part: Picture, visible: NDArray[np.bool_], unit: float) -> Picture:
+    """Return the part with everything filled in that is not visible, shape (H, W)."""
+    step = sampling_step(unit)
+    smooth = fill_smoothly(part[::step, ::step], visible[::step, ::step])
+    small = np.clip(np.round(smooth), 0, 255).astype(np.uint8)
+    filled = np.asarray(cv2.resize(small, part.shape[1::-1]), np.uint8)
+    filled[visible] = part[visible]
+    return fill_with_texture(filled, visible.astype(np.float32), unit)
+
+
+def _with_remains(
+    opacity: Floats, distance: Floats, part: Picture, background: Picture
+) -> tuple[Floats, Picture]:
+    """Return an opacity that includes what would remain of the person, and the background.
+
+    A pixel that differs from the background that was filled in becomes as opaque as the difference
+    requires. The fill passes into the photo in a margin around the person, which is narrower where
+    the fill is a bad guess.
+    """
+    beside = (distance < _MARGIN) & (opacity < 1)
+    filled = background[beside].astype(np.float32)
+    change, far = part[beside] - filled, distance[beside]
+    margin = _trusted_margin(beside, np.abs(change).max(axis=-1), far)
+    change *= smoothstep(2 - 2 * far / margin)[:, None]
+    behind = part[beside] - change
+    room = np.where(change > 0, 255 - behind, behind)
+    required = (np.abs(change) / np.maximum(room, 1)).max(axis=-1)
+    different = smoothstep(np.abs(change).max(axis=-1) / np.float32(_ALIKE) - 1)
+    result, passing = opacity.copy(), background.copy()
+    result[beside] = np.maximum(result[beside], np.minimum(required * different, 1))
+    passing[beside] = np.clip(np.round(behind), 0, 255)
+    return result, passing
+
+
+def _trusted_margin(beside: NDArray[np.bool_], amount: Floats, distance: Floats) -> Floats:
+    """Return the margin of each of n pixels, in u: narrow where the fill differs from the photo.
+
+    Compared is the outer half of the margin, which mostly shows background.
+    """
+    outer = distance > _MARGIN / 2
+    sums = np.zeros((*beside.shape, 2), np.float32)
+    sums[beside] = np.stack([amount * outer, outer], axis=-1)
+    side = 2 * max(1, round(_NEIGHBOURHOOD * max(beside.shape))) + 1
+    differing = cv2.blur(sums, (side, side))[beside]
+    mean = differing[:, 0] / np.maximum(differing[:, 1], np.float32(1e-3))
+    wrong = smoothstep((mean - _GOOD_FILL) / np.float32(_GOOD_FILL))
+    return np.asarray(_MARGIN + (_NARROW_MARGIN - _MARGIN) * wrong, np.float32)
+
+
+def _separate(
+    photo: NDArray[np.uint8], alpha: NDArray[np.uint8], background: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the person's share of mixed pixels, and a background that is possible behind it.
+
+    All colours have the shape (n, 3), the opacity `alpha` has (n,), from 1 to 254.
+    """
+    colours, opaque = photo.astype(np.float32), alpha[:, None].astype(np.float32)
+    through = 1 - opaque / np.float32(_OPAQUE)
+    possible = np.clip(background, (colours - opaque) / through, colours / through)
+    behind = np.round(np.clip(possible, 0, 255))
+    person = np.clip(np.round(colours - through * behind), 0, opaque)
+    return person.astype(np.uint8), behind.astype(np.uint8)

@@ -1,0 +1,64 @@
+"""The two layers of a photo."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from photoanimer_async.engine.background import Layers
+from photoanimer_async.engine.picture import Picture
+
+
+def put_together(layers: Layers) -> NDArray[np.float64]:
+    colour, alpha = layers.person[..., :3].astype(float), layers.person[..., 3:].astype(float)
+    return np.asarray(colour + layers.background * (1 - alpha / 255))
+
+
+def disc(side: int, radius: float, soft: float) -> NDArray[np.float32]:
+    y, x = np.indices((side, side)) - side / 2
+    return np.asarray(np.clip((radius - np.hypot(x, y)) / soft + 0.5, 0, 1), np.float32)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0.5, 20))
+def test_both_layers_together_are_the_photo(seed: int, soft: float) -> None:
+    part = np.random.default_rng(seed).integers(0, 256, (90, 90, 3), np.uint8)
+    layers = Layers.of(part, disc(90, 22, soft), unit=40)
+    assert np.abs(put_together(layers) - part).max() <= 1
+
+
+def test_the_layers_are_possible_colours() -> None:
+    part = np.random.default_rng(2).integers(0, 256, (90, 90, 3), np.uint8)
+    person = Layers.of(part, disc(90, 22, 6), unit=40).person
+    assert (person[..., :3] <= person[..., 3:]).all()
+
+
+def striped(height: int, width: int, period: int) -> Picture:
+    row = np.where(np.arange(width) // (period // 2) % 2, 170, 80).astype(np.uint8)
+    return np.repeat(np.tile(row, (height, 1))[..., None], 3, axis=2)
+
+
+def test_stripes_go_on_behind_the_person_and_far_from_it_nothing_changes() -> None:
+    part = striped(240, 240, 8)
+    opacity = disc(240, 50, 2)
+    behind = part.copy()
+    part = np.round(part * (1 - opacity[..., None]) + 30 * opacity[..., None]).astype(np.uint8)
+    layers = Layers.of(part, opacity, unit=80)
+    far = opacity == 0
+    assert np.array_equal(
+        layers.background[~disc(240, 62, 1).astype(bool)], part[~disc(240, 62, 1).astype(bool)]
+    )
+    assert np.abs(layers.background[far].astype(int) - behind[far]).mean() < 3
+    rim = (disc(240, 52, 1) > 0) & (disc(240, 40, 1) < 1)
+    error = np.abs(layers.background[rim].astype(int) - behind[rim]).mean()
+    assert error < 12  # a smooth fill has 45
+
+
+def test_a_hair_beside_the_mask_becomes_part_of_the_person() -> None:
+    part = np.full((240, 240, 3), 180, np.uint8)
+    opacity = disc(240, 50, 2)
+    part[opacity > 0] = 40
+    part[120, 170:175] = 40  # sticks out of the mask
+    layers = Layers.of(part, opacity, unit=80)
+    assert layers.person[120, 170:174, 3].min() > 150
+    assert layers.background[120, 170:174].min() > 150
