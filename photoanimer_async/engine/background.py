@@ -34,15 +34,13 @@ _OPAQUE = 255
 _VISIBLE = 0.02
 """Opacity from which a pixel is not used as background."""
 
-_MARGIN = 0.10
-"""Distance from such pixels, in u, within which none are used."""
+_WIDE_MARGIN, _NARROW_MARGIN = 0.10, 0.05
+"""Distance from such pixels, in u, within which none are used: beside a plain background, and
+beside a textured one, which cannot be filled in so well."""
 
-_NARROW_MARGIN = 0.06
-"""The same where the fill is a bad guess."""
-
-_GOOD_FILL, _NEIGHBOURHOOD = 8.0, 0.02
-"""Mean difference, in levels, of a good fill, and half the side of the squares over which the mean
-is taken, relative to the picture."""
+_GRAIN, _NEIGHBOURHOOD, _PLAIN = 0.05, 0.15, 4.0
+"""Size of structures that count as texture, radius of the area in which it is measured, in u, and
+its mean amount, in levels, on a plain background."""
 
 _ALIKE = 6
 """Difference, in levels, between two pixels of the same background."""
@@ -70,8 +68,9 @@ class Layers:
             unit: u in pixels.
         """
         distance = _distance(opacity, unit)
-        background = _filled(part, distance >= _MARGIN, unit)
-        opacity, background = _with_remains(opacity, distance, part, background)
+        far = distance / _margin(part, distance, unit)
+        background = _filled(part, far >= 1, unit)
+        opacity, background = _with_remains(opacity, far, part, background)
         alpha = np.ceil(opacity * np.float32(_OPAQUE) - np.float32(0.01)).astype(np.uint8)
         clear, mixed = alpha == 0, (alpha > 0) & (alpha < _OPAQUE)
         person = np.dstack([part, alpha])
@@ -87,7 +86,21 @@ def _distance(opacity: Floats, unit: float) -> Floats:
     """Return the distance from visible parts of the person, shape (H, W), in u."""
     outside = (opacity < _VISIBLE).astype(np.uint8)
     distance = cv2.distanceTransform(outside, cv2.DIST_L2, 3)
-    return np.asarray(distance / np.float32(max(unit, 3 / _MARGIN)), np.float32)
+    return np.asarray(distance / np.float32(max(unit, 2 / _NARROW_MARGIN)), np.float32)
+
+
+def _margin(part: Picture, distance: Floats, unit: float) -> Floats:
+    """Return the margin at each pixel, shape (H, W), in u: narrow beside a textured background."""
+    step = sampling_step(unit)
+    samples = part[::step, ::step].astype(np.float32)
+    coarse = cv2.GaussianBlur(samples, (0, 0), _GRAIN * unit / step)
+    visible = distance[::step, ::step] >= _WIDE_MARGIN
+    sums = np.dstack([np.abs(samples - coarse).max(axis=-1) * visible, visible])
+    shown = cv2.GaussianBlur(sums.astype(np.float32), (0, 0), _NEIGHBOURHOOD * unit / step)
+    detail = shown[..., 0] / np.maximum(shown[..., 1], np.float32(1e-6))
+    textured = smoothstep((detail - _PLAIN) / np.float32(_PLAIN))
+    margin = _WIDE_MARGIN + (_NARROW_MARGIN - _WIDE_MARGIN) * textured
+    return np.asarray(cv2.resize(margin, distance.shape[::-1]), np.float32)
 
 
 def _filled(part: Picture, visible: NDArray[np.bool_], unit: float) -> Picture:
@@ -101,19 +114,22 @@ def _filled(part: Picture, visible: NDArray[np.bool_], unit: float) -> Picture:
 
 
 def _with_remains(
-    opacity: Floats, distance: Floats, part: Picture, background: Picture
+    opacity: Floats, far: Floats, part: Picture, background: Picture
 ) -> tuple[Floats, Picture]:
     """Return an opacity that includes what would remain of the person, and the background.
 
     A pixel that differs from the background that was filled in becomes as opaque as the difference
-    requires. The fill passes into the photo in a margin around the person, which is narrower where
-    the fill is a bad guess.
+    requires. In the outer half of the margin, the fill passes into the photo.
+
+    Args:
+        opacity: The person's, shape (H, W), 0 to 1.
+        far: Distance from the person, relative to the margin, shape (H, W).
+        part: The photo, shape (H, W, 3).
+        background: The same with the background filled in up to the margin.
     """
-    beside = (distance < _MARGIN) & (opacity < 1)
+    beside = (far < 1) & (opacity < 1)
     filled = background[beside].astype(np.float32)
-    change, far = part[beside] - filled, distance[beside]
-    margin = _trusted_margin(beside, np.abs(change).max(axis=-1), far)
-    change *= smoothstep(2 - 2 * far / margin)[:, None]
+    change = (part[beside] - filled) * smoothstep(2 - 2 * far[beside])[:, None]
     behind = part[beside] - change
     room = np.where(change > 0, 255 - behind, behind)
     required = (np.abs(change) / np.maximum(room, 1)).max(axis=-1)
@@ -122,21 +138,6 @@ def _with_remains(
     result[beside] = np.maximum(result[beside], np.minimum(required * different, 1))
     passing[beside] = np.clip(np.round(behind), 0, 255)
     return result, passing
-
-
-def _trusted_margin(beside: NDArray[np.bool_], amount: Floats, distance: Floats) -> Floats:
-    """Return the margin of each of n pixels, in u: narrow where the fill differs from the photo.
-
-    Compared is the outer half of the margin, which mostly shows background.
-    """
-    outer = distance > _MARGIN / 2
-    sums = np.zeros((*beside.shape, 2), np.float32)
-    sums[beside] = np.stack([amount * outer, outer], axis=-1)
-    side = 2 * max(1, round(_NEIGHBOURHOOD * max(beside.shape))) + 1
-    differing = cv2.blur(sums, (side, side))[beside]
-    mean = differing[:, 0] / np.maximum(differing[:, 1], np.float32(1e-3))
-    wrong = smoothstep((mean - _GOOD_FILL) / np.float32(_GOOD_FILL))
-    return np.asarray(_MARGIN + (_NARROW_MARGIN - _MARGIN) * wrong, np.float32)
 
 
 def _separate(

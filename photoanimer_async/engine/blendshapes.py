@@ -66,7 +66,7 @@ HEAD: Mapping[str, str] = MappingProxyType(
     {
         "headYaw": "the face turns to the picture's right; degrees, -15 to 15",
         "headPitch": "the face nods down; degrees, -10 to 10",
-        "headRoll": "the head tilts clockwise; degrees, -5 to 5",
+        "headRoll": "the head tilts clockwise; degrees, -6 to 6",
         "headX": "the head moves to the right; in u, -0.15 to 0.15",
         "headY": "the head moves down; in u, -0.15 to 0.15",
         "headZoom": "the head comes nearer; relative to its size, -0.05 to 0.08",

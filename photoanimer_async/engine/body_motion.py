@@ -17,8 +17,11 @@ _TORSO_STIFFNESS, _TORSO_DAMPING = 7.0, 1.0
 _HAIR_STIFFNESS, _HAIR_DAMPING = 12.0, 0.35
 """Frequencies of the springs, in radians a second, and their damping: 1 does not swing."""
 
-_HAIR_WITH_YAW, _HAIR_WITH_ROLL = 0.015, 0.014
+_HAIR_WITH_YAW, _HAIR_WITH_ROLL = 0.012, 0.014
 """Way of the hair, in u, for each degree of the head."""
+
+_MOST_SWAY = 0.06
+"""Limit of the sway, in u, which is approached smoothly."""
 
 _BREATH = 0.014
 """How far the shoulders rise and sink, in u."""
@@ -44,10 +47,11 @@ def body_motion(head: Mapping[str, Curve], breath: Curve, times: Curve) -> dict[
     weight = neutral_ends(times, _RAMP)
     lean = _LEAN_WITH_ROLL * roll + _LEAN_WITH_YAW * yaw
     way = across + _HAIR_WITH_YAW * yaw + _HAIR_WITH_ROLL * roll
+    sway = _on_spring(way, _HAIR_STIFFNESS, _HAIR_DAMPING) - way
     return {
         "torsoLean": weight * _on_spring(lean, _TORSO_STIFFNESS, _TORSO_DAMPING),
         "torsoRise": weight * -_BREATH * breath,
-        "hairSway": weight * (_on_spring(way, _HAIR_STIFFNESS, _HAIR_DAMPING) - way),
+        "hairSway": weight * _MOST_SWAY * np.tanh(sway / _MOST_SWAY),
     }
 
 

@@ -14,7 +14,7 @@ the weight, plus that of the torso that carries it.
   falls across the neck.
 * In a single layer, the weight is 1 within an ellipse around head and hair and
   falls across neck and background. The background next to the hair follows a little, and nothing
-  tears or uncovers what the photo does not show. There is no torso.
+  tears or uncovers what the photo does not show. There is no torso, and the head moves less.
 
 Both are 0 at the borders of the picture, so that no gap appears there.
 """
@@ -47,6 +47,9 @@ _FADE_ABOVE, _FADE_BELOW = 0.65, 1.05
 
 _REACH = 2.05
 """Multiple of the ellipse outside which nothing moves."""
+
+_RESTRAINT = 1 / 1.3
+"""Factor on the motion of a head in a single layer, so that its background bends less."""
 
 _BORDER = 0.06
 """Width of the strip at the borders in which the weight falls, relative to the longest side."""
@@ -140,9 +143,12 @@ class HeadMotion:
 
     def forward(self, motion: FaceMotion) -> Field:
         """Return the displacement of each node, shape (rows, columns, 2), in pixels."""
-        yaw, pitch, roll = (
-            math.radians(motion.get(name, 0.0)) for name in ("headYaw", "headPitch", "headRoll")
+        restraint = _RESTRAINT if self._torso is None else 1.0
+        yaw, pitch, roll, to_right, to_below = (
+            restraint * motion.get(name, 0.0)
+            for name in ("headYaw", "headPitch", "headRoll", "headX", "headY")
         )
+        yaw, pitch, roll = math.radians(yaw), math.radians(pitch), math.radians(roll)
         x, y, z = self._across, self._down, self._depth
         spine = np.float32(_SPINE * self._coordinates.unit)
         z = z + spine
@@ -153,8 +159,8 @@ class HeadMotion:
         zoom = 1 + motion.get("headZoom", 0.0)
         new_x = (turned_x * math.cos(roll) - low * math.sin(roll)) * zoom
         new_y = (turned_x * math.sin(roll) + low * math.cos(roll)) * zoom + self._tilt
-        right = (new_x - x + motion.get("headX", 0.0) * self._coordinates.unit) * self._weight
-        below = (new_y - y + motion.get("headY", 0.0) * self._coordinates.unit) * self._weight
+        right = (new_x - x + to_right * self._coordinates.unit) * self._weight
+        below = (new_y - y + to_below * self._coordinates.unit) * self._weight
         cos, sin = math.cos(self._coordinates.roll), math.sin(self._coordinates.roll)
         moved = np.stack([right * cos - below * sin, right * sin + below * cos], axis=-1)
         if self._torso is not None:

@@ -13,6 +13,11 @@ from photoanimer_async.engine.blendshapes import NAMES, FaceMotion
 from photoanimer_async.engine.body_motion import body_motion
 from photoanimer_async.engine.curves import Curve, neutral_ends, saccades, sway
 
+_HEAD_GAIN = 1.3
+"""How much further a head moves than its keyframes say, since the body moves with it."""
+
+_FURTHER = ("headYaw", "headPitch", "headRoll", "headX", "headY")
+
 
 def with_idle_motion(
     curves: Mapping[str, Curve], blink: Curve, times: Curve, rng: np.random.Generator
@@ -45,7 +50,7 @@ def _with_sides(curves: Mapping[str, Curve], rng: np.random.Generator) -> dict[s
     sided: dict[str, Curve] = {}
     for name, curve in curves.items():
         if name in NAMES:
-            sided[name] = curve
+            sided[name] = curve * (_HEAD_GAIN if name in _FURTHER else 1)
             continue
         lean = uneven if name.startswith(("mouth", "cheek")) else 0
         sided[name + "Left"] = curve * (1 + lean)

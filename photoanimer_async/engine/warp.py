@@ -16,8 +16,8 @@ on the lattice where they are smooth, and at pixels only around lips and eyelids
 The photo is resampled once, through the sum of all fields, since each pass costs sharpness. Cubic
 sampling reads 16 pixels for every pixel of every frame. `UpsampledPhoto` therefore interpolates
 cubically once, at the points midway between pixels, and frames are sampled from that linearly.
-Linear sampling at twice the resolution loses little, and the kernel is slightly sharper than
-OpenCV's cubic kernel to make up for it. Pixels that do not move are equal to the photo's.
+Linear sampling at twice the resolution loses little, and the kernel is sharper than OpenCV's cubic
+kernel to make up for it. Pixels that do not move are equal to the photo's.
 """
 
 import math
@@ -45,7 +45,7 @@ _MAX_UNDAMPED_SLOPE = 0.4
 _TOLERANCE = 0.01
 """Error, in cells, at which the iteration ends."""
 
-_SHARPNESS = 1.2
+_SHARPNESS = 1.4
 """Minus the slope of the upsampling kernel one pixel off; 0.75 is OpenCV's cubic kernel."""
 
 _MIDWAY = np.array([-_SHARPNESS, 4 + _SHARPNESS, 4 + _SHARPNESS, -_SHARPNESS]) / 8

@@ -68,11 +68,13 @@ def test_coefficients_exist_and_are_in_range(shown: Expression) -> None:
         for name, value in coefficients.items():
             match name:
                 case "headYaw":
-                    assert abs(value) <= 12
+                    assert abs(value) <= 15
                 case "headRoll":
-                    assert abs(value) <= 4
-                case "headPitch":
                     assert abs(value) <= 6
+                case "headPitch":
+                    assert abs(value) <= 8
+                case "torsoLean":
+                    assert abs(value) <= 4
                 case "eyeBlinkLeft" | "eyeBlinkRight":
                     assert -0.3 <= value <= 1
                 case _:

@@ -11,6 +11,7 @@ from photoanimer_async.engine.face import Face
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.head_motion import HeadMotion, is_still
 from photoanimer_async.engine.head_outline import HeadEllipse
+from photoanimer_async.engine.person_mask import PersonMask
 from photoanimer_async.engine.picture import Picture
 
 
@@ -72,6 +73,22 @@ def test_hair_moves_with_the_head_less_than_the_nose(picture: Picture, face: Fac
     forehead, nose = face.landmarks[[lm.FOREHEAD, lm.NOSE_TIP], :2]
     hair = forehead - 0.25 * coordinates.unit * coordinates.axes[:2, 1]
     assert 0.02 * coordinates.unit < pose.displacement(hair)[0] < pose.displacement(nose)[0]
+
+
+def test_in_a_single_layer_the_head_moves_less(picture: Picture, face: Face) -> None:
+    coordinates = FaceCoordinates.of(face.landmarks)
+    ellipse = HeadEllipse.of(face.landmarks, coordinates)
+    person = PersonMask.of(picture, face.landmarks, ellipse, coordinates.unit)
+    assert person is not None
+    nose = face.landmarks[lm.NOSE_TIP, :2]
+    alone, in_front = (
+        HeadMotion.of(face.landmarks, coordinates, ellipse, picture, layer)
+        .pose({"headX": 0.1})
+        .displacement(nose)[0]
+        for layer in (None, person)
+    )
+    assert in_front == pytest.approx(0.1 * coordinates.unit, rel=0.05)
+    assert alone == pytest.approx(in_front / 1.3, rel=0.05)
 
 
 @pytest.mark.parametrize("motion", [{}, {"jawOpen": 1.0}, {"headYaw": 0.0}])
