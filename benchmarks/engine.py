@@ -2,7 +2,7 @@
 
 Run it on a Linux machine that does nothing else::
 
-    python benchmarks/engine.py [--repeats 5] [--quick]
+    python benchmarks/engine.py [--repeats 3] [--quick]
 
 Times are core-seconds (CPU time of the process and its threads), medians of several repeats.
 Ratios are measured side by side, so they carry over to other machines better than times do.
@@ -11,14 +11,13 @@ Ratios are measured side by side, so they carry over to other machines better th
   the same size.
 - **triangles**: the usual way to warp a face: for each triangle of the mesh, which is pinned to
   the photo's borders, an affine warp and a blend.
-- **stages**: finding, measuring, preparing, warping and encoding, each by itself.
+- **stages**: preparing, warping and encoding, each by itself.
 """
 
 import argparse
 import io
 import multiprocessing
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,8 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from attrs import frozen
+from machine import Goal, figures, table
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -44,19 +45,15 @@ from photoanimer_async.engine.warp_engine import WarpEngine
 
 TEMPLATE = 1
 SIZES = (512, 1024)
+LARGEST = 4096
 WORKER_VIDEOS = 4
 PROCESSES = (1, 2)
 
 _SAME_POINT = 1e-3
 """Distance in pixels within which a triangle's corner is a landmark."""
 
-BARS = {
-    "video / floor": 1.6,
-    "triangles / frame": 4.0,
-    "two processes / one": 1.8,
-    "worker start, s": 1.5,
-    "peak memory, MB": 600.0,
-}
+PACKAGES = ("opencv-python-headless", "numpy", "av")
+DAY = 86_400
 
 
 def core_seconds(work: Callable[[], object], repeats: int) -> float:
@@ -159,56 +156,103 @@ def warp_triangles(
     return np.clip(result, 0, 255).astype(np.uint8)
 
 
-def bench_size(size: int, repeats: int) -> None:
-    """Measure stages and ratios at one size of photo and video."""
+@frozen
+class Costs:
+    """Core-seconds at one size of photo and video."""
+
+    prepared: float
+    warped: float
+    encoded: float
+    video: float
+    floor: float
+    by_triangles: float
+
+    @property
+    def cells(self) -> list[str]:
+        """The column of the table."""
+        milliseconds = (self.prepared, self.warped, self.encoded, self.video, self.floor)
+        return [
+            *(f"{1000 * seconds:.{int(seconds < 1 / 100)}f}" for seconds in milliseconds),
+            f"{self.video / self.floor:.2f}",
+            f"{self.by_triangles / self.warped:.0f}",
+        ]
+
+
+HEADS = [
+    "load the photo, find a face, prepare",
+    "warp, a frame",
+    "encode, a frame",
+    "the whole video",
+    "the floor",
+    "video / floor",
+    "warping by triangles / ours",
+]
+
+
+def bench_size(size: int, repeats: int) -> Costs:
+    """Measure stages and the ways of others at one size of photo and video."""
     photo = sized(size)
     picture, finder, engine = load_picture(photo), FaceFinder(), WarpEngine()
     face = finder.find(picture)[0]
     portrait = engine.prepare(picture, face)
     moments = motion(TEMPLATE, 0)
     frames = [portrait.frame(moment) for moment in moments]
-    folder = Path(tempfile.mkdtemp())
 
-    def render() -> None:
-        animate(photo, TEMPLATE, mp4=folder / "video.mp4")
-
-    def encode() -> None:
-        with Mp4Writer(folder / "encoded.mp4", size, size, None) as writer:
-            for frame in frames:
-                writer.write(frame)
+    def prepare() -> None:
+        engine.prepare(picture, finder.find(load_picture(photo))[0])
 
     def warp() -> None:
         for moment in moments:
             portrait.frame(moment)
 
-    print(f"\n{size}x{size}, template {TEMPLATE}, {len(frames)} frames, core-milliseconds")
-    show("load the photo", core_seconds(lambda: load_picture(photo), repeats))
-    show("find and measure a face", core_seconds(lambda: finder.find(picture), repeats))
-    show("prepare", core_seconds(lambda: engine.prepare(picture, face), repeats))
-    warped = core_seconds(warp, repeats) / len(frames)
-    show("warp, a frame", warped)
-    show("encode, a frame", core_seconds(encode, repeats) / len(frames))
-    video, least = core_seconds(render, repeats), floor(picture, frames, repeats)
-    show("the whole video", video)
-    show("floor", least)
-    report("video / floor", video / least, below=True)
-    points = pinned_mesh(picture, face)
-    mesh = triangles(points)
-    usual = core_seconds(lambda: warp_triangles(picture, points, mesh, 1.5), repeats)
-    show(f"{len(mesh)} triangles, a frame", usual)
-    report("triangles / frame", usual / warped, below=False)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+
+        def render() -> None:
+            animate(photo, TEMPLATE, mp4=folder / "video.mp4")
+
+        def encode() -> None:
+            with Mp4Writer(folder / "encoded.mp4", size, size, None) as writer:
+                for frame in frames:
+                    writer.write(frame)
+
+        points = pinned_mesh(picture, face)
+        mesh = triangles(points)
+        return Costs(
+            prepared=core_seconds(prepare, repeats),
+            warped=core_seconds(warp, repeats) / len(frames),
+            encoded=core_seconds(encode, repeats) / len(frames),
+            video=core_seconds(render, repeats),
+            floor=floor(picture, frames, repeats),
+            by_triangles=core_seconds(lambda: warp_triangles(picture, points, mesh, 1.5), repeats),
+        )
 
 
-def show(stage: str, seconds: float) -> None:
-    """Print the time of a stage."""
-    print(f"  {stage:<24} {1e3 * seconds:8.2f}")
-
-
-def report(name: str, value: float, *, below: bool) -> None:
-    """Print a figure beside its limit."""
-    bar = BARS[name]
-    met = value <= bar if below else value >= bar
-    print(f"  {name:<24} {value:8.2f}   bar {bar:g}, {'met' if met else 'MISSED'}")
+def bench_sizes(sizes: Sequence[int], repeats: int) -> None:
+    """Print what rendering costs, and how many videos that are a day."""
+    found = {size: bench_size(size, repeats) for size in sizes}
+    names = [f"{size}x{size}" for size in sizes]
+    columns = zip(HEADS, *(costs.cells for costs in found.values()), strict=True)
+    figures(
+        "engine",
+        f"Core-milliseconds, template {TEMPLATE} ({len(motion(TEMPLATE, 0))} frames); medians of "
+        f"{repeats}:",
+        table(["", *names], [list(row) for row in columns]),
+        packages=PACKAGES,
+    )
+    days = ", ".join(
+        f"{DAY / costs.video:,.0f} from {name}"
+        for name, costs in zip(names, found.values(), strict=True)
+    )
+    figures(
+        "engine-capacity",
+        f"Videos of template {TEMPLATE} a day and core: {days} pixels.",
+        packages=PACKAGES,
+    )
+    for name, costs in zip(names, found.values(), strict=True):
+        Goal(f"engine, {name}: video / floor", costs.video / costs.floor, 1.6).print()
+        by_triangles = costs.by_triangles / costs.warped
+        Goal(f"engine, {name}: triangles / ours", by_triangles, 4, at_least=True).print()
 
 
 def render_some(photo: bytes, core: int, count: int) -> None:
@@ -219,14 +263,11 @@ def render_some(photo: bytes, core: int, count: int) -> None:
             animate(photo, TEMPLATE, mp4=Path(folder) / "video.mp4")
 
 
-def bench_processes(repeats: int) -> None:
-    """Print videos per minute of one and of two worker processes, each on its own core."""
+def rates(repeats: int) -> list[float]:
+    """Return videos a minute of one and of two worker processes, each on its own core."""
     cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < len(PROCESSES):
-        print("\nthis machine has one core only")
-        return
     photo, context = sized(SIZES[0]), multiprocessing.get_context("spawn")
-    rates = {}
+    found = []
     for processes in PROCESSES:
         with ProcessPoolExecutor(processes, mp_context=context) as pool:
 
@@ -241,10 +282,8 @@ def bench_processes(repeats: int) -> None:
 
             run(1)
             taken = statistics.median(run(WORKER_VIDEOS) for _ in range(repeats))
-        rates[processes] = 60 * WORKER_VIDEOS * processes / taken
-    rendered = ", ".join(f"{rate:.0f} on {cores} cores" for cores, rate in rates.items())
-    print(f"\nvideos a minute at {SIZES[0]}x{SIZES[0]}: {rendered}")
-    report("two processes / one", rates[2] / rates[1], below=False)
+        found.append(60 * WORKER_VIDEOS * processes / taken)
+    return found
 
 
 START = """
@@ -275,44 +314,38 @@ def in_a_new_process(program: str, *arguments: str) -> float:
     return float(run.stdout)
 
 
-def bench_worker(repeats: int) -> None:
-    """Print how long a worker takes to start, and its memory for the largest photo."""
-    print("\nworker")
-    starts = [in_a_new_process(START) for _ in range(repeats)]
-    report("worker start, s", statistics.median(starts), below=True)
+def bench_workers(repeats: int) -> None:
+    """Print how long a worker takes to start, its memory, and what a second one adds.
+
+    Without repeats, it starts once, and the second is left out.
+    """
+    start = statistics.median(in_a_new_process(START) for _ in range(max(1, repeats)))
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder) / "large.jpg"
         with Image.open(io.BytesIO(ASTRONAUT.read_bytes())) as image:
-            image.convert("RGB").resize((4096, 4096), Image.Resampling.BICUBIC).save(photo)
-        report("peak memory, MB", in_a_new_process(PEAK, str(photo)), below=True)
+            image.convert("RGB").resize((LARGEST, LARGEST), Image.Resampling.BICUBIC).save(photo)
+        peak = in_a_new_process(PEAK, str(photo))
+    large = f"{LARGEST}x{LARGEST}"
+    shown = f"A worker starts in {start:.1f} s; a photo of {large} takes it to {peak:.0f} MiB."
+    if repeats and len(os.sched_getaffinity(0)) >= PROCESSES[-1]:
+        one, two = rates(repeats)
+        shown += f" One renders {one:.0f} videos a minute at {SIZES[0]}x{SIZES[0]}, two {two:.0f}."
+        Goal("engine: two processes / one", two / one, 1.8, at_least=True).print()
+    figures("engine-workers", shown, packages=PACKAGES)
+    Goal("engine: start of a worker", start, 1.5, "s").print()
+    Goal(f"engine: peak memory with a photo of {large}", peak, 600, "MiB").print()
 
 
 def main() -> None:
     """Run all benchmarks and print their figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=5, help="runs that a median is taken of")
-    parser.add_argument("--quick", action="store_true", help="the smaller size only")
+    parser.add_argument("--repeats", type=int, default=3, help="runs that a median is taken of")
+    parser.add_argument("--quick", action="store_true", help="the smaller size, once")
     chosen = parser.parse_args()
     cv2.setNumThreads(1)
-    print(
-        f"{processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, "
-        f"OpenCV {cv2.__version__}, NumPy {np.__version__}, PyAV {av.__version__}"
-    )
-    for size in SIZES[:1] if chosen.quick else SIZES:
-        bench_size(size, chosen.repeats)
-    if not chosen.quick:
-        bench_processes(chosen.repeats)
-        bench_worker(chosen.repeats)
-
-
-def processor() -> str:
-    """Return the processor's name, where the machine gives it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    sizes, repeats = (SIZES[:1], 1) if chosen.quick else (SIZES, chosen.repeats)
+    bench_sizes(sizes, repeats)
+    bench_workers(0 if chosen.quick else repeats)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Run it on a machine that does nothing else::
 
-    python benchmarks/journal.py [--tasks 2000] [--repeats 5] [--memory 10000] [--million]
+    python benchmarks/journal.py [--tasks 2000] [--repeats 7] [--memory 10000] [--million] [--quick]
 
 Every run has a stub process (see `stub.py`) and a client process of its own. Runs with and
 without a journal alternate, so that ratios are measured side by side; figures are medians. The
@@ -26,14 +26,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from machine import described, peak_memory, table
+from machine import Goal, figures, peak_memory, table
 from stub import serving
 
 from photoanimer_async import PhotoAnimerClient
 
 KEY = "key"
-
-
 HALFWAY = 100_000
 
 
@@ -83,18 +81,20 @@ def child(*arguments: str) -> dict[str, float]:
     return found
 
 
-def compared(tasks: int, repeats: int) -> dict[bool, dict[str, float]]:
-    """Return medians without (`False`) and with a journal (`True`)."""
+def compared(tasks: int, repeats: int) -> dict[bool, list[dict[str, float]]]:
+    """Return what each run without (`False`) and with a journal (`True`) cost."""
     found: dict[bool, list[dict[str, float]]] = {False: [], True: []}
     for repeat in range(repeats):
         for journaled in (False, True) if repeat % 2 else (True, False):
             with serving(repeat) as origin, tempfile.TemporaryDirectory() as folder:
                 journal = str(Path(folder) / "batch.db") if journaled else ""
                 found[journaled].append(child(origin, str(tasks), journal))
-    return {
-        journaled: {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-        for journaled, runs in found.items()
-    }
+    return found
+
+
+def median(runs: list[dict[str, float]], name: str) -> float:
+    """Return the median of a cost."""
+    return statistics.median(run[name] for run in runs)
 
 
 def run_child(arguments: list[str]) -> dict[str, float]:
@@ -109,34 +109,38 @@ def main() -> None:
     """Run the chosen measurements and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tasks", type=int, default=2000)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--memory", type=int, default=10_000)
     parser.add_argument("--million", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="50 tasks, once")
     parser.add_argument("--child", nargs="*", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
         print(json.dumps(run_child(chosen.child)))
         return
-    print(described("aiohttp"))
-    costs = compared(chosen.tasks, chosen.repeats)
-    plain, kept = costs[False], costs[True]
+    tasks, repeats, in_flight = chosen.tasks, chosen.repeats, chosen.memory
+    if chosen.quick:
+        tasks, repeats, in_flight = 50, 1, 100
+    costs, held = compared(tasks, repeats), compared(in_flight, 1)
+    pairs = zip(costs[True], costs[False], strict=True)
+    ratio = statistics.median(kept["cpu"] / plain["cpu"] for kept, plain in pairs)
     rows = [
-        ["without", f"{plain['cpu']:.2f}", "1.00", f"{plain['wall']:.1f}"],
         [
-            "with a journal",
-            f"{kept['cpu']:.2f}",
-            f"{kept['cpu'] / plain['cpu']:.2f}",
-            f"{kept['wall']:.1f}",
-        ],
-    ]
-    print(table([f"{chosen.tasks} tasks", "CPU (s)", "ratio", "wall (s)"], rows))
-    if chosen.memory:
-        found = compared(chosen.memory, 1)
-        rows = [
-            [name, f"{found[j]['memory'] / 1024:.2f}"]
-            for j, name in ((False, "without"), (True, "with a journal"))
+            name,
+            f"{1e6 * median(costs[journaled], 'cpu') / tasks:.0f}",
+            shown,
+            f"{median(costs[journaled], 'wall'):.1f}",
+            f"{median(held[journaled], 'memory') / 1024:.1f}",
         ]
-        print(table([f"{chosen.memory} in flight", "KiB per photo"], rows))
+        for journaled, name, shown in ((False, "none", "1.00"), (True, "a file", f"{ratio:.2f}"))
+    ]
+    figures(
+        "journal",
+        f"{tasks:,} photos, medians of {repeats}; memory with {in_flight:,} in flight, once:",
+        table(["journal", "CPU us a photo", "ratio", "wall, s", "KiB a photo"], rows),
+        packages=["aiohttp"],
+    )
+    Goal("CPU of a batch with a journal / without", ratio, 1.05).print()
     if chosen.million:
         found_million = child("million")
         print(

@@ -30,15 +30,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from load_servers import Server
-from machine import described, table
+from machine import figures, table
 
 from photoanimer_async.service import AccountBook
 
 _CONNECTIONS = 128
 _RATE = 200
 _TASKS = 1000
+_POLLS = 5
 _CLIENT = Path(__file__).with_name("load_client.py")
 _SUBMIT = "/api/v1/faceDriven/submitTaskByUrl?templateId=1&imageUrl="
 _LOOK = "/api/v1/faceDriven/getTaskInfo?taskId="
@@ -55,7 +56,7 @@ class Load:
     count: int
 
 
-LOADS = (
+LOADS: tuple[Load, ...] = (
     Load("getTaskInfo", "bare", "service", "photos-small", 40_000),
     Load("submit, photo in memory", "bare", "service-from-memory", "photos-small", 20_000),
     Load("submit, photo fetched", "bare-fetching", "service", "photos-small", 6_000),
@@ -105,8 +106,38 @@ def rate(server: Server, key: str, count: int, targets: Sequence[str]) -> float:
     return count / (server.cpu - before)
 
 
-def compared(load: Load, rounds: int) -> list[str]:
-    """Return a row of the first table."""
+@frozen
+class Rates:
+    """Requests for each second of a server's processor time, in each round."""
+
+    load: Load
+    bare: Sequence[float]
+    service: Sequence[float]
+
+    @property
+    def median(self) -> float:
+        """The service's median."""
+        return statistics.median(self.service)
+
+    @property
+    def ratios(self) -> list[float]:
+        """The service's rate in shares of the bare handler's, in each round."""
+        return [ours / theirs for ours, theirs in zip(self.service, self.bare, strict=True)]
+
+    @property
+    def row(self) -> list[str]:
+        """The row of the table."""
+        return [
+            self.load.name,
+            f"{statistics.median(self.bare):,.0f}",
+            f"{self.median:,.0f}",
+            f"{statistics.median(self.ratios):.2f}",
+            f"{min(self.ratios):.2f} to {max(self.ratios):.2f}",
+        ]
+
+
+def compared(load: Load, rounds: int) -> Rates:
+    """Measure one kind of request."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="load-")))
         account = Account(folder)
@@ -125,14 +156,7 @@ def compared(load: Load, rounds: int) -> list[str]:
             count = load.count if number else load.count // 10
             bares.append(rate(bare, account.key, count, targets))
             services.append(rate(service, account.key, count, targets))
-    ratios = [ours / theirs for ours, theirs in zip(services[1:], bares[1:], strict=True)]
-    return [
-        load.name,
-        f"{statistics.median(bares[1:]):,.0f}",
-        f"{statistics.median(services[1:]):,.0f}",
-        f"{statistics.median(ratios):.2f}",
-        f"{min(ratios):.2f} to {max(ratios):.2f}",
-    ]
+    return Rates(load, bares[1:], services[1:])
 
 
 def waits(kind: str, queue: int, seconds: int) -> list[float]:
@@ -150,25 +174,61 @@ def waits(kind: str, queue: int, seconds: int) -> list[float]:
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the figures."""
     arguments = argparse.ArgumentParser(description="What load the service bears.")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--queue", type=int, default=2000)
     arguments.add_argument("--seconds", type=int, default=60)
-    arguments.add_argument("--quick", action="store_true", help="1 round, 10 seconds")
+    arguments.add_argument("--quick", action="store_true", help="few requests, once")
     chosen = arguments.parse_args()
-    rounds, seconds = (1, 10) if chosen.quick else (chosen.rounds, chosen.seconds)
-    print(described("aiohttp"))
-    print(f"\nRequests a second on one core, medians of {rounds}:\n")
+    rounds, queue, seconds, loads = chosen.rounds, chosen.queue, chosen.seconds, LOADS
+    if chosen.quick:
+        rounds, queue, seconds = 1, 100, 1
+        loads = tuple(evolve(load, count=load.count // 50) for load in LOADS)
+    found = [compared(load, rounds) for load in loads]
     head = ("request", "bare handler", "service", "ratio", "range")
-    print(table(head, [compared(load, rounds) for load in LOADS]))
-    print(f"\ngetTaskInfo at {_RATE} a second, {chosen.queue:,} tasks waiting, in ms:\n")
-    rows = []
+    figures(
+        "load",
+        f"Requests a second on one core, medians of {rounds}:",
+        table(head, [rates.row for rates in found]),
+        packages=["aiohttp"],
+    )
+    rows, p99 = [], []
     for name, kind in (("idle", "service"), ("every core renders", "service-rendering")):
-        found = [1000 * wait for wait in waits(kind, chosen.queue, seconds)]
-        shares = (found[int(share * (len(found) - 1))] for share in (0.5, 0.99, 1.0))
+        waited = [1000 * wait for wait in waits(kind, queue, seconds)]
+        shares = [waited[int(share * (len(waited) - 1))] for share in (0.5, 0.99, 1.0)]
         rows.append([name, *(f"{wait:.1f}" for wait in shares)])
-    print(table(("machine", "median", "p99", "longest"), rows))
+        p99.append(shares[1])
+    figures(
+        "load-waits",
+        f"ms for getTaskInfo at {_RATE} a second, {queue:,} tasks waiting:",
+        table(("machine", "median", "p99", "longest"), rows),
+        packages=["aiohttp"],
+    )
+    show_capacity(found, p99, queue)
+
+
+def show_capacity(found: Sequence[Rates], p99: Sequence[float], queue: int) -> None:
+    """Print what one machine can do, for the page about operating the service."""
+    polls, submits = found[0], found[-1]
+    each = 1 / submits.median + _POLLS / polls.median
+    shown = [statistics.median(rates.ratios) for rates in (polls, submits)]
+    rows = [
+        ["getTaskInfo", f"{polls.median:,.0f} a second, {shown[0]:.2f} of a bare aiohttp handler"],
+        [
+            "submits with a portrait of 94 KB, fetched, charged and on disk",
+            f"{submits.median:,.0f} a second, {shown[1]:.2f} of a bare handler that fetches too",
+        ],
+        [
+            f"photos with {_POLLS} polls each",
+            f"{86_400 / each / 1e6:.0f} million a day; {1000 * each:.1f} ms each",
+        ],
+        [
+            f"getTaskInfo with {queue:,} waiting tasks and every core rendering",
+            f"99 % within {p99[1]:.0f} ms (idle: {p99[0]:.1f} ms)",
+        ],
+    ]
+    figures("load-capacity", table(("requests", "one core"), rows), packages=["aiohttp"])
 
 
 if __name__ == "__main__":

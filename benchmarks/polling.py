@@ -29,7 +29,7 @@ from random import Random
 
 import numpy as np
 from attrs import frozen
-from machine import described, table
+from machine import figures, table
 from numpy.typing import NDArray
 
 from photoanimer_async import AdaptivePolling
@@ -42,6 +42,13 @@ _NOBODY = 1e-9
 AT_POLLS = (2.0, 3.0, 4.0, 6.0)
 COSTS = (0.002, 0.004, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.2)
 """The cost of a poll, as a share of the mean duration."""
+RULES = {
+    "warm": "`AdaptivePolling`, warm",
+    "cold": "cold, 500 at once",
+    "stream": "cold, 50 in flight",
+    "fixed": "fixed interval, best choice",
+    "backoff": "backoff with full jitter",
+}
 
 
 @frozen
@@ -277,15 +284,16 @@ def compare(draw: Draw, repeats: int) -> dict[str, list[Point]]:
     return points
 
 
-def rows_of(name: str, points: dict[str, list[Point]]) -> list[list[str]]:
-    """Return a row for each number of polls: the optimum's delay, and others as multiples of it."""
-    rows = []
-    for polls in AT_POLLS:
-        best = delay_at(points["optimum"], polls)
-        delays = {rule: delay_at(found, polls) for rule, found in points.items()}
-        cells = [f"{delays[rule] / best:.2f}" for rule in list(points)[1:]]
-        rows.append([name, f"{polls:.0f}", f"{best:.3f}", *cells])
-    return rows
+def row_of(name: str, points: dict[str, list[Point]]) -> list[str]:
+    """Return a row: each rule's delay as a multiple of the optimum's, at each number of polls."""
+    best = {polls: delay_at(points["optimum"], polls) for polls in AT_POLLS}
+    return [
+        name,
+        *(
+            ", ".join(f"{delay_at(points[rule], polls) / best[polls]:.2f}" for polls in AT_POLLS)
+            for rule in RULES
+        ),
+    ]
 
 
 def queue_rows(repeats: int) -> list[list[str]]:
@@ -313,28 +321,35 @@ def queue_rows(repeats: int) -> list[list[str]]:
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the figures."""
     arguments = argparse.ArgumentParser(description="Polls against delay, in a simulation.")
     arguments.add_argument("--repeats", type=int, default=8)
     arguments.add_argument("--quick", action="store_true", help="one distribution, once")
     chosen = arguments.parse_args()
     repeats = 1 if chosen.quick else chosen.repeats
-    print(described("numpy"))
-    print(f"\n{TASKS} tasks, {repeats} times; delays in shares of the optimum's:\n")
-    rules = ("fixed", "backoff", "cold", "stream", "warm")
+    names = ["bimodal"] if chosen.quick else list(DISTRIBUTIONS)
     rows = []
-    names = ("bimodal",) if chosen.quick else DISTRIBUTIONS
     for name in names:
         found = compare(DISTRIBUTIONS[name], repeats)
-        rows += rows_of(name, found)
+        rows.append(row_of(name, found))
         for polls in AT_POLLS:
             # The same tasks and the same chance each time: this is no matter of luck.
             assert delay_at(found["warm"], polls) < delay_at(found["fixed"], polls)
             assert delay_at(found["cold"], polls) < 0.6 * delay_at(found["backoff"], polls)
-    print(table(("durations", "polls", "optimum, s", *rules), rows))
-    print("\nA queue that builds up, warm from tasks that did not queue:\n")
-    head = ("later each, s", "mean age, s", "polls / s of waiting", "polls / task", "delay, s")
-    print(table(head, queue_rows(repeats)))
+    at = ", ".join(f"{polls:g}" for polls in AT_POLLS)
+    figures(
+        "polling",
+        f"Delay in shares of the optimum's at {at} polls a task; {TASKS} tasks, {repeats} times:",
+        table(("durations", *RULES.values()), rows),
+        packages=["numpy"],
+    )
+    head = ("later each, s", "mean age, s", "polls a second of waiting", "polls a task", "delay, s")
+    figures(
+        "polling-queue",
+        f"{TASKS} tasks at once, each of which ends later than the one before by so much:",
+        table(head, queue_rows(repeats)),
+        packages=["numpy"],
+    )
 
 
 if __name__ == "__main__":

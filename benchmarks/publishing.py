@@ -2,7 +2,7 @@
 
 Run it on a machine that does nothing else::
 
-    python benchmarks/publishing.py [--photos 500] [--repeats 5] [--quick]
+    python benchmarks/publishing.py [--photos 500] [--repeats 3] [--quick]
 
 The service is a stub in a process of its own that fetches each photo before it accepts it, as
 the real one does; a task has ended 1 s later. Photos by URL come from a web server in a third
@@ -27,7 +27,7 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from machine import described, table
+from machine import Goal, figures, table
 
 from photoanimer_async import FixedInterval, ImageHost, LocalImageHost, Photo, PhotoAnimerClient
 
@@ -187,11 +187,11 @@ def child(way: str, service: str, photos: str, folder: str, count: str) -> None:
 
 
 def main() -> None:
-    """Run the batches and print the table."""
+    """Run the batches and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--photos", type=int, default=500)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="100 photos, one run each")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="20 photos, one run each")
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     parser.add_argument("--serve-stub", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--serve-photos", help=argparse.SUPPRESS)
@@ -203,8 +203,7 @@ def main() -> None:
     elif chosen.serve_photos:
         asyncio.run(serve(web_server(chosen.serve_photos)))
     else:
-        count, repeats = (100, 1) if chosen.quick else (chosen.photos, chosen.repeats)
-        print(described("aiohttp"))
+        count, repeats = (20, 1) if chosen.quick else (chosen.photos, chosen.repeats)
         costs = compared(count, repeats)
         base = costs[WAYS[0]]["wall"]
         rows = [
@@ -216,9 +215,14 @@ def main() -> None:
             ]
             for way, cost in costs.items()
         ]
-        print(
-            table([f"{count} photos", "wall (s)", f"to by URL (≤ {ACCEPTED:g} %)", "CPU (s)"], rows)
+        figures(
+            "publishing",
+            f"{count:,} photos of {PHOTO_BYTES / 1e6:g} MB, medians of {repeats}:",
+            table(["photos", "wall, s", "more than by URL", "CPU, s"], rows),
+            packages=["aiohttp"],
         )
+        more = 100 * (costs[WAYS[1]]["wall"] / base - 1)
+        Goal("a batch of local photos, longer than by URL", more, ACCEPTED, "%").print()
 
 
 if __name__ == "__main__":

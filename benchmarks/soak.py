@@ -29,7 +29,7 @@ from typing import Any
 import aiohttp
 from attrs import define, field
 from load_servers import Server
-from machine import described, table
+from machine import Goal, figures, table
 
 from photoanimer_async.service import AccountBook
 
@@ -168,11 +168,16 @@ def main() -> int:
             customers, samples = asyncio.run(soak(server, photos, book, chosen.rate, hours * 3600))
         files = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
     growth = tenth(samples, 9) / tenth(samples, 2)
-    print(described("aiohttp"))
-    print(f"\n{hours:g} hours, {chosen.rate:g} uses a second; files in the end: {files:.1f} MiB\n")
+    figures(
+        "soak",
+        f"Memory after {sum(customers.seen.values()):,} uses in {hours:g} hours: "
+        f"{tenth(samples, 9):.0f} MiB, {100 * (growth - 1):+.1f} % since a third of them.",
+        packages=["aiohttp"],
+    )
+    Goal("growth of the service's memory", growth, _ALLOWED).print()
     rows = [[str(number + 1), f"{tenth(samples, number):.1f}"] for number in range(10)]
     print(table(("tenth", "memory, MiB"), rows))
-    print(f"\nfrom the third tenth to the last: {100 * (growth - 1):+.1f} %")
+    print(f"files in the end: {files:.1f} MiB")
     print("used:", dict(customers.seen))
     print("not as expected:", dict(customers.wrong))
     return 0 if growth <= _ALLOWED and not customers.wrong else 1

@@ -12,19 +12,20 @@ import statistics
 import subprocess
 import sys
 
-from machine import described, table
+from machine import Goal, figures, table
 
-DEPENDENCIES = "import aiohttp, attrs, backoff, cattrs"
-PACKAGE = "import photoanimer_async"
-CLIENT = "from photoanimer_async import PhotoAnimerClient"
-HELP = (
+NOTHING, ALONE = "nothing", "`import aiohttp, attrs, backoff, cattrs`"
+CLIENT = "`from photoanimer_async import PhotoAnimerClient`"
+HELP = "`photoanimer --help`"
+RUN_HELP = (
     "import sys; sys.argv = ['photoanimer', '--help']\n"
     "from photoanimer_async.cli import main\n"
     "try: main()\n"
     "except SystemExit: pass\n"
 )
+IMPORTS = (ALONE, "`import photoanimer_async`", CLIENT)
+PROGRAMS = {NOTHING: "", **{shown: shown.strip("`") for shown in IMPORTS}, HELP: RUN_HELP}
 UNWANTED = ("aiohttp", "numpy", "photoanimer_async.engine", "photoanimer_async.service")
-BAR = 1.15
 
 _CPU = "\nimport resource, sys\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_utime"
 _CPU += " + resource.getrusage(resource.RUSAGE_SELF).ru_stime, file=sys.stderr)"
@@ -40,7 +41,7 @@ def cpu_seconds(code: str) -> float:
 
 def imported_by_help() -> list[str]:
     """Return the modules that `--help` imports without need."""
-    code = HELP + f"\nprint(*(m for m in {UNWANTED!r} if m in sys.modules), file=sys.stderr)"
+    code = RUN_HELP + f"\nprint(*(m for m in {UNWANTED!r} if m in sys.modules), file=sys.stderr)"
     finished = subprocess.run(  # noqa: S603 - likewise
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
@@ -48,31 +49,38 @@ def imported_by_help() -> list[str]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the figures."""
     arguments = argparse.ArgumentParser(description="What it costs to begin.")
     arguments.add_argument("--repeats", type=int, default=11)
     arguments.add_argument("--quick", action="store_true", help="3 repeats")
     chosen = arguments.parse_args()
     repeats = 3 if chosen.quick else chosen.repeats
-    codes = {"nothing": "", "the four dependencies": DEPENDENCIES, "photoanimer_async": PACKAGE}
-    codes |= {"its PhotoAnimerClient": CLIENT, "photoanimer --help": HELP}
-    for code in codes.values():
-        cpu_seconds(code)
-    times: dict[str, list[float]] = {name: [] for name in codes}
+    for program in PROGRAMS.values():
+        cpu_seconds(program)
+    times: dict[str, list[float]] = {name: [] for name in PROGRAMS}
     for _ in range(repeats):
-        for name, code in codes.items():
+        for name, code in PROGRAMS.items():
             times[name].append(cpu_seconds(code))
-    print(described("aiohttp", "attrs", "backoff", "cattrs"))
-    print(f"\nCPU of a fresh process, medians of {repeats}:\n")
-    rows = [[name, f"{1000 * statistics.median(found):.0f}"] for name, found in times.items()]
-    print(table(("imports", "ms"), rows))
-    for name in ("photoanimer_async", "its PhotoAnimerClient"):
-        three = zip(times[name], times["the four dependencies"], times["nothing"], strict=True)
-        ratio = statistics.median((ours - bare) / (theirs - bare) for ours, theirs, bare in three)
-        print(f"\n{name} / its dependencies: {ratio:.2f} (to reach: {BAR})")
+    ratios = {}
+    for name, found in times.items():
+        three = zip(found, times[ALONE], times[NOTHING], strict=True)
+        ratios[name] = statistics.median(
+            (our - bare) / (their - bare) for our, their, bare in three
+        )
+    rows = [
+        [name, f"{1000 * statistics.median(found):.0f}", f"{ratios[name]:.2f}"]
+        for name, found in times.items()
+    ]
+    figures(
+        "startup",
+        f"CPU of a new process, medians of {repeats}:",
+        table(("program", "ms", "above Python's start, of the dependencies'"), rows),
+        packages=("aiohttp", "attrs", "backoff", "cattrs"),
+    )
+    Goal("import of PhotoAnimerClient / its four dependencies", ratios[CLIENT], 1.25).print()
+    Goal("photoanimer --help", statistics.median(times[HELP]), 0.15, "s CPU").print()
     unwanted = ", ".join(imported_by_help())
-    print(f"\nof {', '.join(UNWANTED)}, --help imports: {unwanted or 'none'}")
-    assert not unwanted
+    assert not unwanted, f"photoanimer --help imports {unwanted}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,12 @@ from what is measured. A task ends some seconds after its submit; the seconds co
 distribution with a fixed seed, in the order of submits.
 
 Tasks whose ids are `due-<seconds>`, on the monotonic clock that all processes of a machine
-share, need no submit: they have ended by that time.
+share, need no submit: they have ended by that time. Nor do numbers that begin with 9, which
+ended long ago.
+
+    python benchmarks/stub.py SEED [SLOWNESS]
+
+With a SLOWNESS of 0 tasks end at once.
 """
 
 import asyncio
@@ -24,6 +29,8 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 SHORTEST, LONGEST, MEAN, SIGMA = 0.8, 6.0, 2.0, 0.45
+UNKNOWN = 900_000_000_000_000
+"""An id of a task that ended long ago, as are the next ones."""
 
 _HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
@@ -31,7 +38,8 @@ _HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d
 class Tasks:
     """The tasks, and counts of requests."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, slowness: float = 1.0) -> None:
+        self._slowness = slowness
         self._rng = Random(seed)  # noqa: S311 - durations, no secret
         self.submits = 0
         self.polls = 0
@@ -44,7 +52,7 @@ class Tasks:
         """Return a new task's id."""
         self.submits += 1
         duration = self._rng.lognormvariate(math.log(MEAN) - SIGMA**2 / 2, SIGMA)
-        duration = min(max(duration, SHORTEST), LONGEST)
+        duration = self._slowness * min(max(duration, SHORTEST), LONGEST)
         task_id = str(100_000_000_000_000 + self.submits)
         self.ends[task_id] = time.monotonic() + duration
         self.durations.append(duration)
@@ -53,7 +61,10 @@ class Tasks:
     def has_ended(self, task_id: str) -> bool:
         """Count a poll; return whether the task has ended."""
         self.polls += 1
-        end = float(task_id[4:]) if task_id.startswith("due-") else self.ends[task_id]
+        if task_id.startswith("due-"):
+            end = float(task_id[4:])
+        else:
+            end = 0.0 if task_id.startswith("9") else self.ends[task_id]
         now = time.monotonic()
         if now >= end:
             self.found.setdefault(task_id, now)
@@ -228,9 +239,9 @@ class _Connection(asyncio.Protocol):
 
 
 @contextmanager
-def serving(seed: int = 1) -> Iterator[str]:
+def serving(seed: int = 1, slowness: float = 1.0) -> Iterator[str]:
     """Run the stub in a process of its own until the block ends; give its origin."""
-    command = [sys.executable, __file__, str(seed)]
+    command = [sys.executable, __file__, str(seed), str(slowness)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - this very file
         assert process.stdout is not None
         try:
@@ -256,6 +267,6 @@ async def _serve(make: Callable[[], asyncio.Protocol]) -> None:
 
 
 if __name__ == "__main__":
-    known = Tasks(int(sys.argv[1]))
+    known = Tasks(int(sys.argv[1]), *map(float, sys.argv[2:]))
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(lambda: _Connection(known)))

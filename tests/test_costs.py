@@ -1,0 +1,57 @@
+"""Bounds on what a request costs, in counts that do not depend on the machine.
+
+They are a little above what was reached. A change that lowers a count lowers its bound.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from .support.pages import ROOT
+
+COUNTS = ROOT / "benchmarks" / "counts.py"
+
+# Calls are of Python and C functions; see `benchmarks/counts.py`, which also says what is counted.
+BOUNDS = {
+    "submit": 262,  # calls, above those of aiohttp's own `get`
+    "poll": 120,  # likewise, with the wait in the scheduler
+    "photo": 1090,  # calls in `animate_many`: a submit, a poll, the batch
+    "plan": 103,  # calls of `AdaptivePolling` for a poll
+    "polls": 2.05,  # for a task of about two seconds, in the simulation
+    "waiting": 3.0,  # blocks of memory that a task in `wait_all` holds
+    "in flight": 105,  # blocks of memory that a photo in `animate_many` holds
+    "imports": 122,  # modules, beyond those of the four dependencies
+    "modules": 41,  # of this package, entered by one `animate(path, save_to=...)`
+    "changes": 268,  # from one of them to another
+}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("submit",),
+        ("poll",),
+        ("photo",),
+        ("plan", "polls"),
+        ("waiting", "in flight"),
+        ("imports",),
+        ("modules", "changes"),
+    ],
+    ids=" ".join,
+)
+def test_it_costs_no_more_than_it_did(names: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, COUNTS, "--json", "--only", *names],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    for name in names:
+        assert 0 < found[name] <= BOUNDS[name], (
+            f"{name}: {found[name]:.4g}, not {BOUNDS[name]:g} as before. Every request pays for it."
+            f" Where it comes from: python benchmarks/counts.py --only '{name}' --details"
+        )
