@@ -5,6 +5,7 @@ of a task) to `Animation` (a finished result) and, in a batch, `Outcome`. Every 
 photo contents and the queries of URLs.
 """
 
+import base64
 import os
 from collections.abc import Mapping
 from enum import Enum, IntEnum, StrEnum
@@ -60,6 +61,7 @@ object store."""
 _E = TypeVar("_E", bound=Enum)
 
 _MAX_NAME = 255
+_MAX_SHOWN = 20 * 2**20
 
 
 class TaskStatus(IntEnum):
@@ -353,6 +355,25 @@ class Animation:
     def place(self) -> Location | None:
         """Where the result was saved: `path` or `url`; `None` if it was not saved."""
         return self.path if self.path is not None else self.url
+
+    def _repr_html_(self) -> str | None:
+        """Return the saved video or GIF as HTML, with which notebooks show the animation.
+
+        The file is part of the HTML, so that a notebook shows it wherever it is opened. `None`,
+        for which notebooks show the text, if there is no file, or one of more than 20 MB.
+        """
+        if self.path is None:
+            return None
+        try:
+            content = self.path.read_bytes() if self.path.stat().st_size <= _MAX_SHOWN else b""
+        except OSError:
+            return None
+        if not content:
+            return None
+        data = base64.b64encode(content).decode()
+        if self.path.suffix.lower() == ".gif":
+            return f'<img src="data:image/gif;base64,{data}">'
+        return f'<video controls loop src="data:video/mp4;base64,{data}"></video>'
 
 
 @frozen
