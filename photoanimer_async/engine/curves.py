@@ -1,4 +1,4 @@
-"""Animation curves: interpolated keyframes, blinks, and random small motion.
+"""Animation curves: interpolated keyframes, and slow random motion.
 
 All times are in seconds. A curve is evaluated at an array of times, shape (n,), and returned in
 the same shape. Random curves depend on the given generator only.
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
-from attrs import frozen
 from numpy.typing import NDArray
 
 from photoanimer_async.engine.warp import smoothstep
@@ -57,41 +56,6 @@ def monotone(knots: Sequence[Knot], times: Curve) -> Curve:
     return np.asarray(start + end)
 
 
-@frozen
-class Blink:
-    """One blink of the eyes, which close faster than they open.
-
-    Attributes:
-        at: Time at which the lids begin to close.
-        close: Duration of closing.
-        hold: Duration for which they stay closed: at least one frame, so that every blink shows.
-        open: Duration of opening.
-    """
-
-    at: float
-    close: float = 0.085
-    hold: float = 0.045
-    open: float = 0.165
-
-    def curve(self, times: Curve) -> Curve:
-        """Return how far the lids are closed, 0 to 1."""
-        shut = smoothstep((times - self.at) / self.close)
-        opened = smoothstep((times - self.at - self.close - self.hold) / self.open)
-        return np.asarray(shut * (1 - opened))
-
-    @property
-    def end(self) -> float:
-        """Time at which the lids are open again."""
-        return self.at + self.close + self.hold + self.open
-
-
-def blinking(blinks: Sequence[Blink], times: Curve) -> Curve:
-    """Return how far the lids are closed by any of the blinks, 0 to 1."""
-    return np.asarray(
-        np.max([np.zeros_like(times), *(blink.curve(times) for blink in blinks)], axis=0)
-    )
-
-
 def neutral_ends(times: Curve, ramp: float) -> Curve:
     """Return a weight that is exactly 0 at the first and the last time, and 1 beyond `ramp`."""
     return smoothstep(np.minimum(times - times[0], times[-1] - times) / ramp)
@@ -103,17 +67,3 @@ def sway(times: Curve, hertz: float, rng: np.random.Generator) -> Curve:
     phases = rng.uniform(0, 2 * np.pi, 3)
     waves = np.sin(2 * np.pi * rates * times[:, None] + phases)
     return np.asarray(waves @ np.array([0.55, 0.3, 0.15]))
-
-
-def saccades(times: Curve, rng: np.random.Generator) -> tuple[Curve, Curve]:
-    """Return the horizontal and vertical gaze, -1 to 1, of random jumps with pauses between."""
-    jump = 0.06
-    knots: list[tuple[float, float, float]] = [(float(times[0]), 0, 0)]
-    at = float(times[0]) + rng.uniform(0.3, 0.8)
-    while at + jump < times[-1]:
-        x, y = rng.uniform(-1, 1), rng.uniform(-0.6, 0.6)
-        knots += [(at, *knots[-1][1:]), (at + jump, x, y)]
-        at += jump + rng.uniform(0.5, 1.5)
-    knots.append((max(at, float(times[-1])) + jump, *knots[-1][1:]))
-    across = monotone([(t, x) for t, x, _ in knots], times)
-    return across, monotone([(t, y) for t, _, y in knots], times)

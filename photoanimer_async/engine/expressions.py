@@ -14,12 +14,11 @@ from attrs import field, frozen
 from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.curves import (
     FRAME_RATE,
-    Blink,
     Knot,
-    blinking,
     frame_times,
     monotone,
 )
+from photoanimer_async.engine.eye_motion import Span
 from photoanimer_async.engine.idle_motion import with_idle_motion
 
 
@@ -34,7 +33,7 @@ class Expression:
         description: One sentence about what is visible.
         frames: Number of frames, at 24 per second.
         curves: Keyframes of each coefficient, without the first and the last.
-        blinks: Blinks of both eyes.
+        eyes_busy: When the eyes do not blink by themselves, in seconds.
     """
 
     template: int
@@ -43,7 +42,7 @@ class Expression:
     description: str
     frames: int
     curves: Mapping[str, Sequence[Knot]] = field(repr=False)
-    blinks: Sequence[Blink] = field(default=(), repr=False)
+    eyes_busy: Sequence[Span] = field(default=(), repr=False)
 
     @property
     def seconds(self) -> float:
@@ -70,13 +69,13 @@ TALKING = Expression(
         ],
         "mouthSmile": [
             (0.20, 0.08), (0.38, 0.30), (0.62, 0.05), (0.82, 0.22), (1.04, 0.05), (1.54, 0.08),
-            (1.72, 0.34), (1.98, 0.06), (2.34, 0.55), (2.66, 0.55),
+            (1.72, 0.34), (1.98, 0.06), (2.26, 0.55), (2.70, 0.55),
         ],
         "mouthLowerDown": [
             (0.26, 0), (0.37, 0.15), (0.55, 0), (1.60, 0), (1.72, 0.15), (1.9, 0),
         ],
         "mouthUpperUp": [(0.26, 0), (0.37, 0.1), (0.55, 0), (1.60, 0), (1.72, 0.1), (1.9, 0)],
-        "cheekSquint": [(2.05, 0), (2.36, 0.35), (2.66, 0.35)],
+        "cheekSquint": [(2.05, 0), (2.30, 0.35), (2.70, 0.35)],
         "browUp": [
             (0.18, 0.05), (0.42, 0.55), (0.85, 0.10), (1.60, 0.08), (1.78, 0.45), (2.3, 0.05),
         ],
@@ -86,7 +85,6 @@ TALKING = Expression(
         "headYaw": [(0.40, 1.0), (0.95, 4.5), (1.75, -4.0), (2.45, -1.5)],
         "headRoll": [(0.50, -0.6), (1.05, 1.6), (1.80, -1.8), (2.45, -1.2)],
     },
-    blinks=[Blink(0.74), Blink(2.20)],
 )  # fmt: skip
 
 LOOKING_AROUND = Expression(
@@ -115,11 +113,10 @@ LOOKING_AROUND = Expression(
         ],
         "browUp": [(0.30, 0), (0.62, 0.45), (1.60, 0.18), (2.30, 0.15), (2.70, 0.35), (3.70, 0.10),
                    (4.25, 0.10), (4.62, 0.55), (5.30, 0.22), (6.20, 0.15)],
-        "mouthSmile": [(3.95, 0.04), (4.80, 0.88), (5.40, 0.80), (6.05, 0.84)],
+        "mouthSmile": [(3.95, 0.04), (4.80, 0.88), (5.50, 0.86), (6.15, 0.84)],
         "cheekSquint": [(4.10, 0), (4.90, 0.65), (6.05, 0.60)],
         "eyeSquint": [(4.15, 0), (4.95, 0.45), (6.05, 0.40)],
     },
-    blinks=[Blink(0.30), Blink(2.12), Blink(4.04), Blink(6.22)],
 )  # fmt: skip
 
 WINK = Expression(
@@ -142,6 +139,7 @@ WINK = Expression(
         "headYaw": [(0.40, 0.8), (0.88, 3.6), (1.25, 3.0), (1.70, 0.4)],
         "headZoom": [(0.50, 0.004), (0.88, 0.022), (1.20, 0.018), (1.70, 0.002)],
     },
+    eyes_busy=[(0, 2.2)],  # one of them winks
 )  # fmt: skip
 
 LAUGHTER = Expression(
@@ -183,7 +181,7 @@ LAUGHTER = Expression(
         ],
         "headZoom": [(0.18, 0), (0.56, -0.012), (1.45, -0.010), (2.30, 0.008), (4.40, 0.006)],
     },
-    blinks=[Blink(1.64), Blink(4.86)],
+    eyes_busy=[(0.10, 1.45), (2.20, 4.40)],  # wide open, and narrowed in laughter
 )  # fmt: skip
 
 HEAD_SHAKE = Expression(
@@ -213,7 +211,6 @@ HEAD_SHAKE = Expression(
             (0.25, 0), (0.60, 0.25), (2.00, 0.25), (2.40, 0.1), (2.95, 0.40), (3.45, 0.3),
         ],
     },
-    blinks=[Blink(0.80), Blink(2.36), Blink(3.62)],
 )  # fmt: skip
 
 KISS = Expression(
@@ -240,11 +237,12 @@ KISS = Expression(
             (0.40, 0), (0.90, 0.30), (1.50, 0.20), (2.30, 0.05), (2.80, 0.45), (3.16, 0.3),
         ],
         "eyeSquint": [(0.30, 0), (0.90, 0.22), (1.45, 0.2), (1.75, 0), (2.3, 0), (2.9, 0.3)],
+        "eyeBlink": [(1.60, 0), (1.82, 1), (2.26, 1), (2.54, 0)],
         "mouthPucker": [(1.42, 0), (1.80, 0.92), (2.16, 0.98), (2.28, 0.80), (2.46, 0)],
         "mouthClose": [(1.38, 0), (1.72, 0.95), (2.18, 1), (2.46, 0)],
         "jawOpen": [(2.14, 0), (2.28, 0.06), (2.48, 0)],
     },
-    blinks=[Blink(0.42), Blink(1.62, close=0.17, hold=0.50, open=0.24)],
+    eyes_busy=[(0, 3.75)],  # closed for the kiss
 )  # fmt: skip
 
 EXPRESSIONS = (TALKING, LOOKING_AROUND, WINK, LAUGHTER, HEAD_SHAKE, KISS)
@@ -288,4 +286,4 @@ def motion(template: int, seed: int) -> list[FaceMotion]:
         name: monotone([(0.0, 0.0), *knots, (last, 0.0)], times)
         for name, knots in chosen.curves.items()
     }
-    return with_idle_motion(curves, blinking(chosen.blinks, times), times, rng)
+    return with_idle_motion(curves, times, rng, chosen.eyes_busy)

@@ -29,9 +29,7 @@ from numpy.typing import NDArray
 from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.curves import (
     FRAME_RATE,
-    Blink,
     Curve,
-    blinking,
     frame_times,
     neutral_ends,
     sway,
@@ -176,7 +174,7 @@ def voice_motion(sound: Sound, seed: int) -> list[FaceMotion]:
     curves = {name: ends * speech.at(times, curve) for name, curve in speech.mouth().items()}
     for name, curve in _head_and_brows(speech, times, rng).items():
         curves[name] = curves.get(name, np.zeros_like(times)) + curve
-    return with_idle_motion(curves, blinking(_blinks(times, rng), times), times, rng)
+    return with_idle_motion(curves, times, rng)
 
 
 @frozen(eq=False)
@@ -286,13 +284,3 @@ def _head_and_brows(
         "browUp": ends * np.clip(1.1 * (emphasis - 0.45), 0, 0.5),
         "mouthSmile": ends * 0.12,
     }
-
-
-def _blinks(times: Curve, rng: np.random.Generator) -> list[Blink]:
-    """Return blinks every 2 to 4.5 seconds that end before the last frame."""
-    blinks = []
-    at = rng.uniform(0.7, 1.6)
-    while (blink := Blink(at)).end < times[-1]:
-        blinks.append(blink)
-        at += rng.uniform(2.0, 4.5)
-    return blinks

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photoanimer_async.engine.curves import Blink, frame_times, monotone, neutral_ends, saccades
+from photoanimer_async.engine.curves import frame_times, monotone, neutral_ends
 
 values = st.floats(-10, 10, allow_subnormal=False)
 
@@ -32,30 +32,6 @@ def test_a_curve_is_constant_outside_its_knots() -> None:
 def test_knots_must_have_increasing_times() -> None:
     with pytest.raises(ValueError, match="must be strictly increasing"):
         monotone([(0, 0), (1, 1), (1, 2)], np.zeros(1))
-
-
-@given(st.floats(0.1, 2))
-def test_every_blink_has_a_frame_with_closed_eyes(at: float) -> None:
-    times = frame_times(72)
-    curve = Blink(at).curve(times)
-    assert curve.max() == 1
-    assert curve[0] == curve[-1] == 0
-
-
-def test_a_blink_closes_faster_than_it_opens() -> None:
-    times = np.arange(0, 1, 0.001)
-    curve = Blink(0.2).curve(times)
-    closing = ((curve > 0.1) & (curve < 0.9) & (times < 0.3)).sum()
-    opening = ((curve > 0.1) & (curve < 0.9) & (times > 0.3)).sum()
-    assert closing < 0.7 * opening
-
-
-@given(st.integers(0, 10**9), st.integers(2, 400))
-def test_saccades_stay_within_bounds(seed: int, count: int) -> None:
-    across, down = saccades(frame_times(count), np.random.default_rng(seed))
-    assert across.shape == down.shape == (count,)
-    assert np.abs(across).max() <= 1
-    assert np.abs(down).max() <= 1
 
 
 @given(st.integers(2, 300))

@@ -15,6 +15,7 @@ import pytest
 
 from photoanimer_async import Template
 from photoanimer_async.engine.blendshapes import NAMES
+from photoanimer_async.engine.curves import monotone
 from photoanimer_async.engine.expressions import EXPRESSIONS, Expression, expression, frames, motion
 
 from ..support.pages import page
@@ -82,12 +83,21 @@ def test_coefficients_exist_and_are_in_range(shown: Expression) -> None:
 
 
 @every_expression
-def test_blinks_do_not_overlap_and_end_in_time(shown: Expression) -> None:
-    ends = 0.0
-    for blink in shown.blinks:
-        assert blink.at > ends
-        ends = blink.end
-    assert ends < (shown.frames - 1) / 24
+def test_movements_start_and_stop_softly(shown: Expression) -> None:
+    """The first and the last step of every keyframed curve are small parts of its largest."""
+    times = np.linspace(0, shown.seconds - 1 / 24, 2000)
+    for name, knots in shown.curves.items():
+        curve = monotone([(0.0, 0.0), *knots, (float(times[-1]), 0.0)], times)
+        steps = np.abs(np.diff(curve))
+        assert max(steps[0], steps[-1]) <= 0.05 * steps.max(), name
+        assert np.abs(np.diff(steps)).max() <= 0.2 * steps.max(), name
+
+
+@pytest.mark.parametrize("template", [0, 1, 2, 3, 4])
+def test_a_smile_is_held_for_a_moment(template: int) -> None:
+    moved = motion(template, seed=3)
+    smile = np.array([moment.get("mouthSmileLeft", 0) for moment in moved])
+    assert (smile >= 0.85 * smile.max()).sum() / 24 >= 0.4
 
 
 @every_expression
