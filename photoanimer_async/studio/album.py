@@ -32,7 +32,7 @@ class Photograph:
         file: file name in the photos folder; `None` if the photo was refused.
         url: the link it was added by, if any.
         refusal: why it cannot be animated.
-        faceless: whether the engine found no face in it.
+        faces: the number of faces in it; `None` if they were not searched for.
         waiting: whether it is selected for the next clips.
     """
 
@@ -42,7 +42,7 @@ class Photograph:
     file: str | None = None
     url: str | None = None
     refusal: str | None = None
-    faceless: bool = False
+    faces: int | None = None
     waiting: bool = True
 
 
@@ -273,5 +273,5 @@ class Album:
 
     def first_with_face(self) -> Photograph | None:
         """Return the first photo selected for the next clips that is not known to have no face."""
-        found = (p for p in self.photographs.values() if p.waiting and p.file and not p.faceless)
+        found = (p for p in self.photographs.values() if p.waiting and p.file and p.faces != 0)
         return min(found, key=lambda photograph: photograph.added, default=None)

@@ -11,8 +11,9 @@ from attrs import define, field, frozen
 
 from photoanimer_async.storage.result_names import safe_stem
 from photoanimer_async.studio.album import Clip
-from photoanimer_async.studio.face_preview import SAMPLE
+from photoanimer_async.studio.expression_previews import SAMPLE
 from photoanimer_async.studio.page_state import EXPRESSIONS
+from photoanimer_async.studio.photo_worker import THUMBNAIL_SIDES
 from photoanimer_async.studio.studio_actions import Studio
 from photoanimer_async.studio.studio_errors import MissingError
 from photoanimer_async.studio.zip_stream import ArchivedFile, with_distinct_names, zip_pieces
@@ -82,7 +83,7 @@ class MediaRoutes:
         """Return the routes."""
         return [
             web.get("/photos/{id}", self._photo),
-            web.get("/photos/{id}/small", self._thumbnail),
+            web.get(f"/photos/{{id}}/{{name:{'|'.join(THUMBNAIL_SIDES)}}}", self._thumbnail),
             web.get("/previews/{of}/{template:[0-5]}", self._preview),
             web.get("/clips/{id}", self._clip),
             web.get("/clips/{id}/download", self._download),
@@ -93,10 +94,9 @@ class MediaRoutes:
         return await _file_response(self._photo_file(request))
 
     async def _thumbnail(self, request: web.Request) -> web.StreamResponse:
-        photograph = self.studio.album.photograph(request.match_info["id"])
-        thumbnail = self.studio.folder.thumbnail(photograph.id)
-        exists = await asyncio.to_thread(thumbnail.is_file)
-        return await _file_response(thumbnail if exists else self._photo_file(request))
+        photo_id, photo = request.match_info["id"], self._photo_file(request)
+        thumbnail = await self.studio.thumbnails.find(photo_id, request.match_info["name"], photo)
+        return await _file_response(photo if thumbnail is None else thumbnail)
 
     async def _preview(self, request: web.Request) -> web.StreamResponse:
         photo_id = request.match_info["of"]

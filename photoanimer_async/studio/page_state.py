@@ -103,7 +103,7 @@ def photo_json(photograph: Photograph) -> Json:
         "name": photograph.name,
         "added": photograph.added,
         "refusal": photograph.refusal,
-        "faceless": photograph.faceless,
+        "faces": photograph.faces,
         "waiting": photograph.waiting,
     }
 
@@ -145,7 +145,7 @@ def previews_json(studio: Studio) -> Json:
     """Return which previews exist, and of which photo."""
     previews = studio.previews
     return {
-        "possible": previews.workers is not None,
+        "possible": previews.possible,
         "of": previews.photo_id,
         "ready": sorted(template.value for template in previews.ready),
     }

@@ -24,16 +24,14 @@ from photoanimer_async.studio.album import Album, Clip, Photograph, Stage, Voice
 from photoanimer_async.studio.background_tasks import BackgroundTasks
 from photoanimer_async.studio.clip_batches import ClipBatches
 from photoanimer_async.studio.clip_stopping import ClipStopper, Stopped
-from photoanimer_async.studio.face_preview import (
-    ExpressionPreviews,
-    FaceWorkers,
-    is_engine_installed,
-)
+from photoanimer_async.studio.expression_previews import ExpressionPreviews
 from photoanimer_async.studio.photo_policy import PhotoPolicy, installed_photo_policy
+from photoanimer_async.studio.photo_workers import PhotoWorkers, is_engine_installed
 from photoanimer_async.studio.studio_errors import MalformedError, RefusedError
 from photoanimer_async.studio.studio_folder import AlbumFile, StudioFolder
 from photoanimer_async.studio.studio_settings import StudioSettings, is_loopback
 from photoanimer_async.studio.task_cancelling import TaskCanceller
+from photoanimer_async.studio.thumbnails import Thumbnails
 from photoanimer_async.studio.uploads import Uploads
 
 
@@ -54,6 +52,7 @@ class Studio:
     previews: ExpressionPreviews
     balance: AccountBalance
     stopper: ClipStopper
+    thumbnails: Thumbnails
 
     def __init__(
         self,
@@ -77,14 +76,16 @@ class Studio:
             stack.push_async_callback(asyncio.to_thread, lock.release)
             self.album = await self._album_file.load()
             stack.callback(self.album.feed.close)
+            self.policy = await asyncio.to_thread(installed_photo_policy)
             workers = None
-            if self.settings.use_engine and is_engine_installed():
-                workers = await stack.enter_async_context(FaceWorkers())
+            if self.policy.prepares:
+                use_engine = self.settings.use_engine and is_engine_installed()
+                workers = await stack.enter_async_context(PhotoWorkers(use_engine=use_engine))
             session = await stack.enter_async_context(_open_session(self.settings.host))
             tasks = await stack.enter_async_context(BackgroundTasks())
-            self.policy = await asyncio.to_thread(installed_photo_policy)
             self.balance = AccountBalance(self._client, self.album.feed)
             self.previews = ExpressionPreviews(self.album, self.folder, workers)
+            self.thumbnails = Thumbnails(self.folder, workers)
             self._uploads = Uploads(
                 self.album,
                 self.folder,
@@ -229,8 +230,7 @@ class Studio:
 
     async def _delete_photo(self, photograph: Photograph) -> None:
         self.album.remove_photograph(photograph.id)
-        paths = [self.folder.thumbnail(photograph.id)]
-        paths += [self.folder.preview(photograph.id, template) for template in Template]
+        paths = list(await asyncio.to_thread(self.folder.made_of, photograph.id))
         if photograph.file is not None:
             paths.append(self.folder.photos / photograph.file)
         await asyncio.to_thread(_delete, paths)

@@ -8,6 +8,7 @@ resumed from its journal.
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from photoanimer_async import PhotoAnimerError
 from photoanimer_async.studio.album import Album, Clip, Photograph, Voice
 
 _VERSION = 1
+_INCOMPLETE = ("*.part", "*.prepared", "*.report", "*.small", "*.poster")
 _converter = make_converter(omit_if_default=True)
 
 
@@ -84,9 +86,10 @@ class StudioFolder:
                 self.videos,
             ):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for folder in (self.photos, self.voices):
-                for part in folder.glob("*.part"):
-                    part.unlink(missing_ok=True)
+            for folder in (self.photos, self.voices, self.thumbnails):
+                for pattern in _INCOMPLETE:
+                    for path in folder.glob(pattern):
+                        path.unlink(missing_ok=True)
         except OSError as error:
             raise PhotoAnimerError(f"{self.root}: cannot be used: {error.strerror}") from error
 
@@ -98,9 +101,14 @@ class StudioFolder:
         """Return the path of the preview of an expression on a photo."""
         return self.previews / f"{photo_id}-{template}.mp4"
 
-    def thumbnail(self, photo_id: str) -> Path:
-        """Return the path of a photo's small copy."""
-        return self.thumbnails / f"{photo_id}.jpg"
+    def made_of(self, photo_id: str) -> Sequence[Path]:
+        """Return what was made of a photo: its thumbnails and previews. Blocking."""
+        folders = (self.thumbnails, self.previews)
+        return [path for folder in folders for path in folder.glob(f"{photo_id}*")]
+
+    def thumbnail(self, photo_id: str, name: str) -> Path:
+        """Return the path of a photo's thumbnail; see `photo_worker.THUMBNAIL_SIDES`."""
+        return self.thumbnails / f"{photo_id}-{name}.jpg"
 
 
 class AlbumFile:
@@ -173,10 +181,19 @@ def _to_json(album: Album) -> dict[str, Any]:
 
 
 def _from_json(content: dict[str, Any]) -> Album:
-    photographs = _converter.structure(content["photographs"], list[Photograph])
+    photographs = [
+        _converter.structure(_with_faces(photograph), Photograph)
+        for photograph in content["photographs"]
+    ]
     clips = _converter.structure(content["clips"], list[Clip])
     return Album(
         photographs={photograph.id: photograph for photograph in photographs},
         clips={clip.id: clip for clip in clips},
         voice=_converter.structure(content["voice"], Voice | None),  # type: ignore[arg-type] # mypy accepts only classes here, not unions
     )
+
+
+def _with_faces(photograph: dict[str, Any]) -> dict[str, Any]:
+    """Return a photo as it is saved today: earlier versions saved only whether it has no face."""
+    faceless = photograph.pop("faceless", False)
+    return {"faces": 0, **photograph} if faceless else photograph

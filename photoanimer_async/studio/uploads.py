@@ -1,40 +1,43 @@
 """Uploads of photos and voices, and photos added by a link.
 
-A photo is added to the album after it has been checked and searched for a face, so that a photo
-that would be refused is marked with the reason from the start. A refused photo stays in the album
-until the user removes it; its file is deleted at once.
+A photo is added to the album after it has been checked, prepared and searched for faces, so that
+a photo that would be refused is marked with the reason from the start. A refused photo stays in
+the album until the user removes it; its file is deleted at once.
 """
 
 import asyncio
 import hashlib
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path, PurePath
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, frozen
 
 from photoanimer_async import InvalidPhotoError, InvalidRequestError, check_photo
 from photoanimer_async.photos.check import MAX_BYTES
-from photoanimer_async.photos.header import PictureHeader
 from photoanimer_async.photos.links import exact_url, open_link
 from photoanimer_async.photos.voice import MAX_VOICE_BYTES, check_voice
 from photoanimer_async.redaction import printable, safe_text
 from photoanimer_async.studio.album import Album, Photograph, Voice
-from photoanimer_async.studio.face_preview import FaceWorkers, UnreadablePhotoError
-from photoanimer_async.studio.photo_policy import PhotoPolicy
+from photoanimer_async.studio.photo_policy import PhotoPolicy, require_acceptable
+from photoanimer_async.studio.photo_worker import LINKED, UPLOADED
+from photoanimer_async.studio.photo_workers import Examined, PhotoWorkers, UnreadablePhotoError
+from photoanimer_async.studio.refusal_words import in_words
 from photoanimer_async.studio.studio_errors import MalformedError, RefusedError, TooLargeError
 from photoanimer_async.studio.studio_folder import StudioFolder
 
+_log = logging.getLogger(__name__)
+
 _MAX_NAME_LENGTH = 80
 _ID_LENGTH = 24
-_MAX_FACE_SEARCHES = 4
 _CHUNK = 64 * 1024
 _FETCH_SECONDS = 30.0
 _FETCH_TIMEOUT = aiohttp.ClientTimeout(sock_connect=10.0)
 _MAX_REDIRECTS = 10
-_VERBS = ("is ", "has ", "contains ", "cannot ")
+_NO_SOUND = "This is not a sound file that can be used. Choose an MP3, M4A or WAV file."
 _NO_FILE_ACCESS = (
     "The service cannot fetch files from this machine. Add the photo by its link instead; or "
     "start the studio with --local, or with an object store in PHOTOANIMER_HOST."
@@ -60,21 +63,20 @@ class Uploads:
     Attributes:
         album: where they are added.
         folder: where their files are stored.
-        workers: find faces; `None` without the engine.
+        workers: decode photos; `None` without Pillow, so that they are stored as they are.
         session: fetches photos that are added by a link.
         most_photos: the album's capacity in photos.
-        policy: checks and prepares photos.
+        policy: the limits for photos.
         takes_files: whether the service can be given files from this machine.
     """
 
     album: Album
     folder: StudioFolder
-    workers: FaceWorkers | None
+    workers: PhotoWorkers | None
     session: aiohttp.ClientSession
     most_photos: int
-    policy: PhotoPolicy = field(factory=PhotoPolicy)
+    policy: PhotoPolicy
     takes_files: bool = True
-    _face_searches: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_MAX_FACE_SEARCHES))
 
     async def receive_photo(
         self, name: str, added: float, content: AsyncIterator[bytes]
@@ -135,7 +137,7 @@ class Uploads:
             kind = await check_voice(arrived.path)
         except InvalidRequestError as error:
             await asyncio.to_thread(arrived.path.unlink)
-            raise MalformedError(_sentence(str(error).partition(": ")[2])) from error
+            raise MalformedError(_NO_SOUND) from error
         file = f"{arrived.id}{kind.suffix if kind else ''}"
         await asyncio.to_thread(arrived.path.replace, self.folder.voices / file)
         voice = Voice(id=arrived.id, name=_shown(name), file=file, seconds=seconds)
@@ -156,31 +158,39 @@ class Uploads:
             await asyncio.to_thread(arrived.path.unlink)
             return self._add(evolve(known, waiting=True))
         try:
-            header = await self._check(arrived.path, photograph)
-            faceless = not await self._has_face(arrived.path, photograph.id)
+            examined = await self._examine(arrived.path, photograph)
+            header = await require_acceptable(examined.photo)
         except (RefusedError, UnreadablePhotoError) as error:
-            await asyncio.to_thread(arrived.path.unlink)
+            await asyncio.to_thread(_delete_all, arrived.path)
             return self._refuse(photograph, str(error))
         file = f"{photograph.id}{header.format.suffix}"
-        await asyncio.to_thread(arrived.path.replace, self.folder.photos / file)
-        return self._add(evolve(photograph, file=file, faceless=faceless))
+        await asyncio.to_thread(self._keep, arrived.path, examined, photograph.id, file)
+        return self._add(evolve(photograph, file=file, faces=examined.faces))
 
-    async def _check(self, photo: Path, photograph: Photograph) -> PictureHeader:
-        if photograph.url is not None:
-            return await self.policy.check_linked(photo)
-        if not self.takes_files:
+    async def _examine(self, photo: Path, photograph: Photograph) -> Examined:
+        """Prepare a file; a linked photo must be acceptable as it is."""
+        if photograph.url is None and not self.takes_files:
             raise RefusedError(_NO_FILE_ACCESS)
-        return await self.policy.prepare_file(photo)
-
-    async def _has_face(self, photo: Path, photo_id: str) -> bool:
+        if photograph.url is not None or self.workers is None:
+            await require_acceptable(photo)
+        else:
+            await self.policy.require_readable(photo)
         if self.workers is None:
-            return True
-        async with self._face_searches:
-            return await self.workers.has_face(photo, self.folder.thumbnail(photo_id))
+            return Examined(photo, {}, None)
+        kind = UPLOADED if photograph.url is None else LINKED
+        return await self.workers.examine(photo, kind)
+
+    def _keep(self, arrived: Path, examined: Examined, photo_id: str, file: str) -> None:
+        """Move the files of an examined photo to where they belong. Blocking."""
+        for name, path in examined.thumbnails.items():
+            path.replace(self.folder.thumbnail(photo_id, name))
+        examined.photo.replace(self.folder.photos / file)
+        _delete_all(arrived)
 
     def _refuse(self, photograph: Photograph, reason: str) -> Photograph:
+        _log.info("%s was refused: %s", photograph.id, reason)
         # A refused link is not kept: it may have characters that the album's file cannot hold.
-        return self._add(evolve(photograph, url=None, refusal=safe_text(_sentence(reason))))
+        return self._add(evolve(photograph, url=None, refusal=safe_text(in_words(reason))))
 
     def _add(self, photograph: Photograph) -> Photograph:
         self.album.put(photograph)
@@ -259,6 +269,7 @@ def _shown(name: str) -> str:
     return printable(stem[:_MAX_NAME_LENGTH])
 
 
-def _sentence(text: str) -> str:
-    text = f"It {text}" if text.startswith(_VERBS) else text[:1].upper() + text[1:]
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+def _delete_all(arrived: Path) -> None:
+    """Delete an upload, and what its examination has written beside it."""
+    for path in arrived.parent.glob(f"{arrived.stem}.*"):
+        path.unlink(missing_ok=True)

@@ -1,9 +1,12 @@
 """The page's files, photos, videos and the zip."""
 
+import asyncio
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ..support.videos import mp4
 from .conftest import Page, png
@@ -33,8 +36,32 @@ async def test_a_photo_is_served_unchanged(page: Page) -> None:
     response = await page.request("GET", f"/photos/{photo['id']}", 200)
     assert await response.read() == png()
     assert response.content_type == "image/png"
-    small = await page.request("GET", f"/photos/{photo['id']}/small", 200)
-    assert small.content_type == "image/png"
+
+
+async def test_thumbnails_have_their_size_and_are_made_once(page: Page, tmp_path: Path) -> None:
+    photo = await page.add_photo(png(side=1000))
+    folder = tmp_path / "studio" / "small"
+    made = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    for name, side in (("small", 240), ("poster", 640)):
+        response = await page.request("GET", f"/photos/{photo['id']}/{name}", 200)
+        assert response.content_type == "image/jpeg"
+        with Image.open(io.BytesIO(await response.read()), formats=["JPEG"]) as image:
+            assert image.size == (side, side)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == made
+
+
+async def test_a_missing_thumbnail_is_made_again(page: Page, tmp_path: Path) -> None:
+    photo = await page.add_photo(png(side=1000))
+    folder = tmp_path / "studio" / "small"
+    for path in folder.iterdir():
+        path.unlink()
+    paths = [f"/photos/{photo['id']}/{name}" for name in ("small", "poster")]
+    sizes = []
+    for response in await asyncio.gather(*(page.request("GET", path, 200) for path in paths)):
+        with Image.open(io.BytesIO(await response.read()), formats=["JPEG"]) as image:
+            sizes.append(image.size)
+    assert sizes == [(240, 240), (640, 640)]
+    assert len(list(folder.iterdir())) == 2
 
 
 async def test_videos_are_served_in_ranges(page: Page) -> None:

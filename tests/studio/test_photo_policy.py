@@ -156,7 +156,7 @@ async def test_without_pillow_heif_a_heic_is_refused_with_an_install_hint(
         page = await open_studio()
         assert "HEIC" not in (await page.state())["formats"]
         photo = await page.add_photo(content, "me.heic")
-        reason = "It is a HEIC; to read it, pip install 'photoanimer-async[heic]'."
+        reason = "HEIC photos cannot be read here. Save it as JPEG, and add that."
         assert photo["refusal"] == reason
     monkeypatch.undo()
     page = await open_studio()
@@ -178,8 +178,7 @@ async def test_without_pillow_photos_are_not_prepared(
     assert state["limits"]["side"] == MAX_SIDE
     assert (await page.add_photo(png()))["refusal"] is None
     assert (await page.add_photo(content))["refusal"] == (
-        "It is a HEIC; allowed are PNG, JPEG, BMP and WEBP "
-        "(to convert it, pip install 'photoanimer-async[prepare]')."
+        "A HEIC cannot be used in this way. Add the file itself, or save it as JPEG first."
     )
 
 
@@ -193,12 +192,11 @@ async def test_linked_photos_are_not_converted(page: Page) -> None:
         url = str(server.make_url("/me.heic"))
         taken = await page.request("POST", "/api/links", 201, json={"url": url})
     assert (await taken.json())["refusal"] == (
-        "It is a HEIC; allowed are PNG, JPEG, BMP and WEBP "
-        "(upload the file instead: the studio converts files)."
+        "A HEIC cannot be used in this way. Add the file itself, or save it as JPEG first."
     )
 
 
 async def test_a_damaged_photo_is_refused_and_its_file_deleted(page: Page, tmp_path: Path) -> None:
     photo = await page.add_photo(heic(flag())[:-200], "me.heic")
-    assert photo["refusal"].startswith("It cannot be decoded: the HEIF is damaged or cut off")
+    assert photo["refusal"] == "This photo is damaged or incomplete. Choose another copy of it."
     assert list((tmp_path / "studio" / "photos").iterdir()) == []

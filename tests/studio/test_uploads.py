@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestServer
 
 from photoanimer_async.photos.check import MAX_BYTES, MAX_SOURCE_BYTES
 from photoanimer_async.studio.album import Album
+from photoanimer_async.studio.photo_policy import PhotoPolicy
 from photoanimer_async.studio.studio_folder import StudioFolder
 from photoanimer_async.studio.uploads import Uploads
 
@@ -35,13 +36,16 @@ async def site() -> AsyncIterator[str]:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "It is empty."),
-        (b"%PDF-1.4", "It is a PDF; allowed are PNG, JPEG, BMP, WEBP, HEIC, AVIF and TIFF."),
-        (png(side=8), "It has 8x8 pixels; a face needs at least 16x16."),
-        (png(side=8200), "The PNG has 8200x8200 pixels; at most 67 million can be prepared."),
+        (b"", "This file is empty."),
+        (b"%PDF-1.4", "This is a PDF, not a photo."),
+        (png(side=8), "This picture is too small: 8 by 8 pixels."),
+        (
+            png(side=8200),
+            "This picture is too large: 8200 by 8200 pixels. Save it smaller, and add that.",
+        ),
         (
             png(b"half", side=64)[:2000],
-            "It cannot be decoded: the PNG is damaged or cut off (image file is truncated).",
+            "This photo is damaged or incomplete. Choose another copy of it.",
         ),
     ],
 )
@@ -126,7 +130,7 @@ async def test_a_file_is_refused_if_the_service_cannot_be_given_files(tmp_path: 
         yield png()
 
     async with aiohttp.ClientSession() as session:
-        uploads = Uploads(Album(), folder, None, session, 10, takes_files=False)
+        uploads = Uploads(Album(), folder, None, session, 10, PhotoPolicy(), takes_files=False)
         photo = await uploads.receive_photo("me.png", 0.0, content())
     assert photo.refusal is not None
     assert photo.refusal.startswith("The service cannot fetch files from this machine.")
@@ -169,8 +173,8 @@ async def test_a_signed_link_is_requested_as_it_was_written(page: Page) -> None:
             "The link does not lead to a photo: its server answered with status 404.",
         ),
         ("http://127.0.0.1:9/me.png", "The link cannot be opened from this machine."),
-        ("ftp://example.com/me.png", "Ftp URLs are not supported; http and https are."),
-        ("http://user:word@127.0.0.1/me.png", "The URL contains a user name or password"),
+        ("ftp://example.com/me.png", "This is not a link to a photo on the web."),
+        ("http://user:word@127.0.0.1/me.png", "The link contains a password."),
     ],
 )
 async def test_a_broken_link_is_refused_with_the_reason(
@@ -191,7 +195,7 @@ async def test_a_voice_is_set_and_removed(page: Page) -> None:
 async def test_a_voice_must_be_a_sound_file(page: Page) -> None:
     response = await page.request("PUT", "/api/voice", 400, params={"name": "a.wav"}, data=png())
     error = (await response.json())["error"]
-    assert error.startswith("It is not a sound file; allowed are WAV, MP3")
+    assert error == ("This is not a sound file that can be used. Choose an MP3, M4A or WAV file.")
     assert (await page.state())["voice"] is None
 
 
