@@ -1,5 +1,6 @@
 """The JSON that the page receives. It contains no file names, journals or keys."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -52,6 +53,7 @@ def full_state(studio: Studio) -> Json:
     """Return everything that a page needs when it opens."""
     album = studio.album
     return {
+        "now": time.time(),
         "photos": [photo_json(photograph) for photograph in album.photographs.values()],
         "clips": [clip_json(clip) for clip in album.clips.values()],
         "voice": voice_json(album.voice),

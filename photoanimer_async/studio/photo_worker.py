@@ -26,7 +26,7 @@ LINKED, UPLOADED = 0, 1
 PREPARED = "prepared"
 """Suffix of the prepared photo; there is none if the photo stays as it is."""
 
-THUMBNAIL_SIDES = {"small": 240, "poster": 640}
+THUMBNAIL_SIDES = {"small": 256, "poster": 640}
 """Longest sides of the thumbnails in pixels, by their suffixes."""
 
 _THUMBNAIL_QUALITY = 80

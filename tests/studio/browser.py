@@ -1,5 +1,6 @@
 """A studio in a process of its own, and a page opened in a browser."""
 
+import asyncio
 import itertools
 import json
 import os
@@ -9,6 +10,8 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +20,13 @@ from attrs import define, field
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import ConsoleMessage, Locator, Page, ViewportSize
 
+from photoanimer_async import Template
+from photoanimer_async.studio.album import Album, Clip, Photograph, Stage, derive_clip_id
+from photoanimer_async.studio.studio_folder import AlbumFile, StudioFolder
+
 from ..support.ports import free_port
 
+VIDEO = files("photoanimer_async.testing") / "sample.mp4"
 COMMAND = Path(sysconfig.get_path("scripts")) / "photoanimer"
 SCREENSHOTS = Path(__file__).parent.parent.parent / "build" / "screenshots"
 SIZES: dict[str, ViewportSize] = {
@@ -52,6 +60,43 @@ class StudioProcess:
         )
         assert self._process.stdout is not None
         assert self.url in self._process.stdout.readline()
+
+    def fill(self, count: int, photo: bytes) -> None:
+        """Put an album of finished videos into the folder, before the start."""
+        with ThreadPoolExecutor() as thread:  # this one has Playwright's event loop
+            thread.submit(self._fill, count, photo).result()
+
+    def _fill(self, count: int, photo: bytes) -> None:
+        folder = StudioFolder(self.data / "this-machine")
+        folder.create()
+        album = Album()
+        for number in range(count):
+            name = "x" * 64 if number == 0 else f"Photo {number}"
+            photo_id = f"{number:024}"
+            (folder.photos / f"{photo_id}.jpg").write_bytes(photo)
+            clip_id = derive_clip_id(photo_id, Template.T1, None)
+            (folder.videos / f"{clip_id}.mp4").write_bytes(VIDEO.read_bytes())
+            photograph = Photograph(
+                id=photo_id,
+                name=name,
+                added=float(number),
+                file=f"{photo_id}.jpg",
+                faces=1,
+                waiting=False,
+            )
+            clip = Clip(
+                id=clip_id,
+                photograph=photo_id,
+                template=Template.T1,
+                cost=7.13,
+                batch="filled",
+                added=1.0,
+                ended=2.0 + number,
+                stage=Stage.DONE,
+                video=f"{clip_id}.mp4",
+            )
+            album.put(photograph, clip)
+        asyncio.run(AlbumFile(folder.album).save(album))
 
     def kill(self) -> None:
         """End the process with SIGKILL."""

@@ -42,7 +42,7 @@ async def test_thumbnails_have_their_size_and_are_made_once(page: Page, tmp_path
     photo = await page.add_photo(png(side=1000))
     folder = tmp_path / "studio" / "small"
     made = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    for name, side in (("small", 240), ("poster", 640)):
+    for name, side in (("small", 256), ("poster", 640)):
         response = await page.request("GET", f"/photos/{photo['id']}/{name}", 200)
         assert response.content_type == "image/jpeg"
         with Image.open(io.BytesIO(await response.read()), formats=["JPEG"]) as image:
@@ -60,7 +60,7 @@ async def test_a_missing_thumbnail_is_made_again(page: Page, tmp_path: Path) -> 
     for response in await asyncio.gather(*(page.request("GET", path, 200) for path in paths)):
         with Image.open(io.BytesIO(await response.read()), formats=["JPEG"]) as image:
             sizes.append(image.size)
-    assert sizes == [(240, 240), (640, 640)]
+    assert sizes == [(256, 256), (640, 640)]
     assert len(list(folder.iterdir())) == 2
 
 

@@ -3,6 +3,7 @@
 import functools
 import io
 import os
+import re
 import struct
 import threading
 import wave
@@ -152,22 +153,25 @@ def test_photos_are_animated_across_a_crash_of_the_studio(
     visit.capture("1-open")
 
     visit.drop(*photos)
-    expect(page.locator(".print img")).to_have_count(3, timeout=TIMEOUT)
-    grey = page.locator(".print", has_text="A grey day")
-    expect(grey).to_contain_text("No face was found in this photo.")
-    expect(page.locator("#cost")).to_contain_text("2 photos: 14.26 video seconds")
-    expect(page.locator("#cost")).to_contain_text("36,000 are left")
+    expect(page.locator(".print img")).to_have_count(2, timeout=TIMEOUT)
+    expect(page.locator("#unusable summary")).to_have_text(
+        "A grey day: No face was found.", timeout=TIMEOUT
+    )
+    expect(page.locator("#strip-title")).to_have_text("2 photos")
+    expect(page.locator("#bar")).not_to_contain_text("seconds")
     expect(page.locator("#previews-hint")).to_contain_text("Aunt Eileen")
     expect(page.locator(".choice video")).to_have_count(6, timeout=TIMEOUT)
-    grey.get_by_label("Try it anyway").check()
-    page.get_by_role("radio", name="Surprise into laughter").check()
-    expect(page.locator("#cost")).to_contain_text("3 photos: 20.25 video seconds")
     visit.capture("2-chosen")
+    page.get_by_role("button", name="Try anyway", exact=True).click()
+    expect(page.locator(".print img")).to_have_count(3)
+    page.get_by_role("radio", name="Surprise into laughter").check()
+    expect(page.locator("#bar-expression")).to_have_text("Surprise into laughter")
 
     page.get_by_role("button", name="Bring 3 photos to life").click()
     expect(page.locator(".clip")).to_have_count(3)
     expect(page.locator("#album-title")).to_be_focused()
-    expect(page.locator(".clip .stage", has_text="Animating").first).to_be_visible()
+    expect(page.locator(".clip .stage", has_text="Being made").first).to_be_visible()
+    expect(page).to_have_title(re.compile("of 3 · Photos, alive"))
     visit.capture("3-in-progress")
     page.reload()
     expect(page.locator(".clip")).to_have_count(3)
@@ -179,11 +183,11 @@ def test_photos_are_animated_across_a_crash_of_the_studio(
     expect(page.locator("#connection")).to_be_hidden(timeout=TIMEOUT)
 
     expect(page.locator(".clip[data-stage=done]")).to_have_count(2, timeout=TIMEOUT)
-    failed = page.locator(".clip[data-stage=failed]")
-    expect(failed.locator("h3")).to_have_text("A grey day")
-    expect(failed.locator(".trouble")).to_have_text("No person's face was found in the photo.")
-    for video in page.locator(".clip video").all():
-        visit.require_playing(video)
+    expect(page.locator("#failed summary")).to_have_text(
+        "A grey day: No person's face was found in the photo."
+    )
+    expect(page.locator("#progress")).to_be_hidden()
+    visit.require_playing(page.locator(".clip video"))
     visit.capture("5-done")
 
     download_all(page, "Surprise into laughter")
@@ -216,6 +220,10 @@ def view_videos(visit: OpenPage) -> None:
     expect(page.locator("#viewer-title")).to_have_text("Grandma Grace")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_role("button", name="Show Aunt Eileen large").click()
+    page.go_back()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.locator(".clip")).to_have_count(2)
 
 
 def test_the_page_can_be_used_with_the_keyboard_only(
@@ -243,12 +251,10 @@ def test_the_page_can_be_used_with_the_keyboard_only(
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator(".enlarge")).to_be_focused()
-    focus_with_tab(page, ".play")
-    page.keyboard.press("Space")
-    expect(page.get_by_role("button", name="Play Aunt Eileen")).to_be_focused()
-    focus_with_tab(page, ".clip .actions button:last-child")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_contain_text("Remove this video of Aunt Eileen?")
+    focus_with_tab(page, "#viewer-remove")
+    page.keyboard.press("Enter")
+    expect(page.locator("#question")).to_contain_text("Remove this video of Aunt Eileen?")
     focus_with_tab(page, "#question-yes")
     page.keyboard.press("Enter")
     expect(page.locator(".clip")).to_have_count(0)
@@ -263,42 +269,99 @@ def test_a_voice_is_uploaded_and_heard_in_the_video(
     page.set_input_files("#files", photos[0])
     expect(page.locator(".print img")).to_have_count(1, timeout=TIMEOUT)
     page.get_by_role("radio", name="Talking").check()
-    expect(page.locator("#cost")).to_contain_text("3.13 video seconds")
     page.set_input_files("#voice-file", photos[1])
-    expect(page.locator("#voice-name")).to_contain_text("It is not a sound file")
+    expect(page.locator("#messages")).to_contain_text("This is not a sound file")
     page.set_input_files("#voice-file", write_voice(tmp_path / "Good morning.wav", 1.5))
     expect(page.locator("#voice-name")).to_have_text("Good morning, 1.5 seconds")
-    expect(page.locator("#cost")).to_contain_text("1.5 video seconds")
+    expect(page.locator("#messages")).to_be_hidden()
     visit.capture("7-voice")
     page.get_by_role("button", name="Bring it to life").click()
     expect(page.locator(".clip[data-stage=done]")).to_have_count(1, timeout=TIMEOUT)
-    page.get_by_role("button", name="Play Aunt Eileen").click()
-    video = page.locator(".clip video")
+    page.get_by_role("button", name="Show Aunt Eileen large").click()
+    video = page.locator("#viewer-video")
     visit.require_playing(video)
     assert not video.evaluate("video => video.muted")
 
 
-def test_refused_files_are_shown_with_the_reason(
-    open_in_browser: OpenInBrowser, studio: StudioProcess, tmp_path: Path
+def test_what_cannot_be_used_is_told_in_words_and_folded_away(
+    open_in_browser: OpenInBrowser, studio: StudioProcess, photos: list[Path], tmp_path: Path
 ) -> None:
     visit = open_in_browser(studio)
     page = visit.page
-    expect(page.locator("#formats")).to_contain_text("HEIC or AVIF, under 256 MB")
-    contents = {"letter.pdf": b"%PDF-1.7", "icon.png": png(side=8), "huge.jpg": b""}
+    expect(page.locator("#formats")).to_contain_text("HEIC or AVIF, under 256 MB; location")
+    folder = tmp_path / "family"
+    (folder / "1954" / "@eaDir").mkdir(parents=True)
+    contents = {
+        "letter.pdf": b"%PDF-1.7",
+        "notes.txt": b"text",
+        ".DS_Store": b"",
+        "icon.png": png(side=8),
+        "fake.jpg": bytes.fromhex("a28fbfc9"),
+        "1954/cut.jpg": photos[0].read_bytes()[:3000],
+        "1954/eileen.jpg": photos[0].read_bytes(),
+        "1954/@eaDir/SYNO_THUMB.jpg": photos[1].read_bytes(),
+        "huge.jpg": b"",
+    }
     for name, content in contents.items():
-        (tmp_path / name).write_bytes(content)
-    os.truncate(tmp_path / "huge.jpg", MAX_SOURCE_BYTES + 2**19)
-    page.set_input_files("#files", [tmp_path / name for name in contents])
-    for name, reason in (
-        ("letter", "It is a PDF; allowed are PNG, JPEG, BMP, WEBP, HEIC, AVIF and TIFF."),
-        ("icon", "It has 8x8 pixels; a face needs at least 16x16."),
-        ("huge", "The file has 256.5 MB; it must have less than 256 MB."),
+        (folder / name).write_bytes(content)
+    os.truncate(folder / "huge.jpg", MAX_SOURCE_BYTES + 2**19)
+    page.set_input_files("#folder", folder)
+    expect(page.locator("#strip-title")).to_have_text("1 photo", timeout=TIMEOUT)
+    expect(page.locator(".print .name")).to_have_text("eileen")
+    expect(page.locator("#messages")).to_contain_text("2 files are no photos and were left out.")
+    expect(page.locator("#unusable summary")).to_have_text("4 photos cannot be used")
+    page.locator("#unusable summary").click()
+    for reason in (
+        "This picture is too small: 8 by 8 pixels.",
+        "This is not a photo.",
+        "This photo is damaged or incomplete. Choose another copy of it.",
+        "This file is too large: photos must have less than 256 MB.",
     ):
-        expect(page.locator(".print", has_text=name)).to_contain_text(reason, timeout=TIMEOUT)
-    expect(page.locator("#order")).to_be_hidden()
+        expect(page.locator(".group", has_text=reason)).to_be_visible()
     visit.capture("8-refused")
-    page.get_by_role("button", name="Remove huge").click()
-    expect(page.locator(".print")).to_have_count(2)
+    page.get_by_role("button", name="Remove: huge").click()
+    expect(page.locator("#unusable summary")).to_have_text("3 photos cannot be used")
+    page.get_by_role("button", name="Remove all", exact=True).last.click()
+    expect(page.locator("#unusable")).to_be_hidden()
+    expect(page.locator("#strip-title")).to_have_text("1 photo")
+
+
+def test_photos_added_while_the_studio_is_away_are_sent_when_it_is_back(
+    open_in_browser: OpenInBrowser, new_studio: StudioProcess, photos: list[Path]
+) -> None:
+    visit = open_in_browser(new_studio)
+    page = visit.page
+    expect(page.locator("#formats")).to_contain_text("JPEG")
+    new_studio.kill()
+    expect(page.locator("#connection")).to_be_visible()
+    page.set_input_files("#files", photos[:2])
+    expect(page.locator("#strip-title")).to_have_text(
+        "2 photos will be sent when the studio is back"
+    )
+    new_studio.start()
+    expect(page.locator("#strip-title")).to_have_text("2 photos", timeout=TIMEOUT)
+    expect(page.locator(".print img")).to_have_count(2)
+
+
+def test_all_videos_are_stopped_and_their_photos_stay_selected(
+    open_in_browser: OpenInBrowser, new_studio: StudioProcess, photos: list[Path], tmp_path: Path
+) -> None:
+    page = open_in_browser(new_studio).page
+    copies = [tmp_path / f"copy {number}.jpg" for number in range(8)]
+    for number, copy in enumerate(copies):
+        copy.write_bytes(photos[0].read_bytes() + bytes(number))
+    page.set_input_files("#files", copies)
+    expect(page.locator("#strip-title")).to_have_text("8 photos", timeout=TIMEOUT)
+    page.get_by_role("button", name="Bring 8 photos to life").click()
+    expect(page.locator(".clip .stage", has_text="Waiting").first).to_be_visible()
+    page.get_by_role("button", name="Stop all").click()
+    page.locator("#question-yes").click()
+    expect(page.locator("#progress")).to_be_hidden(timeout=TIMEOUT)
+    stopped = 8 - page.locator(".clip[data-stage=done]").count()
+    assert stopped > 0
+    expect(page.locator("#strip-title")).to_have_text(re.compile(f"{stopped} photos?"))
+    new_studio.stop()
+    assert new_studio.submits < 8
 
 
 def test_a_rotated_heic_is_shown_upright(
@@ -328,7 +391,7 @@ def test_a_rotated_heic_is_shown_upright(
     size = "image => [image.naturalWidth, image.naturalHeight]"
     assert large.evaluate(size) == list(upright)
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download", exact=True).click()
+        page.locator("#viewer-download").click()
     assert download.value.suggested_filename == "IMG_0042 - A wink.mp4"
 
 
@@ -343,3 +406,67 @@ def test_previews_do_not_play_with_reduced_motion(
     assert not page.locator(".choice video").evaluate_all(paused)
     page.get_by_role("button", name="Pause the previews").click()
     assert page.locator(".choice video").evaluate_all(paused)
+
+
+@pytest.fixture
+def large_album(tmp_path: Path, browser: Browser) -> Iterator[StudioProcess]:
+    """A studio with 300 finished videos, one of a photo with a long name."""
+    process = StudioProcess(tmp_path / "studio")
+    process.fill(300, ASTRONAUT.read_bytes())
+    process.start()
+    yield process
+    process.stop()
+
+
+LAYOUT_SHIFT = """
+window.shift = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+BYTES_MOVED = """() => performance.getEntriesByType("resource")
+  .reduce((sum, entry) => sum + entry.transferSize, 0)"""
+SMALL_TARGETS = """() => [...document.querySelectorAll("button, a, label.button, summary")]
+  .filter((node) => node.getClientRects().length && !node.matches(".skip"))
+  .map((node) => [node.textContent || node.ariaLabel, node.getBoundingClientRect()])
+  .filter(([, { width, height }]) => width < 44 || height < 44).map(([text]) => text)"""
+OVERFLOW = "() => document.documentElement.scrollWidth - innerWidth"
+
+
+def test_an_album_of_300_videos_is_light_and_does_not_jump(
+    open_in_browser: OpenInBrowser, large_album: StudioProcess
+) -> None:
+    visit = open_in_browser(large_album)
+    page = visit.page
+    page.add_init_script(LAYOUT_SHIFT)
+    page.reload()
+    expect(page.get_by_role("link", name="Download all 300")).to_be_visible()
+    visit.require_playing(page.locator(".clip video"))
+    assert page.locator(".clip").count() < 60
+    assert page.locator(".clip video").count() == 1
+    assert page.evaluate(BYTES_MOVED) < 10 * 2**20
+    assert page.evaluate("shift") < 0.1
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    last = page.locator('.clip[aria-posinset="300"]')
+    expect(last).to_be_visible()
+    expect(last).to_have_attribute("aria-setsize", "300")
+    assert page.locator(".clip").count() < 60
+    assert page.evaluate("shift") < 0.1
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (360, 225), (820, 1180)])
+def test_the_page_fits_small_windows_and_fingers(
+    open_in_browser: OpenInBrowser, large_album: StudioProcess, width: int, height: int
+) -> None:
+    page = open_in_browser(large_album).page
+    page.set_viewport_size({"width": width, "height": height})
+    expect(page.get_by_role("link", name="Download all 300")).to_be_visible()
+    page.get_by_role("button", name=re.compile("Show .* large")).first.click()
+    page.locator("#viewer-again").click()
+    expect(page.locator("#bar")).to_be_visible()
+    assert page.evaluate(OVERFLOW) <= 0
+    assert page.evaluate(SMALL_TARGETS) == []
+    bar = page.locator("#bar").evaluate(
+        "bar => [getComputedStyle(bar).position, bar.getBoundingClientRect().height]"
+    )
+    assert bar[0] == "static" or bar[1] < height / 4

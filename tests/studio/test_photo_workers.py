@@ -31,7 +31,7 @@ async def test_faces_are_detected_and_previews_rendered(open_studio: OpenStudio)
     aunt = await page.add_photo(rotated_heic(ASTRONAUT.read_bytes()), "aunt.heic")
     assert aunt["faces"] == 1
     with await fetch_thumbnail(page, aunt["id"]) as thumbnail:
-        assert thumbnail.size == (240, 240)
+        assert thumbnail.size == (256, 256)
     state = await page.wait_until(
         lambda s: s["previews"]["of"] == aunt["id"] and s["previews"]["ready"]
     )

@@ -1,192 +1,120 @@
-// The album: clips in progress, finished videos beside their photos, and failures with the reason.
+// The album: videos that are ready, then those that are being made; what has failed is above them.
 
-import { announce, byId, confirm, element, KeyedList, setText, shownSeconds } from "./dom.js";
+import { announce, byId, confirm, counted, prefersReducedMotion, setText, shownSeconds } from "./dom.js";
+import { makeCard, Player } from "./clip_card.js";
+import { attempt } from "./messages.js";
+import { Problems } from "./problems.js";
+import { isOpen } from "./progress.js";
 import { Viewer } from "./viewer.js";
+import { VirtualGrid } from "./virtual_grid.js";
 
-const STAGES = {
-  waiting: [1, "Waiting in the queue"],
-  sending: [2, "Sending the photo"],
-  moving: [3, "Animating"],
-  saving: [4, "Saving the video"],
-};
-const PLAY = "M6 4v16l14-8z";
-const PAUSE = "M6 4h4v16H6zM14 4h4v16h-4z";
-const SVG = "http://www.w3.org/2000/svg";
-const prefersReducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
+const ORDER = ["done", "saving", "moving", "sending", "waiting"];
+const FILTERS = { all: () => true, done: (clip) => clip.stage === "done", open: isOpen };
 
 export class Album {
   #studio;
-  #list = new KeyedList(byId("clips"), (clip) => this.#card(clip));
+  #player = new Player();
   #viewer;
-  /** Videos play while they are visible, unless the user has paused them. */
-  #visibility = new IntersectionObserver((entries) => {
-    for (const { target, isIntersecting } of entries) {
-      if (target.dataset.stopped) continue;
-      if (isIntersecting) target.play().catch(() => {});
-      else target.pause();
-    }
-  });
+  #filter = "all";
+  #grid = new VirtualGrid(byId("clips"), (clip) => makeCard(this.#studio, this.#player, clip, (id) => this.#viewer.open(id)));
+  #problems = new Problems(byId("failed"), (count) => `${counted(count, "video")} failed`, (items) => this.#actionsFor(items));
 
   constructor(studio) {
     this.#studio = studio;
-    this.#viewer = new Viewer(studio);
+    this.#viewer = new Viewer(studio, (id) => this.#remove([id]));
+    this.#player.isPaused = prefersReducedMotion.matches;
     studio.addEventListener("stage", (event) => this.#announceStage(event.detail));
+    for (const radio of document.querySelectorAll('input[name="filter"]')) {
+      radio.addEventListener("change", () => {
+        this.#filter = radio.value;
+        this.show();
+      });
+    }
+    byId("pause-videos").addEventListener("click", () => {
+      this.#player.isPaused = !this.#player.isPaused;
+      this.#player.play();
+      this.show();
+    });
+    byId("viewer").addEventListener("close", () => this.#player.play());
   }
 
   show() {
-    const clips = [...this.#studio.clips.values()].sort((a, b) => b.added - a.added);
-    const done = clips.filter((clip) => clip.stage === "done");
+    const clips = [...this.#studio.clips.values()];
+    const shown = clips.filter((clip) => ORDER.includes(clip.stage)).sort(compare);
+    const done = shown.filter(FILTERS.done);
+    const failed = clips.filter((clip) => !ORDER.includes(clip.stage));
     byId("album").hidden = !clips.length;
     byId("download-all").hidden = !done.length;
     setText(byId("download-all"), done.length > 1 ? `Download all ${done.length}` : "Download all");
-    this.#list.show(clips);
+    byId("pause-videos").hidden = !done.length;
+    setText(byId("pause-videos"), this.#player.isPaused ? "Play" : "Pause");
+    byId("pause-videos").setAttribute("aria-label", this.#player.isPaused ? "Play the videos" : "Pause the videos");
+    this.#showFilters(shown.length, done.length);
+    this.#grid.show(shown.filter(FILTERS[this.#filter]));
+    this.#problems.show(failed.map((clip) => this.#problem(clip)));
     this.#viewer.show(done);
   }
 
+  #showFilters(all, done) {
+    const isMixed = done > 0 && done < all;
+    byId("filters").hidden = !isMixed;
+    setText(byId("count-done"), `Ready (${done})`);
+    setText(byId("count-open"), `Not ready (${all - done})`);
+    if (isMixed || this.#filter === "all") return;
+    this.#filter = "all";
+    document.querySelector('input[name="filter"][value="all"]').checked = true;
+  }
+
+  #problem(clip) {
+    return { ...clip, name: this.#studio.photoOf(clip).name, reason: clip.error ?? "It has failed.", picture: `/photos/${clip.photo}/small` };
+  }
+
   #announceStage(clip) {
-    const name = this.#name(clip);
+    const { name } = this.#studio.photoOf(clip);
     if (clip.stage === "done") announce(`The video of ${name} is ready.`);
-    if (clip.error) announce(`${name}: ${clip.error}`);
+    else if (clip.error) announce(`${name}: ${clip.error}`);
   }
 
-  #name(clip) {
-    return this.#studio.photos.get(clip.photo)?.name ?? "photo";
+  #actionsFor(items) {
+    const all = items.length > 1 ? " all" : "";
+    const remove = [`Remove${all}`, () => this.#remove(items.map((item) => item.id))];
+    const again = [`Try${all} again`, () => this.#retry(items)];
+    return items.every((item) => item.repeatable) ? [again, remove] : [remove];
   }
 
-  #title(clip) {
-    return this.#studio.expressions.find((each) => each.template === clip.template)?.title ?? "";
-  }
-
-  #card(clip) {
-    const name = this.#name(clip);
-    const small = `/photos/${clip.photo}/small`;
-    const moving = element("div", { class: "moving" });
-    const still = element("div", {}, element("img", { src: small, alt: `${name}, the photo` }));
-    const stage = element("p", { class: "stage" });
-    const progress = element("progress", { max: 5, "aria-label": `Progress of ${name}` });
-    const errorText = element("p", { class: "trouble" });
-    const actions = element("div", { class: "actions" });
-    const voice = clip.voice ? `, with the voice ${clip.voice}` : "";
-    const node = element(
-      "li",
-      { class: "clip" },
-      element("div", { class: "pair" }, still, moving),
-      element("div", { class: "words" }, element("h3", {}, name), element("p", { class: "how" }, `${this.#title(clip)}${voice}`)),
-      stage,
-      progress,
-      errorText,
-      actions,
-    );
-    let shown = null;
-    const update = (now) => {
-      if (now.stage === shown) return;
-      shown = now.stage;
-      const [step, words] = STAGES[now.stage] ?? [0, ""];
-      node.dataset.stage = now.stage;
-      node.classList.toggle("working", step > 0);
-      stage.hidden = progress.hidden = !step;
-      setText(stage, words);
-      progress.value = step;
-      errorText.hidden = !now.error;
-      setText(errorText, now.error ?? "");
-      moving.replaceChildren(...(now.stage === "done" ? this.#video(now, name) : [element("img", { src: small, alt: "" }), element("div", { class: "veil" })]));
-      actions.replaceChildren(...this.#actions(now, name));
-    };
-    return { node, update };
-  }
-
-  #video(clip, name) {
-    const icon = (shape) => {
-      const svg = document.createElementNS(SVG, "svg");
-      svg.setAttribute("viewBox", "0 0 24 24");
-      const path = document.createElementNS(SVG, "path");
-      path.setAttribute("d", shape);
-      svg.append(path);
-      return svg;
-    };
-    const video = element("video", {
-      src: `/clips/${clip.id}`,
-      loop: "",
-      playsinline: "",
-      preload: "metadata",
-      poster: `/photos/${clip.photo}/small`,
-      "aria-label": `${name}: ${this.#title(clip)}`,
-    });
-    video.muted = !clip.voice;
-    if (clip.voice || prefersReducedMotion.matches) video.dataset.stopped = "yes";
-    const button = element("button", {
-      class: "play",
-      type: "button",
-      click: () => {
-        if (video.paused) {
-          delete video.dataset.stopped;
-          video.play().catch(() => {});
-        } else {
-          video.dataset.stopped = "yes";
-          video.pause();
-        }
-      },
-    });
-    const showButton = () => {
-      button.setAttribute("aria-label", `${video.paused ? "Play" : "Pause"} ${name}`);
-      button.replaceChildren(icon(video.paused ? PLAY : PAUSE));
-    };
-    video.addEventListener("play", showButton);
-    video.addEventListener("pause", showButton);
-    showButton();
-    this.#visibility.observe(video);
-    const enlarge = element("button", {
-      class: "enlarge",
-      type: "button",
-      "aria-label": `Show ${name} large`,
-      click: () => this.#viewer.open(clip.id),
-    });
-    return [video, enlarge, button];
-  }
-
-  #actions(clip, name) {
-    const button = (text, label, action) =>
-      element("button", { class: "button quiet small", type: "button", "aria-label": label, click: () => this.#run(action, name) }, text);
-    const remove = button("Remove", `Remove ${name}`, () => this.#remove(clip, name));
-    if (clip.stage === "done") {
-      return [
-        element("a", { class: "button small", href: `/clips/${clip.id}/download`, download: "", "aria-label": `Download ${name}` }, "Download"),
-        button("Another expression", `Another expression for ${name}`, () => this.#chooseAgain(clip)),
-        remove,
-      ];
+  async #retry(clips) {
+    const cost = clips.filter((clip) => !clip.paid).reduce((sum, clip) => sum + clip.cost, 0);
+    const warning = clips.some((clip) => clip.stage === "unclear") ? " It may be charged twice." : "";
+    if ((cost && this.#studio.isPaid) || warning) {
+      const price = this.#studio.isPaid ? ` for ${shownSeconds(cost)} video seconds` : "";
+      if (!(await confirm(`Make ${counted(clips.length, "video")} again${price}?${warning}`, "Try again"))) return;
     }
-    if (!clip.error) return [];
-    const price = clip.paid ? "at no cost" : `for ${shownSeconds(clip.cost)} video seconds`;
-    const retry = button("Try again", `Try ${name} again, ${price}`, () => this.#retry(clip, name, price));
-    return clip.repeatable ? [retry, remove] : [remove];
+    await attempt("retry", () => this.#studio.retry(clips.map((clip) => clip.id)));
   }
 
-  async #run(action, name) {
-    try {
-      await action();
-    } catch (error) {
-      announce(`${name}: ${error.message}`);
-    }
+  async #remove(ids) {
+    const clips = ids.map((id) => this.#studio.clips.get(id));
+    const question = this.#questionBeforeRemoving(clips);
+    if (question && !(await confirm(question, "Remove"))) return;
+    await attempt("remove", async () => {
+      for (const id of ids) if (this.#studio.clips.has(id)) await this.#studio.remove(id);
+    });
   }
 
-  async #chooseAgain(clip) {
-    await this.#studio.setWaiting(clip.photo, true);
-    byId("photos").focus();
-    byId("photos").scrollIntoView({ block: "start" });
-    announce(`${this.#name(clip)} is selected: choose another expression.`);
+  #questionBeforeRemoving(clips) {
+    const { name } = this.#studio.photoOf(clips[0]);
+    if (clips[0].stage === "done") return `Remove this video of ${name}? This cannot be undone.`;
+    if (clips.some((clip) => clip.paid) && this.#studio.isPaid) return "This is paid for, and its video can still be fetched. Remove it all the same?";
+    return clips.length > 1 ? `Remove ${counted(clips.length, "video")} that failed?` : null;
   }
+}
 
-  async #retry(clip, name, price) {
-    const warning = clip.stage === "unclear" ? " It may be charged twice." : "";
-    if ((this.#studio.account.service && !clip.paid) || warning) {
-      if (!(await confirm(`Try ${name} again, ${price}?${warning}`, "Try again"))) return;
-    }
-    await this.#studio.retry([clip.id]);
-  }
-
-  async #remove(clip, name) {
-    const text = clip.stage === "done" ? `Remove this video of ${name}? This cannot be undone.` : null;
-    if (text && !(await confirm(text, "Remove"))) return;
-    await this.#studio.remove(clip.id);
-  }
+/** Order: what is ready, by the start and then by the end; what is being made; what waits. */
+function compare(a, b) {
+  const isDone = a.stage === "done" && b.stage === "done";
+  return (
+    ORDER.indexOf(a.stage) - ORDER.indexOf(b.stage) ||
+    b.added - a.added ||
+    (isDone ? a.ended - b.ended : 0)
+  );
 }

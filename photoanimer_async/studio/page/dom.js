@@ -1,4 +1,4 @@
-// DOM helpers: elements, keyed lists, dialogs and announcements. Text is never parsed as HTML.
+// DOM helpers: elements, texts, questions and announcements. Text is never parsed as HTML.
 
 /** Create an element. Functions among the attributes become listeners, booleans properties. */
 export function element(name, attributes = {}, ...children) {
@@ -20,39 +20,9 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/**
- * Keeps a list's elements in sync with items that have ids. An item's element is never
- * replaced, so that its video keeps playing and its button keeps the focus.
- */
-export class KeyedList {
-  constructor(list, make) {
-    this.list = list;
-    this.make = make;
-    this.shown = new Map();
-  }
-
-  show(items) {
-    const ids = new Set(items.map((item) => item.id));
-    for (const [id, card] of this.shown) if (!ids.has(id)) this.#remove(id, card);
-    let before = null;
-    for (const item of items) {
-      if (!this.shown.has(item.id)) this.shown.set(item.id, this.make(item));
-      const card = this.shown.get(item.id);
-      card.update(item);
-      const next = before ? before.nextSibling : this.list.firstChild;
-      if (card.node !== next) this.list.insertBefore(card.node, next);
-      before = card.node;
-    }
-  }
-
-  /** Remove an element; if it has the focus, move the focus to its neighbour. */
-  #remove(id, card) {
-    const hasFocus = card.node.contains(document.activeElement);
-    const neighbour = card.node.nextElementSibling ?? card.node.previousElementSibling;
-    card.node.remove();
-    this.shown.delete(id);
-    if (hasFocus) (neighbour?.querySelector("button, a, input") ?? byId("photos")).focus();
-  }
+/** Create a button without a form. */
+export function button(text, click, attributes = {}) {
+  return element("button", { class: "button quiet", type: "button", click, ...attributes }, text);
 }
 
 /** Ask for confirmation; resolves to whether the user confirmed. */
@@ -70,16 +40,15 @@ export function confirm(text, yes) {
 }
 
 let announcement = 0;
+let waiting = [];
 
-/** Announce a text to screen readers. Announcements in quick succession are joined. */
+/** Announce a text to screen readers. Of many in quick succession, the last ones are read. */
 export function announce(text) {
-  const announcer = byId("announcer");
+  waiting = [...waiting, text].slice(-3);
   clearTimeout(announcement);
-  const waiting = announcer.dataset.waiting ? `${announcer.dataset.waiting} ${text}` : text;
-  announcer.dataset.waiting = waiting;
   announcement = setTimeout(() => {
-    announcer.textContent = waiting;
-    delete announcer.dataset.waiting;
+    byId("announcer").textContent = waiting.join(" ");
+    waiting = [];
   }, 250);
 }
 
@@ -89,4 +58,6 @@ export function shownSeconds(seconds) {
 }
 
 /** Format a count: `1 photo`, `2 photos`. */
-export const counted = (count, thing) => `${count} ${thing}${count === 1 ? "" : "s"}`;
+export const counted = (count, thing) => `${count.toLocaleString("en")} ${thing}${count === 1 ? "" : "s"}`;
+
+export const prefersReducedMotion = matchMedia("(prefers-reduced-motion: reduce)");

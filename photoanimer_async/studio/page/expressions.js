@@ -1,11 +1,11 @@
 // The six expressions with their previews, and the voice for the talking one.
 
-import { announce, byId, element, setText, shownSeconds } from "./dom.js";
+import { byId, element, prefersReducedMotion, setText, shownSeconds } from "./dom.js";
+import { attempt, dismissMessage, showMessage } from "./messages.js";
 
 const STORAGE_KEY = "photoanimer-expression";
 const TALKING = 0;
 const DEFAULT = 1;
-const prefersReducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Expressions {
   #studio;
@@ -18,7 +18,7 @@ export class Expressions {
     this.#changed = changed;
     byId("pause").addEventListener("click", () => this.#setPaused(!this.#isPaused));
     byId("voice-file").addEventListener("change", (event) => this.#uploadVoice(event.target));
-    byId("voice-drop").addEventListener("click", () => this.#showErrorOf(studio.removeVoice()));
+    byId("voice-drop").addEventListener("click", () => attempt("voice", () => studio.removeVoice()));
   }
 
   /** The chosen expression. */
@@ -27,28 +27,46 @@ export class Expressions {
     return checked ? Number(checked.value) : DEFAULT;
   }
 
+  get chosen() {
+    return this.#studio.expressions.find((each) => each.template === this.template);
+  }
+
   /** The voice for the chosen expression, or null. */
   get voice() {
     return this.template === TALKING ? this.#studio.voice : null;
   }
 
+  /** Move the focus to the chosen expression. */
+  focus() {
+    const radio = document.querySelector('input[name="expression"]:checked');
+    radio?.focus({ preventScroll: true });
+    byId("expressions").scrollIntoView({ block: "center" });
+  }
+
   show() {
-    const { previews, expressions, photos, account } = this.#studio;
+    const { previews, expressions } = this.#studio;
     if (!this.#choices.size) for (const each of expressions) this.#addChoice(each);
     byId("expressions").classList.toggle("no-previews", !previews.possible);
     byId("pause").hidden = !previews.ready.length;
-    this.#showPauseButton();
+    setText(byId("pause"), this.#isPaused ? "Play" : "Pause");
+    byId("pause").setAttribute("aria-label", this.#isPaused ? "Play the previews" : "Pause the previews");
     for (const [template, choice] of this.#choices) {
       const isReady = previews.ready.includes(template);
       const source = isReady ? `/previews/${previews.of}/${template}` : "";
       if (choice.source !== source) this.#showPreview(choice, source);
     }
+    setText(byId("chosen-words"), this.chosen?.description ?? "");
+    setText(byId("previews-hint"), this.#hint());
+    this.#showVoice();
+  }
+
+  #hint() {
+    const { previews, photos, account } = this.#studio;
     const photo = photos.get(previews.of);
     const subject = photo ? `The previews show ${photo.name}.` : "The previews show a sample portrait.";
-    const hint = previews.possible ? `${subject} ${account.service ? "They are made on this machine and cost nothing. " : ""}` : "";
-    const warning = account.service ? `Videos from ${account.service} may look different.` : "";
-    setText(byId("previews-hint"), `${hint}${warning}`.trim());
-    this.#showVoice();
+    const free = account.service ? " They are made on this machine and cost nothing." : "";
+    const warning = account.service ? ` Videos from ${account.service} may look different.` : "";
+    return `${previews.possible ? subject + free : ""}${warning}`.trim();
   }
 
   #addChoice({ template, title, description, seconds }) {
@@ -64,20 +82,17 @@ export class Expressions {
         this.#changed();
       },
     });
+    const length = this.#studio.isPaid ? `${shownSeconds(seconds)} seconds` : "";
     const screen = element("span", { class: "screen", "aria-hidden": "true" });
-    const words = element(
+    const about = element(
       "span",
       { class: "about" },
       element("span", { class: "title" }, title),
-      element(
-        "span",
-        { id: `words-${template}` },
-        element("span", { class: "words" }, description),
-        element("span", { class: "length" }, `${shownSeconds(seconds)} seconds`),
-      ),
+      element("span", { class: "words", id: `words-${template}` }, description),
+      element("span", { class: "length", hidden: !length }, length),
     );
     this.#choices.set(template, { screen, source: null });
-    byId("choices").append(element("label", { class: "choice" }, screen, words, radio));
+    byId("choices").append(element("label", { class: "choice" }, screen, about, radio));
   }
 
   #showPreview(choice, source) {
@@ -98,11 +113,7 @@ export class Expressions {
       if (isPaused) video.pause();
       else video.play().catch(() => {});
     }
-    this.#showPauseButton();
-  }
-
-  #showPauseButton() {
-    setText(byId("pause"), this.#isPaused ? "Play the previews" : "Pause the previews");
+    this.show();
   }
 
   // --- a voice ---
@@ -119,24 +130,13 @@ export class Expressions {
     const [file] = input.files;
     input.value = "";
     if (!file) return;
-    if (file.size >= this.#studio.limits.voice) {
-      this.#showError("The sound file is too large: it must have less than 15 MB.");
-      return;
-    }
-    await this.#showErrorOf(this.#studio.setVoice(file, (await durationOf(file)) ?? ""));
-  }
-
-  async #showErrorOf(request) {
+    dismissMessage("voice");
     try {
-      await request;
+      if (file.size >= this.#studio.limits.voice) throw new Error("The sound file is too large: it must have less than 15 MB.");
+      await this.#studio.setVoice(file, (await durationOf(file)) ?? "");
     } catch (error) {
-      this.#showError(error.message);
+      showMessage("voice", error.message, [["Choose another sound", () => byId("voice-file").click()]]);
     }
-  }
-
-  #showError(text) {
-    setText(byId("voice-name"), text);
-    announce(text);
   }
 }
 

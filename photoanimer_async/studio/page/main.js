@@ -1,36 +1,38 @@
-// Creates the parts of the page, and renders all of them after each change.
+// Creates the parts of the page, and shows all of them after each change.
 
 import { Album } from "./album.js";
 import { byId, setText, shownSeconds } from "./dom.js";
 import { Expressions } from "./expressions.js";
-import { Order } from "./order.js";
+import { PhotoStrip } from "./photo_strip.js";
+import { Progress } from "./progress.js";
+import { StartBar } from "./start_bar.js";
 import { StudioClient } from "./studio_client.js";
-import { Tray } from "./tray.js";
+import { Uploads } from "./uploads.js";
 
 const studio = new StudioClient();
-const tray = new Tray(studio, show);
+const uploads = new Uploads(studio, show);
+const strip = new PhotoStrip(studio, uploads, show);
 const expressions = new Expressions(studio, show);
-const order = new Order(studio, tray, expressions);
-const album = new Album(studio);
+const parts = [strip, expressions, new StartBar(studio, strip, expressions), new Progress(studio), new Album(studio)];
+let hasState = false;
 
 function show() {
-  tray.show();
-  expressions.show();
-  order.show();
-  album.show();
-  const isIdle = !tray.isUsable && studio.clips.size > 0;
+  if (!hasState) return;
+  const isIdle = !strip.chosen.length && studio.clips.size > 0;
   byId("expressions").hidden = isIdle;
-  document.body.classList.toggle("busy", !tray.isEmpty || studio.clips.size > 0);
-  setText(byId("photos-title"), isIdle ? "Bring another photo to life" : tray.isEmpty ? "Bring a photo to life" : "Your photos");
-  setText(byId("drop-words"), tray.isEmpty && !studio.clips.size ? "Drop photos here" : "or drop them anywhere");
+  document.body.classList.toggle("busy", !strip.isEmpty || studio.clips.size > 0);
+  document.body.classList.toggle("choosing", strip.chosen.length > 0);
+  document.body.classList.remove("loading");
+  for (const part of parts) part.show();
   setText(byId("account"), accountText(studio.account));
   setText(byId("foot"), storageText(studio.account));
+  setText(byId("formats"), formatsText(studio));
 }
 
 function accountText({ service, seconds, error }) {
-  const where = service ?? "On this machine";
-  if (error) return `${where}: the balance is unknown`;
-  return seconds === null ? where : `${where}: ${shownSeconds(seconds)} video seconds left`;
+  if (service === null) return "On this machine";
+  if (error) return `${service}: the balance is unknown`;
+  return seconds === null ? service : `${service}: ${shownSeconds(seconds)} video seconds left`;
 }
 
 function storageText({ service }) {
@@ -39,9 +41,18 @@ function storageText({ service }) {
     : "Photos and videos stay on this machine.";
 }
 
-studio.addEventListener("change", show);
-studio.addEventListener("connection", (event) => {
-  byId("connection").hidden = event.detail;
-  setText(byId("connection"), event.detail ? "" : "The studio cannot be reached. This page reconnects by itself, and videos in progress are not lost.");
+function formatsText({ formats, limits }) {
+  const kinds = `${formats.slice(0, -1).join(", ")} or ${formats.at(-1)}, under ${Math.round(limits.photo / 2 ** 20)} MB`;
+  return limits.side ? `${kinds}, up to ${limits.side} pixels wide and high` : `${kinds}; location and time are removed from files`;
+}
+
+studio.addEventListener("change", () => {
+  hasState = true;
+  show();
+});
+studio.addEventListener("connection", () => {
+  byId("connection").hidden = studio.isConnected;
+  setText(byId("connection"), studio.isConnected ? "" : "The studio cannot be reached. This page reconnects by itself, and nothing that was started is lost.");
+  show();
 });
 studio.connect();

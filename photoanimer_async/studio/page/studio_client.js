@@ -1,15 +1,25 @@
 // The client of the studio's API: its state, received as server-sent events, and requests.
 
+/** The studio did not answer: it was stopped, or the network is down. */
+export class UnreachableError extends Error {
+  constructor() {
+    super("The studio cannot be reached.");
+  }
+}
+
 export class StudioClient extends EventTarget {
   photos = new Map();
   clips = new Map();
   voice = null;
-  account = { service: null, seconds: null, error: null };
+  account = { service: null, seconds: null, error: null, cancels: false };
   previews = { possible: false, of: "sample", ready: [] };
   expressions = [];
   formats = [];
   limits = { photo: Infinity, side: null, voice: Infinity };
+  /** Whether the studio can be reached; null until that is known. */
+  isConnected = null;
   #events = null;
+  #clockOffset = 0;
 
   /** Receive events while the page is open, and reconnect when the studio is back. */
   connect() {
@@ -18,7 +28,7 @@ export class StudioClient extends EventTarget {
     this.#events = events;
     events.addEventListener("all", (event) => {
       this.#setState(JSON.parse(event.data));
-      this.#dispatch("connection", true);
+      this.#setConnected(true);
       this.#dispatch("change");
     });
     events.addEventListener("some", (event) => {
@@ -26,13 +36,38 @@ export class StudioClient extends EventTarget {
       this.#dispatch("change");
     });
     events.onerror = () => {
-      this.#dispatch("connection", false);
+      this.#setConnected(false);
       if (events.readyState === EventSource.CLOSED) setTimeout(() => this.connect(), 2000);
     };
   }
 
-  #setState({ photos, clips, ...rest }) {
+  /** The studio's clock, in seconds since the epoch. */
+  get now() {
+    return Date.now() / 1000 + this.#clockOffset;
+  }
+
+  photoOf(clip) {
+    return this.photos.get(clip.photo) ?? { name: "photo" };
+  }
+
+  titleOf(clip) {
+    return this.expressions.find((each) => each.template === clip.template)?.title ?? "";
+  }
+
+  /** Whether video seconds are paid for. */
+  get isPaid() {
+    return this.account.service !== null;
+  }
+
+  #setConnected(isConnected) {
+    if (this.isConnected === isConnected) return;
+    this.isConnected = isConnected;
+    this.#dispatch("connection");
+  }
+
+  #setState({ photos, clips, now, ...rest }) {
     Object.assign(this, rest);
+    this.#clockOffset = now - Date.now() / 1000;
     this.photos = new Map(photos.map((photo) => [photo.id, photo]));
     this.clips = new Map(clips.map((clip) => [clip.id, clip]));
   }
@@ -59,6 +94,7 @@ export class StudioClient extends EventTarget {
   setWaiting = (id, waiting) => request(waiting ? "PUT" : "DELETE", `/api/photos/${id}/waiting`);
   start = (photos, template, voice) => request("POST", "/api/clips", { photos, template, voice });
   retry = (ids) => request("POST", "/api/clips/retry", { clips: ids });
+  stop = (ids) => request("POST", "/api/clips/stop", { clips: ids });
   remove = (id) => request("DELETE", `/api/clips/${id}`);
   removeVoice = () => request("DELETE", "/api/voice");
   setVoice = (file, seconds) =>
@@ -76,10 +112,10 @@ async function request(method, path, body) {
       headers: { "Content-Type": isFile ? "application/octet-stream" : "application/json" },
     });
   } catch {
-    throw new Error("The studio cannot be reached. Check that it is still running, then try again.");
+    throw new UnreachableError();
   }
   const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
   const result = isJson ? await response.json() : null;
-  if (!response.ok) throw new Error(result?.error ?? `The request failed with status ${response.status}.`);
+  if (!response.ok) throw new Error(result?.error ?? `The studio answered with status ${response.status}.`);
   return result;
 }
