@@ -31,7 +31,9 @@ from .browser import SCREENSHOTS, SIZES, OpenPage, StudioProcess
 
 pytestmark = pytest.mark.slow
 TIMEOUT = 120_000
-"""Milliseconds to wait for animated photos, also on a busy machine."""
+"""Milliseconds to wait for anything, also on a busy machine."""
+
+expect.set_options(timeout=TIMEOUT)
 
 
 @pytest.fixture(scope="module")
@@ -148,19 +150,17 @@ def test_photos_are_animated_across_a_crash_of_the_studio(
     studio = new_studio
     visit = open_in_browser(studio)
     page = visit.page
-    expect(page.locator(".choice video")).to_have_count(6, timeout=TIMEOUT)
+    expect(page.locator(".choice video")).to_have_count(6)
     visit.require_playing(page.locator(".choice video").first)
     visit.capture("1-open")
 
     visit.drop(*photos)
-    expect(page.locator(".print img")).to_have_count(2, timeout=TIMEOUT)
-    expect(page.locator("#unusable summary")).to_have_text(
-        "A grey day: No face was found.", timeout=TIMEOUT
-    )
+    expect(page.locator(".print img")).to_have_count(2)
+    expect(page.locator("#unusable summary")).to_have_text("A grey day: No face was found.")
     expect(page.locator("#strip-title")).to_have_text("2 photos")
     expect(page.locator("#bar")).not_to_contain_text("seconds")
     expect(page.locator("#previews-hint")).to_contain_text("Aunt Eileen")
-    expect(page.locator(".choice video")).to_have_count(6, timeout=TIMEOUT)
+    expect(page.locator(".choice video")).to_have_count(6)
     visit.capture("2-chosen")
     page.get_by_role("button", name="Try anyway", exact=True).click()
     expect(page.locator(".print img")).to_have_count(3)
@@ -180,9 +180,9 @@ def test_photos_are_animated_across_a_crash_of_the_studio(
     expect(page.locator("#connection")).to_contain_text("cannot be reached")
     visit.capture("4-disconnected")
     studio.start()
-    expect(page.locator("#connection")).to_be_hidden(timeout=TIMEOUT)
+    expect(page.locator("#connection")).to_be_hidden()
 
-    expect(page.locator(".clip[data-stage=done]")).to_have_count(2, timeout=TIMEOUT)
+    expect(page.locator(".clip[data-stage=done]")).to_have_count(2)
     expect(page.locator("#failed summary")).to_have_text(
         "A grey day: No person's face was found in the photo."
     )
@@ -236,16 +236,14 @@ def test_the_page_can_be_used_with_the_keyboard_only(
     focus_with_tab(page, "#url")
     page.keyboard.type(f"{site}/Aunt%20Eileen.jpg")
     page.keyboard.press("Enter")
-    expect(page.locator(".print img")).to_have_count(1, timeout=TIMEOUT)
+    expect(page.locator(".print img")).to_have_count(1)
     expect(page.locator(".print .name")).to_have_text("Aunt Eileen")
     focus_with_tab(page, "input[name=expression]:checked")
     page.keyboard.press("ArrowDown")
     expect(page.get_by_role("radio", name="A wink")).to_be_checked()
     focus_with_tab(page, "#start")
     page.keyboard.press("Enter")
-    expect(page.locator("#announcer")).to_contain_text(
-        "The video of Aunt Eileen is ready", timeout=TIMEOUT
-    )
+    expect(page.locator("#announcer")).to_contain_text("The video of Aunt Eileen is ready")
     focus_with_tab(page, ".enlarge")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -267,7 +265,7 @@ def test_a_voice_is_uploaded_and_heard_in_the_video(
     visit = open_in_browser(studio, "phone")
     page = visit.page
     page.set_input_files("#files", photos[0])
-    expect(page.locator(".print img")).to_have_count(1, timeout=TIMEOUT)
+    expect(page.locator(".print img")).to_have_count(1)
     page.get_by_role("radio", name="Talking").check()
     page.set_input_files("#voice-file", photos[1])
     expect(page.locator("#messages")).to_contain_text("This is not a sound file")
@@ -276,7 +274,7 @@ def test_a_voice_is_uploaded_and_heard_in_the_video(
     expect(page.locator("#messages")).to_be_hidden()
     visit.capture("7-voice")
     page.get_by_role("button", name="Bring it to life").click()
-    expect(page.locator(".clip[data-stage=done]")).to_have_count(1, timeout=TIMEOUT)
+    expect(page.locator(".clip[data-stage=done]")).to_have_count(1)
     page.get_by_role("button", name="Show Aunt Eileen large").click()
     video = page.locator("#viewer-video")
     visit.require_playing(video)
@@ -306,7 +304,7 @@ def test_what_cannot_be_used_is_told_in_words_and_folded_away(
         (folder / name).write_bytes(content)
     os.truncate(folder / "huge.jpg", MAX_SOURCE_BYTES + 2**19)
     page.set_input_files("#folder", folder)
-    expect(page.locator("#strip-title")).to_have_text("1 photo", timeout=TIMEOUT)
+    expect(page.locator("#strip-title")).to_have_text("1 photo")
     expect(page.locator(".print .name")).to_have_text("eileen")
     expect(page.locator("#messages")).to_contain_text("2 files are no photos and were left out.")
     expect(page.locator("#unusable summary")).to_have_text("4 photos cannot be used")
@@ -339,7 +337,7 @@ def test_photos_added_while_the_studio_is_away_are_sent_when_it_is_back(
         "2 photos will be sent when the studio is back"
     )
     new_studio.start()
-    expect(page.locator("#strip-title")).to_have_text("2 photos", timeout=TIMEOUT)
+    expect(page.locator("#strip-title")).to_have_text("2 photos")
     expect(page.locator(".print img")).to_have_count(2)
 
 
@@ -351,12 +349,12 @@ def test_all_videos_are_stopped_and_their_photos_stay_selected(
     for number, copy in enumerate(copies):
         copy.write_bytes(photos[0].read_bytes() + bytes(number))
     page.set_input_files("#files", copies)
-    expect(page.locator("#strip-title")).to_have_text("8 photos", timeout=TIMEOUT)
+    expect(page.locator("#strip-title")).to_have_text("8 photos")
     page.get_by_role("button", name="Bring 8 photos to life").click()
     expect(page.locator(".clip .stage", has_text="Waiting").first).to_be_visible()
     page.get_by_role("button", name="Stop all").click()
     page.locator("#question-yes").click()
-    expect(page.locator("#progress")).to_be_hidden(timeout=TIMEOUT)
+    expect(page.locator("#progress")).to_be_hidden()
     stopped = 8 - page.locator(".clip[data-stage=done]").count()
     assert stopped > 0
     expect(page.locator("#strip-title")).to_have_text(re.compile(f"{stopped} photos?"))
@@ -382,7 +380,7 @@ def test_a_rotated_heic_is_shown_upright(
     page.get_by_role("radio", name="A wink").check()
     visit.capture("9-heic")
     page.get_by_role("button", name="Bring it to life").click()
-    expect(page.locator(".clip[data-stage=done]")).to_have_count(1, timeout=TIMEOUT)
+    expect(page.locator(".clip[data-stage=done]")).to_have_count(1)
     video = page.locator(".clip video")
     visit.require_playing(video)
     page.get_by_role("button", name="Show IMG_0042 large").click()
@@ -399,7 +397,7 @@ def test_previews_do_not_play_with_reduced_motion(
     open_in_browser: OpenInBrowser, studio: StudioProcess
 ) -> None:
     page = open_in_browser(studio, reduced_motion="reduce").page
-    expect(page.locator(".choice video")).to_have_count(6, timeout=TIMEOUT)
+    expect(page.locator(".choice video")).to_have_count(6)
     paused = "videos => videos.every(video => video.paused)"
     assert page.locator(".choice video").evaluate_all(paused)
     page.get_by_role("button", name="Play the previews").click()
