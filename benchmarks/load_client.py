@@ -1,13 +1,15 @@
 """An HTTP client that does as little as possible for each request.
 
     python benchmarks/load_client.py flood ORIGIN CONNECTIONS COUNT < targets
+    python benchmarks/load_client.py insist ORIGIN CONNECTIONS COUNT < targets
     python benchmarks/load_client.py steady ORIGIN RATE COUNT < targets
 
-`flood` sends the next request on each connection as soon as the last one is answered. `steady`
+`flood` sends the next request on each connection as soon as the last one is answered. `insist`
+does so too, whatever the answers are, until it is terminated; COUNT has no meaning. `steady`
 sends requests at even times, whether the service keeps up or not, and measures each from the
 moment at which it was due. Targets come from standard input, one a line, and are used in turn;
 the key comes from the environment, `LOAD_KEY`. It prints one line of JSON: `seconds`, and
-`latencies` in seconds. It stops at an answer that is no success.
+`latencies` in seconds. Others than `insist` stop at an answer that is no success.
 """
 
 import asyncio
@@ -26,8 +28,9 @@ _LENGTH = b"\r\nContent-Length: "
 class Connection(asyncio.Protocol):
     """A connection with one request at a time."""
 
-    def __init__(self, answered: Callable[["Connection"], None]) -> None:
+    def __init__(self, answered: Callable[["Connection"], None], *, insists: bool) -> None:
         self._answered = answered
+        self._insists = insists
         self._received = b""
         self._transport: asyncio.Transport | None = None
         self.since = 0.0
@@ -50,7 +53,7 @@ class Connection(asyncio.Protocol):
         length = head.partition(_LENGTH)[2].partition(b"\r")[0]
         if not length or len(body) < int(length):
             return
-        if b'"code":0' not in body:
+        if not self._insists and b'"code":0' not in body:
             sys.exit(f"a refusal: {self._received!r}")
         self._received = b""
         self._answered(self)
@@ -59,7 +62,9 @@ class Connection(asyncio.Protocol):
 class Client:
     """A number of requests, by targets in turn."""
 
-    def __init__(self, origin: str, key: str, targets: Iterable[str], count: int) -> None:
+    def __init__(
+        self, origin: str, key: str, targets: Iterable[str], count: int, *, insists: bool = False
+    ) -> None:
         where = urlsplit(origin)
         assert where.hostname is not None
         assert where.port is not None
@@ -70,6 +75,7 @@ class Client:
         )
         self._count = count
         self._unsent = count
+        self._insists = insists
         self._free: list[Connection] = []
         self._all_answered = asyncio.Event()
         self.latencies: list[float] = []
@@ -93,7 +99,9 @@ class Client:
 
     async def _connection(self, answered: Callable[[Connection], None]) -> Connection:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(lambda: Connection(answered), *self._where)
+        _, connection = await loop.create_connection(
+            lambda: Connection(answered, insists=self._insists), *self._where
+        )
         return connection
 
     def _send(self, connection: Connection, due: float) -> None:
@@ -111,7 +119,8 @@ class Client:
 
     def _note(self, connection: Connection) -> float:
         now = time.monotonic()
-        self.latencies.append(now - connection.since)
+        if not self._insists:
+            self.latencies.append(now - connection.since)
         if len(self.latencies) == self._count:
             self._all_answered.set()
         return now
@@ -120,9 +129,16 @@ class Client:
 async def main() -> None:
     """Run one load."""
     kind, origin, how, count = sys.argv[1:]
-    client = Client(origin, os.environ["LOAD_KEY"], sys.stdin.read().split(), int(count))
+    insists = kind == "insist"
+    client = Client(
+        origin,
+        os.environ["LOAD_KEY"],
+        sys.stdin.read().split(),
+        sys.maxsize if insists else int(count),
+        insists=insists,
+    )
     began = time.monotonic()
-    await (client.flood(int(how)) if kind == "flood" else client.steady(float(how)))
+    await (client.steady(float(how)) if kind == "steady" else client.flood(int(how)))
     found = {"seconds": time.monotonic() - began, "latencies": client.latencies}
     sys.stdout.write(json.dumps(found))
 

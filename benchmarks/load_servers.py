@@ -10,6 +10,9 @@ Each prints its origin and runs until it is terminated. The kinds:
 - `service-from-memory`: the same, with photos that are not fetched.
 - `service-rendering`: the service with its engine, on every core.
 - `service-instant`: the service with a renderer that is done at once (see `soak.py`).
+- `service-timed`: the service with eight workers, whose renders take half a second; FOLDER/begins
+  has the task and the time of each.
+- `photos-slow`: serves a byte of a photo a second.
 - `photos`, `photos-small`, `photos-mixed`: serve a portrait of 94 KB, a photo of 1 KB, or these
   and sometimes one of 2 MB, under every path; on plain asyncio, to take little CPU.
 """
@@ -20,6 +23,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import cycle
@@ -47,6 +51,7 @@ from photoanimer_async.service.fetching.received_file import ReceivedFile
 
 _MANY = 1_000_000
 _SHORT = 20.0
+RENDER_SECONDS = 0.5
 _VIDEO = b"\0\0\0\x18ftypmp42".ljust(1 << 16)
 SMALL_PHOTO = (
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0) + bytes(900)
@@ -76,6 +81,19 @@ class InstantRenderer:
         for result in (job.mp4, job.gif):
             if result is not None:
                 await asyncio.to_thread(result.write_bytes, _VIDEO)
+
+
+class TimedRenderer:
+    """A renderer that takes some time and writes down when it begins."""
+
+    def __init__(self, begins: Path) -> None:
+        self._begins = begins.open("a", buffering=1)
+
+    async def render(self, job: RenderJob) -> None:
+        """Wait, and write some bytes."""
+        self._begins.write(f"{job.task_id} {time.monotonic()}\n")
+        await asyncio.sleep(RENDER_SECONDS)
+        await asyncio.to_thread(job.mp4.write_bytes, _VIDEO)
 
 
 class PhotoInMemory:
@@ -112,10 +130,17 @@ async def bare(*, fetching: bool) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def service(
-    folder: Path, renderer: Renderer | None, *, expire: bool = False
+    folder: Path,
+    renderer: Renderer | None,
+    *,
+    expire: bool = False,
+    workers: int | None = None,
+    queue_limit: int = _MANY,
 ) -> AsyncIterator[str]:
     """Run the service."""
-    settings = ServiceSettings(data_dir=folder, port=0, queue_limit=_MANY, drain_seconds=0)
+    settings = ServiceSettings(data_dir=folder, port=0, queue_limit=queue_limit, drain_seconds=0)
+    if workers is not None:
+        settings = evolve(settings, workers=workers)
     if expire:
         settings = evolve(
             settings,
@@ -161,14 +186,36 @@ class PhotoConnection(asyncio.Protocol):
             self._transport.write(photo)
 
 
-@asynccontextmanager
-async def photos(*in_turn: bytes) -> AsyncIterator[str]:
+class SlowConnection(PhotoConnection):
+    """A connection that sends a byte a second."""
+
+    def __init__(self) -> None:
+        super().__init__(cycle([SMALL_PHOTO]))
+
+    def data_received(self, data: bytes) -> None:
+        """Begin to answer."""
+        assert self._transport is not None
+        if data.endswith(b"\r\n\r\n"):
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            self._drip()
+
+    def _drip(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"\0")
+            asyncio.get_running_loop().call_later(1.0, self._drip)
+
+
+def photos(*in_turn: bytes) -> AbstractAsyncContextManager[str]:
     """Run a server that gives these photos under every path, in turn."""
-    loop = asyncio.get_running_loop()
     to_come = cycle(in_turn)
-    server = await loop.create_server(
-        lambda: PhotoConnection(to_come), "127.0.0.1", 0, backlog=4096
-    )
+    return listening(lambda: PhotoConnection(to_come))
+
+
+@asynccontextmanager
+async def listening(protocol: Callable[[], asyncio.Protocol]) -> AsyncIterator[str]:
+    """Run a server of this protocol."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(protocol, "127.0.0.1", 0, backlog=4096)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
@@ -180,6 +227,10 @@ KINDS: dict[str, Callable[[Path], AbstractAsyncContextManager[str]]] = {
     "service-from-memory": service_from_memory,
     "service-rendering": lambda folder: service(folder, None),
     "service-instant": lambda folder: service(folder, InstantRenderer(), expire=True),
+    "service-timed": lambda folder: service(
+        folder, TimedRenderer(folder / "begins"), workers=8, queue_limit=10_000
+    ),
+    "photos-slow": lambda _: listening(SlowConnection),
     "photos-small": lambda _: photos(SMALL_PHOTO),
     "photos": lambda _: photos(ASTRONAUT.read_bytes()),
     "photos-mixed": lambda _: photos(

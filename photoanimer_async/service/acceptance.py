@@ -30,7 +30,7 @@ from photoanimer_async.service.error_codes import (
     ErrorCode,
     RequestRefusedError,
 )
-from photoanimer_async.service.fair_shares import FairSlots
+from photoanimer_async.service.fair_shares import FairSlots, FairTurns
 from photoanimer_async.service.fetching.fetcher import (
     FetchError,
     FileTooLargeError,
@@ -104,6 +104,7 @@ class Acceptance:
         self._store = store
         self._queue = queue
         self._downloads = downloads
+        self._turns = FairTurns()
         self._holding: set[_ReceivedInputs] = set()
         self._new_task_ids = new_task_ids()
         self._new_tokens = new_tokens()
@@ -123,8 +124,12 @@ class Acceptance:
         inputs = _ReceivedInputs()
         try:
             await self._check_balance(submission, account)
-            await self._fetch_inputs(submission, account, inputs)
-            task = await self._store_task(submission, account, origin, inputs)
+            turn = await self._turns.take(account.number)
+            try:
+                await self._fetch_inputs(submission, account, inputs)
+                task = await self._store_task(submission, account, origin, inputs)
+            finally:
+                turn.end()
         except BaseException:
             self._queue.release(account.number)
             raise

@@ -1,10 +1,14 @@
-"""Shares of what accounts use together: places in the queue, and downloads at the same time.
+"""Shares of what accounts use together: places in the queue, downloads at the same time, and turns.
 
 Half of the places are reserved: each account with a key has its share of them, by its weight, and
 nobody else can take those. The other half belongs to whoever asks first. So an account that is
 alone can take every place, and a flood by one account never takes the last place of another one.
 If there are more accounts than reserved places, an account's share is its first place, as long as
 there is one.
+
+Turns share the processor. If submits of one account follow each other as fast as they can, those
+of others wait behind all of them at each step. So while several accounts submit, few submits of
+each are worked on at the same time.
 
 The order of renders is decided in `rendering/fair_queue`.
 """
@@ -16,6 +20,10 @@ from typing import Final
 
 _RESERVED: Final = 2
 """One place in so many is reserved."""
+
+_TURNS: Final = 2
+_LONGEST_TURN: Final = 0.25
+_SHARED_SECONDS: Final = 60.0
 
 
 class AccountWeights:
@@ -185,3 +193,61 @@ class FairSlots:
             del waiting[0]
         if waiting is not None and not waiting:
             del self._waiting[account]
+
+
+class FairTurns:
+    """Bounds how many submits of an account are worked on at the same time, if others submit too.
+
+        turn = await turns.take(account)
+        try:
+            ...
+        finally:
+            turn.end()
+
+    A submit that takes long lets the next one begin: it waits for a photo that arrives slowly, and
+    takes no processor time meanwhile. An account that has been alone for a minute is not bounded.
+    """
+
+    def __init__(self) -> None:
+        self._time = asyncio.get_running_loop().time
+        self._latest: int | None = None
+        self._shared_until = 0.0
+        self._turns: dict[int, asyncio.Semaphore] = {}
+
+    async def take(self, account: int) -> "Turn":
+        """Wait for a turn of an account."""
+        now = self._time()
+        if account != self._latest:
+            if self._latest is not None:
+                self._shared_until = now + _SHARED_SECONDS
+            self._latest = account
+        if now >= self._shared_until:
+            return _FREE_TURN
+        semaphore = self._turns.setdefault(account, asyncio.Semaphore(_TURNS))
+        await semaphore.acquire()
+        return _BoundedTurn(semaphore)
+
+
+class Turn:
+    """A turn of an account that is alone."""
+
+    def end(self) -> None:
+        """Let the next submit begin."""
+
+
+_FREE_TURN: Final = Turn()
+
+
+class _BoundedTurn(Turn):
+    """A turn that ends by itself after some time."""
+
+    def __init__(self, semaphore: asyncio.Semaphore) -> None:
+        self._semaphore: asyncio.Semaphore | None = semaphore
+        self._timer = asyncio.get_running_loop().call_later(_LONGEST_TURN, self.end)
+
+    def end(self) -> None:
+        """Let the next submit begin."""
+        if self._semaphore is not None:
+            self._semaphore.release()
+            self._semaphore = None
+            self._timer.cancel()

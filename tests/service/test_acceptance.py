@@ -134,6 +134,30 @@ class TestFairShares:
         assert len(host.requests) == 3 + 3
         await cancelled(flood)
 
+    async def test_while_several_accounts_submit_few_submits_of_each_are_worked_on(
+        self,
+        start: Start,
+        host: PhotoHost,
+        book: AccountBook,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("photoanimer_async.service.fair_shares._LONGEST_TURN", 3600.0)
+        flooding, calm = await customers(book, start)
+        gate = asyncio.Event()
+
+        async def slow(request: web.Request) -> web.Response:
+            await gate.wait()
+            return web.Response(body=host.files["photo.png"])
+
+        host.answers["slow.png"] = slow
+        assert (await calm.submit(host.url("photo.png")))["code"] == 0
+        flood = [asyncio.create_task(flooding.submit(host.url("slow.png"))) for _ in range(9)]
+        await until(lambda: len(host.requests) == 3)
+        assert (await calm.submit(host.url("photo.png")))["code"] == 0
+        assert len(host.requests) == 4
+        gate.set()
+        assert [(await task)["code"] for task in flood] == [0] * 9
+
     async def test_a_request_that_is_abandoned_stops_its_fetch(
         self, start: Start, host: PhotoHost, book: AccountBook
     ) -> None:

@@ -6,7 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from photoanimer_async.service.fair_shares import AccountWeights, FairShares, FairSlots
+from photoanimer_async.service.fair_shares import (
+    AccountWeights,
+    FairShares,
+    FairSlots,
+    FairTurns,
+)
 
 from .conftest import until
 
@@ -151,3 +156,63 @@ class TestFairSlots:
         assert [task.cancelled() for task in waiting] == [True, True, False]
         async with asyncio.timeout(60), holding(slots, ANNA):
             pass
+
+
+class TestFairTurns:
+    async def test_an_account_that_is_alone_need_not_wait(self) -> None:
+        turns = FairTurns()
+        async with asyncio.timeout(60):
+            for _ in range(100):
+                await turns.take(ANNA)
+
+    async def test_of_several_accounts_each_has_few_turns_at_the_same_time(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("photoanimer_async.service.fair_shares._LONGEST_TURN", 3600.0)
+        turns = FairTurns()
+        for account in (ANNA, BOB):
+            (await turns.take(account)).end()
+        begun: list[int] = []
+        gate = asyncio.Event()
+
+        async def submit(account: int) -> None:
+            turn = await turns.take(account)
+            try:
+                begun.append(account)
+                await gate.wait()
+            finally:
+                turn.end()
+                turn.end()  # has no effect
+
+        async with asyncio.TaskGroup() as group:
+            flood = [group.create_task(submit(ANNA)) for _ in range(20)]
+            await until(lambda: begun == [ANNA, ANNA])
+            group.create_task(submit(BOB))
+            await until(lambda: begun == [ANNA, ANNA, BOB])
+            flood[0].cancel()
+            flood[5].cancel()
+            await until(lambda: begun == [ANNA, ANNA, BOB, ANNA])
+            gate.set()
+        assert begun.count(ANNA) == 19
+
+    async def test_a_turn_that_takes_long_lets_the_next_begin(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("photoanimer_async.service.fair_shares._LONGEST_TURN", 0.01)
+        turns = FairTurns()
+        await turns.take(ANNA)
+        async with asyncio.timeout(60):
+            for _ in range(10):
+                await turns.take(BOB)
+
+    async def test_an_account_is_bounded_for_a_minute_after_another_has_submitted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        turns = FairTurns()
+        now = 1000.0
+        monkeypatch.setattr(turns, "_time", lambda: now)
+        free = await turns.take(ANNA)
+        await turns.take(BOB)
+        assert await turns.take(BOB) is not free
+        now += 61
+        assert await turns.take(BOB) is free

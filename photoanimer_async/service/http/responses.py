@@ -4,6 +4,7 @@ Errors in a request have HTTP status 200, as the vendor's do. An unknown path, a
 many requests and internal errors have the HTTP status for it.
 """
 
+import asyncio
 import json
 import logging
 import math
@@ -30,6 +31,8 @@ ERROR_CODE: Final = web.ResponseKey("error_code", str)
 """The key of the error code's name in a response that is an error."""
 
 _RETRY_SECONDS: Final = 5.0
+_TOO_MANY: Final = 429
+_REFUSAL_SECONDS: Final = 0.1
 _MORE_SLASHES: Final = re.compile(r"\{_\d*\}")  # see `app`
 _JSON: Final = "application/json; charset=utf-8"
 
@@ -45,6 +48,9 @@ async def envelope_errors(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except RequestRefusedError as error:
+        if error.code.http_status == _TOO_MANY:
+            # A caller that repeats a request as fast as it can would keep the others waiting.
+            await asyncio.sleep(_REFUSAL_SECONDS)
         return _refusal(request, error)
     except web.HTTPNotFound:
         message = f"there is nothing at {request.path[:120]!r}"

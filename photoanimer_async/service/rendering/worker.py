@@ -40,6 +40,7 @@ from photoanimer_async.service.rendering.resource_limits import (
 )
 from photoanimer_async.service.shortages import is_full_disk, reason_of
 
+_NICENESS = 10  # requests are answered while every core renders
 _LONGEST_TRACE = 8_000
 _LONGEST_REASON = 1_000
 _CODES: dict[type[EngineError], ErrorCode] = {
@@ -65,6 +66,7 @@ def main() -> None:
     module, _, function = sys.argv[1].partition(":")
     limits = ResourceLimits.from_argument(sys.argv[2])
     limits.impose()
+    os.nice(_NICENESS)
     replies = _take_standard_output()
     jobs: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_receive, args=(jobs,), daemon=True).start()

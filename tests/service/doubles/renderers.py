@@ -142,6 +142,7 @@ def describe_process(
     limits = ("RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_CORE", "RLIMIT_CPU")
     description = {
         "limits": {name: resource.getrlimit(getattr(resource, name)) for name in limits},
+        "niceness": os.getpriority(os.PRIO_PROCESS, 0),
         "environment": dict(os.environ),
         "descriptors": [kind for each in range(128) if (kind := _kind(each))],
     }

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from ..conftest import KEY, PhotoHost, Running, Start, redirect
+from ..conftest import KEY, Customer, InstantRenderer, PhotoHost, Running, Start, redirect
 
 
 class TestSlashes:
@@ -159,3 +159,20 @@ class TestPathsAndMethods:
             envelope = await answer.json()
         assert envelope["code"] == 40002
         assert envelope["msg"].startswith("the header Host is 'evil/<script>'")
+
+
+async def test_who_makes_too_many_requests_waits_for_the_answer(
+    start: Start, host: PhotoHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("photoanimer_async.service.http.responses._REFUSAL_SECONDS", 3600.0)
+    service = await start(InstantRenderer(gate=asyncio.Event()), queue_limit=1)
+    await service.submit(host.url("photo.png"))
+    customer = Customer(service, KEY)
+    refused = asyncio.create_task(customer.submit(host.url("photo.png")))
+    await asyncio.sleep(0.2)
+    assert (await customer.call("mySubscription"))["code"] == 0
+    assert not refused.done()
+    refused.cancel()  # the sender hangs up
+    await asyncio.wait([refused])
+    monkeypatch.setattr("photoanimer_async.service.http.responses._REFUSAL_SECONDS", 0.01)
+    assert (await customer.submit(host.url("photo.png")))["code"] == 42901
