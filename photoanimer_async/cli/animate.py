@@ -29,6 +29,7 @@ from photoanimer_async.cli.options import (
     DEFAULT_OUT,
     FLAG,
     AccountOptions,
+    AllFaces,
     Concurrency,
     Gif,
     Json,
@@ -38,6 +39,7 @@ from photoanimer_async.cli.options import (
     Photos,
     SubmitOptions,
     refuse_with_local,
+    require_local_for,
     result_location,
     split_out,
     wait_arguments,
@@ -72,6 +74,7 @@ def animate(
     yes: Annotated[bool, FLAG, Parameter(help="Do not ask before spending much.")] = False,
     concurrency: Concurrency = DEFAULT_CONCURRENCY,
     local: Local = False,
+    all_faces: AllFaces = False,
     json: Json = False,
     account: AccountOptions = AccountOptions(),
 ) -> ExitStatus:
@@ -81,6 +84,8 @@ def animate(
         raise UsageError("--json and --dry-run exclude each other: `estimate --json` has the cost")
     if local:
         refuse_with_local(account, submit)
+    else:
+        require_local_for(all_faces=all_faces)
     selection = select_photos(photos, photo_options, OutputFormat.GIF if gif else OutputFormat.MP4)
     out, selection = _with_name_of(out, selection)
     journal = journal_options.path(out, local=local)
@@ -89,9 +94,11 @@ def animate(
         return run_async(show_dry_run(selection, submit, journal))
     client: AbstractAsyncContextManager[PhotoAnimerClient]
     if local:
-        next_command = NextCommand(resume=resume_arguments(journal, submit), free=True)
+        next_command = NextCommand(
+            resume=resume_arguments(journal, submit, all_faces=all_faces), free=True
+        )
         submit = without_limit(submit)
-        client = _local_client(journal, concurrency)
+        client = _local_client(journal, concurrency, all_faces=all_faces)
     else:
         client = account_client(
             account,
@@ -134,13 +141,13 @@ def _require_honoured(photos: PhotoOptions, journal: JournalOptions, submit: Sub
 
 
 def _local_client(
-    journal: Path | None, concurrency: int
+    journal: Path | None, concurrency: int, *, all_faces: bool
 ) -> AbstractAsyncContextManager[PhotoAnimerClient]:
     if journal is None:
-        return local_client(concurrency=concurrency)
+        return local_client(concurrency=concurrency, all_faces=all_faces)
     folder = local_folder(journal)
     require_service(journal, local_base_url(folder))
-    return persistent_local_client(folder, concurrency=concurrency)
+    return persistent_local_client(folder, concurrency=concurrency, all_faces=all_faces)
 
 
 def _with_name_of(out: str, selection: PhotoSelection) -> tuple[str, PhotoSelection]:

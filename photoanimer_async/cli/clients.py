@@ -54,20 +54,27 @@ def account_client(
 
 
 @asynccontextmanager
-async def local_client(*, concurrency: int) -> AsyncIterator[PhotoAnimerClient]:
+async def local_client(
+    *, concurrency: int, all_faces: bool = False
+) -> AsyncIterator[PhotoAnimerClient]:
     """Open a client of a service in this process, whose data is deleted at the end.
+
+    Args:
+        concurrency: most requests of one kind that are open at once.
+        all_faces: whether everyone in a photo is animated, or only the largest face.
 
     Raises:
         UsageError: the service cannot run here.
     """
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="photoanimer-"))
-        yield await stack.enter_async_context(_client_and_service(Path(folder), 0, concurrency))
+        settings = _settings(Path(folder), all_faces=all_faces)
+        yield await stack.enter_async_context(_client_and_service(settings, concurrency))
 
 
 @asynccontextmanager
 async def persistent_local_client(
-    folder: Path, *, concurrency: int
+    folder: Path, *, concurrency: int, all_faces: bool = False
 ) -> AsyncIterator[PhotoAnimerClient]:
     """Open a client of a service in this process, which keeps its tasks for the next time.
 
@@ -76,6 +83,7 @@ async def persistent_local_client(
     Args:
         folder: for the service's data; created if missing.
         concurrency: most requests of one kind that are open at once.
+        all_faces: whether everyone in a photo is animated, or only the largest face.
 
     Raises:
         UsageError: the service cannot run here.
@@ -83,7 +91,8 @@ async def persistent_local_client(
     await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
     port = await asyncio.to_thread(_read_port, folder)
     try:
-        async with _client_and_service(folder, port, concurrency) as client:
+        settings = _settings(folder, port, all_faces=all_faces)
+        async with _client_and_service(settings, concurrency) as client:
             if not port:
                 chosen = str(urlsplit(client.base_url).port)
                 await asyncio.to_thread((folder / _PORT_FILE).write_text, chosen)
@@ -112,13 +121,17 @@ def _read_port(folder: Path) -> int:
     return 0
 
 
+def _settings(folder: Path, port: int = 0, *, all_faces: bool) -> ServiceSettings:
+    # Renders that the end interrupts are not needed any more, or are done again next time.
+    return ServiceSettings(data_dir=folder, port=port, drain_seconds=0, all_faces=all_faces)
+
+
 @asynccontextmanager
 async def _client_and_service(
-    folder: Path, port: int, concurrency: int
+    settings: ServiceSettings, concurrency: int
 ) -> AsyncIterator[PhotoAnimerClient]:
     async with AsyncExitStack() as stack:
-        # Renders that this interrupts are not needed any more, or are done again next time.
-        service = LocalService(ServiceSettings(data_dir=folder, port=port, drain_seconds=0))
+        service = LocalService(settings)
         try:
             await stack.enter_async_context(service)
         except SetupError as error:

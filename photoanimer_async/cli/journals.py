@@ -77,13 +77,17 @@ def local_folder(journal: Path) -> Path:
 
 
 def resume_arguments(
-    journal: Path | None, submit: SubmitOptions, account: AccountOptions | None = None
+    journal: Path | None,
+    submit: SubmitOptions,
+    account: AccountOptions | None = None,
+    *,
+    all_faces: bool = False,
 ) -> Sequence[str] | None:
     """Return the arguments of `photoanimer resume` with the same options, if there is a journal."""
     if journal is None:
         return None
     service = [] if account is None else account.as_arguments()
-    return [str(journal), *service, *submit.as_arguments()]
+    return [str(journal), *service, *submit.as_arguments(), *["--all-faces"] * all_faces]
 
 
 def require_service(journal: Path | None, service: str | None) -> None:

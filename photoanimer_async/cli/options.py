@@ -55,6 +55,14 @@ Local: TypeAlias = Annotated[
         help="Animate on this machine, with a service in this process: no account, no internet.",
     ),
 ]
+AllFaces: TypeAlias = Annotated[
+    bool,
+    FLAG,
+    Parameter(
+        name="--all-faces",
+        help="Animate everyone in a photo, not only the largest face; on this machine only.",
+    ),
+]
 Out: TypeAlias = Annotated[
     str,
     Parameter(
@@ -250,6 +258,19 @@ def refuse_with_local(account: AccountOptions, submit: SubmitOptions | None = No
                 f"{name} is of no use for photos that are animated on this machine: they exclude "
                 "each other"
             )
+
+
+def require_local_for(*, all_faces: bool) -> None:
+    """Refuse an option that a service elsewhere does not have.
+
+    Raises:
+        UsageError: it is given.
+    """
+    if all_faces:
+        raise UsageError(
+            "--all-faces is for photos that are animated on this machine: the service animates "
+            "one face"
+        )
 
 
 def without_limit(submit: SubmitOptions) -> SubmitOptions:

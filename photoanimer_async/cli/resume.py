@@ -16,11 +16,13 @@ from photoanimer_async.cli.logs import log_warnings
 from photoanimer_async.cli.options import (
     DEFAULT_CONCURRENCY,
     AccountOptions,
+    AllFaces,
     Concurrency,
     JournalFile,
     Json,
     SubmitOptions,
     refuse_with_local,
+    require_local_for,
     without_limit,
 )
 from photoanimer_async.cli.output import Output
@@ -38,6 +40,7 @@ def resume(
     *,
     submit: SubmitOptions = SubmitOptions(),
     concurrency: Concurrency = DEFAULT_CONCURRENCY,
+    all_faces: AllFaces = False,
     json: Json = False,
     account: AccountOptions = AccountOptions(),
 ) -> ExitStatus:
@@ -55,10 +58,15 @@ def resume(
     client: AbstractAsyncContextManager[PhotoAnimerClient]
     if is_local(journal, latest):
         refuse_with_local(account, submit)
-        next_command = NextCommand(resume=resume_arguments(journal, submit), free=True)
+        next_command = NextCommand(
+            resume=resume_arguments(journal, submit, all_faces=all_faces), free=True
+        )
         submit = without_limit(submit)
-        client = persistent_local_client(local_folder(journal), concurrency=concurrency)
+        client = persistent_local_client(
+            local_folder(journal), concurrency=concurrency, all_faces=all_faces
+        )
     else:
+        require_local_for(all_faces=all_faces)
         client = account_client(account, concurrency=concurrency, host=submit.host)
         require_service(journal, client.base_url)
         next_command = NextCommand(resume=resume_arguments(journal, submit, account))

@@ -249,6 +249,11 @@ EXPRESSIONS = (TALKING, LOOKING_AROUND, WINK, LAUGHTER, HEAD_SHAKE, KISS)
 """All expressions, by template number."""
 
 
+MAX_LAG = 0.3
+"""Largest lag of an expression in seconds, of people who are animated together. In the shortest
+one, time then runs at 0.55 to 1.45 of its pace."""
+
+
 def expression(template: int) -> Expression:
     """Return the expression of a template.
 
@@ -265,12 +270,14 @@ def frames(template: int) -> int:
     return expression(template).frames
 
 
-def motion(template: int, seed: int) -> list[FaceMotion]:
+def motion(template: int, seed: int, lag: float = 0.0) -> list[FaceMotion]:
     """Return the motion of a template, with idle motion.
 
     Args:
         template: 0 to 5.
         seed: The seed of the idle motion, derived from the photo; not negative.
+        lag: How far the middle of the expression lags behind, in seconds; at most `MAX_LAG`, and
+            at least -`MAX_LAG`. The first and the last frame are those without a lag.
 
     Returns:
         Coefficients of each frame. Those of the first and the last frame are 0.
@@ -282,8 +289,11 @@ def motion(template: int, seed: int) -> list[FaceMotion]:
     times = frame_times(chosen.frames)
     rng = np.random.default_rng([template, seed])
     last = float(times[-1])
+    shown = times - lag * np.sin(np.pi * times / last)
     curves = {
-        name: monotone([(0.0, 0.0), *knots, (last, 0.0)], times)
+        name: monotone([(0.0, 0.0), *knots, (last, 0.0)], shown)
         for name, knots in chosen.curves.items()
     }
-    return with_idle_motion(curves, times, rng, chosen.eyes_busy)
+    busy = np.array(chosen.eyes_busy).reshape(-1, 2)
+    busy += lag * np.sin(np.pi * busy / last)
+    return with_idle_motion(curves, times, rng, busy)

@@ -75,7 +75,7 @@ def blinking(blinks: Sequence[Blink], times: Curve) -> Curve:
 
 
 def natural_blinks(
-    seconds: float, eyes_busy: Sequence[Span], rng: np.random.Generator
+    seconds: float, eyes_busy: Sequence[Span] | Curve, rng: np.random.Generator
 ) -> list[Blink]:
     """Return blinks every 3 to 5 seconds that end in time, and none while the eyes are busy."""
     for _ in range(_TRIES):

@@ -33,7 +33,7 @@ def with_idle_motion(
     curves: Mapping[str, Curve],
     times: Curve,
     rng: np.random.Generator,
-    eyes_busy: Sequence[Span] = (),
+    eyes_busy: Sequence[Span] | Curve = (),
 ) -> list[FaceMotion]:
     """Add blinks and idle motion to curves, and return the motion of each frame.
 
@@ -41,7 +41,7 @@ def with_idle_motion(
         curves: Values of coefficients, shape (n,) each; a paired coefficient may have no side.
         times: Time of each frame, in seconds.
         rng: The source of randomness.
-        eyes_busy: When the eyes do not blink.
+        eyes_busy: When the eyes do not blink: start and end of each span, in seconds.
     """
     blink = blinking(natural_blinks(float(times[-1]), eyes_busy, rng), times)
     sided = _with_sides(curves, rng)

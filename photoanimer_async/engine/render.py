@@ -21,7 +21,7 @@ from photoanimer_async.engine.curves import FRAME_RATE
 from photoanimer_async.engine.detection import SEARCHED_SIDE
 from photoanimer_async.engine.engine_errors import NoFaceError
 from photoanimer_async.engine.engines import WARP, Engine, load_engine
-from photoanimer_async.engine.expressions import TALKING, expression, motion
+from photoanimer_async.engine.expressions import MAX_LAG, TALKING, expression, motion
 from photoanimer_async.engine.face import Face, FaceFinder
 from photoanimer_async.engine.group_portrait import GroupPortrait
 from photoanimer_async.engine.picture import Picture, fit, load_picture
@@ -115,7 +115,7 @@ def animate(
     loaded = load_picture(photo, max(settings.longest_side, SEARCHED_SIDE))
     picture, faces = _find_faces(loaded, settings)
     seed = photo_seed(photo)
-    motions = [_motion(template, sound, seed + index) for index in range(len(faces))]
+    motions = [_motion(template, sound, seed, person) for person in range(len(faces))]
     frame_at = _frames(engine or load_engine(settings.engine), picture, faces, motions)
     frame_count = len(motions[0])
     height, width = picture.shape[:2]
@@ -163,8 +163,12 @@ def _find_faces(photo: Picture, settings: RenderSettings) -> tuple[Picture, list
     return np.ascontiguousarray(even), [face.scaled(across, down) for face in faces]
 
 
-def _motion(template: int, sound: Sound | None, seed: int) -> Sequence[FaceMotion]:
-    return motion(template, seed) if sound is None else voice_motion(sound, seed)
+def _motion(template: int, sound: Sound | None, seed: int, person: int) -> Sequence[FaceMotion]:
+    """Return the motion of a person, the largest first: all speak at once, but smile in turn."""
+    if sound is not None:
+        return voice_motion(sound, seed + person)
+    lag = 0.0 if person == 0 else np.random.default_rng([seed, person]).uniform(-MAX_LAG, MAX_LAG)
+    return motion(template, seed + person, lag)
 
 
 def _frames(

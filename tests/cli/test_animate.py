@@ -10,11 +10,13 @@ import signal
 import subprocess
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from PIL import Image
 
 from photoanimer_async.cli.options import API_KEY_VARIABLE
-from photoanimer_async.engine.samples import ASTRONAUT
+from photoanimer_async.engine.samples import ASTRONAUT, GRACE_HOPPER
 
 from ..support.command_line import COMMAND, PATIENCE, CommandLine, read_until, rest_of
 from ..support.pictures import saved
@@ -356,6 +358,32 @@ class TestLocal:
         now = {path: path.stat().st_mtime_ns for path in photoanimer.folder.glob("out/*.mp4")}
         assert len(now) == 4
         assert now.items() >= first.items()
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("option", [[], ["--all-faces"]])
+    def test_animates_the_largest_face_or_everyone(
+        self, photoanimer: CommandLine, option: list[str]
+    ) -> None:
+        photo = Image.new("RGB", (512, 320), "grey")
+        for file, at, side in ((GRACE_HOPPER, (0, 0), (256, 300)), (ASTRONAUT, (272, 0), 240)):
+            size = side if isinstance(side, tuple) else (side, side)
+            with file.open("rb") as opened, Image.open(opened) as portrait:
+                photo.paste(portrait.resize(size), at)
+        photo.save(photoanimer.folder / "two.png")
+        command = ["animate", "two.png", "--local", "--template", "2", *option]
+        done = photoanimer(*command)
+        assert (done.returncode, done.stderr) == (0, "")
+        with av.open(photoanimer.folder / "animated/two.mp4") as video:
+            frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+        moved = np.abs(frames[22].astype(int) - frames[0]).mean(axis=2)
+        assert moved[60:150, 80:180].max() > 60
+        assert (moved[20:100, 340:420].max() > 60) == bool(option)
+
+    def test_everyone_is_animated_on_this_machine_only(self, connected: CommandLine) -> None:
+        (connected.folder / "anna.png").write_bytes(png())
+        done = connected("animate", "anna.png", "--all-faces")
+        assert done.returncode == 2
+        assert "--all-faces is for photos that are animated on this machine" in done.stderr
 
     def test_refuses_the_journal_of_a_paid_batch(self, connected: CommandLine) -> None:
         (connected.folder / "anna.png").write_bytes(png())

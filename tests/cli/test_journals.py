@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from photoanimer_async.cli.exit_status import UsageError
-from photoanimer_async.cli.journals import is_local, local_folder, require_service
+from photoanimer_async.cli.journals import (
+    is_local,
+    local_folder,
+    require_service,
+    resume_arguments,
+)
+from photoanimer_async.cli.options import SubmitOptions
 from photoanimer_async.jobs.journal import Facts, Record
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import Event, State
@@ -109,3 +115,8 @@ def test_a_run_that_reached_nobody_does_not_bind_the_folder(
     other = photoanimer(*command, "localhost:1")
     assert other.returncode == 2
     assert "choose another folder for http://localhost:1/api/v1 with --out" in other.stderr
+
+
+def test_everyone_is_animated_when_the_batch_goes_on() -> None:
+    arguments = resume_arguments(Path("out/one.journal"), SubmitOptions(), all_faces=True)
+    assert arguments == ["out/one.journal", "--all-faces"]

@@ -16,7 +16,14 @@ import pytest
 from photoanimer_async import Template
 from photoanimer_async.engine.blendshapes import NAMES
 from photoanimer_async.engine.curves import monotone
-from photoanimer_async.engine.expressions import EXPRESSIONS, Expression, expression, frames, motion
+from photoanimer_async.engine.expressions import (
+    EXPRESSIONS,
+    MAX_LAG,
+    Expression,
+    expression,
+    frames,
+    motion,
+)
 
 from ..support.pages import page
 
@@ -107,6 +114,20 @@ def test_the_seed_determines_small_differences_of_the_motion(shown: Expression) 
     assert one != other
     yaw = np.array([[c.get("headYaw", 0) for c in moved] for moved in (one, other)])
     assert np.abs(yaw[0] - yaw[1]).max() < 2
+
+
+@every_expression
+@pytest.mark.parametrize("lag", [-MAX_LAG, MAX_LAG])
+def test_people_in_a_group_show_the_same_expression_in_turn(shown: Expression, lag: float) -> None:
+    first, other = motion(shown.template, 3), motion(shown.template, 3, lag)
+    assert len(other) == shown.frames
+    assert other[0] == other[-1] == {}
+    pitch = np.array([[c.get("headPitch", 0) for c in moved] for moved in (first, other)])
+    middle = slice(shown.frames // 4, -shown.frames // 4)
+    frames = round(lag * 24)
+    moved_on = np.roll(pitch[0], frames)[middle]
+    assert np.corrcoef(moved_on, pitch[1][middle])[0, 1] > 0.9
+    assert np.corrcoef(moved_on, pitch[1][middle])[0, 1] > np.corrcoef(*pitch[:, middle])[0, 1]
 
 
 def test_coefficients_equal_the_golden_file() -> None:

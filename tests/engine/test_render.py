@@ -210,6 +210,10 @@ def test_the_largest_face_or_all_faces_are_animated(
     marking.prepared.clear()
     settings = RenderSettings(all_faces=True)
     assert animate(two_people, 2, mp4=mp4, settings=settings, engine=marking).faces == 2
+    first, other = marking.motions[-102::2], marking.motions[-101::2]
+    assert first[0] == other[0] == {}
+    nods = np.array([[moment.get("headPitch", 0) for moment in of] for of in (first, other)])
+    assert np.abs(nods[0] - nods[1]).max() > 0.5  # each at a time of their own
     for shape, face in marking.prepared:
         assert 0 < face.centre[0] < shape[1] < 700
         assert 0 < face.centre[1] < shape[0]
