@@ -55,6 +55,17 @@ _MAX_HIDDEN = 0.3
 _COST_OF_HIDDEN = 2000.0
 """Cost of a hidden pixel there, as a squared difference of colours."""
 
+_EXPECTED = 0.2
+"""Weight of a tile's hidden half in the search: it should be like the smooth fill there, so that
+nothing conspicuous is copied."""
+
+_MAX_ERROR, _NOISE = 2.2, 50.0
+"""Error of a tile, relative to the variance of what it should look like, from which it is not used;
+and the variance of noise, as a squared difference of colours."""
+
+_LITTLE = 1e-3
+"""Weight up to which a pixel has no tile."""
+
 _MAX_CHANGE = 30.0
 """Largest change of a tile's light or colour, in levels."""
 
@@ -65,7 +76,7 @@ def sampling_step(unit: float) -> int:
 
 
 def fill_smoothly(
-    samples: NDArray[np.uint8] | Floats, visible: NDArray[np.uint8] | NDArray[np.bool_]
+    samples: NDArray[np.uint8] | Floats, visible: NDArray[np.uint8] | NDArray[np.bool_] | Floats
 ) -> Floats:
     """Return a smooth field of the visible samples, also where none are visible.
 
@@ -99,36 +110,75 @@ def fill_with_texture(picture: Picture, visible: Floats, unit: float) -> Picture
     """
     coarse = _Scaled.of(picture, visible, _COARSE / unit)
     fine = _Scaled.of(picture, visible, _FINE / unit)
-    reach, whole = max(1, round(_REACH * unit)), Box.of(picture)
-    window = _window(reach)
-    colours = np.zeros(picture.shape, np.float32)
-    weights = np.zeros(visible.shape, np.float32)
+    reach = max(1, round(_REACH * unit))
+    mosaic = _Mosaic.of(picture, visible, reach)
     for centre in _centres(visible, _SPACING * unit):
         offset = coarse.best_offset(centre, reach, np.zeros(2), _SEARCH * unit)
         if offset is not None:
             offset = fine.best_offset(centre, reach, offset, 1.5 / coarse.scale)
-        if offset is None:
-            continue
-        square = _square(centre, reach)
+        if offset is not None:
+            mosaic.copy_tile(centre, offset)
+    return mosaic.filled(sampling_step(unit))
+
+
+@frozen(eq=False)
+class _Mosaic:
+    """Overlapping tiles that are copied within a picture."""
+
+    picture: Picture
+    visible: Floats
+    window: Floats  # weight of each pixel of a tile
+    colours: Floats  # sum of the tiles' colours times weights, (H, W, 3)
+    weights: Floats  # sum of the weights, (H, W)
+
+    @classmethod
+    def of(cls, picture: Picture, visible: Floats, reach: int) -> Self:
+        ramp = np.cos(np.linspace(-np.pi / 2, np.pi / 2, 2 * reach + 1)) ** 2
+        window = (ramp[:, None] * ramp).astype(np.float32)
+        colours, weights = np.zeros(picture.shape, np.float32), np.zeros_like(visible)
+        return cls(picture, visible, window, colours, weights)
+
+    def copy_tile(self, centre: Array, offset: Array) -> None:
+        """Copy a tile around a point from a place at an offset, both of shape (2,)."""
+        square, whole = _square(centre, len(self.window) // 2), Box.of(self.picture)
         x, y = offset.round().astype(int).tolist()
         tile = square & whole & Box(-x, -y, whole.right - x, whole.bottom - y)
         if tile.empty:
-            continue
+            return
         place = Box(tile.left + x, tile.top + y, tile.right + x, tile.bottom + y).slices
-        weight = window[tile.within(square)] * visible[place]
-        both = (weight * visible[tile.slices])[..., None]
-        copied = picture[place].astype(np.float32)
-        change = ((picture[tile.slices] - copied) * both).sum(axis=(0, 1)) / max(both.sum(), 1)
+        weight = self.window[tile.within(square)] * self.visible[place]
+        both = (weight * self.visible[tile.slices])[..., None]
+        seen = self.picture[tile.slices].astype(np.float32)
+        copied = self.picture[place].astype(np.float32)
+        area = max(float(both.sum()), 1e-3)
+        mean = (seen * both).sum(axis=(0, 1)) / area
+        change = mean - (copied * both).sum(axis=(0, 1)) / area
         copied += np.clip(change, -_MAX_CHANGE, _MAX_CHANGE)
-        colours[tile.slices] += copied * weight[..., None]
-        weights[tile.slices] += weight
-    rim = (weights > 0) & (visible == 0)
-    weight = weights[rim][:, None]
-    smooth = picture[rim].astype(np.float32)
-    textured = smooth + (colours[rim] / weight - smooth) * np.minimum(weight * 4, 1)
-    result = picture.copy()
-    result[rim] = np.clip(np.round(textured), 0, 255).astype(np.uint8)
-    return result
+        error = float((np.square(seen - copied) * both).sum())
+        spread = float((np.square(seen - mean) * both).sum()) + _NOISE * area
+        weight *= np.float32(np.clip(2 - 2 * error / (spread * _MAX_ERROR), 0, 1))
+        self.colours[tile.slices] += copied * weight[..., None]
+        self.weights[tile.slices] += weight
+
+    def filled(self, step: int) -> Picture:
+        """Return the picture with the tiles in its hidden part.
+
+        What they differ from the photo where both are known is corrected, smoothly, also where
+        they are not. Every `step`-th pixel is used for that.
+        """
+        known = (self.weights > _LITTLE).astype(np.float32)
+        both = known * self.visible
+        tiles = self.colours / np.maximum(self.weights, np.float32(_LITTLE))[..., None]
+        differing = (self.picture[::step, ::step] - tiles[::step, ::step]).astype(np.float32)
+        correction = fill_smoothly(differing, both[::step, ::step])
+        rim = (known > 0) & (self.visible == 0)
+        size = (rim.shape[1], rim.shape[0])
+        smooth = self.picture[rim].astype(np.float32)
+        textured = tiles[rim] + cv2.resize(correction, size)[rim]
+        share = np.minimum(self.weights[rim] * 4, 1)[:, None]
+        result = self.picture.copy()
+        result[rim] = np.clip(np.round(smooth + (textured - smooth) * share), 0, 255)
+        return result
 
 
 @frozen(eq=False)
@@ -167,7 +217,7 @@ class _Scaled:
         seen = self.visible[tile.slices]
         if seen.mean() < _MIN_VISIBLE:
             return None
-        mask = np.asarray(cv2.cvtColor(seen, cv2.COLOR_GRAY2RGB))
+        mask = cv2.cvtColor(np.maximum(seen, np.float32(_EXPECTED)), cv2.COLOR_GRAY2RGB)
         error = cv2.matchTemplate(
             self.colours[area.slices], self.colours[tile.slices], cv2.TM_SQDIFF, mask=mask
         )
@@ -195,9 +245,3 @@ def _centres(visible: Floats, spacing: float) -> Iterator[Array]:
     _, cell_of = np.unique((points / spacing).astype(int), axis=0, return_inverse=True)
     for cell in range(int(cell_of.max(initial=-1)) + 1):
         yield points[cell_of.ravel() == cell].mean(axis=0)
-
-
-def _window(reach: int) -> Floats:
-    """Return the weight of each pixel of a tile: 1 in its middle, 0 at its border."""
-    ramp = np.cos(np.linspace(-np.pi / 2, np.pi / 2, 2 * reach + 1)) ** 2
-    return np.asarray(ramp[:, None] * ramp, np.float32)
