@@ -56,8 +56,11 @@ _MAX_UNCERTAIN = 0.15
 _NEAR = 1.7
 """Radius, in radii of the head, within which it must be certain."""
 
-_RING, _MIN_BACKGROUND = 1.45, 0.25
-"""Radius of a half ring around the top of the head, and the least part that shows background."""
+_RINGS = 1.45, 1.75, 2.05
+"""Radii of half rings around the top of the head; hair may fill the inner ones."""
+
+_LEAST_SHOWN, _MIN_BACKGROUND = 5, 0.35
+"""Least number of a ring's 36 points in the region, and the least part of them on background."""
 
 _SURE, _BAND = 0.9, 0.06
 """Probability from which a pixel is surely person, and the distance from others, in u."""
@@ -184,12 +187,19 @@ def _is_trusted(probability: Floats, box: Box, landmarks: Array, ellipse: HeadEl
     near = _disc_around(ellipse, box)
     if (near & ~person & ~background).sum() > _MAX_UNCERTAIN * (near & person).sum():
         return False
-    ring = ellipse.outline(_RING, 72)
+    return any(_shows_background(background, ellipse, radius, box) for radius in _RINGS)
+
+
+def _shows_background(
+    background: NDArray[np.bool_], ellipse: HeadEllipse, radius: float, box: Box
+) -> bool:
+    """Return whether a half ring around the top of the head shows enough background."""
+    ring = ellipse.outline(radius, 72)
     above = (ring - ellipse.centre) @ [-ellipse.right[1], ellipse.right[0]] < 0
     x, y = (ring[above] - [box.left, box.top]).round().astype(int).T
     inside = (x >= 0) & (x < box.width) & (y >= 0) & (y < box.height)
     shown = background[y[inside], x[inside]]
-    return bool(shown.sum() >= _MIN_BACKGROUND * above.sum())
+    return bool(len(shown) >= _LEAST_SHOWN and shown.mean() >= _MIN_BACKGROUND)
 
 
 def _disc_around(ellipse: HeadEllipse, box: Box) -> NDArray[np.bool_]:
