@@ -95,6 +95,7 @@ class HeadMotion:
     _nod: float
     _tilt: float
     _torso: Torso | None
+    _free: Field | None  # weights of motion across and down the picture
 
     @classmethod
     def of(
@@ -119,13 +120,13 @@ class HeadMotion:
         box = reach if person is None else person.region.box
         lattice = Lattice.covering(box, max(4, round(_CELL * coordinates.unit)))
         nodes = lattice.nodes()
-        torso = None
+        torso = free = None
         if person is None:
             weight = _weight_in_one_layer(photo, ellipse, lattice)
         else:
-            held = person.weight(nodes).astype(np.float64)
-            weight = _weight_of_head(ellipse, nodes) * held
-            torso = Torso.of(person.region, ellipse, coordinates.unit, nodes, held)
+            free = person.weight(nodes)
+            weight = _weight_of_head(ellipse, nodes)
+            torso = Torso.of(person.region, ellipse, coordinates.unit, nodes)
         across, down = ellipse.axes_of(nodes)
         return cls(
             box,
@@ -139,6 +140,7 @@ class HeadMotion:
             nod=0.30 * ellipse.face_height,
             tilt=0.75 * ellipse.face_height,
             torso=torso,
+            free=free,
         )
 
     def forward(self, motion: FaceMotion) -> Field:
@@ -163,8 +165,8 @@ class HeadMotion:
         below = (new_y - y + to_below * self._coordinates.unit) * self._weight
         cos, sin = math.cos(self._coordinates.roll), math.sin(self._coordinates.roll)
         moved = np.stack([right * cos - below * sin, right * sin + below * cos], axis=-1)
-        if self._torso is not None:
-            moved += self._torso.displacement(motion)
+        if self._torso is not None and self._free is not None:
+            moved = (moved + self._torso.displacement(motion)) * self._free
         return moved.astype(np.float32)
 
     def pose(self, motion: FaceMotion) -> "HeadPose":

@@ -11,7 +11,8 @@ stand still. Three things tell them apart:
   belongs to somebody or something else;
 * doubt: where the network is uncertain of a whole area, not only of an edge.
 
-Where the photo or the region cuts off the person, nothing may move either: a gap would appear.
+Where the region cuts off the person, nothing may move either. Where the photo does, nothing may
+move away from its border, or a gap would appear; it can move along.
 
 Each gives a weight that falls smoothly, so that nothing tears where two people touch.
 """
@@ -64,9 +65,33 @@ _TRACE = 0.1
 """Probability from which somebody may be cut off."""
 
 
+@frozen
+class _Side:
+    """A side of a box: its name there, whether it is vertical, and its line of pixels."""
+
+    name: str
+    is_vertical: bool
+    line: tuple[slice, slice]
+
+    def of(self, box: Box) -> int:
+        """Return the position of this side of a box."""
+        return int(getattr(box, self.name))
+
+
+_SIDES = (
+    _Side("left", is_vertical=True, line=np.s_[:, :1]),
+    _Side("top", is_vertical=False, line=np.s_[:1, :]),
+    _Side("right", is_vertical=True, line=np.s_[:, -1:]),
+    _Side("bottom", is_vertical=False, line=np.s_[-1:, :]),
+)
+
+
 @frozen(eq=False)
 class Mobility:
-    """How far the pixels of a region can move with one person: a map of weights."""
+    """How far the pixels of a region can move with one person: a map of weights.
+
+    There are two, for motion across and down.
+    """
 
     _box: Box
     _scale: float
@@ -93,15 +118,22 @@ class Mobility:
         height = ellipse.face_height * scale
         weight = 1 - _apart(small, points, ellipse, _SOFT * height)
         weight *= 1 - _doubt(small, _AREA * height)
-        for strip, at_border in ((_BORDER_STRIP, True), (_REGION_STRIP, False)):
-            cut = _cut_off(small, box, picture, at_border=at_border)
-            weight *= smoothstep((cut / height - np.float32(_HELD)) / np.float32(strip))
         for other in others:
             weight *= _nearer(points, ellipse, other)
-        return cls(box, scale, weight.astype(np.float32))
+        across, down = weight.copy(), weight
+        for side in _SIDES:
+            at_border = side.of(box) == side.of(picture)
+            strip = _BORDER_STRIP if at_border else _REGION_STRIP
+            distance = _distance_from_cut(small, side) / height
+            free = smoothstep((distance - np.float32(_HELD)) / np.float32(strip))
+            if side.is_vertical or not at_border:
+                across *= free
+            if not side.is_vertical or not at_border:
+                down *= free
+        return cls(box, scale, np.stack([across, down], axis=-1).astype(np.float32))
 
     def at(self, points: Field) -> Floats:
-        """Return the weight of points of the photo, shape (M, N, 2), 0 to 1."""
+        """Return the weights of motion across and down at points, both of shape (M, N, 2)."""
         offset = 0.5 - np.array([self._box.left, self._box.top])
         place = (points + offset) * self._scale - 0.5
         return resample(self._weight, place.astype(np.float32))
@@ -168,21 +200,11 @@ def _doubt(small: Floats, area: float) -> Floats:
     return np.asarray(cv2.blur(soft, (side, side)), np.float32)
 
 
-def _cut_off(small: Floats, box: Box, picture: Box, *, at_border: bool) -> Floats:
-    """Return the distance of each sample from where the box cuts off somebody, shape (H, W).
-
-    Only at sides of the box that are borders of the picture, or only at the others.
-    """
-    free = np.ones(small.shape, np.uint8)
-    sides: list[tuple[int | tuple[slice, int], bool]] = [
-        (np.s_[0], box.top == picture.top),
-        (np.s_[-1], box.bottom == picture.bottom),
-        (np.s_[:, 0], box.left == picture.left),
-        (np.s_[:, -1], box.right == picture.right),
-    ]
-    for side, is_border in sides:
-        if is_border == at_border:
-            free[side][small[side] > _TRACE] = 0
-    if free.all():
+def _distance_from_cut(small: Floats, side: _Side) -> Floats:
+    """Return the distance of each sample from where a side cuts off somebody, shape (H, W)."""
+    free = (small < _TRACE).astype(np.uint8)
+    inside = np.ones_like(free)
+    inside[side.line] = free[side.line]
+    if inside.all():
         return np.full(small.shape, np.inf, np.float32)
-    return np.asarray(cv2.distanceTransform(free, cv2.DIST_L2, 5), np.float32)
+    return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 5), np.float32)

@@ -159,7 +159,7 @@ class PersonMask:
         return cls(region, matte(photo[region.box.slices], probability, unit), mobility)
 
     def weight(self, points: Field) -> Floats:
-        """Return how far points of the photo, shape (M, N, 2), move with the person, 0 to 1."""
+        """Return how far points of the photo, shape (M, N, 2), move across and down, 0 to 1."""
         return self._mobility.at(points)
 
 

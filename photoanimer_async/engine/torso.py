@@ -38,9 +38,7 @@ class Torso:
     _sway: Field
 
     @classmethod
-    def of(
-        cls, region: Region, ellipse: HeadEllipse, unit: float, nodes: Field, held: Array
-    ) -> Self:
+    def of(cls, region: Region, ellipse: HeadEllipse, unit: float, nodes: Field) -> Self:
         """Prepare a torso.
 
         Args:
@@ -48,7 +46,6 @@ class Torso:
             ellipse: The outline of the head.
             unit: u in pixels.
             nodes: Positions of the nodes, shape (rows, columns, 2).
-            held: How far each node can move, shape (rows, columns), 0 to 1.
         """
         down = region.down
         right = np.array([down[1], -down[0]])
@@ -58,11 +55,10 @@ class Torso:
         foot = max(region.foot(ellipse.centre), chin + _LEAST_HEIGHT * height)
         above_foot = np.maximum(foot - below, 0)
         turned = above_foot[..., None] * right + across[..., None] * down
-        lean = np.radians(turned) * held[..., None]
+        lean = np.radians(turned)
         risen = smoothstep(above_foot / (foot - chin - _SHOULDERS * height))
-        rise = (risen * held)[..., None] * -down * unit
-        hair = _looseness(ellipse, nodes) * held
-        sway = hair[..., None] * right * unit
+        rise = risen[..., None] * -down * unit
+        sway = _looseness(ellipse, nodes)[..., None] * right * unit
         return cls(*(part.astype(np.float32) for part in (lean, rise, sway)))
 
     def displacement(self, motion: FaceMotion) -> Field:
