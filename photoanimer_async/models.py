@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Self, TypeAlias, TypeVar
 
 from attrs import field, frozen
-from attrs.converters import optional
 
 from photoanimer_async.errors import InvalidPhotoError, InvalidRequestError, PhotoAnimerError
 from photoanimer_async.redaction import (
@@ -83,6 +82,8 @@ class Template(IntEnum):
     Template.T3.expression  # "laughter"
     """
 
+    __hash__ = int.__hash__  # that of enums is a function in Python
+
     T0 = 0
     T1 = 1
     T2 = 2
@@ -125,6 +126,8 @@ _SECONDS = {
 class OutputFormat(StrEnum):
     """The result's format: a video, or a video and a GIF (API page, Interface 1)."""
 
+    __hash__ = str.__hash__  # as that of `Template`
+
     MP4 = "mp4"
     GIF = "gif"
 
@@ -153,16 +156,33 @@ def require_file_name(name: str, path: Path) -> None:
 
 def _to_template(value: object) -> Template | int:
     number = int(value) if isinstance(value, str) and value.isdecimal() else value
-    if isinstance(number, int) and not isinstance(number, bool) and number > max(Template):
-        return number  # `AnimationOptions` needs its `seconds`
+    if isinstance(number, int) and not isinstance(number, bool):
+        if number in _TEMPLATES:
+            return _TEMPLATES[number]
+        if number > Template.T5:
+            return number  # `AnimationOptions` needs its `seconds`
     return _one_of(Template, "template", number)
 
 
+_TEMPLATES = {int(template): template for template in Template}
+
+
 def _to_output_format(value: object) -> OutputFormat:
+    if isinstance(value, str) and value in _OUTPUT_FORMATS:
+        return _OUTPUT_FORMATS[value]
     return _one_of(OutputFormat, "output_format", value)
 
 
-def _to_name(value: object) -> str:
+_OUTPUT_FORMATS: dict[str, OutputFormat] = {form: form for form in OutputFormat}
+
+
+def _to_path(value: str | os.PathLike[str] | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _to_name(value: object) -> str | None:
+    if value is None:
+        return None
     if not isinstance(value, str):
         raise InvalidRequestError(f"name is {printable(repr(value))}; it must be a string")
     return safe_text(value, mark="_", limit=_MAX_NAME)
@@ -211,7 +231,7 @@ class AnimationOptions:
     output_format: OutputFormat = field(default=OutputFormat.MP4, converter=_to_output_format)
     voice_url: str | None = field(default=None, repr=_shown_optional_url)
     voice_seconds: float | None = None
-    voice: Path | None = field(default=None, converter=optional(Path))
+    voice: Path | None = field(default=None, converter=_to_path)
     seconds: float | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -262,7 +282,7 @@ class AnimationRequest:
 
     photo: Photo = field(repr=shown_photo)
     options: AnimationOptions = field(factory=AnimationOptions)
-    name: str | None = field(default=None, converter=optional(_to_name))
+    name: str | None = field(default=None, converter=_to_name)
 
 
 def require_many(name: str, values: object) -> None:

@@ -10,6 +10,7 @@ import os
 import re
 from urllib.parse import urlsplit
 
+_SCHEMES = ("http://", "https://")
 _MAX_CHARACTERS = 120
 _MAX_TEXT = 1000
 _MIN_SECRET_CHARACTERS = 8
@@ -22,7 +23,7 @@ _QUERY_IN_TEXT = re.compile(r"(https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNOR
 
 def is_url(photo: str) -> bool:
     """Return whether a string is an http(s) URL rather than a path."""
-    return photo.lower().startswith(("http://", "https://"))
+    return photo.startswith(_SCHEMES) or photo[:8].lower().startswith(_SCHEMES)
 
 
 def shown_url(url: str) -> str:

@@ -42,6 +42,8 @@ class Lane(Enum):
     POLL = auto()
     """A poll that the scheduler sends."""
 
+    __hash__ = object.__hash__  # that of enums is a function in Python
+
     def __init__(self, _: int) -> None:
         self.submits = self.name in {"SUBMIT", "BATCH_SUBMIT"}
 
@@ -72,12 +74,11 @@ class RequestQueue:
         self._rate = AllowedRate()
         self._submit_rate = AllowedRate()
         self._submit_pace = submit_pace
-        self._lanes: deque[Lane] = deque(Lane)
+        self._lanes: deque[Lane] = deque()  # those in which requests wait, the next one first
         self._waiting: dict[Lane, OrderedDict[asyncio.Future[None], None]] = {
             lane: OrderedDict() for lane in Lane
         }
         self._polls_waiting = self._waiting[Lane.POLL]
-        self._waiters = 0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -88,7 +89,7 @@ class RequestQueue:
     async def turn(self, lane: Lane) -> "Turn":
         """Wait until one request may be sent; return its turn, which is the context of it."""
         now = time.monotonic()
-        if self._waiters or self._pause(lane, now) > 0:
+        if self._lanes or self._pause(lane, now) > 0:
             await self._wait(lane)
             now = time.monotonic()
         else:
@@ -159,21 +160,24 @@ class RequestQueue:
     def _free(self, lane: Lane) -> None:
         self._in_flight -= 1
         self._submits_free += lane.submits
-        if self._waiters:
+        if self._lanes:
             self._admit()
 
     async def _wait(self, lane: Lane) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[lane][turn] = None
-        self._waiters += 1
+        waiting = self._waiting[lane]
+        if not waiting:
+            self._lanes.append(lane)
+        waiting[turn] = None
         self._admit()
         try:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                if turn in self._waiting[lane]:
-                    del self._waiting[lane][turn]
-                    self._waiters -= 1
+                if turn in waiting:
+                    del waiting[turn]
+                    if not waiting:
+                        self._lanes.remove(lane)
                 self._admit()
             else:
                 self._give_back(lane, time.monotonic())
@@ -185,21 +189,21 @@ class RequestQueue:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._waiters:
-            return
-        now = time.monotonic()
+        lanes, now = self._lanes, time.monotonic()
         soonest = math.inf
         blocked = 0
-        while blocked < len(self._lanes):
-            lane = self._lanes[0]
-            self._lanes.rotate(-1)
-            pause = self._pause(lane, now) if self._waiting[lane] else math.inf
+        while blocked < len(lanes):
+            lane = lanes[0]
+            lanes.rotate(-1)
+            pause = self._pause(lane, now)
             if pause > 0:
                 soonest = min(soonest, pause)
                 blocked += 1
                 continue
-            turn, _ = self._waiting[lane].popitem(last=False)
-            self._waiters -= 1
+            waiting = self._waiting[lane]
+            turn, _ = waiting.popitem(last=False)
+            if not waiting:
+                lanes.pop()
             if not turn.cancelled():  # else its caller is cancelled, but has not run yet
                 self._take(lane, now)
                 turn.set_result(None)

@@ -39,6 +39,7 @@ from photoanimer_async.photos.links import HEADER_LIMITS
 from photoanimer_async.redaction import is_url, shown_url
 
 _MAX_CONNECTIONS = 150
+_MOMENT = 0.005
 _OTHER_FILES = 20
 _FILES_PER_CONNECTION = 4
 """The connection; that by which the service fetches the photo; the photo; the result."""
@@ -153,6 +154,7 @@ class Transport:
         base = URL(self._base_url, encoded=True)
         self._scheme, self._authority, self._root = base.scheme, base.raw_authority, base.raw_path
         self._deliveries = Deliveries(timeout)
+        self._seen_until = 0.0  # connections that were closed before are not in the pool
         self._timeout = ClientTimeout(total=None, sock_connect=min(timeout, 10.0))
 
     async def __aenter__(self) -> Self:
@@ -285,10 +287,15 @@ class Transport:
     async def _see_closed_connections(self) -> None:
         """Let the loop, which may have been blocked, notice connections that were closed meanwhile.
 
-        A submit that is lost in one cannot be told from one that arrived.
+        A submit that is lost in one cannot be told from one that arrived. A connection that was
+        closed within the last moments may not be seen in any case.
         """
+        if time.monotonic() < self._seen_until:
+            return
         await asyncio.sleep(0)
+        selected = time.monotonic()
         await asyncio.sleep(0)
+        self._seen_until = selected + _MOMENT
 
     def _failure(
         self, operation: Operation, error: Exception, delivery: Delivery

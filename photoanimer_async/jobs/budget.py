@@ -54,7 +54,8 @@ def price(options: AnimationOptions) -> float:
         return options.seconds
     if options.speaks and options.voice_seconds is not None:
         return options.voice_seconds
-    return Template(options.template).seconds
+    template = options.template
+    return (template if isinstance(template, Template) else Template(template)).seconds
 
 
 def estimate(

@@ -19,6 +19,12 @@ _TICKS_PER_SECOND = 1000
 _WAIT_PER_GROUP_WIDTH = 2
 _WIDEST = 512  # ticks between two groups, at most
 _LONG_WAIT = _WIDEST * _WAIT_PER_GROUP_WIDTH / _TICKS_PER_SECOND
+_WIDTHS = [
+    1 << max((ticks // _WAIT_PER_GROUP_WIDTH).bit_length() - 1, 0)
+    for ticks in range(_WIDEST * _WAIT_PER_GROUP_WIDTH + 1)
+]
+"""The ticks between two groups, by the ticks that an item waits."""
+
 _GROUP_SIZE = 64
 _NEIGHBOURS = 8
 _NEVER = math.inf
@@ -38,33 +44,33 @@ class DueQueue(Generic[_T]):
 
     def add(self, item: _T, due: float, now: float, not_before: float = 0.0) -> float:
         """Add an item; return the time of the group that it joined."""
-        width = (
-            int((due - now) * _TICKS_PER_SECOND / _WAIT_PER_GROUP_WIDTH)
-            if due < now + _LONG_WAIT
-            else _WIDEST
-        )
-        width = 1 << (width.bit_length() - 1) if width > 1 else 1
-        earliest = math.ceil(max(now, not_before) * _TICKS_PER_SECOND)
-        tick = self._tick_with_room(round(due * _TICKS_PER_SECOND), width, earliest)
+        wait = due - now if due > now else 0.0
+        width = _WIDTHS[int(wait * _TICKS_PER_SECOND)] if wait < _LONG_WAIT else _WIDEST
+        tick = int(due * _TICKS_PER_SECOND / width + 0.5) * width
         group = self._groups.get(tick)
-        if group is None:
-            group = self._groups[tick] = _Group(tick / _TICKS_PER_SECOND)
-            heapq.heappush(self._ticks, tick)
-            self.next_due = min(self.next_due, group.due)
+        if tick < now * _TICKS_PER_SECOND or not_before or group is None or group.is_full:
+            earliest = math.ceil(max(now, not_before) * _TICKS_PER_SECOND)
+            tick = self._tick_with_room(tick, due, width, earliest)
+            group = self._groups.get(tick)
+            if group is None:
+                group = self._groups[tick] = _Group(tick / _TICKS_PER_SECOND)
+                heapq.heappush(self._ticks, tick)
+                self.next_due = min(self.next_due, group.due)
         group.items.append(item)
+        if len(group.items) >= _GROUP_SIZE:
+            group.is_full = True
         return group.due
 
-    def _tick_with_room(self, due: int, width: int, earliest: int) -> int:
+    def _tick_with_room(self, shared: int, due: float, width: int, earliest: int) -> int:
         """Return the tick that most items near `due` share, or the nearest one with room."""
-        shared = round(due / width) * width
         step = max(width // _NEIGHBOURS, 1)
         for place in range(_NEIGHBOURS):
             tick = shared + step * ((place + 1) // 2 if place % 2 else -place // 2)
             if tick >= earliest:
                 group = self._groups.get(tick)
-                if group is None or len(group.items) < _GROUP_SIZE:
+                if group is None or not group.is_full:
                     return tick
-        return max(round(due / step) * step, earliest)
+        return max(round(due * _TICKS_PER_SECOND / step) * step, earliest)
 
     def pop_due(self, now: float, limit: int) -> list[_T]:
         """Remove and return up to `limit` items that are due by now, the earliest group first."""
@@ -76,6 +82,7 @@ class DueQueue(Generic[_T]):
             room = limit - len(popped)
             popped += group.items[-room:]
             del group.items[-room:]
+            group.is_full = False
             if not group.items:
                 del self._groups[heapq.heappop(self._ticks)]
         self.next_due = self._groups[self._ticks[0]].due if self._ticks else _NEVER
@@ -92,3 +99,4 @@ class _Group(Generic[_T]):
 
     due: float
     items: list[_T] = field(factory=list)
+    is_full: bool = False

@@ -77,7 +77,7 @@ class LearningPolicy(PollPolicy, Protocol):
 def kind_of(options: AnimationOptions) -> str:
     """Return what is known beforehand that a task's duration depends on."""
     voice = " voice" if options.speaks else ""
-    return f"{options.template:d} {options.output_format.value}{voice}"
+    return f"{options.template:d} {options.output_format}{voice}"
 
 
 @frozen

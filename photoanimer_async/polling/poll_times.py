@@ -64,7 +64,9 @@ def optimal_poll_times(
 def at(age: float, values: Sequence[float]) -> float:
     """Interpolate values that are given at the edges."""
     place = position(age)
-    i = min(int(place), _LAST - 1)
+    i = int(place)
+    if i >= _LAST:
+        return values[_LAST]
     share = place - i
     return values[i] * (1.0 - share) + values[i + 1] * share
 
