@@ -27,7 +27,12 @@ from yarl import URL
 from photoanimer_async.api.answers import Answer
 from photoanimer_async.api.base_url import check_base_url
 from photoanimer_async.api.body import MAX_BODY_BYTES, decompressed
-from photoanimer_async.api.delivery import Deliveries, Delivery, connection_hooks
+from photoanimer_async.api.delivery import (
+    Deliveries,
+    Delivery,
+    ReportingConnector,
+    connection_hooks,
+)
 from photoanimer_async.api.wire import Operation, Request
 from photoanimer_async.errors import (
     InvalidRequestError,
@@ -148,8 +153,8 @@ class Transport:
         self._base_url = credentials.base_url.rstrip("/")
         self._owns_session = session is None
         self._session = session
-        self._submits: aiohttp.ClientSession | None = None
         self._hooks = connection_hooks()
+        self._has_hooks = False
         self._headers = CIMultiDict({"APIKEY": credentials.api_key, "Accept-Encoding": "identity"})
         base = URL(self._base_url, encoded=True)
         self._scheme, self._authority, self._root = base.scheme, base.raw_authority, base.raw_path
@@ -159,25 +164,18 @@ class Transport:
 
     async def __aenter__(self) -> Self:
         if self._session is None:
-            self._session = self._new_session(aiohttp.TCPConnector(limit=most_connections()))
-            # Hooks make a request a quarter more expensive, and only submits need them.
-            self._submits = self._new_session(self._session.connector, self._hooks)
+            self._session = aiohttp.ClientSession(
+                connector=ReportingConnector(most_connections()),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # Before the user's, which may raise.
+                trace_configs=[self._hooks, *self._trace_configs] if self._trace_configs else None,
+                proxy=self._proxy,
+                trust_env=self._trust_env,
+            )
         else:
             self._session.trace_configs.append(self._hooks)
-            self._submits = self._session
+        self._has_hooks = self._hooks in self._session.trace_configs
         return self
-
-    def _new_session(
-        self, connector: aiohttp.BaseConnector | None, *hooks: aiohttp.TraceConfig
-    ) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=connector,
-            connector_owner=not hooks,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[*hooks, *self._trace_configs],
-            proxy=self._proxy,
-            trust_env=self._trust_env,
-        )
 
     async def __aexit__(
         self,
@@ -186,12 +184,11 @@ class Transport:
         trace: TracebackType | None,
     ) -> None:
         self._deliveries.close()
-        if self._session is None or self._submits is None:
+        if self._session is None:
             return
         if self._owns_session:
-            await self._submits.close()
             await self._session.close()
-            self._session = self._submits = None
+            self._session = None
         else:
             self._session.trace_configs.remove(self._hooks)
 
@@ -232,13 +229,14 @@ class Transport:
         """
         session, middlewares = self.session, None
         operation = request.operation
-        if operation is Operation.SUBMIT:
-            session, middlewares = self._submits or session, (_send_once,)
+        is_submit = operation is Operation.SUBMIT
+        if is_submit:
+            middlewares = (_send_once,)
             await self._see_closed_connections()
         response: ClientResponse | None = None
         body, cut = bytearray(), ""
         failure: PhotoAnimerError | None = None
-        delivery = Delivery(self._deliveries, is_reported=session is self._submits)
+        delivery = Delivery(self._deliveries, is_reported=is_submit or self._has_hooks)
         try:
             with delivery:
                 # Not by `async with`: an answer that is read to its end needs no clean-up.
