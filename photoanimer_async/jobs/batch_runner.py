@@ -236,7 +236,7 @@ class BatchRunner:
             timeout=settings.timeout,
             in_batch=True,
             hook=settings.on_progress,
-            budget=Budget(settings.max_seconds),
+            budget=None if settings.max_seconds is None else Budget(settings.max_seconds),
             risk=Budget(settings.resubmit_ambiguous),
             retry_failed=settings.retry_failed,
             unclaimed=self.unclaimed,
@@ -259,7 +259,9 @@ class BatchRunner:
             beside = Path(path).with_suffix(".durations.json")
             await stack.enter_async_context(persisted(self.learner, beside))
         summary = await journal.summary()
-        budget = Budget(context.budget.limit, spent=summary.spent + summary.at_risk)
+        budget = context.budget
+        if budget is not None:
+            budget = Budget(budget.limit, spent=summary.spent + summary.at_risk)
         return evolve(context, journal=journal, budget=budget, unclaimed=None), journal
 
 

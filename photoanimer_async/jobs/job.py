@@ -162,8 +162,9 @@ class JobContext:
         hook: called with each step of each job.
         journal: where each step is recorded; `None` for no journal.
         gate: every submit passes it.
-        budget: video seconds that may be spent.
-        risk: video seconds that may be spent on photos that may have been charged already.
+        budget: video seconds that may be spent; `None` for no limit.
+        risk: video seconds that may be spent on photos that may have been charged already; `None`
+            for none.
         retry_failed: whether to pay again for photos that failed in an earlier run.
         preparer: checks photos, or makes them fit, before they get a URL.
         unclaimed: keeps tasks that were paid for and whose results are missing; `None` where a
@@ -177,8 +178,8 @@ class JobContext:
     hook: ProgressHook | None = None
     journal: Journal | None = None
     gate: SubmitGate = field(factory=SubmitGate)
-    budget: Budget = field(factory=Budget)
-    risk: Budget = field(factory=lambda: Budget(0.0))
+    budget: Budget | None = None
+    risk: Budget | None = None
     retry_failed: bool = False
     preparer: PhotoPreparer = field(factory=PhotoPreparer)
     unclaimed: UnclaimedTasks | None = None

@@ -29,7 +29,7 @@ from photoanimer_async.errors import (
 )
 from photoanimer_async.jobs.budget import Reservation
 from photoanimer_async.jobs.job import Job, TurnDeadline
-from photoanimer_async.jobs.journal import Entry, Facts
+from photoanimer_async.jobs.journal import NOTHING, Entry, Facts
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.jobs.publishing import Publisher
 from photoanimer_async.jobs.result_download import ResultDownloader
@@ -99,7 +99,8 @@ class Pipeline:
             job: a new one.
             store: where the result goes; `None` if it is not to be downloaded.
         """
-        job.report_progress()
+        if job.context.hook is not None:
+            job.report_progress()
         resources = AsyncExitStack()
         try:
             try:
@@ -137,7 +138,8 @@ class Pipeline:
         if job.state in _PAID and job.task_id is not None:
             destination = await _claim(job, store, resources)
             return await self._finish(job, job.task_id, destination, started)
-        await require_consent(job, resources)
+        if job.entry is not None:
+            await require_consent(job, job.entry, resources)
         options = job.request.options
         if options.voice is not None:
             await check_voice(options.voice)
@@ -216,7 +218,8 @@ class Pipeline:
     ) -> TaskId:
         image_url = await self._publisher.publish(photo, resources, original=job.request.photo)
         # Before the place in the queue: waiting for the budget must not hold it up.
-        reservation = await reserve(job.context.budget, options)
+        budget = job.context.budget
+        reservation = None if budget is None else await reserve(budget, options)
         try:
             with await self._calls.submit_turn(in_batch=job.context.in_batch):
                 deadline.suspend()
@@ -232,12 +235,13 @@ class Pipeline:
             )
             raise ambiguous from error
         finally:
-            reservation.release()
+            if reservation is not None:
+                reservation.release()
         self._scheduler.submitted(task_id, kind_of(options))
         return task_id
 
     async def _send(
-        self, job: Job, image_url: str, options: AnimationOptions, reservation: Reservation
+        self, job: Job, image_url: str, options: AnimationOptions, reservation: Reservation | None
     ) -> TaskId:
         """Send the submit between the record of its intent and that of what came of it."""
         await _record_intent(job, image_url)
@@ -263,7 +267,7 @@ class Pipeline:
         return task_id
 
     def _record_failed_submit(
-        self, job: Job, reservation: Reservation, error: PhotoAnimerError
+        self, job: Job, reservation: Reservation | None, error: PhotoAnimerError
     ) -> None:
         event = event_of(error)
         if event is Event.LOSE:
@@ -304,8 +308,9 @@ async def _close(resources: AsyncExitStack, photo: Photo) -> None:
         _log.warning("%s: its image host failed to clean up", shown_photo(photo), exc_info=error)
 
 
-def _commit(job: Job, reservation: Reservation) -> None:
-    reservation.commit()
+def _commit(job: Job, reservation: Reservation | None) -> None:
+    if reservation is not None:
+        reservation.commit()
     if job.risk is not None:
         job.risk.commit()
 
@@ -340,9 +345,12 @@ async def _record_intent(job: Job, image_url: str) -> None:
     if job.state is not State.PLANNED:
         again = Event.RETRY if job.state is State.FAILED else Event.RESUBMIT
         await job.record(again)
-    # The signature in a published URL is a secret that the journal does not need.
-    published = None if image_url == job.request.photo else without_queries(image_url)
-    await job.record(Event.SUBMIT, Facts(image_url=published, submitted_at=time.time()))
+    facts = NOTHING
+    if job.entry is not None:
+        # The signature in a published URL is a secret that the journal does not need.
+        published = None if image_url == job.request.photo else without_queries(image_url)
+        facts = Facts(image_url=published, submitted_at=time.time())
+    await job.record(Event.SUBMIT, facts)
 
 
 def _seconds(entry: Entry | None, waited: float) -> float:

@@ -74,7 +74,7 @@ async def reserve(budget: Budget, options: AnimationOptions) -> Reservation:
         await settled.wait()
 
 
-async def require_consent(job: Job, resources: AsyncExitStack) -> None:
+async def require_consent(job: Job, entry: Entry, resources: AsyncExitStack) -> None:
     """Check that a job which an earlier run has begun may be submitted (again).
 
     An ambiguous one reserves its cost in `risk` until `resources` are closed, and waits where
@@ -86,18 +86,16 @@ async def require_consent(job: Job, resources: AsyncExitStack) -> None:
         AmbiguousSubmitError: it may have been charged, and `risk` does not allow to pay again.
         InvalidPhotoError: its photo was passed in as content, which the journal does not hold.
     """
-    if job.entry is None:
-        return
     if job.state is State.FAILED and not job.context.retry_failed:
-        raise _earlier_failure(job.entry)
+        raise _earlier_failure(entry)
     if job.state is State.AMBIGUOUS:
-        job.risk = await _reserve_risk(job.context.risk, job.entry)
+        job.risk = await _reserve_risk(job.context.risk, entry)
         resources.callback(job.risk.release)
-    if not job.entry.has_photo and job.request.photo == b"":
+    if not entry.has_photo and job.request.photo == b"":
         raise InvalidPhotoError(
-            f"photo {job.entry.id} was passed in as content, which the journal does not hold: "
+            f"photo {entry.id} was passed in as content, which the journal does not hold: "
             "run the same batch again",
-            photo=f"photo {job.entry.id}",
+            photo=f"photo {entry.id}",
         )
 
 
@@ -108,8 +106,8 @@ def _earlier_failure(entry: Entry) -> PhotoAnimerError:
     return PhotoAnimerError(f"{shown_photo(entry.request.photo)}: {why}")
 
 
-async def _reserve_risk(risk: Budget, entry: Entry) -> Reservation:
-    if entry.evidence is not Evidence.FETCHED:
+async def _reserve_risk(risk: Budget | None, entry: Entry) -> Reservation:
+    if risk is not None and entry.evidence is not Evidence.FETCHED:
         with suppress(BudgetExceededError, InvalidRequestError):
             return await reserve(risk, entry.request.options)
     error = AmbiguousSubmitError(

@@ -13,11 +13,11 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, ParamSpec, TypeVar
+from typing import BinaryIO
 
 from photoanimer_async.errors import InvalidRequestError, PreparationError
 from photoanimer_async.models import Photo
@@ -28,6 +28,7 @@ from photoanimer_async.photos.check import (
     inspect_content,
     require_convertible,
 )
+from photoanimer_async.photos.finish_despite_cancel import finish_despite_cancel
 from photoanimer_async.photos.formats import PictureFormat, SourceFormat, detect_format
 from photoanimer_async.photos.header import PictureFlawError, require_few_scans
 from photoanimer_async.photos.metadata import strip_metadata
@@ -35,9 +36,6 @@ from photoanimer_async.photos.opening import open_photo
 from photoanimer_async.photos.pictures.jpeg_scans import with_end
 from photoanimer_async.photos.tiff import with_largest_first
 from photoanimer_async.redaction import shown_photo
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 _MAX_AT_ONCE = 4
 
@@ -82,11 +80,11 @@ class Preparation:
         copy = _TemporaryCopy()
         try:
             async with self._slots:
-                prepared = await _finish_despite_cancel(copy.make, photo)
+                prepared = await finish_despite_cancel(asyncio.to_thread(copy.make, photo))
             yield prepared
         finally:
             if copy.folder is not None:
-                await _finish_despite_cancel(copy.remove)
+                await finish_despite_cancel(asyncio.to_thread(copy.remove))
 
 
 class _TemporaryCopy:
@@ -192,15 +190,3 @@ def _stripped(file: BinaryIO, picture_format: PictureFormat) -> bytes | None:
 def _suffix(content: bytes) -> str:
     kind = detect_format(BytesIO(content))
     return kind.suffix if isinstance(kind, PictureFormat) else ""
-
-
-async def _finish_despite_cancel(step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Run a step in a thread; if cancelled, end only after the thread has ended."""
-    work = asyncio.ensure_future(asyncio.to_thread(step, *args, **kwargs))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        if not work.cancelled():
-            work.exception()  # retrieved, so that asyncio does not report it
-        raise

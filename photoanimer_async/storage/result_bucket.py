@@ -12,6 +12,7 @@ for a moment an object under `.part/`, but never half a result.
 
 import asyncio
 import hashlib
+import itertools
 import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -20,10 +21,10 @@ from pathlib import PurePosixPath
 
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.models import Location, Photo
+from photoanimer_async.photos.finish_despite_cancel import finish_despite_cancel
 from photoanimer_async.redaction import printable
-from photoanimer_async.storage.finish_despite_cancel import finish_despite_cancel
 from photoanimer_async.storage.object_store import Bucket, MultipartUpload, ObjectStoreError
-from photoanimer_async.storage.result_names import number_of, numbered, result_name
+from photoanimer_async.storage.result_names import numbered, result_name
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +95,8 @@ class ObjectDestination:
                 self._has_part = True
                 await self._upload.complete()
                 self._upload = None
-            for name in numbered(self._name):
+            for number in itertools.count(1):
+                name = numbered(self._name, number)
                 if await self._create(name) or await self._is_stored(name):
                     break
         await self.discard()
@@ -212,16 +214,17 @@ class ResultBucket:
         return name if store == self._bucket.url and name not in self._claimed else None
 
     async def _claim_free_name(self, wanted: str) -> str:
-        for name in numbered(wanted, self._next_numbers.get(wanted, 1)):
+        # The search starts where the last one ended: a thousand photos of one name would
+        # otherwise check a thousand names each.
+        for number in itertools.count(self._next_numbers.get(wanted, 1)):
+            name = numbered(wanted, number)
             if name in self._claimed:
                 continue
             self._claimed.add(name)
             if await self._is_free(name):
                 break
-        if name != wanted:
-            # The next search starts here: a thousand photos of one name would otherwise
-            # check a thousand names each.
-            self._next_numbers[wanted] = max(number_of(name), self._next_numbers.get(wanted, 1))
+        if number > 1:
+            self._next_numbers[wanted] = max(number, self._next_numbers.get(wanted, 1))
         return name
 
     async def _is_free(self, name: str) -> bool:

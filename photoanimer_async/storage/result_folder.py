@@ -14,6 +14,7 @@ raised, so that no thread touches the files afterwards.
 import asyncio
 import errno
 import filecmp
+import itertools
 import os
 import shutil
 import tempfile
@@ -25,9 +26,9 @@ from typing import ParamSpec, TypeVar
 
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.models import Location, Photo
+from photoanimer_async.photos.finish_despite_cancel import finish_despite_cancel
 from photoanimer_async.redaction import printable
-from photoanimer_async.storage.finish_despite_cancel import finish_despite_cancel
-from photoanimer_async.storage.result_names import number_of, numbered, result_name
+from photoanimer_async.storage.result_names import numbered, result_name
 
 _ROOM = 2**20
 """Free bytes required for each result in progress: about the size of one."""
@@ -41,29 +42,39 @@ _T = TypeVar("_T")
 class FileDestination:
     """A file as the target of a download; see `Destination`.
 
+    The latest data is held in memory until there is more, or the file is complete: most results
+    need one step of file work, in one thread.
+
     Args:
         location: the file, in an existing folder.
+        is_claimed: whether a `ResultFolder` has found that the folder can be written to.
     """
 
-    def __init__(self, location: Path) -> None:
+    def __init__(self, location: Path, *, is_claimed: bool = False) -> None:
         self.location = location
+        self._is_claimed = is_claimed
         self._name = location
         self._has_part = False
+        self._held: tuple[int, bytes | bytearray] | None = None
 
     def with_suffix(self, suffix: str) -> "FileDestination":
         """Return the same file with another suffix."""
-        return FileDestination(self.location.with_suffix(suffix))
+        return FileDestination(self.location.with_suffix(suffix), is_claimed=self._is_claimed)
 
     async def begin(self) -> None:
-        """Create an empty `.part`, under the next number if another process uses this one."""
-        await _in_thread(self.location, self._create)
+        """Show that the `.part` can be created, where that is not known yet."""
+        self._held = None
+        if not self._is_claimed:
+            await _in_thread(self.location, self._create)
 
     async def write(self, offset: int, data: bytes | bytearray) -> None:
-        """Write to the `.part` and truncate it behind the data."""
-        await _in_thread(self.location, self._write, offset, data)
+        """Write what is held to the `.part`, and hold this."""
+        held, self._held = self._held, (offset, data)
+        if held is not None:
+            await _in_thread(self.location, self._write, *held)
 
     async def commit(self) -> Path:
-        """Sync the `.part` and give it its final name, which is returned."""
+        """Write what is held, sync the `.part` and give it its final name, which is returned."""
         return await _in_thread(self.location, self._commit)
 
     async def discard(self) -> None:
@@ -71,17 +82,24 @@ class FileDestination:
         await _in_thread(self.location, self._discard)
 
     def _create(self) -> None:
-        self._has_part = False
+        """Create an empty `.part`, under the next number if another process uses this one."""
         self._name = next(filter(_create_part, _numbered(self.location)))
         self._has_part = True
 
     def _write(self, offset: int, data: bytes | bytearray) -> None:
+        """Write to the `.part` and truncate it behind the data."""
+        if not self._has_part:
+            self._create()
         with _part_of(self._name).open("r+b") as file:
             file.seek(offset)
             file.write(data)
             file.truncate()
 
     def _commit(self) -> Path:
+        if self._held is not None:
+            self._write(*self._held)
+        elif not self._has_part:
+            self._create()
         part = _part_of(self._name)
         with part.open("r+b") as file:
             os.fsync(file.fileno())
@@ -103,6 +121,7 @@ class FileDestination:
     def _discard(self) -> None:
         if self._has_part:
             _part_of(self._name).unlink(missing_ok=True)
+            self._has_part = False
 
 
 class ResultFolder:
@@ -148,7 +167,7 @@ class ResultFolder:
                 break
             await released.wait()
         try:
-            yield FileDestination(path)
+            yield FileDestination(path, is_claimed=True)
         finally:
             self._claimed.discard(_key(path))
             self._released, released = asyncio.Event(), self._released
@@ -166,13 +185,15 @@ class ResultFolder:
                     _delete_rest(earlier.with_suffix(suffix))
                 self._claimed.add(_key(earlier))
                 return earlier
-            first = self._next_numbers.get(_key(wanted), 1)
-            path = next(filter(self._is_free, _numbered(wanted, first)))
+            # The search starts where the last one ended: a thousand photos of one name would
+            # otherwise check a thousand names each.
+            for number in itertools.count(self._next_numbers.get(_key(wanted), 1)):
+                path = wanted.with_name(numbered(name, number))
+                if self._is_free(path):
+                    break
+            if number > 1:
+                self._next_numbers[_key(wanted)] = number
             self._claimed.add(_key(path))
-            if path != wanted:
-                # The next search starts here: a thousand photos of one name would otherwise
-                # check a thousand names each.
-                self._next_numbers[_key(wanted)] = number_of(path.name)
             return path
 
     def _has_room(self) -> bool:
@@ -268,8 +289,10 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _numbered(path: Path, first: int = 1) -> Iterator[Path]:
-    return (path.with_name(name) for name in numbered(path.name, first))
+def _numbered(path: Path) -> Iterator[Path]:
+    yield path
+    for number in itertools.count(2):
+        yield path.with_name(numbered(path.name, number))
 
 
 def _part_of(path: Path) -> Path:

@@ -4,11 +4,9 @@
 its path, content in memory `photo`.
 """
 
-import itertools
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
 from pathlib import PurePath
 from urllib.parse import unquote
 
@@ -38,21 +36,19 @@ def safe_stem(name: str) -> str:
     At most 180 bytes of UTF-8; `photo` if nothing is left of it.
     """
     normal = unicodedata.normalize("NFC", name)
-    visible = "".join(c if c.isprintable() or c in _JOINERS else "_" for c in normal)
+    visible = normal
+    if not normal.isprintable():
+        visible = "".join([c if c.isprintable() or c in _JOINERS else "_" for c in normal])
     stem = _cut(_UNSAFE.sub("_", visible).strip(" .-")).rstrip(" .-") or "photo"
     return f"_{stem}" if _RESERVED.fullmatch(stem) else stem
 
 
-def numbered(name: str, first: int = 1) -> Iterator[str]:
-    """Yield the name with the numbers from `first` on; number 1 is the name itself."""
+def numbered(name: str, number: int) -> str:
+    """Return the name with a number; number 1 is the name itself."""
+    if number == 1:
+        return name
     path = PurePath(name)
-    for number in itertools.count(first):
-        yield name if number == 1 else f"{_cut(path.stem)}-{number}{path.suffix}"
-
-
-def number_of(name: str) -> int:
-    """Return the number that `numbered` added to a name."""
-    return int(PurePath(name).stem.rpartition("-")[2])
+    return f"{_cut(path.stem)}-{number}{path.suffix}"
 
 
 def stem_of(photo: Photo) -> str:

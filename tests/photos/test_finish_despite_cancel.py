@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from photoanimer_async.storage.finish_despite_cancel import finish_despite_cancel
+from photoanimer_async.photos.finish_despite_cancel import finish_despite_cancel
 
 
 async def test_the_result_or_error_is_that_of_the_work() -> None:
