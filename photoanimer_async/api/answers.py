@@ -9,22 +9,21 @@ Every answer is one of three things:
 
 Both errors keep the HTTP status and the start of a body that was not understood. Which of them mean
 that a submit was refused is written down in `retry`.
+
+Values are read into typed classes by cattrs. cattrs itself converts where it can (`True` becomes 1,
+5 becomes "5"); the types defined here accept only the JSON types that the API page or a known
+compatible service uses, and a wrong value is named by its path.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, NewType, TypeVar
 
+import cattrs
 from attrs import field, frozen
 
-from photoanimer_async.api.body import parsed
-from photoanimer_async.api.json_fields import (
-    FieldError,
-    Number,
-    as_json,
-    encodable_json,
-    structure,
-)
+from photoanimer_async.api.body import json_decoder, parsed
 from photoanimer_async.api.retry_after import parse_retry_after
 from photoanimer_async.errors import (
     ApiError,
@@ -36,6 +35,7 @@ from photoanimer_async.errors import (
     UnexpectedResponseError,
 )
 from photoanimer_async.redaction import (
+    encodable,
     is_url,
     printable,
     safe_text,
@@ -45,6 +45,18 @@ from photoanimer_async.redaction import (
 )
 
 _T = TypeVar("_T")
+
+_MAX_ID_CHARACTERS = 256
+_MAX_NUMBER: int = 10**_MAX_ID_CHARACTERS
+
+Number = NewType("Number", int)
+"""A whole number, or its decimal digits as a string."""
+Text = NewType("Text", str)
+"""A string."""
+Link = NewType("Link", str)
+"""An http(s) URL, or an empty string."""
+Id = NewType("Id", object)
+"""A task id: a whole number or a string that is not empty; see `is_task_id`."""
 
 _MAX_TEXT = 4000
 _MAX_REQUEST_ID = 100
@@ -115,7 +127,10 @@ class Answer:
         """The body's JSON value; `None` if it has none."""
         # Only an escape or a byte beyond ASCII can stand for half a surrogate pair.
         if self.body.isascii() and b"\\u" not in self.body:
-            plain = as_json(self.body.decode())
+            try:
+                plain: object = json_decoder.raw_decode(self.body.decode().lstrip())[0]
+            except (ValueError, RecursionError):
+                plain = None
             if plain is not None:
                 return plain
         try:
@@ -166,15 +181,23 @@ def envelope_data(answer: Answer) -> Any:
 
 
 def read_fields(answer: Answer, value: object, kind: type[_T], path: str) -> _T:
-    """Return a JSON value of the answer as an instance of a class; see `structure`.
+    """Return a JSON value of the answer as an instance of a class.
+
+    Args:
+        answer: the answer, for errors.
+        value: a part of its `content`.
+        kind: an attrs class, or one of the types of this module.
+        path: the JSON path of the value, such as `$.data`.
 
     Raises:
-        UnexpectedResponseError: a field is missing or has another type.
+        UnexpectedResponseError: a field is missing or has another type; the text ends with its
+            path, such as `@ $.data.status`.
     """
     try:
-        return structure(value, kind, path)
-    except FieldError as error:
-        raise unexpected(answer, str(error)) from None
+        found: _T = _hooks[kind](value, kind)
+    except Exception:  # noqa: BLE001 - cattrs passes on whatever a hook raises
+        raise unexpected(answer, _faults(value, kind, path)) from None
+    return found
 
 
 def unexpected(answer: Answer, fault: str) -> UnexpectedResponseError:
@@ -215,3 +238,109 @@ def _describe_body(answer: Answer) -> str:
     kind = answer.headers.get("content-type", "").split(";")[0].strip() or "no content type"
     start = f", which begin {printable(answer.excerpt)!r}" if answer.body else ""
     return f"{len(answer.body)} bytes of {printable(kind)}{start}"
+
+
+# --- typed fields ---
+
+
+class _Hooks(dict[Any, Callable[[Any, Any], Any]]):
+    """What cattrs generates for each class, on first use."""
+
+    def __missing__(self, kind: Any) -> Callable[[Any, Any], Any]:
+        hook: Callable[[Any, Any], Any] = _converter(detailed=False).get_structure_hook(kind)
+        self[kind] = hook
+        return hook
+
+
+_hooks = _Hooks()
+
+
+def _faults(value: object, kind: type[_T], path: str) -> str:
+    """Return what is wrong with a value, and where."""
+    try:
+        _converter(detailed=True).structure(value, kind)
+    except Exception as error:  # noqa: BLE001 - as above
+        return "; ".join(cattrs.transform_error(error, path, _describe_fault))
+    return f"not understood @ {path}"
+
+
+def encodable_json(value: object) -> object:
+    """Return a value from `json.loads` with every string in it as `redaction.encodable` returns it.
+
+    Raises:
+        RecursionError: it is nested too deeply.
+    """
+    match value:
+        case str():
+            return encodable(value)
+        case list():
+            return [encodable_json(item) for item in value]
+        case dict():
+            return {encodable(name): encodable_json(item) for name, item in value.items()}
+        case _:
+            return value
+
+
+def is_task_id(value: object) -> bool:
+    """Return whether a value can be a task id: a number, or up to 256 printable characters."""
+    if type(value) is int:
+        return -_MAX_NUMBER < value < _MAX_NUMBER
+    if isinstance(value, str):
+        # U+FFFD stands for a character that was lost: the service knows no such id.
+        is_whole = value.isprintable() and "\ufffd" not in value
+        return is_whole and 0 < len(value) <= _MAX_ID_CHARACTERS
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_NUMBER
+
+
+def _describe_fault(error: BaseException, _: type | None) -> str:
+    if isinstance(error, KeyError):
+        return "required field missing"
+    return str(error) or type(error).__name__
+
+
+def _to_number(value: object, _: object) -> int:
+    if type(value) is not int and isinstance(value, str) and value.removeprefix("-").isdecimal():
+        value = int(value)
+    if type(value) is int and -_MAX_NUMBER < value < _MAX_NUMBER:
+        return value
+    raise TypeError(f"expected a whole number, not {printable(repr(value))}")
+
+
+def _to_text(value: object, _: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a string, not {printable(repr(value))}")
+    return safe_text(value)
+
+
+def _to_optional_link(value: object, _: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = value.strip()
+    if isinstance(value, str) and (not value or is_url(value)):
+        return value
+    shown = shown_url(value) if isinstance(value, str) else repr(value)
+    raise TypeError(f"expected an http or https URL, not {printable(shown)}")
+
+
+def _to_id(value: object, _: object) -> object:
+    if not is_task_id(value):
+        raise TypeError(f"expected a task id (number or string), not {printable(repr(value))}")
+    return value
+
+
+def _to_optional_id(value: object, kind: object) -> object:
+    return None if value is None else _to_id(value, kind)
+
+
+@cache
+def _converter(*, detailed: bool) -> cattrs.Converter:
+    """Return a converter; one that collects the path of each fault takes twice as long."""
+    converter = cattrs.Converter(detailed_validation=detailed)
+    converter.register_structure_hook(Number, _to_number)
+    converter.register_structure_hook(Text, _to_text)
+    converter.register_structure_hook(Id, _to_id)
+    # One hook for the optional type: cattrs' own handling of `None` costs one more call.
+    converter.register_structure_hook(Link | None, _to_optional_link)
+    converter.register_structure_hook(Id | None, _to_optional_id)
+    return converter

@@ -6,9 +6,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 
-from photoanimer_async.api.json_fields import as_json
-
 MAX_BODY_BYTES = 1_048_576
+
+json_decoder = json.JSONDecoder(strict=False)
+"""Passes raw control characters in strings."""
 
 _SLICE = 4096
 # Not every codec: some take very long for a text that is made for it.
@@ -39,15 +40,18 @@ def decompressed(body: bytes, encoding: str) -> bytes:
 
 
 def parsed(body: bytes, content_type: str) -> object:
-    """Return a body's JSON value, `None` if it has none; a charset other than UTF-8 is tolerated.
+    """Return a body's JSON value, `None` if it has none.
+
+    Raw control characters in strings, a charset other than UTF-8, and text after the value are
+    tolerated.
 
     Args:
         body: the body, decompressed.
         content_type: the `Content-Type` header.
     """
     for text in _readings(body, content_type):
-        value = as_json(text)
-        if value is not None:
+        with suppress(ValueError, RecursionError):
+            value: object = json_decoder.raw_decode(text.lstrip())[0]
             return value
     return None
 

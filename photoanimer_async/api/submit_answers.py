@@ -19,8 +19,7 @@ to 599 in the envelope counts as the HTTP status that it names, before the real 
 import re
 from enum import Enum, auto
 
-from photoanimer_async.api.answers import Answer
-from photoanimer_async.api.json_fields import is_task_id
+from photoanimer_async.api.answers import Answer, is_task_id
 from photoanimer_async.errors import (
     ApiError,
     AuthenticationError,

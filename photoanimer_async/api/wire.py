@@ -14,8 +14,17 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from photoanimer_async.api.answers import Answer, envelope_data, read_fields, unexpected
-from photoanimer_async.api.json_fields import Id, Link, Number, Text, is_task_id
+from photoanimer_async.api.answers import (
+    Answer,
+    Id,
+    Link,
+    Number,
+    Text,
+    envelope_data,
+    is_task_id,
+    read_fields,
+    unexpected,
+)
 from photoanimer_async.api.submit_answers import accepted_task_id
 from photoanimer_async.errors import ApiError, InvalidRequestError, UnexpectedResponseError
 from photoanimer_async.models import (

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from photoanimer_async.api.json_fields import is_task_id
+from photoanimer_async.api.answers import is_task_id
 from photoanimer_async.errors import InvalidNotificationError
 from photoanimer_async.models import TaskId
 from photoanimer_async.redaction import printable
