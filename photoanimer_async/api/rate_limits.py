@@ -67,6 +67,7 @@ class Pace:
         rate: requests a second, at most; `None` for no limit.
 
     Attributes:
+        is_limited: whether there is a rate; without one, requests need not be counted.
         next_at: when the next request may be sent.
 
     Raises:
@@ -76,18 +77,17 @@ class Pace:
     def __init__(self, rate: float | None) -> None:
         if rate is not None and not rate > 0:
             raise InvalidRequestError(f"a rate must be above 0 a second, not {rate!r}")
+        self.is_limited = rate is not None
         self.next_at = 0.0
         self._gap = 0.0 if rate is None else 1.0 / rate
 
     def take(self, now: float) -> None:
         """Count one request, sent at `now` or when the pause before it ends."""
-        if self._gap:
-            self.next_at = max(now, self.next_at) + self._gap
+        self.next_at = max(now, self.next_at) + self._gap
 
     def give_back(self, now: float) -> None:
         """Take back a `take`: the request was not sent."""
-        if self._gap:
-            self.next_at = max(now, self.next_at - self._gap)
+        self.next_at = max(now, self.next_at - self._gap)
 
 
 class AllowedRate:
@@ -102,37 +102,35 @@ class AllowedRate:
 
     Attributes:
         rate: requests a second; infinite before the first refusal.
+        is_limited: whether a refusal has limited the rate; until then requests need not be
+            counted.
         next_at: when the next request may be sent.
+        accepted_at: when the latest requests were accepted. Until a refusal, adding to it does as
+            well as `accepted`.
     """
 
     def __init__(self) -> None:
         self.rate = math.inf
+        self.is_limited = False
         self.next_at = 0.0
         self._ceiling = math.inf  # where the last refusals came
         self._changed = -math.inf
         self._steps = 0  # since the last refusal
         self._was_refused: deque[bool] = deque(maxlen=_REMEMBERED_ANSWERS)
-        self._accepted: deque[float] = deque(maxlen=_REMEMBERED_TIMES)
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether a refusal has limited the rate."""
-        return self.rate < math.inf
+        self.accepted_at: deque[float] = deque(maxlen=_REMEMBERED_TIMES)
 
     def take(self, now: float) -> None:
         """Count a request that is sent now."""
-        if self.rate < math.inf:
-            self.next_at = max(now, self.next_at) + 1.0 / self.rate
+        self.next_at = max(now, self.next_at) + 1.0 / self.rate
 
     def give_back(self, now: float) -> None:
         """Take back a `take`: the request was not sent."""
-        if self.rate < math.inf:
-            self.next_at = max(now, self.next_at - 1.0 / self.rate)
+        self.next_at = max(now, self.next_at - 1.0 / self.rate)
 
     def accepted(self, sent: float, now: float) -> None:
         """Record an answer other than 429 to a request sent at `sent`; it may raise the rate."""
-        self._accepted.append(now)
-        if self.rate == math.inf:
+        self.accepted_at.append(now)
+        if not self.is_limited:
             return
         self._was_refused.append(False)
         # Answers to requests of one round trip are one step: the rate was the same for all.
@@ -160,6 +158,7 @@ class AllowedRate:
             return  # it was sent at an earlier rate
         if not self.is_limited:
             self.rate = max(measured, _START_RATE)
+            self.is_limited = True
             self._was_refused.clear()
         elif refusals <= _FEW:
             is_explained = self.rate >= _EXPLAINED * self._ceiling
@@ -180,7 +179,7 @@ class AllowedRate:
     def _measured(self, now: float) -> float:
         """Return how many requests a second were accepted lately."""
         seconds = max(1.0, 5.0 / self.rate)
-        times = [time for time in self._accepted if time > now - seconds]
+        times = [time for time in self.accepted_at if time > now - seconds]
         if len(times) == _REMEMBERED_TIMES:
             seconds = max(now - times[0], 0.001)
         return len(times) / seconds

@@ -73,6 +73,7 @@ class RequestQueue:
         self._halved_after = 0
         self._rate = AllowedRate()
         self._submit_rate = AllowedRate()
+        self._rates = {False: (self._rate,), True: (self._rate, self._submit_rate)}  # by `submits`
         self._submit_pace = submit_pace
         self._lanes: deque[Lane] = deque()  # those in which requests wait, the next one first
         self._waiting: dict[Lane, OrderedDict[asyncio.Future[None], None]] = {
@@ -116,9 +117,11 @@ class RequestQueue:
     def _count_answer(self, turn: "Turn", now: float) -> None:
         if self._size < self._limit:
             self._size = min(self._limit, self._size + 1.0 / self._size)
-        self._rate.accepted(turn.sent, now)
-        if turn.lane.submits:
-            self._submit_rate.accepted(turn.sent, now)
+        for rate in self._rates[turn.lane.submits]:
+            if rate.is_limited:
+                rate.accepted(turn.sent, now)
+            else:
+                rate.accepted_at.append(now)
 
     def _count_error(self, turn: "Turn", error: BaseException, now: float) -> None:
         lane = turn.lane
@@ -145,17 +148,20 @@ class RequestQueue:
 
     def _take(self, lane: Lane, now: float) -> None:
         self._in_flight += 1
-        self._rate.take(now)
         if lane.submits:
             self._submits_free -= 1
-            self._submit_rate.take(now)
-            self._submit_pace.take(now)
+            if self._submit_pace.is_limited:
+                self._submit_pace.take(now)
+        for rate in self._rates[lane.submits]:
+            if rate.is_limited:
+                rate.take(now)
 
     def _give_back(self, lane: Lane, now: float) -> None:
-        self._rate.give_back(now)
         if lane.submits:
-            self._submit_rate.give_back(now)
             self._submit_pace.give_back(now)
+        for rate in self._rates[lane.submits]:
+            if rate.is_limited:
+                rate.give_back(now)
 
     def _free(self, lane: Lane) -> None:
         self._in_flight -= 1

@@ -319,7 +319,8 @@ class PollScheduler:
                 self._fail(error.key, error.cause)
                 continue
             if key is not None:
-                self._pace.take(now)
+                if self._pace.is_limited:
+                    self._pace.take(now)
                 return key
             await self._wakeup.sleep_until(self._timetable.next_due())
 

@@ -178,7 +178,7 @@ async def test_a_single_call_does_not_wait_behind_a_batch() -> None:
 
 async def test_submits_and_polls_take_turns_under_a_limit() -> None:
     queue = queue_of(1)
-    queue._rate.rate = 2000.0
+    queue._rate.rate, queue._rate.is_limited = 2000.0, True
     queue._rate.take(asyncio.get_running_loop().time())
     order = await order_of(queue, *[Lane.BATCH_SUBMIT] * 20, *[Lane.POLL] * 20)
     first = order[:20]
