@@ -30,10 +30,8 @@ from photoanimer_async.models import TaskId, TaskInfo
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.cancellation import is_cancelled
 from photoanimer_async.polling.policies import PollPolicy
-from photoanimer_async.polling.remembered import RememberedTasks
 from photoanimer_async.polling.timetable import PolicyError, Timetable
-from photoanimer_async.polling.waiter import Result, Waiter, stopped, unpollable
-from photoanimer_async.polling.wakeup import Wakeup
+from photoanimer_async.polling.waiting import Result, Waiter, Wakeup, stopped, unpollable
 
 _T = TypeVar("_T")
 
@@ -87,7 +85,6 @@ class PollScheduler:
         patience = _PATIENCE if rate is None else 0.0
         policy = policy or AdaptivePolling()
         self._timetable = Timetable(policy, self._rng, patience=patience)
-        self._remembered = RememberedTasks(policy)
         self._task_ids: dict[str, TaskId] = {}
         self._errors: dict[str, PhotoAnimerError] = {}  # of the last poll, if it failed
         self._waiters: dict[str, tuple[Waiter, ...]] = {}
@@ -134,7 +131,7 @@ class PollScheduler:
             task_id: the task.
             kind: what its duration depends on; see `policies.kind_of`.
         """
-        self._remembered.submitted(str(task_id), asyncio.get_running_loop().time(), kind)
+        self._timetable.submitted(str(task_id), asyncio.get_running_loop().time(), kind)
 
     def notify(self, task_id: TaskId, *, within: float = 0.0) -> None:
         """Bring the next poll of a task forward, since it has probably ended.
@@ -150,7 +147,7 @@ class PollScheduler:
             now = self._loop.time()
             self._wakeup.wake_at(self._timetable.bring_forward(key, now + within, now))
         else:
-            self._remembered.notified(key)
+            self._timetable.notified(key)
 
     async def wait(self, task_id: TaskId, *, timeout: float | None = None) -> TaskInfo:
         """Return a task's info once it has status 1 or 2.
@@ -235,14 +232,11 @@ class PollScheduler:
         if waiters:
             self._waiters[key] = waiters + alone
             return
-        now = self._loop.time()
-        since, kind, notified = self._remembered.get(key, now)
         try:
-            due = self._timetable.add(key, since, kind, now, at_once=notified)
+            due = self._timetable.add(key, self._loop.time())
         except Exception as error:  # noqa: BLE001 - a fault of the policy, for this waiter
             waiter.on_result(key, unpollable(task_id, error))
             return
-        self._remembered.forget(key)
         self._task_ids[key] = task_id
         self._waiters[key] = alone
         self._wakeup.wake_at(due)
@@ -256,7 +250,7 @@ class PollScheduler:
             if others:
                 self._waiters[key] = others
             else:
-                self._remembered.submitted(key, *self._timetable.remove(key))
+                self._timetable.remove(key)
                 self._forget(key)
 
     async def _remove_all(self, task_ids: Iterator[TaskId], waiter: Waiter) -> None:
@@ -352,7 +346,6 @@ class PollScheduler:
         if info.ended:
             self._timetable.record_end(key, now)
             self._settle(key, info)
-            self._remembered.ended(key)
         else:
             self._wakeup.wake_at(self._timetable.record_processing(key, asked, now))
         if self._timetable.outdated and (self._replanning is None or self._replanning.done()):

@@ -18,18 +18,21 @@ import logging
 from array import array
 from collections.abc import Iterable, Iterator
 from random import Random
+from typing import TypeVar
 
-from photoanimer_async.polling.due_queue import DueQueue
 from photoanimer_async.polling.notified import NotifiedPolling
 from photoanimer_async.polling.policies import LearningPolicy, PollPolicy
-from photoanimer_async.polling.ready_queue import ReadyQueue
+from photoanimer_async.polling.poll_queues import DueQueue, ReadyQueue
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _NEVER = float("inf")
 _PROMOTED_AT_ONCE = 64
 _SPREAD = 0.05
 _AFTER_HINT = 1.0
+_SUBMITS = 200_000
+_NOTIFICATIONS = 10_000
 
 _QUEUED, _READY, _POLLED = range(3)
 
@@ -45,6 +48,9 @@ class PolicyError(Exception):
 class Timetable:
     """The poll times of any number of tasks, each under a key.
 
+    Of tasks that are not in it, it remembers when the latest 200,000 were submitted, and which
+    10,000 were notified or found ended last.
+
     Args:
         policy: how long to wait until the next poll of a task.
         rng: the source of chance.
@@ -59,6 +65,10 @@ class Timetable:
         self.outdated: set[str] = set()
         self._policy = policy
         self._learner = policy if isinstance(policy, LearningPolicy) else None
+        self._notified_polling = policy if isinstance(policy, NotifiedPolling) else None
+        self._submitted: dict[str, tuple[float, str]] = {}
+        self._notified: dict[str, None] = {}
+        self._ended: dict[str, None] = {}
         self._rng = rng
         self._queue: DueQueue[str] = DueQueue()
         self._ready: ReadyQueue[str] = ReadyQueue(patience)
@@ -82,34 +92,46 @@ class Timetable:
 
     # --- adding and removing tasks ---
 
-    def add(self, key: str, since: float, kind: str, now: float, *, at_once: bool = False) -> float:
-        """Add a task; return when its first poll is due.
+    def submitted(self, key: str, since: float, kind: str) -> None:
+        """Remember when a task was submitted, and its kind; see `policies.kind_of`."""
+        _remember(self._submitted, key, (since, kind), _SUBMITS)
 
-        Args:
-            key: the task, which has not been added yet.
-            since: when it was submitted.
-            kind: what its duration depends on; see `policies.kind_of`.
-            now: the time.
-            at_once: make the first poll due now, whatever the policy says.
+    def notified(self, key: str) -> None:
+        """Remember that a notification named a task: once it is added, it is polled at once."""
+        if key in self._ended and self._notified_polling is not None:
+            # Polled before its notification arrived, which is confirmed by that.
+            del self._ended[key]
+            self._notified_polling.notification_confirmed()
+        else:
+            _remember(self._notified, key, None, _NOTIFICATIONS)
+
+    def add(self, key: str, now: float) -> float:
+        """Add a task that has not been added yet; return when its first poll is due.
+
+        Without a record of its submit, it counts from now.
         """
+        since, kind = self._submitted.get(key, (now, ""))
+        at_once = key in self._notified
         wait = 0.0 if at_once else self._policy.delay(kind, 0.0, self._rng)
         if self._learner is not None:
             self._learner.task_added(kind)
         row = self._rows[key] = self._new_row(since, kind)
+        self._submitted.pop(key, None)
         if at_once:
+            del self._notified[key]
             self._hints[key] = _AFTER_HINT
         return self._schedule(key, row, max(now, since + wait), now)
 
-    def remove(self, key: str) -> tuple[float, str]:
-        """Remove a task that has not ended; return its `since` and kind."""
+    def remove(self, key: str) -> None:
+        """Remove a task that has not ended; its submit is remembered."""
         row = self._free_row(key)
         since, kind = self._since[row], self._kind[row]
+        self.submitted(key, since, kind)
         if self._learner is not None:
             try:
                 self._learner.task_removed(kind, self._after[row])
             except Exception:  # noqa: BLE001 - the task is removed all the same
                 _log.exception("the poll policy raised in task_removed; polling continues")
-        return since, kind
 
     def _new_row(self, since: float, kind: str) -> int:
         if self._free_rows:
@@ -129,9 +151,9 @@ class Timetable:
     def _free_row(self, key: str) -> int:
         row = self._rows.pop(key)
         self._free_rows.append(row)
-        self._failures.pop(key, None)
-        self._again.pop(key, None)
-        self._hints.pop(key, None)
+        for exceptions in (self._failures, self._again, self._hints):
+            if exceptions:
+                exceptions.pop(key, None)
         return row
 
     # --- choosing the next task ---
@@ -209,7 +231,8 @@ class Timetable:
             When its next poll is due.
         """
         row = self._rows[key]
-        self._failures.pop(key, None)
+        if self._failures:
+            self._failures.pop(key, None)
         kind, since, after = self._kind[row], self._since[row], self._after[row]
         age = self._after[row] = asked - since
         if self._learner is not None and self._learner.task_processing(kind, after, age):
@@ -224,8 +247,10 @@ class Timetable:
 
     def record_end(self, key: str, now: float) -> None:
         """Record a poll that found the task ended, and remove the task."""
-        if key in self._hints and isinstance(self._policy, NotifiedPolling):
-            self._policy.notification_confirmed()
+        if self._notified_polling is not None:
+            if key in self._hints:
+                self._notified_polling.notification_confirmed()
+            _remember(self._ended, key, None, _NOTIFICATIONS)
         row = self._free_row(key)
         if self._learner is not None:
             kind, age = self._kind[row], now - self._since[row]
@@ -285,3 +310,9 @@ class Timetable:
             due = self._queued[row] = self._queue.add(key, due, now, not_before)
         self._due[row] = due
         return due
+
+
+def _remember(entries: dict[str, _T], key: str, entry: _T, most: int) -> None:
+    entries[key] = entry
+    if len(entries) > most:
+        del entries[next(iter(entries))]
