@@ -429,11 +429,12 @@ class PhotoAnimerClient:
             template=template, output_format=output_format, voice_url=voice_url
         )
         preparer = self._preparers.choose(prepare=prepare, check_urls=check_urls)
+        store, name = result_target(save_to, options.output_format)
+        request = AnimationRequest(photo, options, name)
         context = JobContext(
             timeout=timeout, hook=on_progress, preparer=preparer, unclaimed=self._unclaimed
         )
-        store, name = result_target(save_to, options.output_format)
-        job = Job(0, AnimationRequest(photo, options, name), context)
+        job = Job(0, request, context)
         outcome = await self._pending.run_detached(job, self._pipeline.run(job, store))
         return outcome.unwrap()
 

@@ -233,6 +233,7 @@ class Transport:
         if is_submit:
             middlewares = (_send_once,)
             await self._see_closed_connections()
+        url = self._url(request)
         response: ClientResponse | None = None
         body, cut = bytearray(), ""
         failure: PhotoAnimerError | None = None
@@ -241,7 +242,7 @@ class Transport:
             with delivery:
                 # Not by `async with`: an answer that is read to its end needs no clean-up.
                 response = await session.get(
-                    self._url(request),
+                    url,
                     headers=self._headers,
                     allow_redirects=False,
                     raise_for_status=False,

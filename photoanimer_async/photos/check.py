@@ -7,10 +7,14 @@ of it are read; of a JPEG of more than one scan the whole, to count them.
 
 import asyncio
 import hashlib
+import os
 import re
-from typing import BinaryIO
+from contextlib import suppress
+from functools import lru_cache
+from typing import BinaryIO, TypeAlias
 from urllib.parse import urlsplit
 
+from photoanimer_async.errors import InvalidPhotoError
 from photoanimer_async.models import Photo
 from photoanimer_async.photos.formats import (
     PictureFormat,
@@ -27,7 +31,10 @@ from photoanimer_async.photos.header import (
     require_few_scans,
 )
 from photoanimer_async.photos.opening import named_in_errors, open_photo
-from photoanimer_async.redaction import is_url
+from photoanimer_async.photos.voice import VoiceFormat, detect_voice_format
+from photoanimer_async.redaction import is_url, shown_photo
+
+MediaFormat: TypeAlias = PictureFormat | VoiceFormat
 
 MAX_SIDE = 4096
 """Maximum width and height in pixels (API page)."""
@@ -40,6 +47,7 @@ MAX_SOURCE_BYTES = 256 * 1024 * 1024
 MAX_URL_BYTES = 4096
 """Maximum length of a URL: percent-encoded it still fits into a request line of 8 KiB."""
 
+_REMEMBERED = 256
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -72,8 +80,41 @@ def inspect_photo(photo: Photo) -> PictureHeader | None:
         with named_in_errors(photo):
             _inspect_url(photo)
         return None
+    if isinstance(photo, str | os.PathLike):
+        with suppress(OSError, ValueError):
+            status = os.stat(photo)  # noqa: PTH116 - `Path("")` would be the current folder
+            version = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+            return _inspect_file(os.fspath(photo), *version, status.st_ctime_ns)
+    return _inspect(photo)
+
+
+def _inspect(photo: Photo) -> PictureHeader:
     with open_photo(photo) as (file, size):
         return inspect_content(file, size)
+
+
+@lru_cache(_REMEMBERED)
+def _inspect_file(path: str, *_version: int) -> PictureHeader:
+    """Inspect a file once: a job does so before it may pay, and again when it publishes it."""
+    return _inspect(path)
+
+
+def detect_media_format(photo: Photo) -> MediaFormat:
+    """Return the format of a photo, or of a file that is a voice. Blocking.
+
+    Raises:
+        InvalidPhotoError: a URL, or not a photo or voice that the service takes.
+    """
+    try:
+        header = inspect_photo(photo)
+    except InvalidPhotoError:
+        if (sound := detect_voice_format(photo)) is not None:
+            return sound
+        raise
+    if header is None:
+        name = shown_photo(photo)
+        raise InvalidPhotoError(f"{name}: has a URL already", photo=name)
+    return header.format
 
 
 async def photo_digest(photo: Photo, *, prepare: bool = False) -> bytes:

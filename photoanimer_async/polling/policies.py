@@ -17,7 +17,7 @@ from typing import Protocol, runtime_checkable
 from attrs import frozen
 
 from photoanimer_async.errors import InvalidRequestError
-from photoanimer_async.models import AnimationOptions
+from photoanimer_async.models import AnimationOptions, Template
 
 
 class PollPolicy(Protocol):
@@ -76,7 +76,7 @@ class LearningPolicy(PollPolicy, Protocol):
 
 def kind_of(options: AnimationOptions) -> str:
     """Return what is known beforehand that a task's duration depends on."""
-    voice = " voice" if options.speaks else ""
+    voice = " voice" if options.template is Template.T0 and options.speaks else ""
     return f"{options.template:d} {options.output_format}{voice}"
 
 

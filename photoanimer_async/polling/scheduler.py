@@ -26,7 +26,7 @@ from photoanimer_async.errors import (
     RateLimitedError,
     WaitTimeoutError,
 )
-from photoanimer_async.models import TaskId, TaskInfo
+from photoanimer_async.models import TaskId, TaskInfo, TaskStatus
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.cancellation import is_cancelled
 from photoanimer_async.polling.policies import PollPolicy
@@ -89,6 +89,7 @@ class PollScheduler:
         self._errors: dict[str, PhotoAnimerError] = {}  # of the last poll, if it failed
         self._waiters: dict[str, tuple[Waiter, ...]] = {}
         self._is_open = False
+        self._under_way = 0  # polls
         self._loop: asyncio.AbstractEventLoop
         self._slots: asyncio.Semaphore
         self._wakeup: Wakeup
@@ -103,6 +104,7 @@ class PollScheduler:
         self._tasks = asyncio.TaskGroup()
         self._owner = self._loop.create_task(self._run(), name="photoanimer polls")
         self._owner.add_done_callback(self._end_all)
+        self._under_way = 0
         self._is_open = True
         return self
 
@@ -297,13 +299,17 @@ class PollScheduler:
         async with self._tasks as tasks:
             while True:
                 await self._slots.acquire()
-                tasks.create_task(self._poll(await self._next_due()))
+                key = await self._next_due()
+                self._under_way += 1
+                tasks.create_task(self._poll(key))
 
     async def _next_due(self) -> str:
         """Return the next task to poll once it is due and the rate allows it."""
         while True:
             now = self._loop.time()
-            pause = max(self._pace.next_at - now, self._pause() if self._pause else 0.0)
+            pause = self._pace.next_at - now
+            if self._pause is not None and self._under_way:  # only they can wait for their turn
+                pause = max(pause, self._pause())
             if pause > 0.0:
                 await self._wakeup.sleep_until(now + pause)
                 continue
@@ -336,6 +342,7 @@ class PollScheduler:
                 raise
             self._fail(key, error)
         finally:
+            self._under_way -= 1
             self._slots.release()
 
     def _record(self, key: str, info: TaskInfo, asked: float) -> None:
@@ -343,7 +350,7 @@ class PollScheduler:
             return
         self._errors.pop(key, None)
         now = self._loop.time()
-        if info.ended:
+        if info.status is not TaskStatus.PROCESSING:
             self._timetable.record_end(key, now)
             self._settle(key, info)
         else:

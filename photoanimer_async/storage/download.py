@@ -178,8 +178,7 @@ class _Transfer:
 
     def _start(self, response: ClientResponse) -> None:
         self._require_content(response)
-        named = printable(response.content_type)
-        self.content_type = "other content" if named.startswith(("video/", "image/")) else named
+        self.content_type = response.content_type
         version = _Version.of(response)
         coding = response.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
         if response.status == 206:  # noqa: PLR2004 - Partial Content
@@ -218,9 +217,11 @@ class _Transfer:
 
     def _require_video(self) -> None:
         # By the content: servers name types wrongly, and this has been paid for.
-        if not self.head[4:8] == b"ftyp" and not self.head.startswith((b"GIF87a", b"GIF89a")):
+        if self.head[4:8] != b"ftyp" and not self.head.startswith((b"GIF87a", b"GIF89a")):
+            named = printable(self.content_type)
+            named = "other content" if named.startswith(("video/", "image/")) else named
             raise DownloadError(
-                f"{self.name}: the link leads to {self.content_type}, not to a video", expired=True
+                f"{self.name}: the link leads to {named}, not to a video", expired=True
             )
 
     def _require_size(self, size: int) -> None:

@@ -2,16 +2,10 @@
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from photoanimer_async.errors import HostingError, InvalidPhotoError
+from photoanimer_async.errors import HostingError
 from photoanimer_async.models import Evidence, Photo
-from photoanimer_async.photos.check import inspect_photo
-from photoanimer_async.photos.formats import PictureFormat
-from photoanimer_async.photos.voice import VoiceFormat, detect_voice_format
-from photoanimer_async.redaction import shown_photo
-
-MediaFormat: TypeAlias = PictureFormat | VoiceFormat
 
 _CHECK_SECONDS = 0.1
 
@@ -77,21 +71,3 @@ async def evidence_of(host: object, url: str, within: float) -> Evidence:
     except HostingError:
         return Evidence.NONE
     return Evidence.FETCHED
-
-
-def detect_media_format(photo: Photo) -> MediaFormat:
-    """Return the format of a photo, or of a file that is a voice. Blocking.
-
-    Raises:
-        InvalidPhotoError: a URL, or not a photo or voice that the service takes.
-    """
-    try:
-        header = inspect_photo(photo)
-    except InvalidPhotoError:
-        if (sound := detect_voice_format(photo)) is not None:
-            return sound
-        raise
-    if header is None:
-        name = shown_photo(photo)
-        raise InvalidPhotoError(f"{name}: has a URL already", photo=name)
-    return header.format

@@ -26,9 +26,9 @@ from attrs import define
 
 from photoanimer_async.errors import HostingError, InvalidRequestError
 from photoanimer_async.models import Photo
+from photoanimer_async.photos.check import MediaFormat, detect_media_format
 from photoanimer_async.photos.shortage import is_shortage
 from photoanimer_async.redaction import is_url, shown_url
-from photoanimer_async.storage.image_host import MediaFormat, detect_media_format
 
 _TOKEN_BYTES = 32
 _SHUTDOWN_SECONDS = 1.0

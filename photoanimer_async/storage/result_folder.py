@@ -188,7 +188,7 @@ class ResultFolder:
             # The search starts where the last one ended: a thousand photos of one name would
             # otherwise check a thousand names each.
             for number in itertools.count(self._next_numbers.get(_key(wanted), 1)):
-                path = wanted.with_name(numbered(name, number))
+                path = wanted if number == 1 else wanted.with_name(numbered(name, number))
                 if self._is_free(path):
                     break
             if number > 1:

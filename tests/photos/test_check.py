@@ -7,10 +7,12 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from photoanimer_async.errors import InvalidPhotoError
+from photoanimer_async.models import Photo
 from photoanimer_async.photos.check import (
     MAX_BYTES,
     MAX_URL_BYTES,
     check_photo,
+    detect_media_format,
     inspect_photo,
     photo_digest,
 )
@@ -150,3 +152,31 @@ class TestDigest:
         assert await photo_digest(photo, prepare=True)
         with pytest.raises(InvalidPhotoError, match="is a HEIC"):
             await photo_digest(photo)
+
+
+def test_a_file_that_has_changed_is_inspected_again(tmp_path: Path) -> None:
+    photo = tmp_path / "a.png"
+    photo.write_bytes(png(64, 64))
+    for _ in range(2):
+        assert inspect_photo(photo) == PictureHeader(PictureFormat.PNG, 64, 64)
+    photo.write_bytes(png(65, 64))
+    assert inspect_photo(photo) == PictureHeader(PictureFormat.PNG, 65, 64)
+    photo.write_bytes(b"text")
+    with pytest.raises(InvalidPhotoError, match="is text"):
+        inspect_photo(photo)
+
+
+class TestMediaFormat:
+    def test_photos_and_voices_are_recognized(self, tmp_path: Path) -> None:
+        voice = tmp_path / "voice.mp3"
+        voice.write_bytes(b"ID3" + bytes(100))
+        assert detect_media_format(png(64, 64)).suffix == ".png"
+        assert detect_media_format(voice).suffix == ".mp3"
+
+    @pytest.mark.parametrize(
+        ("photo", "reason"),
+        [(b"text", "is text"), ("https://example.com/a.jpg", "has a URL already")],
+    )
+    def test_anything_else_is_refused(self, photo: Photo, reason: str) -> None:
+        with pytest.raises(InvalidPhotoError, match=reason):
+            detect_media_format(photo)

@@ -3,14 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import aiohttp
-import pytest
 
-from photoanimer_async import Evidence, InvalidPhotoError, LocalImageHost
+from photoanimer_async import Evidence, LocalImageHost
 from photoanimer_async.models import Photo
-from photoanimer_async.storage.image_host import detect_media_format, evidence_of
+from photoanimer_async.storage.image_host import evidence_of
 
 from ..support.pictures import png
 
@@ -39,19 +37,3 @@ class TestEvidence:
 
     async def test_a_url_of_another_host_proves_nothing(self) -> None:
         assert await evidence_of(LocalImageHost(), "http://h/a.jpg", within=0) is Evidence.NONE
-
-
-class TestMediaFormat:
-    def test_photos_and_voices_are_recognized(self, tmp_path: Path) -> None:
-        voice = tmp_path / "voice.mp3"
-        voice.write_bytes(b"ID3" + bytes(100))
-        assert detect_media_format(png(64, 64)).suffix == ".png"
-        assert detect_media_format(voice).suffix == ".mp3"
-
-    @pytest.mark.parametrize(
-        ("photo", "reason"),
-        [(b"text", "is text"), ("https://example.com/a.jpg", "has a URL already")],
-    )
-    def test_anything_else_is_refused(self, photo: Photo, reason: str) -> None:
-        with pytest.raises(InvalidPhotoError, match=reason):
-            detect_media_format(photo)
