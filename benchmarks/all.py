@@ -3,7 +3,7 @@
     pip install -e '.[all,bench]'
     python benchmarks/all.py [--only NAME ...] [--quick]
 
-Run it on a Linux machine that does nothing else: it takes about 25 minutes of two cores. `soak`
+Run it on a Linux machine that does nothing else: it takes about 27 minutes with two cores. `soak`
 takes 42 more, and runs only by name.
 
 A script prints its figures between `<!-- figures: NAME -->` and `<!-- end -->`, in Markdown. Every
@@ -39,7 +39,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "publishing": (),
     "engine": (),
     "local_batch": (),
-    "load": ("--rounds", "3", "--seconds", "20"),
+    "load": ("--rounds", "3", "--seconds", "15"),
     "soak": ("--hours", "0.7", "--rate", "28.6"),
 }
 BY_NAME_ONLY = {"soak"}

@@ -268,7 +268,7 @@ CONTENDERS = {
     "photoanimer, cold": Contender(photoanimer, _OURS),
     "photoanimer, warm": Contender(photoanimer, _OURS, _SOME, warm=True),
     "photoanimer, warm, uvloop": Contender(photoanimer, _OURS, _SOME, fast_loop=True, warm=True),
-    "photoanimer many, cold": Contender(photoanimer_many, _OURS, _SOME),
+    "photoanimer many, cold": Contender(photoanimer_many, _OURS, _ONCE),
     "photoanimer many, warm": Contender(photoanimer_many, _OURS, warm=True),
     "naive": Contender(naive),
     "tuned": Contender(tuned),

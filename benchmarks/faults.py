@@ -34,7 +34,7 @@ from stub import Tasks, answer, report
 from photoanimer_async import AmbiguousSubmitError, PhotoAnimerClient, RetryPolicy
 
 SECONDS = 20.0
-AT_ONCE = 5
+AT_ONCE = 8
 OURS, NAIVE = "photoanimer", "naive"
 OTHERS = (NAIVE, "runpod", "openai", "replicate", "runwayml", "elevenlabs", "fal")
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"

@@ -39,7 +39,16 @@ COLD, MANY, NAIVE = "photoanimer, cold", "photoanimer many, warm", "naive"
 TUNED, SPREAD = "tuned", "tuned, spread"
 QUICK = (COLD, NAIVE)
 WITH_MANY = (COLD, TUNED)
-VERSIONS = ("aiohttp", "uvloop", "runpod", "openai", "replicate", "runwayml", "elevenlabs")
+VERSIONS = (
+    "aiohttp",
+    "uvloop",
+    "runpod",
+    "openai",
+    "replicate",
+    "runwayml",
+    "elevenlabs",
+    "fal-client",
+)
 
 
 @frozen
