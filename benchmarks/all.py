@@ -40,6 +40,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "engine": (),
     "local_batch": (),
     "load": ("--rounds", "3", "--seconds", "15"),
+    "neighbours": ("--seconds", "20"),
     "soak": ("--hours", "0.7", "--rate", "28.6"),
 }
 BY_NAME_ONLY = {"soak"}

@@ -27,7 +27,7 @@ from tempfile import TemporaryDirectory
 import aiohttp
 from attrs import define, field
 from load_servers import RENDER_SECONDS, Server
-from machine import described, table
+from machine import figures, table
 
 from photoanimer_async.service import AccountBook
 
@@ -144,14 +144,12 @@ def row(name: str, waits: list[float], begins: list[float]) -> list[str]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the figures."""
     arguments = argparse.ArgumentParser(description="What neighbours notice of a flood.")
     arguments.add_argument("--seconds", type=float, default=60.0)
     arguments.add_argument("--quick", action="store_true", help="5 seconds")
     chosen = arguments.parse_args()
     seconds = 5.0 if chosen.quick else chosen.seconds
-    print(described("aiohttp"))
-    print(f"\n{_RATE:g} submits a second for {seconds:g} s:\n")
     rows = []
     for name, flood in (
         ("alone", None),
@@ -161,10 +159,15 @@ def main() -> None:
         with TemporaryDirectory(prefix="neighbours-") as folder:
             rows.append(row(name, *asyncio.run(measured(Path(folder), seconds, flood))))
     head = ("", "submit, median, ms", "p99, ms", "render begins after, median, renders", "p99")
-    print(table(head, rows))
     alone, *flooded = (float(cells[2]) for cells in rows)
     ratios = " and ".join(f"{each / alone:.1f}" for each in flooded)
-    print(f"\np99 of a submit, flooded / alone: {ratios}")
+    figures(
+        "neighbours",
+        f"{_RATE:g} submits a second for {seconds:g} s:",
+        table(head, rows),
+        f"p99 of a submit, flooded / alone: {ratios}.",
+        packages=["aiohttp"],
+    )
 
 
 if __name__ == "__main__":
