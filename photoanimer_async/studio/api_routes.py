@@ -61,7 +61,7 @@ class ApiRoutes:
                 await response.write(_event("all", full_state(self.studio)))
                 while (changes := await listener.next_changes(_HEARTBEAT_SECONDS)) is not None:
                     items = [changed_item(self.studio, change) for change in changes]
-                    await response.write(_event("some", items) if items else b": keep-alive\n\n")
+                    await response.write(_event("some" if items else "alive", items))
                     await asyncio.sleep(_GROUPING_SECONDS)
             except ConnectionError:
                 pass  # the page was closed

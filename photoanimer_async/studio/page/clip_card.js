@@ -1,7 +1,7 @@
 // The card of one clip: a poster, which becomes a video while it plays, and what can be done.
 
 import { button, byId, element, setText } from "./dom.js";
-import { stopButton } from "./progress.js";
+import { canStop, stopButton } from "./progress.js";
 
 const STAGES = {
   waiting: "Waiting",
@@ -37,14 +37,14 @@ export function makeCard(studio, player, clip, open) {
   );
   let shown = "";
   const update = (now) => {
-    const state = `${now.stage} ${now.stopping} ${now.ended}`;
+    const state = `${now.stage} ${now.stopping} ${now.paid} ${now.ended}`;
     if (state === shown) return;
     shown = state;
     node.dataset.stage = now.stage;
     setText(stage, now.stopping ? "Stopping" : (STAGES[now.stage] ?? ""));
     stage.hidden = now.stage === "done";
     if (now.stage === "done") showVideo(now);
-    else actions.replaceChildren(...(now.stopping ? [] : [stopButton(studio, now, name)]));
+    else actions.replaceChildren(...(canStop(studio, now) ? [stopButton(studio, now, name)] : []));
   };
   const showVideo = (now) => {
     const enlarge = button("", () => open(now.id), { class: "enlarge", "aria-label": `Show ${name} large` });

@@ -39,7 +39,7 @@ export class Progress {
     setText(byId("progress-text"), text);
     byId("progress-bar").max = run.length;
     byId("progress-bar").value = ended.length;
-    byId("stop-all").disabled = open.every((clip) => clip.stopping);
+    byId("stop-all").disabled = !open.some((clip) => canStop(this.#studio, clip));
     byId("notify").hidden = !("Notification" in window) || Notification.permission !== "default" || !isSecureContext;
   }
 
@@ -61,7 +61,7 @@ export class Progress {
   }
 
   async #stopAll() {
-    const open = [...this.#studio.clips.values()].filter(isOpen);
+    const open = [...this.#studio.clips.values()].filter((clip) => isOpen(clip) && canStop(this.#studio, clip));
     const what = open.length === 1 ? "the video" : `all ${open.length} videos`;
     if (await confirm(`Stop ${what} that ${open.length === 1 ? "is" : "are"} not ready? ${consequence(this.#studio)}`, "Stop")) {
       await stop(this.#studio, open.map((clip) => clip.id));
@@ -82,9 +82,13 @@ export async function stop(studio, ids) {
   const result = await attempt("stop", () => studio.stop(ids));
   if (result?.paid) {
     const goesOn = result.paid === 1 ? "1 was sent already and is paid for: its video still arrives." : `${result.paid} were sent already and are paid for: their videos still arrive.`;
-    showMessage("stopped", `${counted(result.stopped, "video")} stopped. ${goesOn}`, [], "note");
+    const stopped = result.stopped ? `${counted(result.stopped, "video")} stopped. ` : "";
+    showMessage("stopped", stopped + goesOn, [], "note");
   }
 }
+
+/** Whether stopping a clip has an effect: one that is paid for goes on where nothing is cancelled. */
+export const canStop = (studio, clip) => !clip.stopping && (!clip.paid || studio.account.cancels);
 
 /** Make the button that stops one clip. */
 export const stopButton = (studio, clip, name) =>

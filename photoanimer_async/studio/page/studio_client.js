@@ -7,6 +7,9 @@ export class UnreachableError extends Error {
   }
 }
 
+/** Milliseconds; the studio sends an event every 20 seconds. */
+const MOST_SILENCE = 50_000;
+
 export class StudioClient extends EventTarget {
   photos = new Map();
   clips = new Map();
@@ -19,19 +22,29 @@ export class StudioClient extends EventTarget {
   /** Whether the studio can be reached; null until that is known. */
   isConnected = null;
   #events = null;
+  #heardAt = 0;
   #clockOffset = 0;
+
+  constructor() {
+    super();
+    addEventListener("online", () => this.connect());
+    setInterval(() => this.#reconnectIfSilent(), 5000);
+  }
 
   /** Receive events while the page is open, and reconnect when the studio is back. */
   connect() {
     this.#events?.close();
+    this.#heardAt = Date.now();
     const events = new EventSource("/api/events");
     this.#events = events;
+    events.addEventListener("alive", () => (this.#heardAt = Date.now()));
     events.addEventListener("all", (event) => {
       this.#setState(JSON.parse(event.data));
       this.#setConnected(true);
       this.#dispatch("change");
     });
     events.addEventListener("some", (event) => {
+      this.#heardAt = Date.now();
       for (const item of JSON.parse(event.data)) this.#setItem(item);
       this.#dispatch("change");
     });
@@ -39,6 +52,13 @@ export class StudioClient extends EventTarget {
       this.#setConnected(false);
       if (events.readyState === EventSource.CLOSED) setTimeout(() => this.connect(), 2000);
     };
+  }
+
+  /** A network that is lost ends no connection: the studio's regular events are missing. */
+  #reconnectIfSilent() {
+    if (Date.now() - this.#heardAt < MOST_SILENCE) return;
+    this.#setConnected(false);
+    this.connect();
   }
 
   /** The studio's clock, in seconds since the epoch. */

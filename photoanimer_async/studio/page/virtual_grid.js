@@ -62,7 +62,7 @@ export class VirtualGrid {
     if (!this.#cards.size) this.#showRows(this.#items.slice(0, columns), 0, 0, 0);
     const card = [...this.#cards.values()].find(({ node }) => !node.classList.contains("parked"));
     const height = card?.node.getBoundingClientRect().height;
-    if (height) this.#rowHeight = height + parseFloat(getComputedStyle(this.#list).rowGap || 0);
+    if (height) this.#rowHeight = height + (parseFloat(getComputedStyle(this.#list).rowGap) || 0);
   }
 
   #rowsNearScreen(rows) {
