@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -103,6 +104,33 @@ def test_goals_arrive_as_they_were_printed(
     goal = import_module("machine").Goal("a poll above aiohttp's", 1 / 3, 20, "us")
     goal.print()
     assert list(run_all.goals_in(f"noise\n{capsys.readouterr().out}noise")) == [goal]
+
+
+def test_the_picture_of_growth_has_every_point_and_value(run_all: ModuleType) -> None:
+    peers, growth = import_module("peers"), import_module("growth")
+
+    def run(tasks: int) -> object:
+        return peers.Run(
+            cpu=0.001 * tasks,
+            polls=2 * tasks,
+            tasks=tasks,
+            ended=tasks,
+            delays=[0.5],
+            connections=1,
+            memory=4096 * tasks,
+        )
+
+    sizes = (10, 100, 1000, 10_000, 100_000)
+    picture = ET.fromstring(growth.drawn({size: [run(size)] for size in sizes}))
+    svg = "{http://www.w3.org/2000/svg}"
+    for panel in picture.iter(f"{svg}g"):
+        heights = [float(point.get("cy", "nan")) for point in panel.iter(f"{svg}circle")]
+        assert len(heights) == len(sizes)
+        assert all(growth.TOP <= height <= growth.HEIGHT for height in heights)
+        texts = [text.text for text in panel.iter(f"{svg}text")]
+        assert {f"{size:,}" for size in sizes} <= set(texts)
+    shown = {text.text for text in picture.iter(f"{svg}text")}
+    assert {"1,000", "0.50", "390.6"} <= shown  # us a task, s, MiB of 100,000 tasks
 
 
 @pytest.mark.slow
