@@ -19,14 +19,16 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-
-from aiohttp import web
+from typing import TYPE_CHECKING
 
 from photoanimer_async.errors import InvalidNotificationError, InvalidRequestError
 from photoanimer_async.models import TaskId
 from photoanimer_async.notifications.access_logs import hidden_in_access_logs
 from photoanimer_async.notifications.parse import MAX_NOTIFICATION_BYTES, parse_notification
 from photoanimer_async.notifications.web_adapters import Answer, AsgiApp, aiohttp_handler, asgi_app
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 _log = logging.getLogger(__name__)
 
@@ -85,12 +87,14 @@ class NotificationReceiver:
         """An ASGI application, to be mounted in FastAPI, Starlette, Quart or Django."""
         return asgi_app(self)
 
-    def routes(self, prefix: str = "") -> list[web.RouteDef]:
+    def routes(self, prefix: str = "") -> "list[web.RouteDef]":
         """Return routes for aiohttp's `app.add_routes`.
 
         Args:
             prefix: the path before the token, for instance `/photoanimer`.
         """
+        from aiohttp import web  # noqa: PLC0415 - programs with another server need none of it
+
         return [web.route("*", f"{prefix.rstrip('/')}/{{token}}", aiohttp_handler(self))]
 
     # --- for the adapters ---

@@ -8,12 +8,14 @@ whatever precedes it.
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from aiohttp import web
 from attrs import frozen
 
 from photoanimer_async.notifications.parse import MAX_NOTIFICATION_BYTES
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -67,8 +69,11 @@ def asgi_app(endpoint: Endpoint) -> AsgiApp:
     return app
 
 
-def aiohttp_handler(endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def aiohttp_handler(
+    endpoint: Endpoint,
+) -> "Callable[[web.Request], Awaitable[web.StreamResponse]]":
     """Return a handler for a route whose last part is `{token}`."""
+    from aiohttp import web  # noqa: PLC0415 - programs with another server need none of it
 
     async def handler(request: web.Request) -> web.StreamResponse:
         if not endpoint.admits(request.match_info["token"]):
@@ -86,7 +91,7 @@ def aiohttp_handler(endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web
     return handler
 
 
-async def _read_aiohttp(request: web.Request) -> bytes:
+async def _read_aiohttp(request: "web.Request") -> bytes:
     """Return the body; of one that is too large, the beginning."""
     body = bytearray()
     async for chunk in request.content.iter_any():

@@ -9,7 +9,6 @@ from photoanimer_async.errors import HostingError
 from photoanimer_async.models import Photo
 from photoanimer_async.redaction import shown_photo, shown_url
 from photoanimer_async.storage.image_host import ImageHost
-from photoanimer_async.storage.local_host import LocalImageHost
 from photoanimer_async.storage.object_store_host import ObjectStoreHost
 
 HOST_VARIABLE = "PHOTOANIMER_HOST"
@@ -28,12 +27,21 @@ def chosen_host(host: ImageHost | str | None, base_url: str) -> ImageHost:
     """
     choice = host if host is not None else os.environ.get(HOST_VARIABLE) or None
     match choice:
+        case None if _is_this_machine(base_url):
+            return _local_host()
         case None:
-            return LocalImageHost() if _is_this_machine(base_url) else NoImageHost(base_url)
+            return NoImageHost(base_url)
         case str():
             return ObjectStoreHost(choice)
         case _:
             return choice
+
+
+def _local_host() -> ImageHost:
+    # It needs aiohttp's server, which takes a tenth of the time of the client's import.
+    from photoanimer_async.storage.local_host import LocalImageHost  # noqa: PLC0415 - see above
+
+    return LocalImageHost()
 
 
 class NoImageHost:
