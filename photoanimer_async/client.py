@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import aiohttp
 
@@ -40,7 +40,6 @@ from photoanimer_async.models import (
     require_many,
 )
 from photoanimer_async.notifications.dispatcher import NotificationDispatcher
-from photoanimer_async.notifications.receiver import NotificationReceiver
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.notified import NotifiedPolling
 from photoanimer_async.polling.policies import PollPolicy
@@ -51,6 +50,9 @@ from photoanimer_async.storage.default_host import NoImageHost, chosen_host
 from photoanimer_async.storage.image_host import ImageHost
 from photoanimer_async.storage.result_folder import FileDestination
 from photoanimer_async.storage.result_store import Destination, result_target
+
+if TYPE_CHECKING:
+    from photoanimer_async.notifications.receiver import NotificationReceiver
 
 _LocationT = TypeVar("_LocationT", bound=Location)
 
@@ -115,7 +117,7 @@ class PhotoAnimerClient:
         poll: PollPolicy | None = None,
         poll_rate: float | RateLimiter | None = None,
         durations_file: str | os.PathLike[str] | None = None,
-        receiver: NotificationReceiver | None = None,
+        receiver: "NotificationReceiver | None" = None,
         max_pending: int = 10_000,
         retry: RetryPolicy | None = None,
         timeout: float = 60.0,

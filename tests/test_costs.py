@@ -22,9 +22,9 @@ BOUNDS = {
     "polls": 2.05,  # for a task of about two seconds, in the simulation
     "waiting": 3.0,  # blocks of memory that a task in `wait_all` holds
     "in flight": 105,  # blocks of memory that a photo in `animate_many` holds
-    "imports": 122,  # modules, beyond those of the four dependencies
-    "modules": 41,  # of this package, entered by one `animate(path, save_to=...)`
-    "changes": 268,  # from one of them to another
+    "imports": 76,  # modules, beyond those of the four dependencies
+    "modules": 39,  # of this package, entered by one `animate(path, save_to=...)`
+    "changes": 260,  # from one of them to another
 }
 
 

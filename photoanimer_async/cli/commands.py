@@ -139,7 +139,8 @@ def build_app() -> App:
     """Return the command line with all its commands."""
     app = App(
         name="photoanimer",
-        help="Turn face photos into moving videos. Start with `photoanimer demo`.",
+        help="Turn face photos into moving videos. Start with: photoanimer demo",
+        help_format="plaintext",  # to read Markdown takes a quarter of the time of `--help`
         version=photoanimer_async.__version__,
         suppress_keyboard_interrupt=False,
         usage="Usage: photoanimer COMMAND [OPTIONS]",
@@ -148,8 +149,8 @@ def build_app() -> App:
         module = f"photoanimer_async.cli.{command.name}"
         target = f"{module}:{'app' if command.has_subcommands else command.name}"
         usage = f"Usage: photoanimer {command.name} {command.arguments}[OPTIONS]"
-        # An `App` has a usage of its own.
-        own = {} if command.has_subcommands else {"usage": usage}
+        # An `App` has a usage and a format of its own.
+        own = {} if command.has_subcommands else {"usage": usage, "help_format": "markdown"}
         app.command(target, name=command.name, help=command.help, sort_key=place, **own)
     app.register_install_completion_command(
         help="Install completion of commands, options and templates for bash, zsh or fish."

@@ -18,6 +18,7 @@ from photoanimer_async.service.storing.account_book import require_notify_url
 app = App(
     name="keys",
     usage="Usage: photoanimer serve keys COMMAND [OPTIONS]",
+    help_format="markdown",
 )
 
 _Name: TypeAlias = Annotated[str, Parameter(help="The name of the account.")]

@@ -30,7 +30,11 @@ from photoanimer_async.service import serve as serve_until_stopped
 from photoanimer_async.service.faults import FaultInjector, Rule
 from photoanimer_async.service.fetching.addresses import LOOPBACK
 
-app = App(name="serve", usage="Usage: photoanimer serve [COMMAND] [OPTIONS]")
+app = App(
+    name="serve",
+    usage="Usage: photoanimer serve [COMMAND] [OPTIONS]",
+    help_format="markdown",
+)
 app.command(
     "photoanimer_async.cli.keys:app",
     name="keys",

@@ -1,10 +1,17 @@
 """Whole batches: from photos, or from what an earlier run has left in its journal."""
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
 from attrs import evolve, field, frozen
 from attrs.converters import optional
@@ -14,8 +21,7 @@ from photoanimer_async.jobs.batch import Batch, RunJob, request_of, requests_of
 from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.deduplication import Deduplicated
 from photoanimer_async.jobs.job import DEFAULT_TIMEOUT, Job, JobContext
-from photoanimer_async.jobs.journal import Entry, Journal
-from photoanimer_async.jobs.journal.planning import Planning
+from photoanimer_async.jobs.journal import Entry
 from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.jobs.pending import OpenState
 from photoanimer_async.jobs.pipeline import Pipeline
@@ -34,6 +40,10 @@ from photoanimer_async.models import (
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.saved_durations import persisted
 from photoanimer_async.storage.result_store import ResultStore, parse_location, result_store
+
+if TYPE_CHECKING:
+    from photoanimer_async.jobs.journal import Journal
+    from photoanimer_async.jobs.journal.planning import Planning
 
 Photos: TypeAlias = Iterable[Photo | AnimationRequest] | AsyncIterable[Photo | AnimationRequest]
 
@@ -173,7 +183,7 @@ class BatchRunner:
                 context, journal = await self._open_journal(
                     context, journal_path, stack, create=True
                 )
-                planning = Planning(journal, settings.save_to, digest)
+                planning = _planning(journal, settings.save_to, digest)
                 if isinstance(photos, Sequence) and not deduplicate:
                     await planning.plan_all([request_of(photo, options) for photo in photos])
 
@@ -252,8 +262,10 @@ class BatchRunner:
         stack: AsyncExitStack,
         *,
         create: bool,
-    ) -> tuple[JobContext, Journal]:
+    ) -> "tuple[JobContext, Journal]":
         """Open a journal until the stack is closed; what it has spent counts to the limit."""
+        from photoanimer_async.jobs.journal import Journal  # noqa: PLC0415 - needs SQLite
+
         journal = await stack.enter_async_context(Journal(path, self.base_url, create=create))
         if self.learner is not None:
             beside = Path(path).with_suffix(".durations.json")
@@ -263,6 +275,14 @@ class BatchRunner:
         if budget is not None:
             budget = Budget(budget.limit, spent=summary.spent + summary.at_risk)
         return evolve(context, journal=journal, budget=budget, unclaimed=None), journal
+
+
+def _planning(
+    journal: "Journal", folder: Location | None, digest: Callable[[Photo], Awaitable[bytes]]
+) -> "Planning":
+    from photoanimer_async.jobs.journal.planning import Planning  # noqa: PLC0415 - needs SQLite
+
+    return Planning(journal, folder, digest)
 
 
 def _failed_before(

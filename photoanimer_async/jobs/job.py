@@ -4,7 +4,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from attrs import define, field, frozen
 
@@ -23,7 +23,6 @@ from photoanimer_async.jobs.journal import (
     NOTHING,
     Entry,
     Facts,
-    Journal,
     RefusedStepError,
 )
 from photoanimer_async.jobs.lifecycle import TRANSITIONS, Event, State
@@ -32,6 +31,9 @@ from photoanimer_async.jobs.publishing import PhotoPreparer
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import Animation, AnimationRequest, Evidence, Outcome, TaskId
 from photoanimer_async.redaction import shown_photo
+
+if TYPE_CHECKING:
+    from photoanimer_async.jobs.journal import Journal
 
 DEFAULT_TIMEOUT = 3600.0
 """Seconds to wait for the end of one task, where the caller does not say how long."""
@@ -176,7 +178,7 @@ class JobContext:
     timeout: float | None = None
     in_batch: bool = False
     hook: ProgressHook | None = None
-    journal: Journal | None = None
+    journal: "Journal | None" = None
     gate: SubmitGate = field(factory=SubmitGate)
     budget: Budget | None = None
     risk: Budget | None = None

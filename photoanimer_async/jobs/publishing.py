@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 import aiohttp
 from attrs import evolve, frozen
@@ -11,10 +12,12 @@ from photoanimer_async.errors import HostingError
 from photoanimer_async.models import AnimationOptions, Evidence, Photo
 from photoanimer_async.photos.check import check_photo, inspect_photo, photo_digest
 from photoanimer_async.photos.opening import named_in_errors
-from photoanimer_async.photos.preparation import Preparation
 from photoanimer_async.photos.url_check import check_url
 from photoanimer_async.redaction import is_url, shown_photo
 from photoanimer_async.storage.image_host import ImageHost, evidence_of
+
+if TYPE_CHECKING:
+    from photoanimer_async.photos.preparation import Preparation
 
 _URL_CHECKS = 16
 
@@ -51,7 +54,7 @@ class PhotoPreparer:
         url_checker: checks photos' URLs; `None` to trust them.
     """
 
-    preparation: Preparation | None = None
+    preparation: "Preparation | None" = None
     url_checker: UrlChecker | None = None
 
     async def prepare(self, photo: Photo, resources: AsyncExitStack) -> Photo:
@@ -102,6 +105,10 @@ class PhotoPreparers:
             InvalidRequestError: Pillow, which `prepare` needs, is not installed.
         """
         if prepare and self._preparation is None:
+            from photoanimer_async.photos.preparation import (  # noqa: PLC0415 - for `prepare` only
+                Preparation,
+            )
+
             self._preparation = Preparation()
         return PhotoPreparer(
             self._preparation if prepare else None, self._url_checker if check_urls else None

@@ -1,8 +1,15 @@
-"""Notifications (API page, Interface 2): receive them, and confirm them by a poll."""
+"""Notifications (API page, Interface 2): receive them, and confirm them by a poll.
 
-from photoanimer_async.notifications.parse import TaskNotification, parse_notification
-from photoanimer_async.notifications.receiver import NotificationReceiver
-from photoanimer_async.notifications.signature import verify_signature
+Each name is imported when it is first used: most clients receive no notifications.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from photoanimer_async.notifications.parse import TaskNotification, parse_notification
+    from photoanimer_async.notifications.receiver import NotificationReceiver
+    from photoanimer_async.notifications.signature import verify_signature
 
 __all__ = [
     "NotificationReceiver",
@@ -10,3 +17,18 @@ __all__ = [
     "parse_notification",
     "verify_signature",
 ]
+
+_MODULE_OF = {
+    "NotificationReceiver": "receiver",
+    "TaskNotification": "parse",
+    "parse_notification": "parse",
+    "verify_signature": "signature",
+}
+
+if not TYPE_CHECKING:  # a type checker would accept any name otherwise
+
+    def __getattr__(name: str) -> object:
+        if name in _MODULE_OF:
+            module = import_module(f"{__name__}.{_MODULE_OF[name]}")
+            return globals().setdefault(name, getattr(module, name))
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

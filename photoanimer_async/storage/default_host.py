@@ -9,7 +9,6 @@ from photoanimer_async.errors import HostingError
 from photoanimer_async.models import Photo
 from photoanimer_async.redaction import shown_photo, shown_url
 from photoanimer_async.storage.image_host import ImageHost
-from photoanimer_async.storage.object_store_host import ObjectStoreHost
 
 HOST_VARIABLE = "PHOTOANIMER_HOST"
 
@@ -32,16 +31,24 @@ def chosen_host(host: ImageHost | str | None, base_url: str) -> ImageHost:
         case None:
             return NoImageHost(base_url)
         case str():
-            return ObjectStoreHost(choice)
+            return _object_store(choice)
         case _:
             return choice
 
 
+# A client needs one of these at most, and photos with URLs none: both are loaded when needed.
+
+
 def _local_host() -> ImageHost:
-    # It needs aiohttp's server, which takes a tenth of the time of the client's import.
     from photoanimer_async.storage.local_host import LocalImageHost  # noqa: PLC0415 - see above
 
     return LocalImageHost()
+
+
+def _object_store(url: str) -> ImageHost:
+    from photoanimer_async.storage.object_store_host import ObjectStoreHost  # noqa: PLC0415
+
+    return ObjectStoreHost(url)
 
 
 class NoImageHost:

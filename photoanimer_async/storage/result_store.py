@@ -8,8 +8,6 @@ from typing import Protocol, TypeVar
 from photoanimer_async.errors import InvalidRequestError
 from photoanimer_async.models import Location, Photo, require_file_name
 from photoanimer_async.redaction import printable
-from photoanimer_async.storage.object_store import parse_object_url
-from photoanimer_async.storage.result_bucket import ResultBucket
 from photoanimer_async.storage.result_folder import ResultFolder
 
 _RESULT_SUFFIXES = frozenset({".mp4", ".gif"})
@@ -107,6 +105,10 @@ def parse_location(save_to: str | os.PathLike[str]) -> Location:
             f"save_to names one file, {printable(name)}, and many results need a folder"
         )
     if _is_url(name):
+        from photoanimer_async.storage.object_store import (  # noqa: PLC0415 - for URLs only
+            parse_object_url,
+        )
+
         return parse_object_url(name, "save_to")
     folder = Path(save_to)
     require_file_name("save_to", folder)
@@ -123,6 +125,10 @@ def result_store(location: Location) -> ResultStore:
         case Path():
             return ResultFolder(location)
         case str():
+            from photoanimer_async.storage.result_bucket import (  # noqa: PLC0415 - for URLs only
+                ResultBucket,
+            )
+
             return ResultBucket(location)
 
 

@@ -21,11 +21,25 @@ when the last one died, and marks them ambiguous: they may have been charged.
 
 Photos are identified by content and options, not by their place in the batch: a photo that is
 added to a folder shifts the places of all that follow, and would have them paid for twice.
+
+SQLite is loaded with the first journal: clients without one need only the entries' types.
 """
 
-from photoanimer_async.jobs.journal.entries import NOTHING, Entry, Facts, Record, Summary
-from photoanimer_async.jobs.journal.journal import DEFERRED, Journal, read_journal
-from photoanimer_async.jobs.journal.journal_file import RefusedStepError
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from photoanimer_async.jobs.journal.entries import (
+    DEFERRED,
+    NOTHING,
+    Entry,
+    Facts,
+    Record,
+    RefusedStepError,
+    Summary,
+)
+
+if TYPE_CHECKING:
+    from photoanimer_async.jobs.journal.journal import Journal, read_journal
 
 __all__ = [
     "DEFERRED",
@@ -38,3 +52,10 @@ __all__ = [
     "Summary",
     "read_journal",
 ]
+
+if not TYPE_CHECKING:  # a type checker would accept any name otherwise
+
+    def __getattr__(name: str) -> object:
+        if name in {"Journal", "read_journal"}:
+            return getattr(import_module(f"{__name__}.journal"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

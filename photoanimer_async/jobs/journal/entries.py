@@ -5,11 +5,12 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from attrs import field, frozen
 from attrs.converters import optional
 
+from photoanimer_async.errors import JournalError
 from photoanimer_async.jobs.budget import price
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.models import (
@@ -22,6 +23,9 @@ from photoanimer_async.models import (
     Template,
 )
 from photoanimer_async.redaction import encodable, is_url, safe_text
+
+DEFERRED: Final = 0.04
+"""Seconds for which a record that nobody waits for may be held back, to share a transaction."""
 
 Column = str | int | float | bytes | None
 """What SQLite stores."""
@@ -131,6 +135,13 @@ class Record:
     state: State
     event: Event
     facts: Facts = NOTHING
+
+
+class RefusedStepError(JournalError):
+    """A record does not fit the state of its entry, or cannot be stored; nothing was changed.
+
+    The fault is the record's: the journal itself can be used.
+    """
 
 
 @frozen

@@ -11,16 +11,21 @@ from typing import Any, Final, Self, TypeVar
 
 from photoanimer_async.errors import JournalError
 from photoanimer_async.jobs.budget import price
-from photoanimer_async.jobs.journal.entries import NOTHING, Entry, Facts, NewEntry, Record, Summary
+from photoanimer_async.jobs.journal.entries import (
+    DEFERRED,
+    NOTHING,
+    Entry,
+    Facts,
+    NewEntry,
+    Record,
+    Summary,
+)
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.journal.writer import Step, Writer
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.models import AnimationRequest, Location
 
 _T = TypeVar("_T")
-
-DEFERRED: Final = 0.04
-"""Seconds for which a record that nobody waits for may be held back, to share a transaction."""
 
 _PROMPT: Final = 0.0
 """The same for a record that is waited for: it leaves with all others of this loop iteration.

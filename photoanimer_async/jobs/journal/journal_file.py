@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from photoanimer_async.errors import JournalError, PhotoAnimerError
-from photoanimer_async.jobs.journal.entries import Column
+from photoanimer_async.jobs.journal.entries import Column, RefusedStepError
 from photoanimer_async.jobs.journal.journal_opening import (
     BUSY_SECONDS,
     commits_in_wal,
@@ -27,13 +27,6 @@ from photoanimer_async.jobs.journal.journal_schema import APPLICATION_ID, SCHEMA
 from photoanimer_async.redaction import printable
 
 _MERGE_BYTES = 4 * 2**20
-
-
-class RefusedStepError(JournalError):
-    """A record does not fit the state of its entry, or cannot be stored; nothing was changed.
-
-    The fault is the record's: the journal itself can be used.
-    """
 
 
 class _IncompleteError(JournalError):

@@ -21,13 +21,14 @@ from photoanimer_async.jobs.journal.entries import (
     Facts,
     NewEntry,
     Record,
+    RefusedStepError,
     Summary,
     columns_of,
     entry_of,
     key_of,
     photo_of,
 )
-from photoanimer_async.jobs.journal.journal_file import JournalFile, RefusedStepError
+from photoanimer_async.jobs.journal.journal_file import JournalFile
 from photoanimer_async.jobs.journal.journal_schema import SIDECAR
 from photoanimer_async.jobs.lifecycle import Event, State, apply
 from photoanimer_async.models import AnimationRequest, Location, Photo

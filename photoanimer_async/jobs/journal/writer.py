@@ -11,8 +11,7 @@ from typing import Any, TypeAlias
 from attrs import define
 
 from photoanimer_async.errors import JournalError
-from photoanimer_async.jobs.journal.entries import NewEntry, Record
-from photoanimer_async.jobs.journal.journal_file import RefusedStepError
+from photoanimer_async.jobs.journal.entries import NewEntry, Record, RefusedStepError
 from photoanimer_async.jobs.journal.journal_lock import OwnerLock
 from photoanimer_async.jobs.journal.journal_opening import journal_path
 from photoanimer_async.jobs.journal.journal_store import JournalStore
