@@ -4,7 +4,6 @@ import asyncio
 import errno
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from ipaddress import ip_address
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
@@ -14,6 +13,7 @@ from urllib.request import getproxies
 from photoanimer_async.cli.exit_status import UsageError
 from photoanimer_async.cli.options import API_KEY_VARIABLE, AccountOptions
 from photoanimer_async.client import PhotoAnimerClient
+from photoanimer_async.photos.loopback import is_loopback
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.policies import PollPolicy
 from photoanimer_async.redaction import printable
@@ -156,7 +156,4 @@ def _is_on_loopback(url: str) -> bool:
         host = urlsplit(url).hostname or ""
     except ValueError:
         return False
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback(host)

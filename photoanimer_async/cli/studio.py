@@ -30,10 +30,10 @@ from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.page_opening import open_page
 from photoanimer_async.cli.signals import run_async
 from photoanimer_async.client import DEFAULT_BASE_URL, PhotoAnimerClient
+from photoanimer_async.photos.loopback import is_loopback
 from photoanimer_async.redaction import printable
 from photoanimer_async.storage.result_names import safe_stem
 from photoanimer_async.studio import RunningStudio, StudioSettings, TaskCanceller
-from photoanimer_async.studio.studio_settings import is_loopback
 
 _LOCAL_FOLDER = "this-machine"
 _LOCAL_IN_FLIGHT = (os.cpu_count() or 1) + 2

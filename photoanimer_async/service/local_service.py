@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from photoanimer_async.photos.loopback import is_loopback
 from photoanimer_async.service.app import API_PREFIX, create_app
 from photoanimer_async.service.app_keys import ACCESS, FOLDER
 from photoanimer_async.service.error_codes import SetupError
@@ -25,7 +26,7 @@ from photoanimer_async.service.http.connections import (
 )
 from photoanimer_async.service.http.openapi import PAGE_PATH
 from photoanimer_async.service.rendering.renderer import Renderer
-from photoanimer_async.service.settings import ServiceSettings, is_loopback
+from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.storing.database import unusable
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -13,6 +12,7 @@ from attrs import field, frozen
 from attrs.converters import optional as optional_converter
 from attrs.validators import and_, ge, gt, instance_of, le, optional
 
+from photoanimer_async.photos.loopback import is_loopback
 from photoanimer_async.redaction import shown_origin
 from photoanimer_async.service.fetching.addresses import (
     LOOPBACK,
@@ -138,16 +138,6 @@ def _is_origin(url: str, *, with_path: bool = False) -> bool:
         and " " not in url
         and url == (f"{origin}{parts.path}" if with_path else origin)
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is an address or the name of this machine's loopback."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_notification_address(url: str | None, secret: str | None) -> None:

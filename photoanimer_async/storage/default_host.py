@@ -2,11 +2,11 @@
 
 import os
 from contextlib import AbstractAsyncContextManager
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from photoanimer_async.errors import HostingError
 from photoanimer_async.models import Photo
+from photoanimer_async.photos.loopback import is_loopback
 from photoanimer_async.redaction import shown_photo, shown_url
 from photoanimer_async.storage.image_host import ImageHost
 
@@ -79,9 +79,4 @@ class NoImageHost:
 
 def _is_this_machine(url: str) -> bool:
     host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return host.endswith(".localhost") or is_loopback(host)

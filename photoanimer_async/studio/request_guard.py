@@ -21,7 +21,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from attrs import frozen
 
-from photoanimer_async.studio.studio_settings import StudioSettings, is_loopback
+from photoanimer_async.photos.loopback import is_loopback
+from photoanimer_async.studio.studio_settings import StudioSettings
 
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 _COOKIE = "photoanimer-studio"

@@ -17,6 +17,7 @@ from photoanimer_async import (
     Template,
 )
 from photoanimer_async.jobs.journal.journal_lock import OwnerLock
+from photoanimer_async.photos.loopback import is_loopback
 from photoanimer_async.service.fetching.addresses import LOOPBACK, AddressRules
 from photoanimer_async.service.fetching.guarded_session import guarded_connector
 from photoanimer_async.studio.account_balance import AccountBalance
@@ -29,7 +30,7 @@ from photoanimer_async.studio.photo_policy import PhotoPolicy, installed_photo_p
 from photoanimer_async.studio.photo_workers import PhotoWorkers, is_engine_installed
 from photoanimer_async.studio.studio_errors import MalformedError, RefusedError
 from photoanimer_async.studio.studio_folder import AlbumFile, StudioFolder
-from photoanimer_async.studio.studio_settings import StudioSettings, is_loopback
+from photoanimer_async.studio.studio_settings import StudioSettings
 from photoanimer_async.studio.task_cancelling import TaskCanceller
 from photoanimer_async.studio.thumbnails import Thumbnails
 from photoanimer_async.studio.uploads import Uploads

@@ -1,18 +1,11 @@
 """The studio's settings."""
 
-from ipaddress import ip_address
 from pathlib import Path
 
 from attrs import field, frozen
 from attrs.validators import ge, le, optional
 
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host name or address is reachable from this machine only."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+from photoanimer_async.photos.loopback import is_loopback
 
 
 @frozen(kw_only=True)

@@ -4,7 +4,6 @@ import asyncio
 from base64 import b64decode
 from collections.abc import Mapping
 from importlib.resources import files
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from attrs import frozen
 
+from photoanimer_async.photos.loopback import is_loopback
 from photoanimer_async.service.acceptance import FileSource
 from photoanimer_async.service.faults.injection import Exchange, FaultInjector, envelope_of
 from photoanimer_async.service.faults.scripted_tasks import ScriptedTask
@@ -89,14 +89,7 @@ def _is_elsewhere(url: str) -> bool:
         host = parts.hostname or ""
     except ValueError:
         return False
-    return parts.scheme in {"http", "https"} and bool(host) and not _is_this_machine(host)
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return parts.scheme in {"http", "https"} and bool(host) and not is_loopback(host)
 
 
 def _is_unfinished(answer: web.StreamResponse) -> bool:

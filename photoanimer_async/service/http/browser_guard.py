@@ -21,9 +21,9 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from attrs import frozen
 
+from photoanimer_async.photos.loopback import is_loopback
 from photoanimer_async.redaction import printable
 from photoanimer_async.service.error_codes import HOST_NOT_ALLOWED, RequestRefusedError
-from photoanimer_async.service.settings import is_loopback
 
 _METHODS: Final = "GET, HEAD, POST"
 _HEADERS: Final = "APIKEY"

@@ -9,7 +9,8 @@ import asyncio
 import functools
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
@@ -36,6 +37,39 @@ from photoanimer_async.service.storing.data_folder import (
 
 _LEFTOVER: Final = re.compile(rf"{RESULT_NAME}|\.{RESULT_NAME}\.[0-9a-f]+\.part")
 _DAY: Final = 24 * 3600.0
+_MOST_IN_TRANSIT: Final = 128 * 1024 * 1024
+
+
+class ByteBudget:
+    """Bounds the bytes that are held at the same time; who finds too few left waits in line.
+
+        async with budget.taken(len(photo)):
+            ...
+
+    Args:
+        most: the bytes; who wants more gets all of them.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._free = most
+        self._line = asyncio.Lock()
+        self._given_back = asyncio.Event()
+
+    @asynccontextmanager
+    async def taken(self, size: int) -> AsyncIterator[None]:
+        """Hold so many bytes for the duration of the block."""
+        size = min(size, self._most)
+        async with self._line:
+            while self._free < size:
+                self._given_back.clear()
+                await self._given_back.wait()
+            self._free -= size
+        try:
+            yield
+        finally:
+            self._free += size
+            self._given_back.set()
 
 
 class DaskRenderer:
@@ -45,8 +79,9 @@ class DaskRenderer:
             await renderer.render(job)
 
     The number of jobs at the cluster is not limited here; the scheduler queues those for which no
-    worker has a free thread. After a cancellation a worker that has started the render completes
-    it, and its results are dropped.
+    worker has a free thread. But photos and voices at the cluster have 128 MiB together at most:
+    they pass through the memory of this process, and are held in that of the scheduler. After a
+    cancellation a worker that has started the render completes it, and its results are dropped.
 
     Args:
         address: of the scheduler, for instance `tcp://scheduler:8786`.
@@ -76,6 +111,7 @@ class DaskRenderer:
         self._client = ReconnectingClient(
             address, functools.partial(check_worker, options.get("engine"), self._shared)
         )
+        self._in_transit = ByteBudget(_MOST_IN_TRANSIT)
         self._setup = WorkerSetup(
             animate=animate,
             options=tuple(sorted(options.items())),
@@ -100,9 +136,11 @@ class DaskRenderer:
     async def render(self, job: RenderJob) -> float | None:
         """Render on some machine of the cluster; see `Renderer.render`."""
         load = functools.partial(self._cluster_job, job)
+        size = await asyncio.to_thread(_size_of_inputs, job)
         began = time.monotonic()
         try:
-            reply = await self._client.run(f"photoanimer-{job.task_id}", render, load)
+            async with self._in_transit.taken(size):
+                reply = await self._client.run(f"photoanimer-{job.task_id}", render, load)
         except KilledWorker as error:
             raise RenderFailedError(
                 RENDERING_FAILED,
@@ -139,6 +177,10 @@ class DaskRenderer:
                 transferred = self._shared / path.name
                 copy_atomically(transferred, path)
                 transferred.unlink(missing_ok=True)
+
+
+def _size_of_inputs(job: RenderJob) -> int:
+    return sum(path.stat().st_size for path in (job.photo, job.voice) if path is not None)
 
 
 def _remove_leftovers(shared: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,10 +18,15 @@ from photoanimer_async.service import (
     ServiceSettings,
     SetupError,
 )
-from photoanimer_async.service.rendering.dask_renderer import DaskRenderer, _remove_leftovers
+from photoanimer_async.service.rendering.dask_renderer import (
+    ByteBudget,
+    DaskRenderer,
+    _remove_leftovers,
+)
+from photoanimer_async.service.rendering.dask_worker import ClusterJob, Reply
 
 from ...support.dask_processes import DaskProcesses
-from ..conftest import PhotoHost, Start, png, running
+from ..conftest import PhotoHost, Start, png, running, until
 from .conftest import render_job, unfinished_files
 
 MIB = 1024 * 1024
@@ -41,6 +46,45 @@ def test_old_results_are_removed_from_the_shared_folder(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (0, 0))
     _remove_leftovers(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {recent, other}
+
+
+async def test_photos_at_the_cluster_are_bounded_by_their_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renderer = DaskRenderer("tcp://no:1", shared=tmp_path)
+    monkeypatch.setattr(renderer, "_in_transit", ByteBudget(10_000))
+    at_cluster: list[int] = []
+    gate = asyncio.Semaphore(0)
+
+    async def run(_: str, __: object, load: Callable[[], ClusterJob]) -> Reply:
+        size = len((await asyncio.to_thread(load)).photo)
+        at_cluster.append(size)
+        try:
+            await gate.acquire()
+        finally:
+            at_cluster.remove(size)
+        return {"code": 0, "files": {"a.mp4": b""}}
+
+    monkeypatch.setattr(renderer._client, "run", run)
+    monkeypatch.setattr(renderer, "_save_results", lambda *_: None)
+    renders: list[asyncio.Task[float | None]] = []
+    for size in (4000, 4000, 4000, 20_000, 1000):
+        folder = tmp_path / str(len(renders))
+        folder.mkdir()
+        job = render_job(folder, photo=bytes(size))
+        renders.append(asyncio.create_task(renderer.render(job)))
+        await until(lambda: renderer._in_transit._line.locked() or len(at_cluster) == len(renders))
+    assert at_cluster == [4000, 4000]
+    gate.release()
+    await until(lambda: at_cluster == [4000, 4000] and renders[0].done())
+    renders[1].cancel()
+    renders[2].cancel()
+    await until(lambda: at_cluster == [20_000])  # the one that is as large as all
+    gate.release()
+    await until(lambda: at_cluster == [1000])
+    gate.release()
+    await asyncio.wait(renders)
+    assert renderer._in_transit._free == 10_000
 
 
 async def test_dask_is_not_installed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
