@@ -179,7 +179,7 @@ class HeadMotion:
     def pixels(self, backward: Field) -> Field:
         """Map the box's pixels to the unmoved head, shape (height, width, 2)."""
         moved = self.lattice.enlarged(backward, self.box)
-        return np.asarray(cv2.subtract(self._pixels, moved), np.float32)
+        return np.asarray(cv2.subtract(self._pixels, moved, dst=moved), np.float32)
 
 
 @frozen(eq=False)

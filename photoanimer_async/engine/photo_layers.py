@@ -11,6 +11,9 @@ from photoanimer_async.engine.person_mask import PersonMask
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, Field, UpsampledPhoto
 
+_STRIP = 64
+"""Rows that are drawn at once: they fit into the processor's cache."""
+
 
 @frozen(eq=False)
 class PhotoLayers:
@@ -39,19 +42,23 @@ class PhotoLayers:
         background[box.slices] = layers.background
         return cls(UpsampledPhoto.of(layers.person), (box.left, box.top), background)
 
-    def sample(self, positions: Field, box: Box) -> Picture:
-        """Return the pixels of a box, shape (height, width, 3).
+    def draw(self, target: Picture, positions: Field, box: Box) -> None:
+        """Draw the pixels of a box.
 
         Args:
+            target: Where they are drawn, shape (height, width, 3).
             positions: Each pixel's source in the photo, or in the layer of the person, shape
                 (height, width, 2).
             box: The pixels in the frame.
         """
-        shown = self.layer.sample(positions, self.origin)
-        colours = cv2.cvtColor(shown, cv2.COLOR_RGBA2RGB)
-        if self.background is None:
-            return np.asarray(colours, np.uint8)
-        opacity = cv2.extractChannel(shown, 3)
-        through = cv2.cvtColor(cv2.bitwise_not(opacity, dst=opacity), cv2.COLOR_GRAY2RGB)
-        behind = cv2.multiply(self.background[box.slices], through, scale=1 / 255)
-        return np.asarray(cv2.add(colours, behind, dst=colours), np.uint8)
+        background = None if self.background is None else self.background[box.slices]
+        for top in range(0, box.height, _STRIP):
+            rows = slice(top, top + _STRIP)
+            shown = self.layer.sample(positions[rows], self.origin)
+            part = target[rows]
+            cv2.cvtColor(shown, cv2.COLOR_RGBA2RGB, dst=part)
+            if background is not None:
+                opacity = cv2.extractChannel(shown, 3)
+                through = cv2.cvtColor(cv2.bitwise_not(opacity, dst=opacity), cv2.COLOR_GRAY2RGB)
+                cv2.multiply(background[rows], through, dst=through, scale=1 / 255)
+                cv2.add(part, through, dst=part)

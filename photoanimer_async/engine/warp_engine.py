@@ -106,7 +106,7 @@ class WarpPortrait:
         opening = sources.move_skin(self._mouth, lips)
         moved_eyes = [(patch, *sources.move_eye(patch)) for patch in patches]
         part = result[sources.box.slices]
-        part[:] = self._layers.sample(sources.positions, sources.box)
+        self._layers.draw(part, sources.positions, sources.box)
         if (gain := self._shading.gain(motion)) is not None:
             sources.shade(part, self._shading.box, gain)
         if opening is not None:
