@@ -40,7 +40,7 @@ _COARSE, _FINE = 16.0, 64.0
 _REACH = 0.36
 """Half the side of a tile, in u."""
 
-_SPACING = 0.22
+_SPACING = 0.28
 """Distance between tiles, in u."""
 
 _SEARCH = 1.2
