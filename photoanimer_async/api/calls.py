@@ -35,6 +35,7 @@ class ApiCalls:
 
     Attributes:
         queue: whose request is sent next.
+        limits: the time limits of its requests.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class ApiCalls:
         rng: Random,
     ) -> None:
         self._transport = transport
+        self.limits = transport.limits
         self._submit_limiter: RateLimiter | None = None
         if submit_rate is not None and not isinstance(submit_rate, int | float):
             self._submit_limiter, submit_rate = submit_rate, None

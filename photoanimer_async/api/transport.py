@@ -5,7 +5,7 @@ drops. It has no public switch for that, but it resends only after its own excep
 middleware `_send_once` therefore turns them into another exception, except where no connection was
 made.
 
-A request that has no connection yet was provably not sent, whatever happens to it; see `delivery`.
+A request that has no connection yet was provably not sent, whatever happens to it; see `Delivery`.
 
 Errors of aiohttp are not chained, since their texts contain the whole URL of the request, and with
 it the signed URL of a photo.
@@ -27,10 +27,10 @@ from yarl import URL
 from photoanimer_async.api.answers import Answer
 from photoanimer_async.api.base_url import check_base_url
 from photoanimer_async.api.body import MAX_BODY_BYTES, decompressed
-from photoanimer_async.api.delivery import (
-    Deliveries,
+from photoanimer_async.api.time_limits import (
     Delivery,
     ReportingConnector,
+    TimeLimits,
     connection_hooks,
 )
 from photoanimer_async.api.wire import Operation, Request
@@ -122,6 +122,9 @@ class Transport:
         trust_env: whether that session takes proxies from the environment (`HTTPS_PROXY`,
             `HTTP_PROXY`, `NO_PROXY`) and keys from `~/.netrc`, as aiohttp does.
 
+    Attributes:
+        limits: the time limits of its requests.
+
     Raises:
         InvalidRequestError: a session together with options for a new one, or a wrong proxy URL.
     """
@@ -158,7 +161,8 @@ class Transport:
         self._headers = CIMultiDict({"APIKEY": credentials.api_key, "Accept-Encoding": "identity"})
         base = URL(self._base_url, encoded=True)
         self._scheme, self._authority, self._root = base.scheme, base.raw_authority, base.raw_path
-        self._deliveries = Deliveries(timeout)
+        self.limits = TimeLimits()
+        self._seconds = timeout
         self._seen_until = 0.0  # connections that were closed before are not in the pool
         self._timeout = ClientTimeout(total=None, sock_connect=min(timeout, 10.0))
 
@@ -183,7 +187,7 @@ class Transport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._deliveries.close()
+        self.limits.close()
         if self._session is None:
             return
         if self._owns_session:
@@ -237,7 +241,7 @@ class Transport:
         response: ClientResponse | None = None
         body, cut = bytearray(), ""
         failure: PhotoAnimerError | None = None
-        delivery = Delivery(self._deliveries, is_reported=is_submit or self._has_hooks)
+        delivery = Delivery(self.limits, self._seconds, is_reported=is_submit or self._has_hooks)
         try:
             with delivery:
                 # Not by `async with`: an answer that is read to its end needs no clean-up.

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import math
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
+from photoanimer_async.api.time_limits import TimeLimit, TimeLimits
 from photoanimer_async.errors import (
     AmbiguousSubmitError,
     InvalidPhotoError,
@@ -96,43 +98,38 @@ class SubmitGate:
                 await self._empty.wait()
 
 
-class TurnDeadline:
+class TurnDeadline(TimeLimit):
     """Limits the wait for a turn, and never the wait for the answer to a submit that was sent.
 
-        async with TurnDeadline(3.0) as deadline:
+        with TurnDeadline(limits, 3.0) as deadline:
             ...                        # wait for a turn, as long as it takes
             deadline.suspend()
             ...                        # send the submit
 
     Args:
+        limits: watch it.
         seconds: from now on; `None` for no limit.
 
     Raises:
         PhotoAnimerError: the time is over; the last refusal, else a `NotSentError`.
     """
 
-    def __init__(self, seconds: float | None) -> None:
+    __slots__ = ("_refusal", "_seconds", "_when")
+
+    def __init__(self, limits: TimeLimits, seconds: float | None) -> None:
+        super().__init__(limits, math.inf if seconds is None else seconds)
         self._seconds = seconds
+        self._when = self.due
         self._refusal: PhotoAnimerError | None = None
-        self._when: float | None = None
-        self._scope = None if seconds is None else asyncio.timeout(seconds)
 
-    async def __aenter__(self) -> Self:
-        if self._scope is not None:
-            await self._scope.__aenter__()
-            self._when = self._scope.when()
-        return self
-
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._scope is None:
-            return
         try:
-            await self._scope.__aexit__(kind, error, trace)
+            super().__exit__(kind, error, trace)
         except TimeoutError:
             failure = self._refusal or NotSentError(
                 f"not submitted: there was no turn within {self._seconds:g} s"
@@ -143,14 +140,12 @@ class TurnDeadline:
 
     def suspend(self) -> None:
         """Stop the clock: the submit is being sent."""
-        if self._scope is not None:
-            self._scope.reschedule(None)
+        self.due = math.inf
 
     def resume(self, refusal: PhotoAnimerError) -> None:
         """Start the clock again: the submit was not sent, or was refused."""
         self._refusal = refusal
-        if self._scope is not None:
-            self._scope.reschedule(self._when)
+        self.restart(self._when)
 
 
 @frozen(kw_only=True)

@@ -201,7 +201,7 @@ class Pipeline:
         self, job: Job, photo: Photo, options: AnimationOptions, resources: AsyncExitStack
     ) -> TaskId:
         """Submit a photo, again where that is safe, as long as the job may wait for its turn."""
-        async with TurnDeadline(job.context.timeout) as deadline:
+        with TurnDeadline(self._calls.limits, job.context.timeout) as deadline:
             try:
                 return await self._submit_once(job, photo, options, resources, deadline)
             except PhotoAnimerError as error:

@@ -48,6 +48,8 @@ MAX_URL_BYTES = 4096
 """Maximum length of a URL: percent-encoded it still fits into a request line of 8 KiB."""
 
 _REMEMBERED = 256
+_PLAIN_URL = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(:[0-9]{1,4})?(/[!-~]*)?")
+"""Most URLs: there is nothing to be found in them."""
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -77,8 +79,9 @@ async def check_photo(photo: Photo) -> PictureHeader | None:
 def inspect_photo(photo: Photo) -> PictureHeader | None:
     """Do the work of `check_photo`. Blocking."""
     if isinstance(photo, str) and is_url(photo):
-        with named_in_errors(photo):
-            _inspect_url(photo)
+        if not _PLAIN_URL.fullmatch(photo) or len(photo) > MAX_URL_BYTES:
+            with named_in_errors(photo):
+                _inspect_url(photo)
         return None
     if isinstance(photo, str | os.PathLike):
         with suppress(OSError, ValueError):

@@ -7,18 +7,19 @@ are under way.
 
 A poll that fails for a temporary reason is repeated after the retry policy's wait. Any other
 exception ends the waiting for that task alone. When the poll policy changes its plan, a second
-coroutine in the same group gives the tasks new times, some at a time, so that the event loop is
-never blocked for long.
+coroutine gives the tasks new times, some at a time, so that the event loop is never blocked long.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from random import Random
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from photoanimer_async.api.rate_limits import Pace
 from photoanimer_async.api.retry import RetryPolicy, Verdict, verdict
+from photoanimer_async.api.time_limits import TimeLimits
 from photoanimer_async.api.wire import Operation, require_task_id
 from photoanimer_async.errors import (
     InvalidRequestError,
@@ -31,11 +32,16 @@ from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.cancellation import is_cancelled
 from photoanimer_async.polling.policies import PollPolicy
 from photoanimer_async.polling.timetable import PolicyError, Timetable
-from photoanimer_async.polling.waiting import Result, Waiter, Wakeup, stopped, unpollable
+from photoanimer_async.polling.waiting import (
+    CHUNK,
+    Result,
+    Waiter,
+    Wakeup,
+    stopped,
+    unpollable,
+    yielding,
+)
 
-_T = TypeVar("_T")
-
-_CHUNK = 200
 _PATIENCE = 1.0
 _REPLAN_PAUSE = 0.2
 
@@ -85,6 +91,7 @@ class PollScheduler:
         patience = _PATIENCE if rate is None else 0.0
         policy = policy or AdaptivePolling()
         self._timetable = Timetable(policy, self._rng, patience=patience)
+        self._limits = TimeLimits()
         self._task_ids: dict[str, TaskId] = {}
         self._errors: dict[str, PhotoAnimerError] = {}  # of the last poll, if it failed
         self._waiters: dict[str, tuple[Waiter, ...]] = {}
@@ -115,6 +122,7 @@ class PollScheduler:
         trace: TracebackType | None,
     ) -> None:
         self._is_open = False
+        self._limits.close()
         self._owner.cancel()
         await asyncio.wait([self._owner])
         if not self._owner.cancelled():
@@ -166,16 +174,16 @@ class PollScheduler:
             PhotoAnimerError: it cannot be polled, for a permanent reason or too often in a row
                 for a temporary one.
         """
-        key, waiter, timer = str(task_id), Waiter(), None
+        key, waiter = str(task_id), Waiter()
         self._add(task_id, (waiter,))
         if timeout is not None:
             # Not `asyncio.timeout`, which costs more: a batch has thousands of these.
-            timer = self._loop.call_later(timeout, waiter.stop)
+            waiter.due = time.monotonic() + timeout
+            self._limits.add(waiter)
         try:
             await waiter.complete()
         finally:
-            if timer is not None:
-                timer.cancel()
+            self._limits.open.discard(waiter)
             last = self._errors.get(key)
             self._remove(task_id, waiter)
         result = waiter.results.get(key)
@@ -199,7 +207,7 @@ class PollScheduler:
         alone = (waiter,)
         try:
             async with asyncio.timeout(timeout) as scope:
-                async for task_id in _yielding(task_ids):
+                async for task_id in yielding(task_ids):
                     if task_id not in asked:
                         asked[task_id] = None
                         self._add(task_id, alone)
@@ -214,7 +222,7 @@ class PollScheduler:
         return {
             task_id: waiter.results.get(key := str(task_id))
             or WaitTimeoutError(task_id, timeout or 0.0, errors.get(key))
-            async for task_id in _yielding(asked)
+            async for task_id in yielding(asked)
         }
 
     def _add(self, task_id: TaskId, alone: tuple[Waiter]) -> None:
@@ -257,7 +265,7 @@ class PollScheduler:
 
     async def _remove_all(self, task_ids: Iterator[TaskId], waiter: Waiter) -> None:
         try:
-            async for task_id in _yielding(task_ids):
+            async for task_id in yielding(task_ids):
                 self._remove(task_id, waiter)
         finally:
             # Those that are left if this is cancelled.
@@ -266,7 +274,8 @@ class PollScheduler:
 
     def _forget(self, key: str) -> tuple[Waiter, ...]:
         del self._task_ids[key]
-        self._errors.pop(key, None)
+        if self._errors:
+            self._errors.pop(key, None)
         return self._waiters.pop(key)
 
     def _settle(self, key: str, result: Result) -> None:
@@ -299,12 +308,12 @@ class PollScheduler:
         async with self._tasks as tasks:
             while True:
                 await self._slots.acquire()
-                key = await self._next_due()
+                key, now = await self._next_due()
                 self._under_way += 1
-                tasks.create_task(self._poll(key))
+                tasks.create_task(self._poll(key, now))
 
-    async def _next_due(self) -> str:
-        """Return the next task to poll once it is due and the rate allows it."""
+    async def _next_due(self) -> tuple[str, float]:
+        """Return the next task to poll once it is due and the rate allows it, and the time."""
         while True:
             now = self._loop.time()
             pause = self._pace.next_at - now
@@ -321,16 +330,15 @@ class PollScheduler:
             if key is not None:
                 if self._pace.is_limited:
                     self._pace.take(now)
-                return key
+                return key, now
             await self._wakeup.sleep_until(self._timetable.next_due())
 
-    async def _poll(self, key: str) -> None:
+    async def _poll(self, key: str, asked: float) -> None:
         """Poll a task once, record the outcome and release the slot."""
         try:
             task_id = self._task_ids.get(key)
             if task_id is None:
                 return
-            asked = self._loop.time()
             try:
                 info = await self._get_task_info(task_id)
             except PhotoAnimerError as error:
@@ -348,7 +356,8 @@ class PollScheduler:
     def _record(self, key: str, info: TaskInfo, asked: float) -> None:
         if key not in self._waiters:
             return
-        self._errors.pop(key, None)
+        if self._errors:
+            self._errors.pop(key, None)
         now = self._loop.time()
         if info.status is not TaskStatus.PROCESSING:
             self._timetable.record_end(key, now)
@@ -362,9 +371,9 @@ class PollScheduler:
         if key not in self._waiters:
             return
         self._errors[key] = error
-        # Refusals are not counted: they end when the request queue has found the allowed rate.
-        is_limited = isinstance(error, RateLimitedError)
-        failures = self._timetable.record_failure(key, counts=not is_limited)
+        # Refusals do not count: they end when the request queue has found the allowed rate.
+        counts = not isinstance(error, RateLimitedError)
+        failures = self._timetable.record_failure(key, counts=counts)
         temporary = verdict(Operation.GET_TASK_INFO, error) is Verdict.TRY_AGAIN
         if temporary and failures < self._retry.tries:
             now = self._loop.time()
@@ -376,25 +385,16 @@ class PollScheduler:
     async def _replan(self) -> None:
         """Give tasks new times as long as the policy changes its plans.
 
-        The pause bounds what that costs: when many tasks end, plans may change every few
-        milliseconds.
+        The pause bounds what that costs: plans may change every few milliseconds.
         """
         timetable = self._timetable
         while timetable.outdated:
             kinds, timetable.outdated = timetable.outdated, set()
             keys = list(timetable)
-            for start in range(0, len(keys), _CHUNK):
-                chunk = keys[start : start + _CHUNK]
+            for start in range(0, len(keys), CHUNK):
+                chunk = keys[start : start + CHUNK]
                 for key, error in timetable.replan(chunk, kinds, self._loop.time()).items():
                     self._fail(key, error)
                 self._wakeup.wake_at(timetable.next_due())
                 await asyncio.sleep(0)
             await asyncio.sleep(_REPLAN_PAUSE)
-
-
-async def _yielding(items: Iterable[_T]) -> AsyncIterator[_T]:
-    """Yield the items, and after every few of them let the event loop run other tasks."""
-    for count, item in enumerate(items, 1):
-        yield item
-        if count % _CHUNK == 0:
-            await asyncio.sleep(0)

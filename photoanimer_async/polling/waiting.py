@@ -1,7 +1,8 @@
 """Waiting: of a caller for the results of tasks, of the scheduler for the time of the next poll."""
 
 import asyncio
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Iterable
+from typing import TypeAlias, TypeVar
 
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.models import TaskId, TaskInfo
@@ -9,8 +10,12 @@ from photoanimer_async.models import TaskId, TaskInfo
 Result: TypeAlias = TaskInfo | PhotoAnimerError
 """How the waiting for a task ended: the task's last info, or why there is none."""
 
+_T = TypeVar("_T")
 
 _NEVER = float("inf")
+
+CHUNK = 200
+"""Tasks that are handled before other coroutines get their turn."""
 
 
 class Waiter:
@@ -19,11 +24,13 @@ class Waiter:
     Attributes:
         missing: how many results are still to come; adding the waiter to a task counts up.
         results: the results so far, by the task's id as a string.
+        due: when the waiting ends, in seconds of `time.monotonic`; see `TimeLimits`.
     """
 
-    __slots__ = ("_complete", "missing", "results")
+    __slots__ = ("_complete", "due", "missing", "results")
 
     def __init__(self) -> None:
+        self.due = _NEVER
         self.missing = 0
         self.results: dict[str, Result] = {}
         self._complete: asyncio.Future[None] | None = None
@@ -33,15 +40,18 @@ class Waiter:
         self.results[key] = result
         self.missing -= 1
         if not self.missing:
-            self.stop()
+            self._stop()
 
-    def stop(self) -> None:
-        """End the waiting, although results may be missing."""
+    def expire(self, now: float) -> None:  # noqa: ARG002 - see `Expiring`
+        """End the waiting, although results are missing."""
+        self._stop()
+
+    def _stop(self) -> None:
         if self._complete is not None and not self._complete.done():
             self._complete.set_result(None)
 
     async def complete(self) -> None:
-        """Return once no result is missing, or the waiting was stopped.
+        """Return once no result is missing, or the waiting has expired.
 
         Call it after the waiter was added to all tasks.
         """
@@ -104,3 +114,11 @@ def stopped(task_id: TaskId, why: str) -> PhotoAnimerError:
         f"polling stopped because {why}; task {task_id} continues at the service: "
         "wait for it again by its id"
     )
+
+
+async def yielding(items: Iterable[_T]) -> AsyncIterator[_T]:
+    """Yield the items, and after every few of them let the event loop run other tasks."""
+    for count, item in enumerate(items, 1):
+        yield item
+        if count % CHUNK == 0:
+            await asyncio.sleep(0)

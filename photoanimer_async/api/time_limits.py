@@ -1,4 +1,7 @@
-"""How far requests have come, and their time limits.
+"""Time limits of many coroutines, looked after by one timer; and how far a request has come.
+
+A timer of the event loop for each limit costs a tenth of a request. Nearly all limits are never
+reached, so one timer is set for the earliest, and set again, for what is left, when it goes off.
 
 A request of aiohttp waits for a free connection, resolves a name, connects, perhaps through a
 proxy, and only then sends its first byte. aiohttp's `total` timeout counts all of that. A
@@ -6,119 +9,106 @@ proxy, and only then sends its first byte. aiohttp's `total` timeout counts all 
 request may have been sent. A connector of our own, or aiohttp's trace hooks in a session of the
 user's, report the steps; they run in the task of the request, so a context variable leads from them
 to its `Delivery`.
-
-One timer looks after the limits of all requests of a session, some times within each limit: a timer
-for each request costs a tenth of the request.
 """
 
 import asyncio
+import math
 import socket
 import time
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 
 _QUEUE_SECONDS = 600.0
 _CONNECT_SECONDS = (10.0, 30.0)
 _GRACE_SECONDS = 0.1
-_SWEEPS = 20
-_LONGEST_PAUSE = 0.5
 
 
-class Deliveries:
-    """The requests of one session that are under way.
-
-    Args:
-        seconds: for each request, from its connection to the end of its answer.
+class Expiring(Protocol):
+    """Something that ends at a time.
 
     Attributes:
-        seconds: as given.
-        open: the requests.
+        due: when, in seconds of `time.monotonic`; infinity for never.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.open: set[Delivery] = set()
-        self._pause = min(seconds / _SWEEPS, _LONGEST_PAUSE)
+    due: float
+
+    def expire(self, now: float) -> None:
+        """End it; or set a later `due`."""
+
+
+class TimeLimits:
+    """What is limited in time now.
+
+    Attributes:
+        open: it is watched while it is in this set; it is added by `add`, and removed directly.
+    """
+
+    def __init__(self) -> None:
+        self.open: set[Expiring] = set()
+        self._next = math.inf  # nothing is due before
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self) -> None:
-        """Start the timer, if it does not run; it stops when no request is open."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._pause, self._sweep)
+    def add(self, limited: Expiring) -> None:
+        """Watch something, or take note of an earlier `due`."""
+        self.open.add(limited)
+        if limited.due < self._next:
+            self._wake_at(limited.due)
 
     def close(self) -> None:
         """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer, self._next = None, math.inf
 
-    def _sweep(self) -> None:
+    def _wake_at(self, due: float) -> None:
+        self.close()
+        self._next = due
+        wait = max(due - time.monotonic(), 0.0)
+        self._timer = asyncio.get_running_loop().call_later(wait, self._expire)
+
+    def _expire(self) -> None:
         now = time.monotonic()
-        for delivery in self.open:
-            if delivery.due <= now:
-                delivery.expire(now)
-        self._timer = None
-        if self.open:
-            self.watch()
+        for limited in [one for one in self.open if one.due <= now]:
+            limited.expire(now)
+        self.close()
+        earliest = min([one.due for one in self.open if one.due > now], default=math.inf)
+        if earliest < math.inf:
+            self._wake_at(earliest)
 
 
-class Delivery:
-    """The delivery of one request of this task; a context manager around it.
+class TimeLimit:
+    """Limits the time of a part of this task, as `asyncio.timeout` does; a context manager.
 
-        with Delivery(deliveries, is_reported=False) as delivery:
-            response = await session.get(url)
-
-    It limits the wait for a free connection to 10 minutes, the time for connecting to 10 to 30 s,
-    and the rest to the seconds of `Deliveries`. An answer that is already in the socket when the
-    time is over, since the event loop was blocked, is still read.
+        with TimeLimit(limits, 60.0):
+            ...
 
     Args:
-        deliveries: the others of its session.
-        is_reported: whether the steps of the request are reported; if not, its time counts from
-            now on.
+        limits: watch it.
+        seconds: from now on; infinity for no limit.
 
     Attributes:
-        due: when the present step has to be over, in seconds of `time.monotonic`.
+        due: when it is over, in seconds of `time.monotonic`.
 
     Raises:
-        TimeoutError: a limit has passed.
+        TimeoutError: the time is over.
     """
 
-    __slots__ = (
-        "_cancelling",
-        "_deliveries",
-        "_has_begun",
-        "_has_connection",
-        "_has_expired",
-        "_is_late",
-        "_is_reported",
-        "_task",
-        "due",
-    )
+    __slots__ = ("_cancelling", "_has_expired", "_limits", "_task", "due")
 
-    def __init__(self, deliveries: Deliveries, *, is_reported: bool) -> None:
-        self.due = time.monotonic() + deliveries.seconds
-        self._deliveries = deliveries
-        self._is_reported = is_reported
-        self._has_begun = self._has_connection = self._is_late = self._has_expired = False
-        self._task = asyncio.current_task()
+    def __init__(self, limits: TimeLimits, seconds: float) -> None:
+        self.due = time.monotonic() + seconds
+        self._limits = limits
+        self._has_expired = False
+        self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
 
-    @property
-    def may_have_left(self) -> bool:
-        """Whether the request had a connection. True too if the session reported no step at all."""
-        return self._has_connection or not self._has_begun
-
     def __enter__(self) -> Self:
-        if self._task is not None:
-            self._cancelling = self._task.cancelling()
-        if self._is_reported:
-            _current.set(self)
-        self._deliveries.open.add(self)
-        self._deliveries.watch()
+        task = self._task = asyncio.current_task()
+        self._cancelling = 0 if task is None else task.cancelling()
+        self._limits.add(self)
         return self
 
     def __exit__(
@@ -127,14 +117,72 @@ class Delivery:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._deliveries.open.discard(self)
-        if self._is_reported:
-            _current.set(None)
+        self._limits.open.discard(self)
         if self._has_expired and self._task is not None:
-            # As `asyncio.timeout`: a cancellation by others meanwhile is not swallowed.
+            # A cancellation by others meanwhile is not swallowed.
             others = self._task.uncancel() > self._cancelling
             if kind is asyncio.CancelledError and not others:
                 raise TimeoutError from error
+
+    def restart(self, due: float) -> None:
+        """Let it be over at another time; infinity for never."""
+        self.due = due
+        self._limits.add(self)
+
+    def expire(self, now: float) -> None:  # noqa: ARG002 - see `Expiring`
+        """Cancel the task."""
+        if self._task is not None and not self._has_expired:
+            self._has_expired = True
+            self._task.cancel()
+
+
+class Delivery(TimeLimit):
+    """The delivery of one request of this task; a context manager around it.
+
+        with Delivery(limits, 60.0, is_reported=False) as delivery:
+            response = await session.get(url)
+
+    It limits the wait for a free connection to 10 minutes, the time for connecting to 10 to 30 s,
+    and the rest to `seconds`. An answer that is already in the socket when the time is over, since
+    the event loop was blocked, is still read.
+
+    Args:
+        limits: watch it.
+        seconds: from the connection to the end of the answer.
+        is_reported: whether the steps of the request are reported; if not, its time counts from
+            now on.
+
+    Raises:
+        TimeoutError: a limit has passed.
+    """
+
+    __slots__ = ("_has_begun", "_has_connection", "_is_late", "_is_reported", "_seconds")
+
+    def __init__(self, limits: TimeLimits, seconds: float, *, is_reported: bool) -> None:
+        super().__init__(limits, seconds)
+        self._seconds = seconds
+        self._is_reported = is_reported
+        self._has_begun = self._has_connection = self._is_late = False
+
+    @property
+    def may_have_left(self) -> bool:
+        """Whether the request had a connection. True too if the session reported no step at all."""
+        return self._has_connection or not self._has_begun
+
+    def __enter__(self) -> Self:
+        if self._is_reported:
+            _current.set(self)
+        return super().__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._is_reported:
+            _current.set(None)
+        super().__exit__(kind, error, trace)
 
     def begin(self) -> None:
         """Note that the session reports the steps of this request."""
@@ -145,27 +193,26 @@ class Delivery:
         """Note that a connection is being made."""
         if not self._has_connection:
             shortest, longest = _CONNECT_SECONDS
-            self._limit(min(max(self._deliveries.seconds, shortest), longest))
+            self._limit(min(max(self._seconds, shortest), longest))
 
     def send(self) -> None:
         """Note that there is a connection: from now on the request may have been sent."""
         if not self._has_connection:
             self._has_connection = True
-            self._limit(self._deliveries.seconds)
+            self._limit(self._seconds)
 
     def _limit(self, seconds: float) -> None:
         self._is_late = False
-        self.due = time.monotonic() + seconds
+        self.restart(time.monotonic() + seconds)
 
     def expire(self, now: float) -> None:
         """End the request, unless its answer may be in the socket: then it is read first."""
-        if not self._is_late:
+        if self._is_late:
+            super().expire(now)
+        else:
             # The event loop may have been blocked.
             self._is_late = True
-            self.due = now + max(_GRACE_SECONDS, min(now - self.due, self._deliveries.seconds))
-        elif self._task is not None and not self._has_expired:
-            self._has_expired = True
-            self._task.cancel()
+            self.restart(now + max(_GRACE_SECONDS, min(now - self.due, self._seconds)))
 
 
 _current: ContextVar[Delivery | None] = ContextVar("delivery", default=None)

@@ -1,7 +1,8 @@
-"""A request that had no connection was not sent; its time begins when it has one."""
+"""Many time limits, one timer."""
 
 import asyncio
 import contextlib
+import math
 import socket
 import ssl
 import threading
@@ -16,10 +17,99 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from attrs import define, field
 
 from photoanimer_async import AmbiguousSubmitError, NotSentError
-from photoanimer_async.api import delivery
+from photoanimer_async.api import time_limits
+from photoanimer_async.api.time_limits import TimeLimit, TimeLimits
 
 from ..support.raw_server import OK, fill_backlog
 from ..support.stub_service import API, StubService, as_bytes, envelope, quick_client
+
+
+async def test_a_limit_that_has_passed_raises_and_others_go_on() -> None:
+    limits = TimeLimits()
+
+    async def limited(seconds: float) -> str:
+        with TimeLimit(limits, seconds):
+            await asyncio.sleep(0.05)
+        return "in time"
+
+    ends = await asyncio.gather(
+        *(limited(seconds) for seconds in (3600.0, 0.001, math.inf, 0.002)),
+        return_exceptions=True,
+    )
+    assert [str(end) for end in ends] == ["in time", "", "in time", ""]
+    assert [type(end) for end in ends] == [str, TimeoutError, str, TimeoutError]
+    assert not limits.open
+
+
+async def test_an_earlier_limit_is_not_missed_behind_later_ones() -> None:
+    limits = TimeLimits()
+    with (
+        TimeLimit(limits, 3600.0),
+        TimeLimit(limits, 1800.0),
+        pytest.raises(TimeoutError),
+        TimeLimit(limits, 0.001),
+    ):
+        await asyncio.sleep(60)
+
+
+async def test_a_limit_may_be_moved() -> None:
+    limits = TimeLimits()
+    with TimeLimit(limits, 0.001) as limit:
+        limit.restart(math.inf)
+        await asyncio.sleep(0.01)
+    with TimeLimit(limits, math.inf) as limit, pytest.raises(TimeoutError), limit:
+        limit.restart(time.monotonic() + 0.001)
+        await asyncio.sleep(60)
+
+
+async def test_a_cancellation_by_others_stays_one() -> None:
+    limits = TimeLimits()
+
+    async def limited() -> None:
+        with TimeLimit(limits, 0.0):
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(limited())
+    await asyncio.sleep(0)
+    [limit] = limits.open
+    limit.expire(time.monotonic())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_an_error_of_the_block_is_raised_as_it_is() -> None:
+    limits = TimeLimits()
+    with pytest.raises(ZeroDivisionError), TimeLimit(limits, 0.001):
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise ZeroDivisionError from None
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_one_timer_serves_them_all() -> None:
+    limits, loop = TimeLimits(), asyncio.get_running_loop()
+    set_timers = 0
+    call_later = loop.call_later
+
+    def counted(*args: object, **options: object) -> asyncio.TimerHandle:
+        nonlocal set_timers
+        set_timers += 1
+        return call_later(*args, **options)  # type: ignore[arg-type] # passed on
+
+    loop.call_later = counted  # type: ignore[method-assign] # to count
+    for _ in range(100):
+        with TimeLimit(limits, 3600.0):
+            await asyncio.sleep(0)
+    assert set_timers == 1
+    limits.close()
+
+
+# --- a request that had no connection was not sent; its time begins when it has one ---
+
 
 PHOTO = "http://127.0.0.1:9/grandma.jpg?sig=s3cret"
 
@@ -111,7 +201,7 @@ async def test_the_time_for_a_name_is_not_that_of_the_answer(stub: StubService) 
 async def test_a_name_that_is_never_resolved_is_not_sent(
     stub: StubService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "_CONNECT_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(time_limits, "_CONNECT_SECONDS", (0.01, 0.01))
     connector = aiohttp.TCPConnector(resolver=SlowResolver(3600))
     base_url = stub.base_url.replace("127.0.0.1", "service.example")
     async with (
