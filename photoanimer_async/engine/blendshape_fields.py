@@ -108,6 +108,9 @@ class FaceShape:
         return cls(MouthShape.of(local), np.array(brows), inner, np.array(tops), nose)
 
 
+_KISS = 0.155
+"""Half width of a kissing mouth, in u."""
+
 FieldFunction: TypeAlias = Callable[[FaceShape, Array, Array, Lip], Array]
 """Returns displacements (N, 3) at x (N,), y (N,) on one side of the lips; all in u."""
 
@@ -119,7 +122,7 @@ def _bump(
     return np.asarray(np.exp(-0.5 * (across**2 + down**2)))
 
 
-def _decay(distance: Array, scale: float) -> Array:
+def _decay(distance: Array, scale: Array | float) -> Array:
     return np.asarray(np.exp(-0.5 * (distance / scale) ** 2))
 
 
@@ -136,7 +139,7 @@ def _jaw_open(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
     if lip is Lip.LOWER:
         # The lips part between the inner corners only, and meet there at an acute angle.
         inner = np.minimum(np.abs(across) / mouth.inner_half_width, 1)
-        arch = (1 - inner**2) ** 0.75
+        arch = (1 - inner**3.2) ** 0.8
         lip_profile = np.where(a < 1, 0.16 + 0.84 * arch, corner)
         jaw_profile = np.exp(-0.5 * (a / 2.05) ** 4)
         towards_chin = smoothstep(v / (0.55 * mouth.chin))
@@ -147,7 +150,9 @@ def _jaw_open(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
         inside = 0.16 * _decay(a - 1, 0.25)
         drop = np.where(a < 1, inside, corner) * _decay(np.minimum(v, 0), 0.22 * mouth.chin)
     inwards = -across * _decay(v, 0.22) * _decay(across, 1.5 * mouth.half_width) * 0.26
-    return 0.32 * _vector(inwards, drop, 0.2 * drop)
+    # A mouth that is open in the photo has less far to go.
+    rest = float(mouth.gap(mouth.centre[:1])[0])
+    return 0.32 * max(1 - rest, 0.7) * _vector(inwards, drop, 0.2 * drop)
 
 
 def _lip_arch(mouth: MouthShape, x: Array) -> Array:
@@ -172,17 +177,20 @@ def _pucker(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
     """Move the corners together, thicken the lips and move them forward; flatten a smile."""
     mouth = face.mouth
     across, v = mouth.along(x), mouth.below(x, y, lip)
-    reach = np.exp(-0.5 * (across / (1.25 * mouth.half_width)) ** 4) * _decay(v, 0.20)
-    swell = 0.050 * _lip_arch(mouth, x) * v * _decay(v, 0.09) / 0.06
-    level = -0.8 * mouth.bend(x) * reach
-    return _vector(-across * reach * 0.40, swell + level, -0.12 * reach)
+    # The lips of a smile are wide and thin: they have a longer way.
+    narrower = float(np.clip(1 - _KISS / mouth.half_width, 0.40, 0.56))
+    height = np.where(v < 0, 0.14, 0.20)
+    reach = np.exp(-0.5 * (across / (1.25 * mouth.half_width)) ** 4) * _decay(v, height)
+    swell = 0.050 * narrower / 0.40 * _lip_arch(mouth, x) * v * _decay(v, 0.09) / 0.06
+    level = -1.3 * mouth.bend(x) * reach
+    return _vector(-across * reach * narrower, swell + level, -0.12 * reach)
 
 
 def _close(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
-    """Close open lips, slightly too far since landmarks are not exact."""
-    towards_other = 1 if lip is Lip.UPPER else -1
+    """Close open lips, slightly too far since landmarks are not exact; the jaw does most of it."""
+    part = 0.5 if lip is Lip.UPPER else -0.94
     v = face.mouth.below(x, y, lip)
-    return _vector(y=0.72 * towards_other * face.mouth.gap(x) * _decay(v, 0.14))
+    return _vector(y=part * face.mouth.gap(x) * _decay(v, 0.14))
 
 
 def _sneer(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001 - the signature of a field

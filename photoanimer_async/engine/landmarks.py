@@ -52,6 +52,9 @@ LIP_INNER_TOP, LIP_INNER_BOTTOM = 13, 14
 FOLD_LEFT, FOLD_RIGHT = (129, 203, 206, 216), (358, 423, 426, 436)
 """The folds of a smile, from the wing of the nose down past the corner of the mouth."""
 
+UNDER_EYE_LEFT, UNDER_EYE_RIGHT = (31, 228, 229, 230, 231), (261, 448, 449, 450, 451)
+"""The furrows under the eyes, from the outer end to the inner one."""
+
 # The attention mesh measures lips and eyes again in crops; these are the landmarks that each crop
 # replaces, in the order of the model's output.
 REFINED_LIPS = (

@@ -7,10 +7,19 @@ When a face smiles, folds appear that a warp of its resting skin cannot show. Th
 on the skin that bulges beside it. A frame adds the patterns up, each times the strength of its
 expression, and samples the sum at the sources of its pixels. So the folds ride on the warp: they
 move with the skin, through the map that the frame has anyway.
+
+Patterns are smooth, so on large faces they are drawn on every n-th pixel.
+
+| expression | folds |
+|---|---|
+| mouthSmile | from the wing of the nose past the corner of the mouth |
+| cheekSquint | crow's feet, a furrow under the eye, and light on the raised cheek |
+| browUp | two lines across the forehead |
+| browDown | one upright line above the inner end of the brow |
 """
 
-from collections.abc import Mapping
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Self, TypeAlias
 
 import cv2
 import numpy as np
@@ -21,8 +30,8 @@ from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.warp import Box
 
-Array = NDArray[np.float64]
-Floats = NDArray[np.float32]
+Array: TypeAlias = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float32]
 
 _INVISIBLE = 0.004
 """Strength of a pattern that changes no pixel by a level."""
@@ -30,11 +39,24 @@ _INVISIBLE = 0.004
 _SUBPIXEL = 4
 """Binary digits of a pixel's fraction in which lines are drawn."""
 
-_FOLD_DEPTH = 0.13
-"""How much darker a fold is at a full smile."""
+_RESOLUTION = 110
+"""Samples for each u from which on patterns are drawn on every n-th pixel."""
 
-_FOLD_WIDTH, _CHEEK_WIDTH = 0.018, 0.05
-"""Standard deviations, in u, of the dark line and of the light on the cheek beside it."""
+_SIDES = (
+    ("Left", lm.FOLD_LEFT, lm.UNDER_EYE_LEFT, lm.EYE_LEFT_OUTER, lm.BROW_LEFT_UPPER),
+    ("Right", lm.FOLD_RIGHT, lm.UNDER_EYE_RIGHT, lm.EYE_RIGHT_OUTER, lm.BROW_RIGHT_UPPER),
+)
+
+
+@frozen
+class _Line:
+    """A fold: a dark line of Gaussian profile, with light beside it; lengths in u."""
+
+    points: Array  # (n, 2), in pixels
+    depth: float
+    width: float
+    light: float = 0.0
+    bulge: tuple[float, float] = (0.0, 0.0)  # offset of the light, in pixels
 
 
 @frozen(eq=False)
@@ -43,53 +65,136 @@ class Shading:
 
     Attributes:
         box: The pixels of the photo that any pattern covers.
-        patterns: The relative change of brightness by each coefficient at 1, shape (height,
-            width) of the box; 0 at the box's border.
+        step: Distance between samples of the patterns, in pixels.
+        patterns: The relative change of brightness by each coefficient at 1, shape (rows, columns)
+            of samples of the box; 0 at the box's border.
     """
 
     box: Box
+    step: int
     patterns: Mapping[str, Floats]
 
     @classmethod
-    def of(cls, landmarks: Array, unit: float) -> Self:
-        """Draw the patterns of a face with these landmarks, shape (478, 3); u in pixels."""
+    def of(cls, landmarks: Array, unit: float, glasses: float = 0.0) -> Self:
+        """Draw the patterns of a face.
+
+        Args:
+            landmarks: Shape (478, 3).
+            unit: u in pixels.
+            glasses: Confidence that it wears glasses, 0 to 1: they hide folds around the eyes.
+        """
+        points = landmarks[:, :2]
         folds = {
-            "mouthSmileLeft": landmarks[list(lm.FOLD_LEFT), :2],
-            "mouthSmileRight": landmarks[list(lm.FOLD_RIGHT), :2],
+            f"{name}{side}": lines
+            for side, fold, under, corner, brow in _SIDES
+            for name, lines in (
+                ("mouthSmile", _smile(points, fold, unit)),
+                ("cheekSquint", _squint(points, under, corner, unit, 1 - 0.8 * glasses)),
+                ("browUp", _raised_brow(points, brow, unit)),
+                ("browDown", _lowered_brow(points, brow)),
+            )
         }
-        middle = landmarks[lm.NOSE_TIP, :2]
-        box = Box.around(np.concatenate(list(folds.values())), 4 * _CHEEK_WIDTH * unit)
-        return cls(box, {name: _fold(box, line, middle, unit) for name, line in folds.items()})
+        step = max(1, int(unit // _RESOLUTION))
+        drawn = np.concatenate([line.points for lines in folds.values() for line in lines])
+        box = Box.around(drawn, 0.3 * unit)
+        patterns = {name: _drawn(lines, box, step, unit) for name, lines in folds.items()}
+        return cls(box, step, patterns)
 
     def gain(self, motion: FaceMotion) -> Floats | None:
-        """Return the factor of brightness of each pixel of the box; None if nothing changes."""
-        strengths = {name: motion.get(name, 0.0) for name in self.patterns}
-        shown = [
-            pattern * np.float32(strengths[name])
-            for name, pattern in self.patterns.items()
-            if strengths[name] > _INVISIBLE
-        ]
-        return np.asarray(sum(shown, np.float32(1)), np.float32) if shown else None
+        """Return the factor of brightness of each sample of the box; None if nothing changes."""
+        total: Floats | None = None
+        for name, pattern in self.patterns.items():
+            strength = motion.get(name, 0.0)
+            if strength > _INVISIBLE:
+                if total is None:
+                    total = np.ones_like(pattern)
+                cv2.scaleAdd(pattern, strength, total, dst=total)
+        return total
 
 
-def _fold(box: Box, line: Array, middle: Array, unit: float) -> Floats:
-    """Return the pattern of a fold along a line, shape (n, 2), with the face's middle inside it."""
-    outwards = line.mean(axis=0) - middle
-    outwards *= _CHEEK_WIDTH * unit / np.hypot(*outwards)
-    dark = _soft_line(box, line, _FOLD_WIDTH * unit)
-    light = _soft_line(box, line + outwards, _CHEEK_WIDTH * unit)
-    return np.asarray(_FOLD_DEPTH * (light / 3 - dark), np.float32)
+def _smile(points: Array, fold: tuple[int, ...], unit: float) -> list[_Line]:
+    """Return the fold from the wing of the nose past the corner of the mouth."""
+    line = points[list(fold)]
+    outwards = line.mean(axis=0) - points[lm.NOSE_TIP]
+    outwards = outwards * 0.06 * unit / max(float(np.hypot(*outwards)), 1e-6)
+    bulge = (float(outwards[0]), float(outwards[1]))
+    return [_Line(line, 0.16, 0.016, 0.045, bulge), _Line(line - outwards / 4, 0.05, 0.045)]
 
 
-def _soft_line(box: Box, line: Array, width: float) -> Floats:
-    """Draw a line of brightness 1 with soft edges and fading ends."""
-    canvas = np.zeros((box.height, box.width), np.float32)
-    steps = np.linspace(0, len(line) - 1, 24)
-    points = np.stack([np.interp(steps, np.arange(len(line)), axis) for axis in line.T], axis=-1)
-    drawn = np.round((points - [box.left, box.top]) * 2**_SUBPIXEL).astype(np.int32)
-    thickness = max(1, round(width))
-    cv2.polylines(
-        canvas, [drawn[4:-4]], isClosed=False, color=1.0, thickness=thickness, shift=_SUBPIXEL
-    )
+def _squint(
+    points: Array, under: tuple[int, ...], corner: int, unit: float, shown: float
+) -> list[_Line]:
+    """Return crow's feet and the furrow under the eye, with the raised cheek below it."""
+    eye = points[corner]
+    away = eye - points[lm.BETWEEN_BROWS]
+    away = away / max(float(np.hypot(*away)), 1e-6)
+    down = np.array([-away[1], away[0]])
+    if down @ (points[lm.CHIN] - points[lm.FOREHEAD]) < 0:
+        down = -down
+    feet = [
+        np.stack([
+            eye + unit * (0.09 * away + 0.35 * slope * down),
+            eye + unit * (0.15 * away + 0.80 * slope * down),
+            eye + unit * (0.22 * away + 1.35 * slope * down + 0.01 * down),
+        ])
+        for slope in (-0.055, 0.015, 0.085)
+    ]  # fmt: skip
+    furrow = points[list(under)] + down * 0.012 * unit
+    bulge = (float(down[0]) * 0.11 * unit, float(down[1]) * 0.11 * unit)
+    return [
+        *(_Line(foot, 0.085 * shown, 0.010) for foot in feet),
+        _Line(furrow, 0.09 * shown, 0.016, 0.045, bulge),
+    ]
+
+
+def _raised_brow(points: Array, brow: tuple[int, ...], unit: float) -> list[_Line]:
+    """Return the halves on one side of two lines across the forehead."""
+    up = points[lm.FOREHEAD] - points[lm.BETWEEN_BROWS]
+    arch = np.concatenate([points[list(brow)], points[[lm.BETWEEN_BROWS]] + 0.15 * up])
+    return [
+        _Line(arch + up * height, depth, 0.014, depth / 3, (0.0, -0.045 * unit))
+        for height, depth in ((0.36, 0.075), (0.58, 0.06))
+    ]
+
+
+def _lowered_brow(points: Array, brow: tuple[int, ...]) -> list[_Line]:
+    """Return the upright line above the inner end of the brow."""
+    up = points[lm.FOREHEAD] - points[lm.BETWEEN_BROWS]
+    start = 0.62 * points[brow[-1]] + 0.38 * points[lm.BETWEEN_BROWS]
+    return [_Line(np.stack([start - 0.08 * up, start + 0.05 * up, start + 0.22 * up]), 0.11, 0.014)]
+
+
+def _drawn(lines: Sequence[_Line], box: Box, step: int, unit: float) -> Floats:
+    """Draw folds on every `step`-th pixel of a box."""
+    shape = (-(-box.height // step), -(-box.width // step))
+    pattern = np.zeros(shape, np.float32)
+    scale = unit / step
+    for line in lines:
+        place = (_curve(line.points) - [box.left, box.top]) / step
+        pattern -= np.float32(line.depth) * _soft_line(shape, place, line.width * scale)
+        if line.light:
+            beside = place + np.array(line.bulge) / step
+            pattern += np.float32(line.light) * _soft_line(shape, beside, 0.06 * scale)
+    return pattern
+
+
+def _curve(points: Array) -> Array:
+    """Return a smooth curve through points, (n, 2), at 24 steps."""
+    degree = min(3, len(points) - 1)
+    at = np.linspace(0, 1, len(points))
+    steps = np.linspace(0, 1, 24)
+    return np.stack([np.polyval(np.polyfit(at, axis, degree), steps) for axis in points.T], axis=-1)
+
+
+def _soft_line(shape: tuple[int, int], line: Array, width: float) -> Floats:
+    """Draw a line of brightness 1 with soft edges and fading ends; lengths in samples."""
+    canvas = np.zeros(shape, np.float32)
+    for part in range(5):
+        # Overlapping strokes, each shorter than the one before: the ends fade.
+        stroke = line[part : len(line) - part] if part else line
+        drawn = np.round(stroke * 2**_SUBPIXEL).astype(np.int32)
+        layer = np.zeros(shape, np.float32)
+        cv2.polylines(layer, [drawn], isClosed=False, color=0.2, thickness=1, shift=_SUBPIXEL)
+        canvas += layer
     soft = np.asarray(cv2.GaussianBlur(canvas, (0, 0), max(width, 0.6)), np.float32)
     return soft / max(float(soft.max()), 1e-6)

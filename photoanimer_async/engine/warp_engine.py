@@ -74,8 +74,12 @@ class WarpPortrait:
         coordinates = FaceCoordinates.of(landmarks)
         texture = PhotoTexture.of(photo, landmarks, coordinates.unit)
         blendshapes = Blendshapes.of(coordinates.local)
+<<<<<<< HEAD
         ellipse = HeadEllipse.of(landmarks, coordinates)
         person = PersonMask.of(photo, landmarks, ellipse, coordinates.unit)
+=======
+        glasses = glasses_confidence(photo, landmarks, coordinates.unit)
+>>>>>>> 3f65521 (Let laughter reach the eyes, the cheeks and the lips)
         return cls(
             photo,
             PhotoLayers.of(photo, person, coordinates.unit),
@@ -85,9 +89,9 @@ class WarpPortrait:
                 landmarks,
                 coordinates,
                 blendshapes,
-                glasses_confidence(photo, landmarks, coordinates.unit),
+                glasses,
             ),
-            Shading.of(landmarks, coordinates.unit),
+            Shading.of(landmarks, coordinates.unit, glasses),
             Mouth.of(photo, landmarks, coordinates, blendshapes),
             _moving_eyes(photo, landmarks, coordinates.unit, texture),
         )
@@ -108,7 +112,7 @@ class WarpPortrait:
         part = result[sources.box.slices]
         self._layers.draw(part, sources.positions, sources.box)
         if (gain := self._shading.gain(motion)) is not None:
-            sources.shade(part, self._shading.box, gain)
+            sources.shade(part, self._shading, gain)
         if opening is not None:
             where, unmoved = opening
             self._mouth.paint(part[where.within(sources.box)], self._photo, unmoved, lips)
@@ -175,18 +179,25 @@ class _SourceMap:
         fine = {lip: lattice.sample(sides[lip], nodes, cv2.INTER_CUBIC) for lip in Lip}
         self._subtract(seam, finer.enlarged(_select_side(fine, lower), seam))
 
-    def shade(self, picture: Picture, box: Box, gain: NDArray[np.float32]) -> None:
+    def shade(self, picture: Picture, shading: Shading, gain: NDArray[np.float32]) -> None:
         """Multiply a picture, which has the pixels of `self.box`, by factors of brightness.
 
         Args:
             picture: Shape (height, width, 3); changed in place.
-            box: Pixels of the photo.
-            gain: Their factors, shape (height, width) of `box`, 1 at its border.
+            shading: The face's shading.
+            gain: The factors of its samples, 1 at the border.
         """
+        box = shading.box
         where = self._moved(box, 0.15 * self._unit) & self.box
         if where.empty:
             return
+<<<<<<< HEAD
         place = relative(self._part(where), (box.left, box.top))
+=======
+        place = self._part(where) - np.array([box.left, box.top], np.float32)
+        if shading.step > 1:
+            place *= np.float32(1 / shading.step)
+>>>>>>> 3f65521 (Let laughter reach the eyes, the cheeks and the lips)
         factor = cv2.cvtColor(resample(gain, place), cv2.COLOR_GRAY2RGB)
         part = picture[where.within(self.box)]
         cv2.multiply(part, factor, dst=part, dtype=cv2.CV_8U)

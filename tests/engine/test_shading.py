@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.face import Face
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.shading import Shading
+from photoanimer_async.engine.warp import Box
 from photoanimer_async.engine.warp_engine import WarpEngine
 
 
@@ -18,7 +18,10 @@ def shading(astronaut_face: Face) -> Shading:
 
 def test_patterns_are_zero_at_the_border(shading: Shading) -> None:
     for pattern in shading.patterns.values():
-        assert pattern.shape == (shading.box.height, shading.box.width)
+        assert pattern.shape == (
+            -(-shading.box.height // shading.step),
+            -(-shading.box.width // shading.step),
+        )
         for border in (pattern[0], pattern[-1], pattern[:, 0], pattern[:, -1]):
             assert np.abs(border).max() < 0.004
 
@@ -28,26 +31,65 @@ def test_a_still_face_has_no_shading(shading: Shading) -> None:
     assert shading.gain({"jawOpen": 1.0, "mouthSmileLeft": 0.0}) is None
 
 
-def test_a_smile_darkens_the_fold_on_its_side(shading: Shading, astronaut_face: Face) -> None:
-    gain = shading.gain({"mouthSmileLeft": 1.0})
-    assert gain is not None
+@pytest.mark.parametrize(
+    ("expression", "landmark"),
+    [("mouthSmile", 203), ("cheekSquint", 229), ("browUp", 69), ("browDown", 107)],
+)
+@pytest.mark.parametrize("scale", [1, 5])
+def test_an_expression_darkens_the_folds_on_its_side(
+    astronaut_face: Face, expression: str, landmark: int, scale: int
+) -> None:
+    landmarks = astronaut_face.landmarks * scale
+    unit = astronaut_face.eye_distance * scale
+    shading = Shading.of(landmarks, unit)
+    sides = {"Left": landmark, "Right": MIRRORED[landmark]}
+    for side, there in sides.items():
+        gain = shading.gain({f"{expression}{side}": 1.0})
+        assert gain is not None
+        darkest = {
+            name: near(gain, shading, landmarks[index, :2], 0.1 * unit)
+            for name, index in sides.items()
+        }
+        assert darkest.pop(side) < 0.95, there
+        assert min(darkest.values()) > 0.965
 
-    def along(fold: tuple[int, ...]) -> float:
-        x, y = astronaut_face.landmarks[list(fold[1:3]), :2].mean(axis=0).round().astype(int)
-        return float(gain[y - shading.box.top, x - shading.box.left])
 
-    assert along(lm.FOLD_LEFT) < 0.95
-    assert along(lm.FOLD_RIGHT) == pytest.approx(1, abs=0.02)
+MIRRORED = {203: 423, 229: 449, 69: 299, 107: 336}
+
+
+def near(
+    gain: NDArray[np.float32], shading: Shading, place: NDArray[np.float64], by: float
+) -> float:
+    """Return the least factor around a place of the photo."""
+    box = Box.around(place, by)
+    left, top = shading.box.left, shading.box.top
+    rows = slice((box.top - top) // shading.step, (box.bottom - top) // shading.step)
+    columns = slice((box.left - left) // shading.step, (box.right - left) // shading.step)
+    return float(gain[rows, columns].min())
+
+
+def test_glasses_hide_folds_around_the_eyes(astronaut_face: Face) -> None:
+    bare, worn = (
+        Shading.of(astronaut_face.landmarks, astronaut_face.eye_distance, glasses)
+        for glasses in (0.0, 1.0)
+    )
+    squint = {"cheekSquintLeft": 1.0}
+    depths = []
+    for shading in (bare, worn):
+        gain = shading.gain(squint)
+        assert gain is not None
+        depths.append(1 - gain.min())
+    assert depths[1] < 0.4 * depths[0]
+    assert np.array_equal(bare.patterns["mouthSmileLeft"], worn.patterns["mouthSmileLeft"])
 
 
 def test_shading_rides_on_the_warp(astronaut: Picture, astronaut_face: Face) -> None:
     """Painted on a flat picture, a fold is seen where the head's motion takes it."""
     portrait = WarpEngine().prepare(np.full_like(astronaut, 128), astronaut_face)
-    smile = {"mouthSmileLeft": 1.0}
 
     def darkest(motion: dict[str, float]) -> NDArray[np.float64]:
-        dark = 128.0 - portrait.frame({**smile, **motion})[..., 0]
-        dark = np.where(dark > 6, dark, 0)[100:180, 170:225]  # beside the mouth
+        dark = 128.0 - portrait.frame({"browUpLeft": 1.0, **motion})[..., 0]
+        dark = np.where(dark > 3, dark, 0)
         y, x = np.indices(dark.shape)
         return np.asarray(
             [(x * dark).sum() / dark.sum(), (y * dark).sum() / dark.sum()], np.float64
