@@ -27,6 +27,7 @@ from photoanimer_async.engine.blendshapes import SKIN, Blendshapes
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.lips import LipEdges, Lips, MouthAxes, RestingLips
 from photoanimer_async.engine.mouth_interior import MouthInterior
+from photoanimer_async.engine.photo_texture import PhotoTexture
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.teeth import MouthLayers
 from photoanimer_async.engine.warp import Box, Field, smoothstep
@@ -64,13 +65,18 @@ class Mouth:
         landmarks: Array,
         coordinates: FaceCoordinates,
         blendshapes: Blendshapes,
+        texture: PhotoTexture,
     ) -> Self:
         """Prepare the mouth of a face with these landmarks, shape (478, 3)."""
         axes = MouthAxes.of(landmarks)
         lips = RestingLips.of(landmarks, axes, coordinates, blendshapes)
-        layers = MouthLayers.of(picture, landmarks, coordinates.unit, axes.half_width, lips)
+        is_open = lips.gap > _OPEN_GAP * 2 * axes.half_width
+        layers = MouthLayers.of(
+            picture, landmarks, lips, texture,
+            unit=coordinates.unit, half_width=axes.half_width, teeth=not is_open,
+        )  # fmt: skip
         interior = None
-        if lips.gap > _OPEN_GAP * 2 * axes.half_width:
+        if is_open:
             rest = lips.moved(np.zeros(len(SKIN), np.float32))
             interior = MouthInterior.of(picture, axes, rest, coordinates.unit)
         return cls(coordinates.unit, axes, lips, layers, interior)
@@ -115,12 +121,13 @@ class Mouth:
         opening = self._opening(x, y, lips, edges)
         shown = target.astype(np.float32)
         if drawn:
-            _blend(shown, self._drawn(x, y, lips, edges), opening * np.float32(begun))
+            drawn_mouth = self._drawn(x, y, positions, lips, edges)
+            _blend(shown, drawn_mouth, opening * np.float32(begun))
         if self._interior is not None:
             for colours, kept in self._interior.parts(picture, lips, edges, x, y):
                 _blend(shown, colours.astype(np.float32), opening * kept)
             if lips.parted < 0:
-                _blend(shown, self._layers.seam, self._closed_line(x, y, edges))
+                _blend(shown, self._layers.seam, self._closed_line(x, y, lips, edges))
         target[:] = np.clip(shown + np.float32(0.5), 0, 255).astype(np.uint8)
 
     def _opening(self, x: Floats, y: Floats, lips: Lips, edges: LipEdges) -> Floats:
@@ -136,24 +143,24 @@ class Mouth:
         opening *= np.clip((edges.lower - edges.upper) * soft, 0, 1)
         return np.asarray(opening * ((x > lips.left) & (x < lips.right)), np.float32)
 
-    def _closed_line(self, x: Floats, y: Floats, edges: LipEdges) -> Floats:
+    def _closed_line(self, x: Floats, y: Floats, lips: Lips, edges: LipEdges) -> Floats:
         """Return the opacity, 0 to 1, of the line between closed lips that the photo shows open."""
         soft = np.float32(1 / max(_BLUR * self._unit, 1.0))
         apart = edges.lower - edges.upper
         line = np.float32(1.15) - np.abs(y - edges.upper - apart / 2) * soft
         near = np.float32(1) - apart * soft
-        inside = np.float32(1) - np.abs(x) / np.float32(self._axes.half_width)
+        inside = np.minimum(x - lips.left, lips.right - x) / np.float32(self._axes.half_width)
         alpha = np.clip(line, 0, 1) * np.clip(near, 0, 1) * np.clip(inside * 2.5, 0, 1)
         return np.asarray(alpha * np.float32(0.9), np.float32)
 
-    def _drawn(self, x: Floats, y: Floats, lips: Lips, edges: LipEdges) -> Floats:
+    def _drawn(self, x: Floats, y: Floats, positions: Field, lips: Lips, edges: LipEdges) -> Floats:
         """Return the drawn interior, with the shadows of the lips."""
-        under = smoothstep((y - edges.upper) * np.float32(1 / (0.06 * self._unit)))
+        under = smoothstep((y - edges.upper) * np.float32(1 / (0.07 * self._unit)))
         over = smoothstep((edges.lower - y) * np.float32(1 / (0.045 * self._unit)))
-        shadow = (np.float32(0.86) + np.float32(0.14) * under) * (
+        shadow = (np.float32(0.70) + np.float32(0.30) * under) * (
             np.float32(0.55) + np.float32(0.45) * over
         )
-        return self._layers.colours(x, y, lips.jaw) * shadow[..., None]
+        return self._layers.colours(x, y, positions, lips.jaw) * shadow[..., None]
 
 
 def _blend(target: Floats, colours: Floats, alpha: Floats) -> None:

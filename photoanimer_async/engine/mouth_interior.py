@@ -28,6 +28,9 @@ _ROWS = 12
 _DISTINCT = 0.25
 """How much darker than its surroundings the border must be, relative to the lightest row."""
 
+_LIP_EDGE = 0.012
+"""Distance from a lip's edge, in u, within which a pixel may show the lip."""
+
 _SKULL, _JAW = 0, 1
 
 
@@ -45,6 +48,7 @@ class MouthInterior:
     split: float
     _axes: MouthAxes
     _box: Box
+    _unit: float
     _masks: Floats  # of skull and jaw in the box, (h, w, 2), 0 to 1
 
     @classmethod
@@ -53,7 +57,7 @@ class MouthInterior:
         box = axes.box(rest, 4 + 0.05 * unit) & Box.of(picture)
         if box.empty:
             nothing = Box(0, 0, 1, 1)
-            return cls(rest, 1.0, axes, nothing, np.zeros((1, 1, 2), np.float32))
+            return cls(rest, 1.0, axes, nothing, unit, np.zeros((1, 1, 2), np.float32))
         x, y = axes.local(box.pixels())
         edges = rest.edges(x)
         height = edges.lower - edges.upper
@@ -62,7 +66,7 @@ class MouthInterior:
         central = (np.abs(x) < axes.half_width / 2) & (depth > 0) & (depth < 1)
         split = _darkest_depth(depth[central], light[central])
         soft = max(0.02 * unit, 1.0)
-        inset = np.minimum(y - edges.upper, edges.lower - y) - 0.012 * unit
+        inset = np.minimum(y - edges.upper, edges.lower - y) - _LIP_EDGE * unit
         inset = np.minimum(inset, np.minimum(x - rest.left, rest.right - x) * 0.3)
         inside = smoothstep(inset / np.float32(soft) + 0.5)
         over = np.ones_like(inside)
@@ -71,7 +75,7 @@ class MouthInterior:
         masks = np.stack([inside * over, inside * (1 - over)], axis=-1)
         masks[[0, -1]] = 0
         masks[:, [0, -1]] = 0
-        return cls(rest, split, axes, box, masks)
+        return cls(rest, split, axes, box, unit, masks)
 
     def parts(
         self, picture: Picture, lips: Lips, edges: LipEdges, x: Floats, y: Floats
@@ -99,8 +103,10 @@ class MouthInterior:
         # The lower end of the upper teeth is fixed. A rising upper lip stretches them, a sinking
         # one covers them.
         start = np.minimum(edges.upper, own.upper)
-        stretch = (end - own.upper) / np.maximum(end - start, np.float32(0.5))
-        own_y = own.upper + (y - start) * stretch.astype(np.float32)
+        # The lip's soft edge goes with the lip: it must not appear on the teeth.
+        first = own.upper + np.minimum(own.upper - start, np.float32(2 * _LIP_EDGE * self._unit))
+        stretch = (end - first) / np.maximum(end - start, np.float32(0.5))
+        own_y = first + (y - start) * stretch.astype(np.float32)
         yield self._sampled(picture, own_x, own_y, _SKULL)
 
     def _sampled(self, picture: Picture, x: Floats, y: Floats, part: int) -> tuple[Picture, Floats]:

@@ -1,6 +1,6 @@
-"""The grain and the blur of a photo, for everything that is drawn into it.
+"""The grain, the blur and the toning of a photo, for everything that is drawn into it.
 
-Drawn skin, lashes and teeth must look as if the same camera had taken them. Both are estimated once
+Drawn skin, lashes and teeth must look as if the same camera had taken them. All are estimated once
 for each photo:
 
 * **Grain** is noise with the spectrum of a patch of skin: white noise, convolved with the fine
@@ -9,6 +9,7 @@ for each photo:
 * **Blur** is the width of an ideal edge in the photo. An edge of height h that is blurred by a
   Gaussian of deviation s has a slope of at most ``h / (s * sqrt(2 * pi))``. The eyes have the
   sharpest edges of a face.
+* **Toning**: in a grey or sepia photo, all colours are functions of their lightness.
 """
 
 from typing import Self
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.picture import Picture
-from photoanimer_async.engine.warp import Box
+from photoanimer_async.engine.warp import Box, Field, resample
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -42,6 +43,10 @@ _TILE = 128
 _MOST_GRAIN = 14.0
 """Largest deviation of the grain, in levels: more is a pattern, not grain."""
 
+_COLOURLESS = 0.02
+"""Deviation of colours from a toning, relative to the mean luminance: 0.033 and more in colour
+photos, even of a face alone."""
+
 _SMALLEST_EYE = 4
 """Side of an eye's box, in pixels, from which its blur is measured."""
 
@@ -58,18 +63,40 @@ class PhotoTexture:
     """
 
     blur: float
+    _tone: Array | None  # of a grey or toned photo: coefficients of each channel, (3, 3)
     _tile: Floats  # (_TILE, _TILE, 3), periodic, mean 0
 
     @classmethod
     def of(cls, picture: Picture, landmarks: Array, unit: float) -> Self:
         """Estimate the texture of a photo from a face; `unit` is u in pixels."""
-        return cls(_edge_blur(picture, landmarks, unit), _grain_tile(picture, landmarks, unit))
+        return cls(
+            _edge_blur(picture, landmarks, unit),
+            _tone_of(picture),
+            _grain_tile(picture, landmarks, unit),
+        )
+
+    @property
+    def monochrome(self) -> bool:
+        """Whether the photo is grey or toned."""
+        return self._tone is not None
+
+    def toned(self, colour: Array) -> Array:
+        """Return a colour, shape (3,), as it is in the photo."""
+        if self._tone is None:
+            return colour
+        light = float(colour @ LUMINANCE)
+        return np.clip([np.polyval(channel, light) for channel in self._tone], 0, 255)
 
     def grain_of(self, box: Box, step: int = 1) -> Floats:
         """Return the grain of every `step`-th pixel of a box, shape (rows, columns, 3)."""
         rows = np.arange(box.top, box.bottom, step) % _TILE
         columns = np.arange(box.left, box.right, step) % _TILE
         return np.asarray(self._tile[np.ix_(rows, columns)])
+
+    def grain_at(self, positions: Field) -> Floats:
+        """Return the grain at positions in the photo, shape (h, w, 2); (h, w, 3)."""
+        place = np.mod(positions, np.float32(_TILE))
+        return resample(self._tile, place, cv2.INTER_CUBIC, cv2.BORDER_WRAP)
 
 
 def _grain_tile(picture: Picture, landmarks: Array, unit: float) -> Floats:
@@ -99,6 +126,18 @@ def _patch(picture: Picture, spot: Array, side: int) -> Floats | None:
     left, top = (round(float(value) - side / 2) for value in spot)
     box = Box(left, top, left + side, top + side)
     return picture[box.slices].astype(np.float32) if box & Box.of(picture) == box else None
+
+
+def _tone_of(picture: Picture) -> Array | None:
+    """Return each channel as a polynomial of the luminance, (3, 3), if the photo has no colours."""
+    small = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
+    pixels = small.reshape(-1, 3).astype(np.float64)
+    light = pixels @ LUMINANCE
+    if np.ptp(light) < 1:
+        return None
+    tone = np.array([np.polyfit(light, channel, 2) for channel in pixels.T])
+    errors = [np.polyval(c, light) - channel for c, channel in zip(tone, pixels.T, strict=True)]
+    return tone if np.sqrt(np.square(errors).mean()) < _COLOURLESS * light.mean() else None
 
 
 def _edge_blur(picture: Picture, landmarks: Array, unit: float) -> float:

@@ -1,5 +1,8 @@
 """Teeth, tongue and background of a mouth, drawn once for each photo in its colours.
 
+Only the upper teeth are drawn, and none if the photo shows teeth of its own: a second row, or a
+second set, gives a drawn mouth away. Everything has the photo's blur, and its grain.
+
 Sizes are those of an adult in front view, with about 90 mm between the outer corners of the eyes:
 central incisors 8.5 mm wide and 10 mm long, lateral incisors 6.5 mm, canines 7.5 mm wide (each
 narrowed by the curve of the arch).
@@ -14,8 +17,9 @@ from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.lips import RestingLips
+from photoanimer_async.engine.photo_texture import PhotoTexture
 from photoanimer_async.engine.picture import Picture
-from photoanimer_async.engine.warp import Box, resample, smoothstep
+from photoanimer_async.engine.warp import Box, Field, resample, smoothstep
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -26,13 +30,15 @@ _UPPER_TEETH = np.array([0.0, 0.092, 0.160, 0.222, 0.268, 0.306, 0.338, 0.364])
 """Borders between the upper teeth from the middle outwards, in u."""
 _UPPER_EDGES = np.array([0.0, -0.010, 0.002, -0.012, -0.020, -0.022, -0.024])
 """Length of the upper teeth relative to the middle ones, in u."""
-_LOWER_TEETH = np.array([0.0, 0.056, 0.114, 0.176, 0.226, 0.262, 0.294])
 _TOOTH_HEIGHT = 0.115
 _VISIBLE = 0.042
 """Length of the upper teeth below the upper lip of a closed mouth, in u."""
 
-_TOP, _BOTTOM = -0.24, 0.16
+_TOP, _BOTTOM = -0.34, 0.12
 """Vertical extent of both layers around the lip's edge, in u."""
+
+_SHUT, _WIDE = 0.05, 0.18
+"""How far the jaw has dropped, in u, when the tongue begins to be visible, and when it is."""
 
 _CHEEKS = ((50, 101, 205), (280, 330, 425))
 """Landmarks on the left and the right cheek."""
@@ -51,11 +57,12 @@ class _Palette:
     tongue: Array
     gum: Array
     tooth: Array
+    skin_light: float
     slope: float
     """Relative lightness of the mouth's right end, compared with its middle, minus 1."""
 
     @classmethod
-    def of(cls, picture: Picture, landmarks: Array) -> Self:
+    def of(cls, picture: Picture, landmarks: Array, texture: PhotoTexture) -> Self:
         height, width = picture.shape[:2]
         spots = np.clip(
             np.round(landmarks[np.array(_CHEEKS), :2]), 0, [width - 1, height - 1]
@@ -74,9 +81,12 @@ class _Palette:
         tooth = tooth_light * (0.68 * white + 0.32 * skin / luminance)
         # Flesh in the mouth is redder than skin, unless the photo is grey.
         red = 1 + colourful * (np.array([1.16, 0.82, 0.84]) - 1)
+        dark, shade, tongue, gum = (
+            texture.toned(flesh * red * part) for part in (0.20, 0.30, 0.70, 0.66)
+        )
         return cls(
-            dark=flesh * red * 0.15, shade=flesh * red * 0.30, tongue=flesh * red * 0.70,
-            gum=flesh * red * 0.66, tooth=tooth, slope=slope,
+            dark=dark, shade=shade, tongue=tongue, gum=gum, tooth=texture.toned(tooth),
+            skin_light=luminance, slope=slope,
         )  # fmt: skip
 
 
@@ -109,31 +119,38 @@ class MouthLayers:
     _upper_lip: float
     _lower_lip: float
     _scale: float  # pixels of a layer for each u
-    _skull: Floats  # upper teeth and gum: colour times alpha, alpha 0 to 1; (h, w, 4)
-    _jaw: Floats  # tongue and lower teeth
+    _skull: Floats | None  # upper teeth and gum: colour times alpha, alpha 0 to 1; (h, w, 4)
+    _jaw: Floats  # tongue
     _dark: Floats  # colour, (3,)
     _slope: float
     seam: Floats
+    _texture: PhotoTexture
+    _skin_light: float
 
     @classmethod
     def of(
         cls,
         picture: Picture,
         landmarks: Array,
+        lips: RestingLips,
+        texture: PhotoTexture,
+        *,
         unit: float,
         half_width: float,
-        lips: RestingLips,
+        teeth: bool,
     ) -> Self:
         """Draw the layers of a mouth.
 
         Args:
             picture: The photo.
             landmarks: The face's landmarks, shape (478, 3).
+            lips: The lips in the photo.
+            texture: The photo's texture.
             unit: u in pixels.
             half_width: Distance from the middle of the mouth to a corner, in pixels.
-            lips: The lips in the photo.
+            teeth: Whether to draw teeth.
         """
-        palette = _Palette.of(picture, landmarks)
+        palette = _Palette.of(picture, landmarks, texture)
         # Layers have a higher resolution than the photo, so that sampling keeps their edges sharp.
         scale = max(unit * 1.25, 48.0)
         reach = max(half_width / unit, 0.2) * 1.15
@@ -141,21 +158,23 @@ class MouthLayers:
         y = np.arange(np.floor(_TOP * scale), np.ceil(_BOTTOM * scale) + 1) / scale
         grid_x, grid_y = np.meshgrid(x, y)
         arch = float(np.clip(half_width / unit / 0.29, 0.85, 1.25))
-        blur = 1 / scale
+        blur = max(1 / scale, texture.blur / unit)
+        skull = _skull_layer(grid_x / arch, grid_y, blur, palette) if teeth else None
         return cls(
             unit, half_width, lips.middle, lips.upper, lips.lower, scale,
-            _skull_layer(grid_x / arch, grid_y, blur, palette).astype(np.float32),
-            _jaw_layer(grid_x / arch, grid_y, blur, palette).astype(np.float32),
+            None if skull is None else skull.astype(np.float32),
+            _jaw_layer(grid_x / arch, grid_y, palette).astype(np.float32),
             palette.dark.astype(np.float32), palette.slope,
-            (palette.tongue * 0.72).astype(np.float32),
+            (palette.tongue * 0.72).astype(np.float32), texture, palette.skin_light,
         )  # fmt: skip
 
-    def colours(self, x: Floats, y: Floats, jaw: float) -> Floats:
+    def colours(self, x: Floats, y: Floats, positions: Field, jaw: float) -> Floats:
         """Return the colours at positions in mouth coordinates.
 
         Args:
             x: Horizontal positions, in pixels, shape (h, w).
             y: Vertical positions, in pixels, shape (h, w).
+            positions: The same in the picture, shape (h, w, 2).
             jaw: How much lower the jaw is than in the photo, in pixels.
 
         Returns:
@@ -167,17 +186,27 @@ class MouthLayers:
         t = np.clip(x / half, -1.2, 1.2)
         centred = (t - lean * (1 - np.minimum(t * t, 1))) * half
         column = centred * np.float32(self._scale / self._unit) + np.float32(
-            (self._skull.shape[1] - 1) / 2
+            (self._jaw.shape[1] - 1) / 2
         )
         colour = np.broadcast_to(self._dark, (*x.shape, 3)).astype(np.float32)
-        for layer, edge in ((self._jaw, self._lower_lip + jaw), (self._skull, self._upper_lip)):
+        # In a mouth that is hardly open, the tongue is in the dark.
+        wide = float(smoothstep(np.array((jaw / self._unit - _SHUT) / (_WIDE - _SHUT))))
+        for layer, edge, shown in (
+            (self._jaw, self._lower_lip + jaw, wide), (self._skull, self._upper_lip, 1.0)
+        ):  # fmt: skip
+            if layer is None or not shown:
+                continue
             row = (y - np.float32(edge)) * np.float32(self._scale / self._unit)
             place = np.dstack([column, row - np.float32(np.floor(_TOP * self._scale))])
-            found = resample(layer, place)
+            found = resample(layer, place) * np.float32(shown)
             colour = colour * (1 - found[..., 3:]) + found[..., :3]
         side = 1 + np.float32(self._slope) * t
         corner = 1 - 0.40 * smoothstep((np.abs(t) - 0.5) / 0.7)
-        return np.asarray(colour * (side * corner)[..., None], np.float32)
+        shaded = colour * (side * corner)[..., None]
+        # Skin has pores as well, and shadows have less grain.
+        grain = self._texture.grain_at(positions) * np.float32(0.7)
+        lit = np.clip(shaded.max(axis=2, keepdims=True) / self._skin_light, 0.25, 1)
+        return np.asarray(shaded + grain * lit, np.float32)
 
 
 def _tooth_of(x: Array, edges: Array) -> tuple[NDArray[np.intp], Array]:
@@ -222,7 +251,9 @@ def _skull_layer(x: Array, y: Array, blur: float, palette: _Palette) -> Array:
     gum = smoothstep((neck - y) / (0.012 + blur) + 0.5)
     height = np.clip((edge - y) / _TOOTH_HEIGHT, 0, 1)
     light = (1.0 - 0.10 * height) * (1 - 0.50 * (x / 0.33) ** 2) * (1 - 0.06 * place**2)
-    light *= 1 - 0.38 * _gaps(x, _UPPER_TEETH, blur)
+    light *= 1 - 0.22 * _gaps(x, _UPPER_TEETH, blur)
+    uneven = np.random.default_rng(5).uniform(-0.035, 0.035, (2, len(_UPPER_TEETH)))
+    light *= 1 + uneven[(x > 0).astype(int), index]
     light *= 1 - 0.10 * smoothstep((0.16 - height) / 0.16)
     teeth = _tooth_colour(palette, light)
     gums = palette.gum * np.clip(0.9 - 0.5 * (x / 0.3) ** 2, 0.2, 1)[..., None]
@@ -230,15 +261,13 @@ def _skull_layer(x: Array, y: Array, blur: float, palette: _Palette) -> Array:
     return _composite([(colour, tooth * within)])
 
 
-def _jaw_layer(x: Array, y: Array, blur: float, palette: _Palette) -> Array:
-    top = -0.115 + 0.12 * np.clip(np.abs(x) / 0.24, 0, 1.2) ** 2.4
-    tongue = smoothstep((y - top) / 0.05 + 0.5) * smoothstep((0.25 - np.abs(x)) / 0.06)
-    groove = 1 - 0.16 * np.exp(-((x / 0.03) ** 2)) * smoothstep((y - top) / 0.06)
-    lift = 0.5 + 0.5 * smoothstep((y - top) / 0.12)
-    flesh = palette.tongue * (groove * lift)[..., None]
-    _, place = _tooth_of(x, _LOWER_TEETH)
-    edge = -0.016 + 0.040 * (x / 0.24) ** 2 + 0.008 * place**4
-    tooth = smoothstep((y - edge) / (2 * blur) + 0.5) * smoothstep((0.27 - np.abs(x)) / 0.05)
-    light = 0.86 * (1 - 0.4 * (x / 0.28) ** 2) * (1 - 0.32 * _gaps(x, _LOWER_TEETH, blur))
-    teeth = _tooth_colour(palette, light)
-    return _composite([(flesh, tongue), (teeth, tooth)])
+def _jaw_layer(x: Array, y: Array, palette: _Palette) -> Array:
+    """Draw the tongue: a broad mound behind the lower lip, lightest where it is nearest."""
+    across = np.clip(np.abs(x) / 0.27, 0, 1.3)
+    top = -0.155 + 0.15 * across**2.2
+    tongue = smoothstep((y - top) / 0.07 + 0.3) * smoothstep((1.12 - across) / 0.3)
+    groove = 1 - 0.14 * np.exp(-((x / 0.025) ** 2)) * smoothstep((y - top) / 0.08)
+    lift = 0.45 + 0.55 * smoothstep((y - top) / 0.13)
+    foot = 1 - 0.35 * smoothstep((y + 0.035) / 0.05)  # behind the lower lip it is dark again
+    flesh = palette.tongue * (groove * lift * foot)[..., None]
+    return _composite([(flesh, tongue)])

@@ -33,6 +33,7 @@ from photoanimer_async.engine.head_motion import HeadMotion, HeadPose, is_still
 from photoanimer_async.engine.head_outline import HeadEllipse
 from photoanimer_async.engine.lips import Lips
 from photoanimer_async.engine.mouth import Mouth
+from photoanimer_async.engine.mouth_visibility import mouth_is_covered
 from photoanimer_async.engine.person_mask import PersonMask
 from photoanimer_async.engine.photo_layers import PhotoLayers
 from photoanimer_async.engine.photo_texture import PhotoTexture
@@ -66,6 +67,7 @@ class WarpPortrait:
     _shading: Shading
     _mouth: Mouth
     _eyes: Sequence[Eye]
+    _mouth_covered: bool
 
     @classmethod
     def of(cls, photo: Picture, face: Face) -> Self:
@@ -74,30 +76,25 @@ class WarpPortrait:
         coordinates = FaceCoordinates.of(landmarks)
         texture = PhotoTexture.of(photo, landmarks, coordinates.unit)
         blendshapes = Blendshapes.of(coordinates.local)
-<<<<<<< HEAD
+        glasses = glasses_confidence(photo, landmarks, coordinates.unit)
         ellipse = HeadEllipse.of(landmarks, coordinates)
         person = PersonMask.of(photo, landmarks, ellipse, coordinates.unit)
-=======
-        glasses = glasses_confidence(photo, landmarks, coordinates.unit)
->>>>>>> 3f65521 (Let laughter reach the eyes, the cheeks and the lips)
         return cls(
             photo,
             PhotoLayers.of(photo, person, coordinates.unit),
             coordinates.unit,
             HeadMotion.of(landmarks, coordinates, ellipse, photo, person),
-            Skin.of(
-                landmarks,
-                coordinates,
-                blendshapes,
-                glasses,
-            ),
+            Skin.of(landmarks, coordinates, blendshapes, glasses),
             Shading.of(landmarks, coordinates.unit, glasses),
-            Mouth.of(photo, landmarks, coordinates, blendshapes),
+            Mouth.of(photo, landmarks, coordinates, blendshapes, texture),
             _moving_eyes(photo, landmarks, coordinates.unit, texture),
+            mouth_is_covered(photo, landmarks, coordinates.unit, monochrome=texture.monochrome),
         )
 
     def frame(self, motion: FaceMotion) -> Picture:
         """Render the photo with the face moved; see `Portrait.frame`."""
+        if self._mouth_covered:
+            motion = {name: value for name, value in motion.items() if not _of_mouth(name)}
         coefficients = skin_coefficients(motion)
         lips = self._mouth.lips(coefficients)
         skin = self._skin.pose(coefficients) if coefficients.any() else None
@@ -191,13 +188,10 @@ class _SourceMap:
         where = self._moved(box, 0.15 * self._unit) & self.box
         if where.empty:
             return
-<<<<<<< HEAD
-        place = relative(self._part(where), (box.left, box.top))
-=======
         place = self._part(where) - np.array([box.left, box.top], np.float32)
         if shading.step > 1:
             place *= np.float32(1 / shading.step)
->>>>>>> 3f65521 (Let laughter reach the eyes, the cheeks and the lips)
+        place = relative(self._part(where), (box.left, box.top))
         factor = cv2.cvtColor(resample(gain, place), cv2.COLOR_GRAY2RGB)
         part = picture[where.within(self.box)]
         cv2.multiply(part, factor, dst=part, dtype=cv2.CV_8U)
@@ -227,6 +221,11 @@ class _SourceMap:
 
     def _part(self, box: Box) -> Field:
         return self.positions[box.within(self.box)]
+
+
+def _of_mouth(name: str) -> bool:
+    """Return whether a coefficient moves the mouth."""
+    return name.startswith(("mouth", "jaw"))
 
 
 def _moving_eyes(

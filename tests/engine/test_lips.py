@@ -6,12 +6,15 @@ from photoanimer_async.engine.blendshapes import Blendshapes, skin_coefficients
 from photoanimer_async.engine.face import Face
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.mouth import Mouth
+from photoanimer_async.engine.photo_texture import PhotoTexture
 from photoanimer_async.engine.picture import Picture
 
 
 def mouth_of(picture: Picture, face: Face) -> Mouth:
     coordinates = FaceCoordinates.of(face.landmarks)
-    return Mouth.of(picture, face.landmarks, coordinates, Blendshapes.of(coordinates.local))
+    texture = PhotoTexture.of(picture, face.landmarks, coordinates.unit)
+    blendshapes = Blendshapes.of(coordinates.local)
+    return Mouth.of(picture, face.landmarks, coordinates, blendshapes, texture)
 
 
 def test_resting_lips_are_those_of_the_photo(picture: Picture, face: Face) -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 
 from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.blendshapes import FaceMotion
+from photoanimer_async.engine.expressions import HEAD_SHAKE, KISS, LAUGHTER, WINK, motion
 from photoanimer_async.engine.face import Face, FaceFinder
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp_engine import WarpEngine
@@ -71,3 +73,102 @@ def test_an_open_mouth_is_dark_and_has_teeth(
     teeth = column[: max(3, len(column) // 3)].max()
     assert teeth > 1.7 * column.min()
     assert column.min() < 70
+
+
+def at_largest(template: int, name: str) -> FaceMotion:
+    """Return the moment of a template at which a coefficient is largest."""
+    return max(motion(template, seed=0), key=lambda moment: moment.get(name, 0.0))
+
+
+def test_laughter_opens_the_mouth_wide(find_in_frame: Callable[[FaceMotion], Face]) -> None:
+    assert opening(find_in_frame(at_largest(LAUGHTER.template, "jawOpen"))) >= 0.28
+
+
+def test_the_eyes_laugh_too(find_in_frame: Callable[[FaceMotion], Face], face: Face) -> None:
+    def height(seen: Face) -> float:
+        pairs = seen.landmarks[[159, 145, 386, 374], :2]
+        return float(np.linalg.norm(pairs[::2] - pairs[1::2], axis=1).sum()) / seen.eye_distance
+
+    laughing = at_largest(LAUGHTER.template, "jawOpen")
+    assert height(find_in_frame(laughing)) < 0.8 * height(face)
+    assert min(laughing[f"cheekSquint{side}"] for side in ("Left", "Right")) > 0.8
+
+
+def test_the_grin_parts_closed_lips(find_in_frame: Callable[[FaceMotion], Face]) -> None:
+    grin = at_largest(HEAD_SHAKE.template, "mouthSmileLeft")
+    assert opening(find_in_frame(grin)) > 0.05
+
+
+def test_the_wink_has_its_cheek(find_in_frame: Callable[[FaceMotion], Face], face: Face) -> None:
+    """The cheek under the eye that winks rises, and the other one does not."""
+
+    def height(seen: Face, cheek: int, outer: int) -> float:
+        up = seen.landmarks[lm.FOREHEAD, :2] - seen.landmarks[lm.CHIN, :2]
+        up /= np.linalg.norm(up)
+        across = seen.landmarks[cheek, :2] - seen.landmarks[outer, :2]
+        return float(across @ up) / seen.eye_distance
+
+    wink = at_largest(WINK.template, "eyeBlinkLeft")
+    winking = find_in_frame({n: v for n, v in wink.items() if not n.startswith("head")})
+    left, right = (
+        height(winking, cheek, outer) - height(face, cheek, outer)
+        for cheek, outer in ((205, lm.EYE_LEFT_OUTER), (425, lm.EYE_RIGHT_OUTER))
+    )
+    assert left > 0.02
+    assert left > 1.5 * right
+
+
+def test_lips_close_before_they_kiss(
+    astronaut_face: Face, face_finder: FaceFinder, astronaut: Picture
+) -> None:
+    """The astronaut smiles with open lips."""
+    moments = motion(KISS.template, seed=0)
+    begin = next(at for at, each in enumerate(moments) if each.get("mouthPucker", 0) > 0.1)
+    portrait = WarpEngine().prepare(astronaut, astronaut_face)
+    before, kiss = (
+        face_finder.find(portrait.frame(moment))[0]
+        for moment in (moments[begin], at_largest(KISS.template, "mouthPucker"))
+    )
+    for seen in (before, kiss):
+        assert opening(seen) < 0.35 * opening(astronaut_face)
+    assert width(kiss) < 0.72 * width(astronaut_face)
+    corners = kiss.landmarks[[lm.MOUTH_LEFT, lm.MOUTH_RIGHT], 1].mean()
+    middle = kiss.landmarks[[lm.LIP_INNER_TOP, lm.LIP_INNER_BOTTOM], 1].mean()
+    assert abs(corners - middle) < 0.05 * kiss.eye_distance
+
+
+def test_a_laugh_shows_one_row_of_teeth(
+    picture: Picture, face: Face, face_finder: FaceFinder
+) -> None:
+    large = np.asarray(cv2.resize(picture, None, fx=2, fy=2), np.uint8)
+    seen = Face(face.landmarks * 2, face.score)
+    laughing = WarpEngine().prepare(large, seen).frame({"jawOpen": 0.7, "mouthUpperUp": 0.5})
+    points = face_finder.find(laughing)[0].landmarks
+    top, bottom = points[[lm.LIP_INNER_TOP, lm.LIP_INNER_BOTTOM], 1]
+    light = laughing[..., 1].astype(float)
+    for x in points[[82, 13, 312], 0]:  # in the middle, and on both sides of it
+        column = light[round(top) : round(bottom), round(x) - 2 : round(x) + 3].mean(axis=1)
+        inside = column[round(0.05 * len(column)) : -round(0.1 * len(column))]
+        bright = inside > (inside.min() + inside.max()) / 2
+        assert np.count_nonzero(np.diff(bright.astype(int)) == 1) <= 1
+        assert not bright[len(bright) // 2 :].any()
+
+
+def test_a_drawn_mouth_has_the_grain_of_the_photo(
+    grace_hopper: Picture, grace_hopper_face: Face
+) -> None:
+    def roughness(strength: float) -> tuple[float, float]:
+        """Return the fine structure of the drawn teeth and of a cheek."""
+        noise = np.random.default_rng(3).standard_normal((*grace_hopper.shape[:2], 1))
+        smooth = cv2.GaussianBlur(grace_hopper, (0, 0), 1.5)
+        photo = np.clip(smooth + strength * noise, 0, 255).astype(np.uint8)
+        frame = WarpEngine().prepare(photo, grace_hopper_face).frame({"jawOpen": 0.6})
+        light = frame.astype(np.float32).mean(axis=2)
+        fine = np.abs(light - cv2.GaussianBlur(light, (0, 0), 1.5))
+        x, y = grace_hopper_face.landmarks[lm.LIP_INNER_TOP, :2].round().astype(int)
+        mouth, cheek = fine[y + 8 : y + 18, x - 12 : x + 12], fine[y - 50 : y - 30, x - 50 : x - 30]
+        return float(np.median(mouth)), float(np.median(cheek))
+
+    clean, noisy = roughness(0.0), roughness(12.0)
+    grain = np.sqrt(max(noisy[0] ** 2 - clean[0] ** 2, 0))
+    assert grain > 0.3 * noisy[1]

@@ -33,6 +33,23 @@ def test_grain_is_continuous_and_the_same_at_the_same_place(
     texture = texture_of(astronaut, astronaut_face)
     whole, part = texture.grain_of(Box(0, 0, 300, 40)), texture.grain_of(Box(200, 10, 260, 30))
     assert np.array_equal(whole[10:30, 200:260], part)
+    positions = Box(200, 10, 260, 30).pixels()
+    assert np.abs(texture.grain_at(positions) - part).max() < 0.01
+
+
+def test_a_grey_or_toned_photo_is_known(picture: Picture, face: Face) -> None:
+    texture = texture_of(picture, face)
+    red = np.array([180.0, 60.0, 60.0])
+    assert not texture.monochrome
+    assert np.array_equal(texture.toned(red), red)
+    grey = picture.mean(axis=2, keepdims=True)
+    for tint in ([1.0, 1.0, 1.0], [1.08, 0.98, 0.80]):
+        toned = texture_of(np.clip(grey * tint, 0, 255).astype(np.uint8), face)
+        assert toned.monochrome
+        colour = toned.toned(red)
+        assert colour / colour[1] == pytest.approx(np.array(tint) / tint[1], rel=0.06)
+        light = np.array([0.299, 0.587, 0.114])
+        assert colour @ light == pytest.approx(red @ light, rel=0.05)
 
 
 def test_a_photo_of_drawn_skin_has_no_grain(astronaut_face: Face) -> None:
