@@ -24,10 +24,10 @@ _TOP, _BOTTOM = -0.05, 0.12
 _COUNT = 46
 _LENGTH = 0.075
 """Length of the longest lashes, in widths of the eye."""
-_LINE = 0.019
+_LINE = 0.021
 """Half thickness of the line between closed lids, in widths of the eye."""
 
-_FAINTEST, _DENSEST = 0.74, 0.85
+_FAINTEST, _DENSEST = 0.78, 0.88
 """Limits of the largest opacity."""
 
 _LEAST_WIDTH = 48

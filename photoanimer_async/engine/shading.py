@@ -8,7 +8,7 @@ on the skin that bulges beside it. A frame adds the patterns up, each times the 
 expression, and samples the sum at the sources of its pixels. So the folds ride on the warp: they
 move with the skin, through the map that the frame has anyway.
 
-Patterns are smooth, so on large faces they are drawn on every n-th pixel.
+Patterns are smooth, so on large faces they are drawn and sampled on every n-th pixel.
 
 | expression | folds |
 |---|---|
@@ -28,10 +28,14 @@ from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.blendshapes import FaceMotion
-from photoanimer_async.engine.warp import Box
+from photoanimer_async.engine.picture import Picture
+from photoanimer_async.engine.warp import Box, Field, resample
 
 Array: TypeAlias = NDArray[np.float64]
 Floats: TypeAlias = NDArray[np.float32]
+
+UNCHANGED = 200
+"""Level of a gain that changes nothing."""
 
 _INVISIBLE = 0.004
 """Strength of a pattern that changes no pixel by a level."""
@@ -100,16 +104,43 @@ class Shading:
         patterns = {name: _drawn(lines, box, step, unit) for name, lines in folds.items()}
         return cls(box, step, patterns)
 
-    def gain(self, motion: FaceMotion) -> Floats | None:
-        """Return the factor of brightness of each sample of the box; None if nothing changes."""
+    def gain(self, motion: FaceMotion) -> Picture | None:
+        """Return the brightness of each sample of the box; None if nothing changes.
+
+        Returns:
+            Shape (rows, columns, 3), in units of 1 / `UNCHANGED`.
+        """
         total: Floats | None = None
         for name, pattern in self.patterns.items():
             strength = motion.get(name, 0.0)
             if strength > _INVISIBLE:
                 if total is None:
-                    total = np.ones_like(pattern)
-                cv2.scaleAdd(pattern, strength, total, dst=total)
-        return total
+                    total = np.full_like(pattern, UNCHANGED)
+                cv2.scaleAdd(pattern, strength * UNCHANGED, total, dst=total)
+        if total is None:
+            return None
+        levels = np.clip(total + np.float32(0.5), 0, 255).astype(np.uint8)
+        return np.asarray(cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB), np.uint8)
+
+    def apply(self, gain: Picture, target: Picture, place: Field) -> None:
+        """Shade a part of a frame.
+
+        Args:
+            gain: The brightness of the samples.
+            target: The part, shape (h, w, 3); changed in place.
+            place: The source of each pixel in the box, shape (h, w, 2), in pixels.
+        """
+        step = self.step
+        if step == 1:
+            cv2.multiply(target, resample(gain, place), dst=target, scale=1 / UNCHANGED)
+            return
+        # Less than a block is left over at the border, where nothing changes.
+        rows, columns = target.shape[0] // step, target.shape[1] // step
+        middles = place[step // 2 :: step, step // 2 :: step][:rows, :columns]
+        found = resample(gain, middles * np.float32(1 / step))
+        grown = cv2.resize(found, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
+        part = target[: rows * step, : columns * step]
+        cv2.multiply(part, grown, dst=part, scale=1 / UNCHANGED)
 
 
 def _smile(points: Array, fold: tuple[int, ...], unit: float) -> list[_Line]:

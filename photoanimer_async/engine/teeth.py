@@ -75,7 +75,8 @@ class _Palette:
         lips = _lip_colour(picture, landmarks, skin)
         flesh = (lips + skin) / 2
         flesh *= luminance / max(float(flesh @ _LUMINANCE), 1.0)
-        colourful = float(np.clip((skin.max() - skin.min()) / max(skin.max(), 1) / 0.25, 0, 1))
+        vivid = max(float(np.ptp(each) / max(each.max(), 1)) for each in (skin, lips))
+        colourful = min(vivid / 0.25, 1.0)
         white = 1 + colourful * (np.array([1.03, 0.99, 0.90]) - 1)
         tooth_light = min(luminance * 1.08 + min(22.0, 0.3 * luminance), 226.0)
         tooth = tooth_light * (0.68 * white + 0.32 * skin / luminance)

@@ -176,25 +176,13 @@ class _SourceMap:
         fine = {lip: lattice.sample(sides[lip], nodes, cv2.INTER_CUBIC) for lip in Lip}
         self._subtract(seam, finer.enlarged(_select_side(fine, lower), seam))
 
-    def shade(self, picture: Picture, shading: Shading, gain: NDArray[np.float32]) -> None:
-        """Multiply a picture, which has the pixels of `self.box`, by factors of brightness.
-
-        Args:
-            picture: Shape (height, width, 3); changed in place.
-            shading: The face's shading.
-            gain: The factors of its samples, 1 at the border.
-        """
+    def shade(self, picture: Picture, shading: Shading, gain: Picture) -> None:
+        """Shade a picture, which has the pixels of `self.box`, in place."""
         box = shading.box
         where = self._moved(box, 0.15 * self._unit) & self.box
-        if where.empty:
-            return
-        place = self._part(where) - np.array([box.left, box.top], np.float32)
-        if shading.step > 1:
-            place *= np.float32(1 / shading.step)
-        place = relative(self._part(where), (box.left, box.top))
-        factor = cv2.cvtColor(resample(gain, place), cv2.COLOR_GRAY2RGB)
-        part = picture[where.within(self.box)]
-        cv2.multiply(part, factor, dst=part, dtype=cv2.CV_8U)
+        if not where.empty:
+            place = self._part(where) - np.array([box.left, box.top], np.float32)
+            shading.apply(gain, picture[where.within(self.box)], place)
 
     def move_eye(self, patch: EyePatch) -> tuple[Box, Field, Field]:
         """Undo an eye's lids and gaze; return its pixels, and their places before and after."""
