@@ -5,7 +5,12 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -33,7 +38,7 @@ from photoanimer_async.client import DEFAULT_BASE_URL, PhotoAnimerClient
 from photoanimer_async.photos.loopback import is_loopback
 from photoanimer_async.redaction import printable
 from photoanimer_async.storage.result_names import safe_stem
-from photoanimer_async.studio import RunningStudio, StudioSettings, TaskCanceller
+from photoanimer_async.studio import Animator, RunningStudio, StudioSettings, TaskCanceller
 
 _LOCAL_FOLDER = "this-machine"
 _LOCAL_IN_FLIGHT = (os.cpu_count() or 1) + 2
@@ -68,6 +73,7 @@ def studio(
     folder = _create_folder(data)
     settings = _settings(folder, host, port, name or [])
     client: AbstractAsyncContextManager[PhotoAnimerClient]
+    everyone: AbstractAsyncContextManager[PhotoAnimerClient] | None = None
     key = account.api_key or ""
     if is_local:
         settings = evolve(
@@ -75,6 +81,9 @@ def studio(
         )
         client = persistent_local_client(
             settings.data_dir / "service", concurrency=DEFAULT_CONCURRENCY
+        )
+        everyone = persistent_local_client(
+            settings.data_dir / "service-everyone", concurrency=DEFAULT_CONCURRENCY, all_faces=True
         )
         key = "any"  # the local service accepts every key
     else:
@@ -84,7 +93,7 @@ def studio(
         own = _create_folder(folder / safe_stem(service))
         settings = evolve(settings, data_dir=own, service=service)
     log_warnings()
-    return run_async(_studio(client, settings, key, open_browser=not no_browser))
+    return run_async(_studio(client, everyone, settings, key, open_browser=not no_browser))
 
 
 def _settings(folder: Path, host: str, port: int, names: list[str]) -> StudioSettings:
@@ -124,6 +133,7 @@ def _read_or_create_token(path: Path) -> str:
 
 async def _studio(
     client: AbstractAsyncContextManager[PhotoAnimerClient],
+    everyone: AbstractAsyncContextManager[PhotoAnimerClient] | None,
     settings: StudioSettings,
     key: str,
     *,
@@ -131,7 +141,12 @@ async def _studio(
 ) -> ExitStatus:
     console = Output()
     try:
-        async with client as opened, _listening(opened, settings, key) as running:
+        async with AsyncExitStack() as stack:
+            one = _animator(await stack.enter_async_context(client), key)
+            group = None
+            if everyone is not None:
+                group = _animator(await stack.enter_async_context(everyone), key)
+            running = await stack.enter_async_context(_listening(one, group, settings))
             _announce(console, settings, running.url)
             if open_browser:
                 await open_page(running.url)
@@ -143,12 +158,9 @@ async def _studio(
 
 @asynccontextmanager
 async def _listening(
-    client: PhotoAnimerClient, settings: StudioSettings, key: str
+    one: Animator, everyone: Animator | None, settings: StudioSettings
 ) -> AsyncIterator[RunningStudio]:
-    canceller = None
-    if client.base_url != DEFAULT_BASE_URL:  # the vendor offers no such thing
-        canceller = TaskCanceller(client.base_url, key)
-    studio = RunningStudio(client, settings, canceller)
+    studio = RunningStudio(one.client, settings, one.canceller, everyone)
     try:
         await studio.__aenter__()
     except OSError as error:
@@ -157,6 +169,12 @@ async def _listening(
         yield studio
     finally:
         await studio.__aexit__(None, None, None)
+
+
+def _animator(client: PhotoAnimerClient, key: str) -> Animator:
+    if client.base_url == DEFAULT_BASE_URL:  # the vendor cannot cancel
+        return Animator(client)
+    return Animator(client, TaskCanceller(client.base_url, key))
 
 
 def _announce(console: Output, settings: StudioSettings, url: str) -> None:

@@ -116,12 +116,17 @@ class FaceFinder:
                 return found
         return []
 
-    def find_all(self, picture: Picture) -> list[Face]:
+    def find_all(self, picture: Picture, searches_limit: int | None = None) -> list[Face]:
         """Return all faces, also small ones beside large ones, the largest first.
 
         Slower than `find`.
+
+        Args:
+            picture: RGB, shape (H, W, 3).
+            searches_limit: How many searches to make, the cheapest first; `None` for all. Two
+                take a tenth of the time, and miss small faces.
         """
-        searches = self._detector.searches(picture)
+        searches = itertools.islice(self._detector.searches(picture), searches_limit)
         return self._measure_all(picture, itertools.chain.from_iterable(searches))
 
     def _measure_all(self, picture: Picture, detections: Iterable[Detection]) -> list[Face]:

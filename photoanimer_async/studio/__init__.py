@@ -15,9 +15,10 @@
 The page is in `page/`: one HTML file, one stylesheet and JavaScript modules.
 """
 
+from photoanimer_async.studio.animators import Animator
 from photoanimer_async.studio.studio_actions import Studio
 from photoanimer_async.studio.studio_settings import StudioSettings
 from photoanimer_async.studio.task_cancelling import TaskCanceller
 from photoanimer_async.studio.web_app import RunningStudio, create_app
 
-__all__ = ["RunningStudio", "Studio", "StudioSettings", "TaskCanceller", "create_app"]
+__all__ = ["Animator", "RunningStudio", "Studio", "StudioSettings", "TaskCanceller", "create_app"]

@@ -90,6 +90,7 @@ class Clip:
         photograph: id of the photo.
         template: the expression.
         voice: the voice that it speaks with, if any.
+        everyone: whether all faces move, not only the largest.
         cost: video seconds.
         batch: the batch whose journal has its record.
         added: when it was last started, in seconds since the epoch.
@@ -109,6 +110,7 @@ class Clip:
     batch: str
     added: float
     voice: Voice | None = None
+    everyone: bool = False
     ended: float = 0.0
     stage: Stage = Stage.WAITING
     task: TaskId | None = None
@@ -118,9 +120,11 @@ class Clip:
     repeatable: bool = True
 
 
-def derive_clip_id(photo_id: str, template: Template, voice: Voice | None) -> str:
+def derive_clip_id(
+    photo_id: str, template: Template, voice: Voice | None, *, everyone: bool = False
+) -> str:
     """Return the id of a clip: the same input gives the same id."""
-    source = f"{photo_id} {template.value} {voice.id if voice else ''}"
+    source = f"{photo_id} {template.value} {voice.id if voice else ''}{' everyone' * everyone}"
     return hashlib.sha256(source.encode()).hexdigest()[:24]
 
 

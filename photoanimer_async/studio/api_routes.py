@@ -109,9 +109,12 @@ class ApiRoutes:
 
     async def _start(self, request: web.Request) -> web.Response:
         match await _json(request):
-            case {"photos": [*photos], "template": int(template), "voice": bool(with_voice)}:
+            case {"photos": [*photos], "template": int(template), "voice": bool(voice), **rest}:
                 clips = await self.studio.start(
-                    [str(photo) for photo in photos], template, with_voice=with_voice
+                    [str(photo) for photo in photos],
+                    template,
+                    with_voice=voice,
+                    everyone=rest.get("everyone") is True,
                 )
                 return web.json_response([clip_json(clip) for clip in clips], status=202)
             case _:

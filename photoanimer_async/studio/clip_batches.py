@@ -28,7 +28,6 @@ from photoanimer_async import (
     AnimationRequest,
     JournalError,
     Outcome,
-    PhotoAnimerClient,
     PhotoAnimerError,
     ProgressEvent,
     State,
@@ -46,6 +45,7 @@ from photoanimer_async.studio.album import (
     Voice,
     derive_clip_id,
 )
+from photoanimer_async.studio.animators import Animators
 from photoanimer_async.studio.background_tasks import BackgroundTasks
 from photoanimer_async.studio.clip_outcomes import failed, finished, unclear
 from photoanimer_async.studio.paid_tasks import Payment, Standing, read_standings
@@ -68,7 +68,7 @@ class ClipBatches:
     """Starts, resumes and retries clips.
 
     Attributes:
-        client: animates the photos.
+        animators: animate the photos.
         album: has the photos, and shows the clips.
         album_file: saves the album.
         folder: has the journals and videos.
@@ -78,7 +78,7 @@ class ClipBatches:
             client's own limit.
     """
 
-    client: PhotoAnimerClient
+    animators: Animators
     album: Album
     album_file: AlbumFile
     folder: StudioFolder
@@ -87,9 +87,16 @@ class ClipBatches:
     in_flight: int | None = None
 
     async def start(
-        self, photographs: Sequence[Photograph], template: Template, voice: Voice | None
+        self,
+        photographs: Sequence[Photograph],
+        template: Template,
+        voice: Voice | None,
+        *,
+        everyone: bool = False,
     ) -> Sequence[Clip]:
         """Start clips, and return them without those that are finished or in progress.
+
+        With `everyone`, all faces move in the photos that have more than one.
 
         Raises:
             RefusedError: none of the photos can be animated.
@@ -100,7 +107,7 @@ class ClipBatches:
         clips = [
             clip
             for photograph in usable
-            if (clip := self._startable(photograph, template, voice)) is not None
+            if (clip := self._startable(photograph, template, voice, everyone=everyone)) is not None
         ]
         self.album.put(*(evolve(photograph, waiting=False) for photograph in usable))
         await self._begin(clips)
@@ -137,10 +144,11 @@ class ClipBatches:
         return [(batch, list(theirs)) for batch, theirs in groupby(in_progress, key=_BATCH)]
 
     def _startable(
-        self, photograph: Photograph, template: Template, voice: Voice | None
+        self, photograph: Photograph, template: Template, voice: Voice | None, *, everyone: bool
     ) -> Clip | None:
         """Return the clip to start; `None` if it is finished, in progress or unclear."""
-        clip_id = derive_clip_id(photograph.id, template, voice)
+        everyone = everyone and (photograph.faces or 0) > 1
+        clip_id = derive_clip_id(photograph.id, template, voice, everyone=everyone)
         known = self.album.clips.get(clip_id)
         if known is not None:
             return known if known.stage is Stage.FAILED and known.repeatable else None
@@ -152,6 +160,7 @@ class ClipBatches:
             batch="",
             added=0.0,
             voice=voice,
+            everyone=everyone,
         )
         return evolve(clip, cost=estimate([self._request(clip)]).seconds)
 
@@ -164,7 +173,7 @@ class ClipBatches:
         ]
         self.album.put(*waiting)
         standings = await self._standings(waiting)
-        batch = secrets.token_hex(8)
+        name = secrets.token_hex(8)
         bought, paid = [], []
         for before, clip in zip(clips, waiting, strict=True):
             match standings[clip.id]:
@@ -176,11 +185,13 @@ class ClipBatches:
                 case Standing(Payment.UNCLEAR) if before.stage is not Stage.UNCLEAR:
                     self.album.put(unclear(clip))
                 case _:
+                    # A journal belongs to one service.
+                    batch = f"{name}-everyone" if clip.everyone else name
                     bought.append(evolve(clip, batch=batch))
         self.album.put(*bought, *paid)
         await self.album_file.save(self.album)
-        if bought:
-            self._start_run(batch, bought)
+        for batch, theirs in self.by_batch(bought):
+            self._start_run(batch, theirs)
         for clip in paid:
             self.tasks.start(self._collect(clip))
 
@@ -211,7 +222,7 @@ class ClipBatches:
 
     async def _run(self, batch: str, clips: Sequence[Clip]) -> None:
         """Animate the clips of one batch."""
-        outcomes = self.client.animate_many(
+        outcomes = self.animators.of(clips[0]).client.animate_many(
             [self._request(clip) for clip in clips],
             save_to=self.folder.videos,
             # A clip that has failed is paid for again: the studio waits as long as it runs.
@@ -235,7 +246,7 @@ class ClipBatches:
         """Fetch the video of a clip that is paid for."""
         assert clip.task is not None  # noqa: S101 - only such clips are collected
         try:
-            animation = await self.client.attach(
+            animation = await self.animators.of(clip).client.attach(
                 clip.task, save_to=self.folder.videos / f"{clip.id}.mp4", timeout=None
             )
         except PhotoAnimerError as error:

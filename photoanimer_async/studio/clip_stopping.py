@@ -16,7 +16,6 @@ from photoanimer_async.studio.album import Clip
 from photoanimer_async.studio.background_tasks import BackgroundTasks
 from photoanimer_async.studio.clip_batches import ClipBatches
 from photoanimer_async.studio.paid_tasks import Payment, Standing
-from photoanimer_async.studio.task_cancelling import TaskCanceller
 
 _log = logging.getLogger(__name__)
 
@@ -38,19 +37,12 @@ class ClipStopper:
     Attributes:
         batches: has the clips.
         tasks: owns the batches.
-        canceller: cancels tasks at the service; `None` if it cannot.
     """
 
     batches: ClipBatches
     tasks: BackgroundTasks
-    canceller: TaskCanceller | None
     _lock: asyncio.Lock = field(factory=asyncio.Lock)
     _slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_AT_ONCE))
-
-    @property
-    def can_cancel(self) -> bool:
-        """Whether clips that were submitted can be stopped."""
-        return self.canceller is not None and self.canceller.is_offered
 
     async def resume(self) -> None:
         """Stop what was to be stopped when the studio ended; call it before batches run."""
@@ -98,11 +90,12 @@ class ClipStopper:
     async def _cancel(self, clip: Clip) -> bool:
         """Cancel the task of a clip; return whether its video will not come."""
         is_cancelled = False
-        if self.canceller is not None and clip.task is not None:
+        animator = self.batches.animators.of(clip)
+        if animator.canceller is not None and clip.task is not None:
             async with self._slots:
-                is_cancelled = await self.canceller.cancel(clip.task)
+                is_cancelled = await animator.canceller.cancel(clip.task)
         if is_cancelled and clip.task is not None:
-            self.batches.client.notify(clip.task)
+            animator.client.notify(clip.task)
         elif (now := self.batches.album.clips.get(clip.id)) is not None:
             self.batches.album.put(evolve(now, stopping=False))
         return is_cancelled

@@ -116,6 +116,7 @@ def clip_json(clip: Clip) -> Json:
         "id": clip.id,
         "photo": clip.photograph,
         "template": clip.template.value,
+        "everyone": clip.everyone,
         "voice": None if clip.voice is None else clip.voice.name,
         "cost": clip.cost,
         "added": clip.added,
@@ -137,7 +138,8 @@ def account_json(studio: Studio) -> Json:
     """Return the service's name and the account's balance."""
     return {
         "service": studio.settings.service,
-        "cancels": studio.stopper.can_cancel,
+        "cancels": studio.animators.can_cancel,
+        "everyone": studio.animators.everyone is not None,
         "seconds": studio.balance.seconds,
         "error": studio.balance.error,
     }

@@ -31,6 +31,8 @@ THUMBNAIL_SIDES = {"small": 256, "poster": 640}
 
 _THUMBNAIL_QUALITY = 80
 _THUMBNAIL_BYTES = 2**20
+_QUICK_SEARCHES = 2
+"""Searches for faces that are made in each photo; all are made only where these find none."""
 _PREVIEW_SIDE = 320
 _FACE_MARGIN = 0.8
 """Margin around a face in its preview, relative to the face's size."""
@@ -101,7 +103,9 @@ def _count_faces(photo: bytes) -> int:
     from photoanimer_async.engine.detection import SEARCHED_SIDE  # noqa: PLC0415 - slow to import
     from photoanimer_async.engine.picture import load_picture  # noqa: PLC0415 - slow to import
 
-    return len(_face_finder().find(load_picture(photo, SEARCHED_SIDE)))
+    finder, picture = _face_finder(), load_picture(photo, SEARCHED_SIDE)
+    faces = finder.find_all(picture, _QUICK_SEARCHES)
+    return len(faces or finder.find(picture))
 
 
 def render_preview(photo: bytes, template: int, *, mp4: Path, **_: object) -> None:

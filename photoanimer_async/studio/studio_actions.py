@@ -22,6 +22,7 @@ from photoanimer_async.service.fetching.addresses import LOOPBACK, AddressRules
 from photoanimer_async.service.fetching.guarded_session import guarded_connector
 from photoanimer_async.studio.account_balance import AccountBalance
 from photoanimer_async.studio.album import Album, Clip, Photograph, Stage, Voice
+from photoanimer_async.studio.animators import Animator, Animators
 from photoanimer_async.studio.background_tasks import BackgroundTasks
 from photoanimer_async.studio.clip_batches import ClipBatches
 from photoanimer_async.studio.clip_stopping import ClipStopper, Stopped
@@ -45,6 +46,7 @@ class Studio:
         client: an open client, which animates the photos; it is not closed.
         settings: the studio's settings.
         canceller: stops clips that were submitted, if the service offers that; entered here.
+        everyone: animates all faces of a photo, where the user asks for it.
 
     Raises, when entered:
         PhotoAnimerError: the folder cannot be used, or another studio is using it.
@@ -60,13 +62,14 @@ class Studio:
         client: PhotoAnimerClient,
         settings: StudioSettings,
         canceller: TaskCanceller | None = None,
+        everyone: Animator | None = None,
     ) -> None:
         self.settings = settings
         self.folder = StudioFolder(settings.data_dir)
         self.policy = PhotoPolicy()
         self.album = Album()
         self._client = client
-        self._canceller = canceller
+        self.animators = Animators(Animator(client, canceller), everyone)
         self._album_file = AlbumFile(self.folder.album)
         self._stack = AsyncExitStack()
 
@@ -97,7 +100,7 @@ class Studio:
                 takes_files=self._client.takes_files,
             )
             self._batches = ClipBatches(
-                self._client,
+                self.animators,
                 self.album,
                 self._album_file,
                 self.folder,
@@ -105,9 +108,8 @@ class Studio:
                 tasks,
                 self.settings.in_flight,
             )
-            if self._canceller is not None:
-                await stack.enter_async_context(self._canceller)
-            self.stopper = ClipStopper(self._batches, tasks, self._canceller)
+            await self.animators.enter(stack)
+            self.stopper = ClipStopper(self._batches, tasks)
             await self.stopper.resume()
             self._batches.resume()
             self.previews.refresh()
@@ -169,7 +171,12 @@ class Studio:
     # --- clips ---
 
     async def start(
-        self, photo_ids: Sequence[str], template: int, *, with_voice: bool
+        self,
+        photo_ids: Sequence[str],
+        template: int,
+        *,
+        with_voice: bool,
+        everyone: bool = False,
     ) -> Sequence[Clip]:
         """Start clips of photos, and return them without those that exist or are in progress.
 
@@ -185,7 +192,12 @@ class Studio:
         if voice is not None and template != Template.T0:
             raise MalformedError("A voice can be used with the talking expression only.")
         photographs = [self.album.photograph(photo_id) for photo_id in dict.fromkeys(photo_ids)]
-        clips = await self._batches.start(photographs, Template(template), voice)
+        clips = await self._batches.start(
+            photographs,
+            Template(template),
+            voice,
+            everyone=everyone and self.animators.everyone is not None,
+        )
         self.previews.refresh()
         return clips
 

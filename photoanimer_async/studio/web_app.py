@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from photoanimer_async import PhotoAnimerClient
+from photoanimer_async.studio.animators import Animator
 from photoanimer_async.studio.api_routes import ApiRoutes
 from photoanimer_async.studio.file_routes import MediaRoutes, PageRoutes
 from photoanimer_async.studio.request_guard import RequestGuard, add_security_headers
@@ -25,7 +26,10 @@ _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compar
 
 
 def create_app(
-    client: PhotoAnimerClient, settings: StudioSettings, canceller: TaskCanceller | None = None
+    client: PhotoAnimerClient,
+    settings: StudioSettings,
+    canceller: TaskCanceller | None = None,
+    everyone: Animator | None = None,
 ) -> web.Application:
     """Create a studio's application.
 
@@ -33,12 +37,13 @@ def create_app(
         client: an open client, which animates the photos; it is not closed.
         settings: the studio's settings.
         canceller: stops clips that were submitted, if the service offers that.
+        everyone: animates all faces of a photo, where the user asks for it.
 
     Raises, when the application starts:
         PhotoAnimerError: the folder cannot be used, or another studio is using it.
     """
     guard = RequestGuard(settings)
-    studio = Studio(client, settings, canceller)
+    studio = Studio(client, settings, canceller, everyone)
     page = PageRoutes()
     app = web.Application(middlewares=[guard.middleware(), _errors_as_json])
     app.on_response_prepare.append(add_security_headers)
@@ -70,6 +75,7 @@ class RunningStudio:
         client: an open client, which animates the photos; it is not closed.
         settings: the studio's settings.
         canceller: stops clips that were submitted, if the service offers that.
+        everyone: animates all faces of a photo, where the user asks for it.
 
     Raises, when entered:
         PhotoAnimerError: the folder cannot be used, or another studio is using it.
@@ -81,11 +87,12 @@ class RunningStudio:
         client: PhotoAnimerClient,
         settings: StudioSettings,
         canceller: TaskCanceller | None = None,
+        everyone: Animator | None = None,
     ) -> None:
         self._settings = settings
         # No access log: it would contain the token and the names of photos.
         self._runner = web.AppRunner(
-            create_app(client, settings, canceller),
+            create_app(client, settings, canceller, everyone),
             access_log=None,
             shutdown_timeout=_SHUTDOWN_SECONDS,
         )

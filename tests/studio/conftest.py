@@ -27,7 +27,7 @@ from photoanimer_async.service import (
     ServiceSettings,
 )
 from photoanimer_async.service.error_codes import NO_FACE
-from photoanimer_async.studio import RunningStudio, StudioSettings, TaskCanceller
+from photoanimer_async.studio import Animator, RunningStudio, StudioSettings, TaskCanceller
 
 from ..support.videos import mp4
 
@@ -124,9 +124,10 @@ class Page:
         writer.close()
         await writer.wait_closed()
 
-    async def start(self, *photos: Any, template: int = 2, voice: bool = False) -> Any:
+    async def start(self, *photos: Any, template: int = 2, **more: bool) -> Any:
         """Start clips, and return the new ones."""
-        order = {"photos": [p["id"] for p in photos], "template": template, "voice": voice}
+        ids = [photo["id"] for photo in photos]
+        order = {"photos": ids, "template": template, "voice": False, **more}
         return await (await self.request("POST", "/api/clips", 202, json=order)).json()
 
     async def retry(self, *clips: Any, expect: int = 202) -> None:
@@ -208,13 +209,21 @@ async def open_studio(tmp_path: Path, service: LocalService) -> AsyncIterator[Op
     settings = StudioSettings(data_dir=tmp_path / "studio", port=0, use_engine=False)
     stack = AsyncExitStack()
 
-    async def open_(base_url: str = service.base_url, **changes: Any) -> Page:
+    async def open_(
+        base_url: str = service.base_url, everyone_url: str | None = None, **changes: Any
+    ) -> Page:
         await stack.aclose()
         client = await stack.enter_async_context(
             PhotoAnimerClient(KEY, base_url=base_url, poll=FixedInterval(0.005), retry=QUICK_RETRY)
         )
         canceller = TaskCanceller(base_url, KEY)
-        running = RunningStudio(client, evolve(settings, **changes), canceller)
+        everyone = None
+        if everyone_url is not None:
+            everyone = Animator(
+                await stack.enter_async_context(PhotoAnimerClient(KEY, base_url=everyone_url)),
+                TaskCanceller(everyone_url, KEY),
+            )
+        running = RunningStudio(client, evolve(settings, **changes), canceller, everyone)
         await stack.enter_async_context(running)
         session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
         return Page(running.url, await stack.enter_async_context(session))

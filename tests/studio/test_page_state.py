@@ -16,6 +16,7 @@ async def test_the_state_has_the_account_balance(page: Page) -> None:
     assert state["account"] == {
         "service": None,
         "cancels": True,
+        "everyone": False,
         "seconds": 123.5,
         "error": None,
     }

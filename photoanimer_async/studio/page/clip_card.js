@@ -25,7 +25,7 @@ export function makeCard(studio, player, clip, open) {
   const screen = element("div", { class: "screen" }, poster(clip));
   const stage = element("p", { class: "stage" });
   const actions = element("div", { class: "actions" });
-  const voice = clip.voice ? `, with the voice ${clip.voice}` : "";
+  const voice = `${clip.everyone ? ", everyone" : ""}${clip.voice ? `, with the voice ${clip.voice}` : ""}`;
   const node = element(
     "li",
     { class: "clip" },

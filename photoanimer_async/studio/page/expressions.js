@@ -18,6 +18,7 @@ export class Expressions {
     this.#changed = changed;
     byId("pause").addEventListener("click", () => this.#setPaused(!this.#isPaused));
     byId("voice-file").addEventListener("change", (event) => this.#uploadVoice(event.target));
+    byId("everyone").addEventListener("change", changed);
     byId("voice-drop").addEventListener("click", () => attempt("voice", () => studio.removeVoice()));
   }
 
@@ -29,6 +30,11 @@ export class Expressions {
 
   get chosen() {
     return this.#studio.expressions.find((each) => each.template === this.template);
+  }
+
+  /** Whether all faces of a photo are to move. */
+  get everyone() {
+    return !byId("everyone-row").hidden && byId("everyone").checked;
   }
 
   /** The voice for the chosen expression, or null. */
@@ -55,6 +61,8 @@ export class Expressions {
       const source = isReady ? `/previews/${previews.of}/${template}` : "";
       if (choice.source !== source) this.#showPreview(choice, source);
     }
+    const isGroup = [...this.#studio.photos.values()].some((photo) => photo.waiting && photo.faces > 1);
+    byId("everyone-row").hidden = !isGroup || !this.#studio.account.everyone;
     setText(byId("chosen-words"), this.chosen?.description ?? "");
     setText(byId("previews-hint"), this.#hint());
     this.#showVoice();

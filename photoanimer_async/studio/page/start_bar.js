@@ -51,23 +51,25 @@ export class StartBar {
 
   #isInAlbum(photo) {
     const { template, voice } = this.#expressions;
+    const everyone = this.#expressions.everyone && photo.faces > 1;
     return [...this.#studio.clips.values()].some(
       (clip) =>
         clip.photo === photo.id &&
         clip.template === template &&
+        clip.everyone === everyone &&
         clip.voice === (voice?.name ?? null) &&
         clip.stage !== "failed",
     );
   }
 
   async #start() {
-    const { template, voice } = this.#expressions;
+    const { template, voice, everyone } = this.#expressions;
     const photos = this.#strip.chosen.map((photo) => photo.id);
     dismissMessage("start");
     this.#isSending = true;
     this.show();
     try {
-      const clips = await this.#studio.start(photos, template, voice !== null);
+      const clips = await this.#studio.start(photos, template, voice !== null, everyone);
       announce(`${counted(clips.length, "video")} started.`);
       byId("album").hidden = false;
       byId("album-title").focus({ preventScroll: true });

@@ -112,7 +112,8 @@ export class StudioClient extends EventTarget {
     request("POST", `/api/photos?${new URLSearchParams({ name: file.name, at })}`, file);
   addLink = (url, at) => request("POST", "/api/links", { url, at });
   setWaiting = (id, waiting) => request(waiting ? "PUT" : "DELETE", `/api/photos/${id}/waiting`);
-  start = (photos, template, voice) => request("POST", "/api/clips", { photos, template, voice });
+  start = (photos, template, voice, everyone) =>
+    request("POST", "/api/clips", { photos, template, voice, everyone });
   retry = (ids) => request("POST", "/api/clips/retry", { clips: ids });
   stop = (ids) => request("POST", "/api/clips/stop", { clips: ids });
   remove = (id) => request("DELETE", `/api/clips/${id}`);
