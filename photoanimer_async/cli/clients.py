@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.request import getproxies
 from photoanimer_async.cli.exit_status import UsageError
 from photoanimer_async.cli.options import API_KEY_VARIABLE, AccountOptions
 from photoanimer_async.client import PhotoAnimerClient
+from photoanimer_async.jobs import pipeline
 from photoanimer_async.photos.loopback import is_loopback
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.policies import PollPolicy
@@ -68,6 +70,10 @@ async def local_client(
     """
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="photoanimer-"))
+        # It would warn of tasks that are left though they are paid for: these cost nothing.
+        logger = logging.getLogger(pipeline.__name__)
+        stack.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.ERROR)
         settings = _settings(Path(folder), all_faces=all_faces)
         yield await stack.enter_async_context(_client_and_service(settings, concurrency))
 

@@ -7,7 +7,12 @@ from pathlib import PurePath
 
 from attrs import Factory, define, frozen
 
-from photoanimer_async.errors import AmbiguousSubmitError, PhotoAnimerError, TaskFailedError
+from photoanimer_async.errors import (
+    AmbiguousSubmitError,
+    NotSentError,
+    PhotoAnimerError,
+    TaskFailedError,
+)
 from photoanimer_async.models import Location, Photo, TaskId
 from photoanimer_async.redaction import is_url, printable, shown_photo
 
@@ -144,6 +149,12 @@ class BatchResults:
     def remaining(self) -> int:
         """How many photos have not ended."""
         return self.total - len(self.ended)
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether the same batch would go on: not all is tried, sent and collected."""
+        unsent = any(isinstance(result.error, NotSentError) for result in self.ended)
+        return unsent or self.remaining > 0 or self.count(ResultKind.UNCOLLECTED) > 0
 
     def of_kind(self, kind: ResultKind) -> Sequence[PhotoResult]:
         """Return the results of one kind."""

@@ -42,7 +42,7 @@ def command_to_continue(results: BatchResults, next_command: NextCommand) -> Seq
     paid: list[PhotoResult | PhotoInProgress] = [*results.of_kind(ResultKind.UNCOLLECTED)]
     paid += results.in_progress
     task_ids = [str(photo.task_id) for photo in paid if photo.task_id is not None]
-    if not task_ids and not results.remaining:
+    if not task_ids and not results.is_resumable:
         return None
     if next_command.resume is not None:
         return [next_command.program, "resume", *next_command.resume]
@@ -91,7 +91,7 @@ def print_summary(
     if results.remaining:
         why = "" if stopped_by is None else f": {stopped_by}"
         console.print(Text(f"\n{results.remaining} not tried{why}", "bold red"))
-    if uncollected or results.remaining:
+    if results.is_resumable:
         _print_resume_command(console, next_command)
 
 

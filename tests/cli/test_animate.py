@@ -385,6 +385,17 @@ class TestLocal:
         assert done.returncode == 2
         assert "--all-faces is for photos that are animated on this machine" in done.stderr
 
+    @pytest.mark.slow
+    def test_speaks_of_no_payment_without_a_journal(self, photoanimer: CommandLine) -> None:
+        (photoanimer.folder / "astronaut.jpg").write_bytes(ASTRONAUT.read_bytes())
+        process, _ = photoanimer.start_and_submit(
+            "animate", "astronaut.jpg", "--local", "--no-journal"
+        )
+        process.send_signal(signal.SIGINT)
+        printed, errors = rest_of(process)
+        assert (process.returncode, errors) == (130, "")
+        assert printed == "Stopped: 0 of 1 saved, 0 failed.\n"
+
     def test_refuses_the_journal_of_a_paid_batch(self, connected: CommandLine) -> None:
         (connected.folder / "anna.png").write_bytes(png())
         connected("animate", "anna.png")

@@ -110,6 +110,7 @@ def test_a_run_that_reached_nobody_does_not_bind_the_folder(
     wrong = photoanimer(*command, "localhost:1", "--timeout", "0.2")
     assert wrong.returncode == 1
     assert "localhost://" not in wrong.stdout + wrong.stderr
+    assert "To continue:\n  photoanimer resume animated/photoanimer.journal" in wrong.stdout
     right = photoanimer(*command, service.base_url)
     assert (right.returncode, right.stderr) == (0, "")
     other = photoanimer(*command, "localhost:1")
