@@ -76,9 +76,10 @@ def create_app(
         SetupError: the data folder cannot be used, the engine is not installed, or the service
             would be open to everybody on the network.
     """
-    app = web.Application(middlewares=[envelope_errors])
-    if settings.is_on_loopback:
-        app.middlewares.append(own_hosts_only(_has_no_keys, settings.public_url))
+    own_hosts = own_hosts_only(_has_no_keys, settings.public_url)
+    app = web.Application(
+        middlewares=[envelope_errors(own_hosts if settings.is_on_loopback else None)]
+    )
     CrossOriginAccess(settings.allow_origins).add_to(app)
     if faults is not None:
         app.middlewares.insert(0, faults.middleware)

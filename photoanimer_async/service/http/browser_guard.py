@@ -1,4 +1,4 @@
-"""What web pages may do with the service: a middleware that checks Host, and answers CORS.
+"""What web pages may do with the service: a check of the Host header, and answers to CORS.
 
 An open service on loopback accepts every key, so any page in a browser on this machine could use
 it if the browser let it. The browser keeps pages of other origins away, because the header APIKEY
@@ -36,8 +36,8 @@ _ALLOWS_PRIVATE_NETWORK: Final = "Access-Control-Allow-Private-Network"
 
 def own_hosts_only(
     is_needed: Callable[[web.Request], bool], public_url: str | None = None
-) -> Middleware:
-    """Return a middleware that refuses requests whose Host is not this machine's own.
+) -> Callable[[web.Request], None]:
+    """Return a check that refuses requests whose Host is not this machine's own.
 
     Args:
         is_needed: returns whether the check is needed for a request.
@@ -45,8 +45,7 @@ def own_hosts_only(
     """
     public_name = None if public_url is None else urlsplit(public_url).hostname
 
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+    def check(request: web.Request) -> None:
         host = request.headers.get(hdrs.HOST)  # a browser always sends it
         if host is not None and not _is_own(host, public_name) and is_needed(request):
             raise RequestRefusedError(
@@ -55,7 +54,6 @@ def own_hosts_only(
                 "machine only: use 127.0.0.1 or localhost, or start it with a key or with "
                 "--public-url",
             )
-        return await handler(request)
 
     return check
 

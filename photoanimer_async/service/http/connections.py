@@ -144,12 +144,12 @@ class _Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         data = bytes(self._guard.buffer[:nbytes])
-        was_idle = self.is_idle()
-        if was_idle and self._is_refused(data):
+        if not self.is_idle():
+            self.handler.data_received(data)
+            return
+        if self._is_refused(data):
             return
         self.handler.data_received(data)
-        if not was_idle:
-            return
         if self.is_idle():
             self._received += nbytes
             return

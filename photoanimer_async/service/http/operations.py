@@ -42,7 +42,7 @@ def create_operations_app(
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     own_hosts = own_hosts_only(lambda _: is_on_loopback)
-    app = web.Application(middlewares=[envelope_errors, own_hosts])
+    app = web.Application(middlewares=[envelope_errors(own_hosts)])
     app.router.add_get(METRICS_PATH, answer, allow_head=False)
     add_health(app, service)
     return app

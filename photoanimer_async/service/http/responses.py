@@ -9,10 +9,11 @@ import json
 import logging
 import math
 import re
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from photoanimer_async.service.error_codes import (
     INTERNAL,
@@ -42,35 +43,53 @@ def answer(data: object) -> web.Response:
     return _json(success(data))
 
 
-@web.middleware
-async def envelope_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every error into an answer in an envelope."""
-    try:
-        return await handler(request)
-    except RequestRefusedError as error:
-        if error.code.http_status == _TOO_MANY:
-            # A caller that repeats a request as fast as it can would keep the others waiting.
-            await asyncio.sleep(_REFUSAL_SECONDS)
-        return _refusal(request, error)
-    except web.HTTPNotFound:
-        message = f"there is nothing at {request.path[:120]!r}"
-        return _refusal(request, RequestRefusedError(NO_SUCH_PATH, message))
-    except web.HTTPMethodNotAllowed as error:
-        allowed = ", ".join(sorted(error.allowed_methods))
-        message = f"the method is {error.method}; allowed is {allowed}"
-        response = _refusal(request, RequestRefusedError(NO_SUCH_METHOD, message))
-        response.headers["Allow"] = allowed
-        return response
-    except Exception as error:
-        if is_shortage(error):
+def envelope_errors(check: Callable[[web.Request], None] | None = None) -> Middleware:
+    """Return a middleware that turns every error into an answer in an envelope.
+
+    Args:
+        check: raises a `RequestRefusedError` for requests that are not allowed, before they are
+            handled. A middleware of its own would cost each request twice as much.
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if check is not None:
+                check(request)
+            return await handler(request)
+        except RequestRefusedError as error:
+            if error.code.http_status == _TOO_MANY:
+                # A caller that repeats a request as fast as it can would keep others waiting.
+                await asyncio.sleep(_REFUSAL_SECONDS)
+            return _refusal(request, error)
+        except Exception as error:  # noqa: BLE001 - logged or answered
+            return _failure(request, error)
+
+    return middleware
+
+
+def _failure(request: web.Request, error: Exception) -> web.Response:
+    """Return the answer to an error that no handler has foreseen."""
+    match error:
+        case web.HTTPNotFound():
+            message = f"there is nothing at {request.path[:120]!r}"
+            return _refusal(request, RequestRefusedError(NO_SUCH_PATH, message))
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods))
+            message = f"the method is {error.method}; allowed is {allowed}"
+            response = _refusal(request, RequestRefusedError(NO_SUCH_METHOD, message))
+            response.headers["Allow"] = allowed
+            return response
+        case _ if is_shortage(error):
             _logger.warning("event=shortage route=%s why=%s", route_of(request), reason_of(error))
             message = f"nothing can be stored now ({reason_of(error)}); nothing was charged"
             return _refusal(
                 request, RequestRefusedError(NO_STORAGE, message, retry_after=_RETRY_SECONDS)
             )
-        _logger.exception("event=internal_error route=%s", route_of(request))
-        message = "an internal error; see the service's log"
-        return _refusal(request, RequestRefusedError(INTERNAL, message))
+        case _:
+            _logger.error("event=internal_error route=%s", route_of(request), exc_info=error)
+            message = "an internal error; see the service's log"
+            return _refusal(request, RequestRefusedError(INTERNAL, message))
 
 
 def _refusal(request: web.Request, error: RequestRefusedError) -> web.Response:
