@@ -21,7 +21,7 @@ from contextlib import aclosing
 from itertools import groupby
 from operator import attrgetter, itemgetter
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from photoanimer_async import (
     AnimationOptions,
@@ -61,6 +61,8 @@ _STAGES = {
     State.FINISHED: Stage.SAVING,
 }
 _BATCH = attrgetter("batch")
+_EVERYONE = "-everyone"
+"""Ending of the name of a batch in which everyone moves: a journal belongs to one service."""
 
 
 @define
@@ -74,6 +76,7 @@ class ClipBatches:
         folder: has the journals and videos.
         balance: is refreshed after each batch.
         tasks: owns the running batches, under their names.
+        lock: is held while clips are started or stopped.
         in_flight: clips of a batch that the service has at once, at most; `None` for the
             client's own limit.
     """
@@ -85,6 +88,7 @@ class ClipBatches:
     balance: AccountBalance
     tasks: BackgroundTasks
     in_flight: int | None = None
+    lock: asyncio.Lock = field(factory=asyncio.Lock)
 
     async def start(
         self,
@@ -166,34 +170,44 @@ class ClipBatches:
 
     async def _begin(self, clips: Sequence[Clip]) -> None:
         """Attach to the clips that are paid for, and start a batch of the others."""
-        now = time.time()
+        now, name = time.time(), secrets.token_hex(8)
+        before = {clip.id: clip.stage for clip in clips}
         # At once, so that a second request finds them in progress.
-        waiting = [
-            evolve(clip, stage=Stage.WAITING, error=None, added=now, video=None) for clip in clips
-        ]
-        self.album.put(*waiting)
-        standings = await self._standings(waiting)
-        name = secrets.token_hex(8)
-        bought, paid = [], []
-        for before, clip in zip(clips, waiting, strict=True):
-            match standings[clip.id]:
-                case JournalError() as error:
-                    why = PhotoAnimerError(f"it is not known whether it was paid for: {error}")
-                    self.album.put(failed(clip, why))
-                case Standing(Payment.PAID, task):
-                    paid.append(evolve(clip, stage=Stage.SAVING, task=task))
-                case Standing(Payment.UNCLEAR) if before.stage is not Stage.UNCLEAR:
-                    self.album.put(unclear(clip))
-                case _:
-                    # A journal belongs to one service.
-                    batch = f"{name}-everyone" if clip.everyone else name
-                    bought.append(evolve(clip, batch=batch))
-        self.album.put(*bought, *paid)
-        await self.album_file.save(self.album)
-        for batch, theirs in self.by_batch(bought):
-            self._start_run(batch, theirs)
-        for clip in paid:
-            self.tasks.start(self._collect(clip))
+        self.album.put(
+            *(
+                evolve(
+                    clip,
+                    stage=Stage.WAITING,
+                    error=None,
+                    added=now,
+                    batch=clip.batch or _batch_name(name, clip),
+                )
+                for clip in clips
+            )
+        )
+        async with self.lock:
+            waiting = [
+                self.album.clips[clip_id] for clip_id in before if clip_id in self.album.clips
+            ]
+            standings = await self._standings(waiting)
+            paid = []
+            for clip in waiting:
+                match standings[clip.id]:
+                    case JournalError() as error:
+                        why = PhotoAnimerError(f"it is not known whether it was paid for: {error}")
+                        self.album.put(failed(clip, why))
+                    case Standing(Payment.PAID, task):
+                        paid.append(evolve(clip, stage=Stage.SAVING, task=task))
+                    case Standing(Payment.UNCLEAR) if before[clip.id] is not Stage.UNCLEAR:
+                        self.album.put(unclear(clip))
+                    case _:
+                        self.album.put(evolve(clip, batch=_batch_name(name, clip)))
+            self.album.put(*paid)
+            await self.album_file.save(self.album)
+            for batch in (name, f"{name}{_EVERYONE}"):
+                self.resume(batch)
+            for clip in paid:
+                self.tasks.start(self._collect(clip))
 
     async def _standings(self, clips: Sequence[Clip]) -> Mapping[str, Standing | JournalError]:
         """Return whether clips are paid for, or why that is not known, by their ids."""
@@ -292,3 +306,7 @@ class ClipBatches:
             clip = self.album.clips.get(clip_id)
             if clip is not None and not clip.stage.ended:
                 self.album.put(failed(clip, error))
+
+
+def _batch_name(name: str, clip: Clip) -> str:
+    return f"{name}{_EVERYONE}" if clip.everyone else name

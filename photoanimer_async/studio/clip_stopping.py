@@ -41,7 +41,6 @@ class ClipStopper:
 
     batches: ClipBatches
     tasks: BackgroundTasks
-    _lock: asyncio.Lock = field(factory=asyncio.Lock)
     _slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def resume(self) -> None:
@@ -55,7 +54,7 @@ class ClipStopper:
         being cancelled is removed when the service has confirmed it.
         """
         album = self.batches.album
-        async with self._lock:
+        async with self.batches.lock:
             ids = [clip.id for clip in clips if not album.clips.get(clip.id, clip).stage.ended]
             album.put(*(evolve(clip, stopping=True) for clip in self._still_open(ids)))
             await self.batches.album_file.save(album)

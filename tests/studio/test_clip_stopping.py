@@ -3,7 +3,11 @@
 import asyncio
 from typing import Any
 
+import pytest
 from aiohttp import web
+
+from photoanimer_async.studio.album import Album
+from photoanimer_async.studio.studio_folder import AlbumFile
 
 from ..support.stub_service import StubService, envelope, serving, task
 from ..support.videos import mp4
@@ -109,3 +113,30 @@ async def test_a_service_that_cannot_cancel_goes_on_with_what_is_paid_for(
 def mp4_response() -> Any:
 
     return web.Response(body=mp4(b"the video"), content_type="video/mp4")
+
+
+async def test_a_clip_that_is_stopped_while_it_is_being_started_is_not_submitted(
+    page: Page, renderer: CommentRenderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saving, go_on = asyncio.Event(), asyncio.Event()
+    save = AlbumFile.save
+
+    async def save_slowly(file: AlbumFile, album: Album) -> None:
+        if not saving.is_set():
+            saving.set()
+            await go_on.wait()
+        await save(file, album)
+
+    photo = await page.add_photo(png())
+    monkeypatch.setattr(AlbumFile, "save", save_slowly)
+    starting = asyncio.create_task(page.start(photo))
+    await saving.wait()
+    [clip] = (await page.state())["clips"]
+    stopping = asyncio.create_task(page.stop(clip))
+    go_on.set()
+    await starting
+    assert await stopping == {"stopped": 1, "paid": 0}
+    assert (await page.state())["clips"] == []
+    await page.start(photo)
+    await page.wait_for_clips()
+    assert len(renderer.jobs) == 1
