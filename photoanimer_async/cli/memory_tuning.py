@@ -15,7 +15,7 @@ import gc
 
 _M_MMAP_THRESHOLD = -3
 _THRESHOLD = 128 * 1024
-_YOUNG_OBJECTS = 10_000
+_YOUNG_OBJECTS = 5_000
 
 
 def return_large_blocks_to_system() -> bool:
