@@ -8,6 +8,8 @@ export class Viewer {
   #studio;
   #clips = [];
   #id = null;
+  /** Whether the entry of the history is being removed; the viewer may be open again by then. */
+  #isGoingBack = false;
 
   constructor(studio, remove) {
     this.#studio = studio;
@@ -27,7 +29,10 @@ export class Viewer {
       if (event.key === "ArrowLeft") this.#step(-1);
       if (event.key === "ArrowRight") this.#step(1);
     });
-    addEventListener("popstate", () => dialog.close());
+    addEventListener("popstate", () => {
+      if (!this.#isGoingBack) dialog.close();
+      this.#isGoingBack = false;
+    });
   }
 
   /** Set the clips to step through. */
@@ -49,7 +54,10 @@ export class Viewer {
   #closed() {
     byId("viewer-video").removeAttribute("src");
     byId("viewer-video").load();
-    if (history.state?.viewer) history.back();
+    if (history.state?.viewer) {
+      this.#isGoingBack = true;
+      history.back();
+    }
     // The card that opened it may be gone.
     const { activeElement } = document;
     if (activeElement === document.body || byId("viewer").contains(activeElement)) byId(byId("album").hidden ? "photos" : "album-title").focus();
