@@ -5,6 +5,7 @@ came of it, is the business of `jobs.pipeline`. Reads are repeated here.
 """
 
 import os
+import time
 from random import Random
 
 from photoanimer_async.api import wire
@@ -20,6 +21,7 @@ _AT_LIMITER = 4
 """Callers that ask the user's limiter at once: a single submit waits behind no more."""
 
 _SPARE_FILES = 5
+_MOMENT = 0.01
 
 
 class ApiCalls:
@@ -56,6 +58,7 @@ class ApiCalls:
         self.queue = RequestQueue(concurrency, Pace(submit_rate))
         self._at_submit_limiter = RequestQueue(_AT_LIMITER, Pace(None))
         self._poll_limiter = poll_limiter
+        self._files_known_until = 0.0  # there were files to spare
         self._ask_again = repeating(self._get_task_info, Operation.GET_TASK_INFO, retry, rng)
         self._ask_balance_again = repeating(self._get_balance, Operation.GET_BALANCE, retry, rng)
 
@@ -78,7 +81,10 @@ class ApiCalls:
             if self._submit_limiter is not None:
                 with await self._at_submit_limiter.turn(lane):
                     await self._submit_limiter.acquire()
-            require_spare_files()
+            now = time.monotonic()
+            if now >= self._files_known_until:
+                require_spare_files()
+                self._files_known_until = now + _MOMENT
         except BaseException as error:
             self.queue.end(turn, error)
             raise

@@ -139,7 +139,8 @@ class TimeLimit:
 class Delivery(TimeLimit):
     """The delivery of one request of this task; a context manager around it.
 
-        with Delivery(limits, 60.0, is_reported=False) as delivery:
+        current_delivery.set(delivery := Delivery(limits, 60.0))
+        with delivery:
             response = await session.get(url)
 
     It limits the wait for a free connection to 10 minutes, the time for connecting to 10 to 30 s,
@@ -148,41 +149,24 @@ class Delivery(TimeLimit):
 
     Args:
         limits: watch it.
-        seconds: from the connection to the end of the answer.
-        is_reported: whether the steps of the request are reported; if not, its time counts from
-            now on.
+        seconds: from the connection to the end of the answer. If the steps of the request are not
+            reported, it counts from now on.
 
     Raises:
         TimeoutError: a limit has passed.
     """
 
-    __slots__ = ("_has_begun", "_has_connection", "_is_late", "_is_reported", "_seconds")
+    __slots__ = ("_has_begun", "_has_connection", "_is_late", "_seconds")
 
-    def __init__(self, limits: TimeLimits, seconds: float, *, is_reported: bool) -> None:
+    def __init__(self, limits: TimeLimits, seconds: float) -> None:
         super().__init__(limits, seconds)
         self._seconds = seconds
-        self._is_reported = is_reported
         self._has_begun = self._has_connection = self._is_late = False
 
     @property
     def may_have_left(self) -> bool:
         """Whether the request had a connection. True too if the session reported no step at all."""
         return self._has_connection or not self._has_begun
-
-    def __enter__(self) -> Self:
-        if self._is_reported:
-            _current.set(self)
-        return super().__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._is_reported:
-            _current.set(None)
-        super().__exit__(kind, error, trace)
 
     def begin(self) -> None:
         """Note that the session reports the steps of this request."""
@@ -215,7 +199,8 @@ class Delivery(TimeLimit):
             self.restart(now + max(_GRACE_SECONDS, min(now - self.due, self._seconds)))
 
 
-_current: ContextVar[Delivery | None] = ContextVar("delivery", default=None)
+current_delivery: ContextVar[Delivery | None] = ContextVar("delivery", default=None)
+"""That of the request which this task sends, if its steps are to be reported."""
 
 
 class ReportingConnector(aiohttp.TCPConnector):
@@ -235,7 +220,7 @@ class ReportingConnector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,
     ) -> Any:
         """Return a connection from the pool, or a new one; see `aiohttp.BaseConnector`."""
-        delivery = _current.get()
+        delivery = current_delivery.get()
         if delivery is None:
             return await super().connect(req, traces, timeout)
         delivery.begin()
@@ -245,7 +230,7 @@ class ReportingConnector(aiohttp.TCPConnector):
 
 
 def _new_socket(address: tuple[Any, ...]) -> socket.socket:
-    if (delivery := _current.get()) is not None:
+    if (delivery := current_delivery.get()) is not None:
         delivery.connect()
     family, kind, protocol, *_ = address
     return socket.socket(family, kind, protocol)
@@ -263,15 +248,15 @@ def connection_hooks() -> aiohttp.TraceConfig:
 
 
 async def _on_start(*_: object) -> None:
-    if (delivery := _current.get()) is not None:
+    if (delivery := current_delivery.get()) is not None:
         delivery.begin()
 
 
 async def _on_connect(*_: object) -> None:
-    if (delivery := _current.get()) is not None:
+    if (delivery := current_delivery.get()) is not None:
         delivery.connect()
 
 
 async def _on_connection(*_: object) -> None:
-    if (delivery := _current.get()) is not None:
+    if (delivery := current_delivery.get()) is not None:
         delivery.send()

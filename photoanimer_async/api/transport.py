@@ -32,6 +32,7 @@ from photoanimer_async.api.time_limits import (
     ReportingConnector,
     TimeLimits,
     connection_hooks,
+    current_delivery,
 )
 from photoanimer_async.api.wire import Operation, Request
 from photoanimer_async.errors import (
@@ -241,7 +242,10 @@ class Transport:
         response: ClientResponse | None = None
         body, cut = bytearray(), ""
         failure: PhotoAnimerError | None = None
-        delivery = Delivery(self.limits, self._seconds, is_reported=is_submit or self._has_hooks)
+        delivery = Delivery(self.limits, self._seconds)
+        is_reported = is_submit or self._has_hooks
+        if is_reported:
+            current_delivery.set(delivery)
         try:
             with delivery:
                 # Not by `async with`: an answer that is read to its end needs no clean-up.
@@ -267,9 +271,17 @@ class Transport:
                 failure = self._failure(operation, error, delivery)
             else:
                 cut = _reason(error)
+        finally:
+            if is_reported:
+                current_delivery.set(None)
         if response is None or failure is not None:
             # Raised here, so that a traceback shows no error of aiohttp.
             raise failure or NoAnswerError(f"{operation.value}: no answer")
+        return self._answer(operation, response, body, cut)
+
+    def _answer(
+        self, operation: Operation, response: ClientResponse, body: bytearray, cut: str
+    ) -> Answer:
         if cut:
             body += _left_over(response)
             response.close()

@@ -5,7 +5,7 @@ import logging
 import math
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from attrs import define, field, frozen
 
@@ -122,12 +122,17 @@ class TurnDeadline(TimeLimit):
         self._when = self.due
         self._refusal: PhotoAnimerError | None = None
 
+    def __enter__(self) -> Self:
+        return self if self._seconds is None else super().__enter__()
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._seconds is None:
+            return
         try:
             super().__exit__(kind, error, trace)
         except TimeoutError:
@@ -145,7 +150,8 @@ class TurnDeadline(TimeLimit):
     def resume(self, refusal: PhotoAnimerError) -> None:
         """Start the clock again: the submit was not sent, or was refused."""
         self._refusal = refusal
-        self.restart(self._when)
+        if self._seconds is not None:
+            self.restart(self._when)
 
 
 @frozen(kw_only=True)
