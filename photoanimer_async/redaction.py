@@ -10,7 +10,9 @@ import os
 import re
 from urllib.parse import urlsplit
 
-_SCHEMES = ("http://", "https://")
+URL_SCHEMES = ("http://", "https://")
+"""How nearly all URLs begin; see `is_url`."""
+
 _MAX_CHARACTERS = 120
 _MAX_TEXT = 1000
 _MIN_SECRET_CHARACTERS = 8
@@ -23,7 +25,7 @@ _QUERY_IN_TEXT = re.compile(r"(https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNOR
 
 def is_url(photo: str) -> bool:
     """Return whether a string is an http(s) URL rather than a path."""
-    return photo.startswith(_SCHEMES) or photo[:8].lower().startswith(_SCHEMES)
+    return photo.startswith(URL_SCHEMES) or photo[:8].lower().startswith(URL_SCHEMES)
 
 
 def shown_url(url: str) -> str:

@@ -35,6 +35,7 @@ from photoanimer_async.errors import (
     UnexpectedResponseError,
 )
 from photoanimer_async.redaction import (
+    URL_SCHEMES,
     encodable,
     is_url,
     printable,
@@ -317,8 +318,8 @@ def _to_optional_link(value: object, _: object) -> str | None:
         return None
     if isinstance(value, str):
         value = value.strip()
-    if isinstance(value, str) and (not value or is_url(value)):
-        return value
+        if not value or value.startswith(URL_SCHEMES) or is_url(value):
+            return value
     shown = shown_url(value) if isinstance(value, str) else repr(value)
     raise TypeError(f"expected an http or https URL, not {printable(shown)}")
 

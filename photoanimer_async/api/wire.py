@@ -35,7 +35,7 @@ from photoanimer_async.models import (
     TaskInfo,
     TaskStatus,
 )
-from photoanimer_async.redaction import encodable, is_url, printable
+from photoanimer_async.redaction import URL_SCHEMES, encodable, is_url, printable
 
 _log = logging.getLogger(__name__)
 
@@ -120,6 +120,8 @@ _ESCAPES = {code: f"%{code:02X}" for code in range(128) if chr(code) not in _UNR
 
 
 def _require_url(name: str, url: object) -> None:
+    if isinstance(url, str) and url.isascii() and url.startswith(URL_SCHEMES):
+        return
     if not isinstance(url, str) or not is_url(url) or url != encodable(url):
         raise InvalidRequestError(
             f"{name} must be an http or https URL, not {printable(repr(url))}"

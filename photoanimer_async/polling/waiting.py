@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeAlias, TypeVar
 
+from attrs import define, field
+
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.models import TaskId, TaskInfo
 
@@ -18,6 +20,7 @@ CHUNK = 200
 """Tasks that are handled before other coroutines get their turn."""
 
 
+@define(eq=False)
 class Waiter:
     """Waits until no result is missing.
 
@@ -27,13 +30,10 @@ class Waiter:
         due: when the waiting ends, in seconds of `time.monotonic`; see `TimeLimits`.
     """
 
-    __slots__ = ("_complete", "due", "missing", "results")
-
-    def __init__(self) -> None:
-        self.due = _NEVER
-        self.missing = 0
-        self.results: dict[str, Result] = {}
-        self._complete: asyncio.Future[None] | None = None
+    missing: int = field(default=0, init=False)
+    results: dict[str, Result] = field(factory=dict, init=False)
+    due: float = field(default=_NEVER, init=False)
+    _complete: "asyncio.Future[None] | None" = field(default=None, init=False)
 
     def on_result(self, key: str, result: Result) -> None:
         """Receive the result of one task."""

@@ -2,9 +2,6 @@
 
 import asyncio
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from random import Random
 
 import pytest
@@ -20,10 +17,11 @@ from photoanimer_async import (
 from photoanimer_async.api.answers import Answer
 from photoanimer_async.api.calls import ApiCalls, require_spare_files
 from photoanimer_async.api.rate_limits import RateLimiter
-from photoanimer_async.api.transport import Credentials, Transport, most_connections
+from photoanimer_async.api.transport import Credentials, Transport
 from photoanimer_async.api.wire import Operation, Request
 
 from ..support.answers import answer, data
+from ..support.open_files import limited_files
 
 PHOTO = "http://127.0.0.1:9/a.jpg"
 FINISHED = data({"taskId": 1, "status": 1, "resultUrl": "http://h/1.mp4"})
@@ -121,24 +119,6 @@ async def test_no_more_submits_are_in_flight_than_concurrency() -> None:
 
 
 # --- files that can still be opened ---
-
-
-@contextmanager
-def limited_files(limit: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@pytest.mark.parametrize(
-    ("limit", "connections"), [(1024, 150), (256, 59), (64, 11), (24, 1), (16, 1)]
-)
-def test_connections_leave_files_for_photos_and_results(limit: int, connections: int) -> None:
-    with limited_files(limit):
-        assert most_connections() == connections
 
 
 def test_files_that_can_still_be_opened_are_counted() -> None:

@@ -22,7 +22,9 @@ from photoanimer_async import (
     UnexpectedResponseError,
 )
 from photoanimer_async.api.retry import RetryPolicy
+from photoanimer_async.api.transport import most_connections
 
+from ..support.open_files import limited_files
 from ..support.raw_server import (
     OK,
     RawServer,
@@ -275,3 +277,11 @@ def linked(error: BaseException | None) -> list[str]:
     if error is None:
         return []
     return [str(error), *linked(error.__cause__), *linked(error.__context__)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "connections"), [(1024, 150), (256, 59), (64, 11), (24, 1), (16, 1)]
+)
+def test_connections_leave_files_for_photos_and_results(limit: int, connections: int) -> None:
+    with limited_files(limit):
+        assert most_connections() == connections
