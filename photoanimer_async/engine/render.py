@@ -28,6 +28,9 @@ from photoanimer_async.engine.picture import Picture, fit, load_picture
 from photoanimer_async.engine.speech import Sound, decode_voice, voice_motion
 from photoanimer_async.engine.video import FrameWriter, GifWriter, Mp4Writer
 
+SHORTEST = 0.5
+"""Shortest duration of a video in seconds; a shorter voice is followed by silence."""
+
 _PALETTE_SAMPLES = 8
 
 
@@ -111,7 +114,7 @@ def animate(
     if voice is not None and template != TALKING.template:
         raise ValueError(f"a voice requires template {TALKING.template}, not {template}")
     cv2.setNumThreads(1)
-    sound = None if voice is None else decode_voice(voice, settings.voice_limit)
+    sound = None if voice is None else decode_voice(voice, settings.voice_limit).padded(SHORTEST)
     loaded = load_picture(photo, max(settings.longest_side, SEARCHED_SIDE))
     picture, faces = _find_faces(loaded, settings)
     seed = photo_seed(photo)

@@ -1,17 +1,8 @@
-"""Voices: decoding of sound, and the mouth motion for it.
+"""Voices: decoding of sound, and the motion of a face that speaks it.
 
-Theory of operation. Three features of speech, in any language, determine the shape of the mouth:
-
-* **Loudness** opens the jaw, more so if the first formant is high: it is high in open vowels
-  ("ah") and low in closed ones ("ee", "oo").
-* **The second formant** is high if the lips are spread ("ee": a smile) and low if they are rounded
-  ("oo": a pucker).
-* **Fricatives** ("s", "f") are noise above 3.5 kHz: teeth together, lips apart.
-
-Formants are not tracked; the energy ratio of two bands is sufficient for a mouth in a video.
-Features are measured 100 times a second, relative to the loudest and quietest parts of the sound,
-and smoothed by an *envelope follower* that rises faster (attack) than it falls (release), like
-muscles.
+`speech_features` reads from the sound what the mouth does: how far it opens, where the lips are
+closed, rounded or spread, and where the teeth show. Here, that becomes coefficients. The head nods
+with the emphasis of the voice, and the brows rise with it.
 """
 
 import io
@@ -36,6 +27,12 @@ from photoanimer_async.engine.curves import (
 )
 from photoanimer_async.engine.engine_errors import VoiceError
 from photoanimer_async.engine.idle_motion import with_idle_motion
+from photoanimer_async.engine.speech_features import (
+    FEATURE_RATE,
+    SpeechFeatures,
+    smooth,
+    widen,
+)
 
 RATE = 48_000
 """Sample rate of every decoded sound, in Hz."""
@@ -58,17 +55,12 @@ _DECODER_OPTIONS = {
 _ALLOWED_RATES = range(1_000, 768_001)
 """Allowed sample rates of a voice, in Hz. Resampling others can take gigabytes of memory."""
 
-_FEATURE_RATE = 100
-"""Measurements per second."""
+_JAW, _PUCKER, _SMILE = 0.52, 0.75, 0.28
+"""Largest coefficients of a mouth that speaks."""
 
-_FOLLOWER_DELAY = 0.03
-"""Delay of the envelope follower, in seconds."""
-
-_MAX_FREQUENCY = 8000
-"""Highest frequency that is measured, in Hz."""
-
-_SILENCE = -20.0
-"""Power of a window, in decibels for samples from -1 to 1, below which it is silence."""
+_PRESS = 0.5
+"""How far closed lips also close what is open in the photo. With more, a smile would shut at the
+end of each syllable."""
 
 _SEED_PREFIX = 6
 """Makes the idle motion differ from that of the templates 0 to 5."""
@@ -90,6 +82,11 @@ class Sound:
     def seconds(self) -> float:
         """Duration, in seconds."""
         return float(self.samples.shape[1] / self.rate)
+
+    def padded(self, seconds: float) -> "Sound":
+        """Return the sound, followed by silence if it is shorter than this."""
+        missing = max(0, math.ceil(seconds * self.rate) - self.samples.shape[1])
+        return Sound(np.pad(self.samples, ((0, 0), (0, missing))), self.rate)
 
     @property
     def layout(self) -> str:
@@ -169,113 +166,42 @@ def voice_motion(sound: Sound, seed: int) -> list[FaceMotion]:
     """
     times = frame_times(max(2, math.ceil(sound.seconds * FRAME_RATE)))
     rng = np.random.default_rng([_SEED_PREFIX, seed])
-    speech = _SpeechFeatures.measure(sound)
+    features = SpeechFeatures.measure(sound.mono, sound.rate)
     ends = neutral_ends(times, 2 / FRAME_RATE)
-    curves = {name: ends * speech.at(times, curve) for name, curve in speech.mouth().items()}
-    for name, curve in _head_and_brows(speech, times, rng).items():
+    curves = {name: ends * _at(times, curve) for name, curve in mouth_curves(features).items()}
+    for name, curve in _head_and_brows(features, times, rng).items():
         curves[name] = curves.get(name, np.zeros_like(times)) + curve
     return with_idle_motion(curves, times, rng)
 
 
-@frozen(eq=False)
-class _SpeechFeatures:
-    """Features of speech, measured 100 times a second; each of shape (n,), 0 to 1.
-
-    Attributes:
-        loudness: Loudness in decibels, relative to the loudest and quietest parts of the sound.
-        openness: How high the first formant is.
-        spread: How high the second formant is.
-        hiss: How much of the energy belongs to fricatives.
-    """
-
-    loudness: Curve
-    openness: Curve
-    spread: Curve
-    hiss: Curve
-
-    @classmethod
-    def measure(cls, sound: Sound) -> "_SpeechFeatures":
-        """Measure the features of a sound."""
-        frequencies, power = _spectrogram(sound)
-
-        def band(low: float, high: float) -> Curve:
-            within = (frequencies >= low) & (frequencies < high)
-            return np.asarray(power[:, within].sum(axis=1) + 1e-10, np.float64)
-
-        speech, noise = band(80, 6000), band(3500, 8000)
-        decibels = 10 * np.log10(speech)
-        loud = np.percentile(decibels, 95)
-        quiet = max(np.percentile(decibels, 8), loud - 38)
-        loudness = np.clip((decibels - quiet - 4) / max(loud - quiet - 4, 8), 0, 1)
-        loudness[decibels < _SILENCE] = 0
-        return cls(
-            loudness=np.asarray(loudness),
-            openness=band(500, 1100) / band(150, 1100),
-            spread=band(1500, 2800) / band(700, 2800),
-            hiss=np.clip((noise / (speech + noise) - 0.35) / 0.4, 0, 1),
-        )
-
-    def mouth(self) -> dict[str, Curve]:
-        """Return coefficients of the mouth, 100 times a second."""
-        loudness, hiss = self.loudness, self.hiss
-        jaw = _follow_envelope(loudness**2 * (0.45 + 0.75 * self.openness) * (1 - 0.9 * hiss))
-        wide = loudness * np.clip(1.8 * (self.spread - 0.25), 0, 1) * (1 - 0.3 * hiss)
-        round_ = loudness * np.clip(1 - 3.2 * self.spread, 0, 1)
-        round_ *= np.clip(1 - 1.1 * self.openness, 0, 1)
-        teeth = _follow_envelope(loudness * hiss)
-        return {
-            "jawOpen": np.clip(0.56 * jaw, 0, 0.5),
-            "mouthSmile": 0.28 * _follow_envelope(wide, attack=0.04, release=0.10),
-            "mouthPucker": 0.70 * _follow_envelope(round_, attack=0.04, release=0.10),
-            "mouthUpperUp": 0.40 * teeth + 0.22 * jaw,
-            "mouthLowerDown": 0.60 * teeth,
-        }
-
-    def emphasis(self) -> Curve:
-        """Return the slowly varying emphasis of the voice, 0 to 1."""
-        return _follow_envelope(self.loudness, attack=0.12, release=0.45)
-
-    @staticmethod
-    def at(times: Curve, measured: Curve) -> Curve:
-        """Interpolate a measured curve at the middle of the frames that begin at these times."""
-        middle = times + 0.5 / FRAME_RATE
-        return np.interp(
-            middle + _FOLLOWER_DELAY, np.arange(len(measured)) / _FEATURE_RATE, measured
-        )
+def mouth_curves(speech: SpeechFeatures) -> dict[str, Curve]:
+    """Return coefficients of the mouth, `FEATURE_RATE` times a second."""
+    closed = smooth(widen(speech.closed, 0.02), 0.05)
+    voiced = speech.amplitude * (1 - 0.9 * speech.hiss)
+    jaw = smooth(voiced * (0.34 + 0.66 * speech.openness), 0.08) * (1 - closed)
+    spread = np.clip(1.8 * (speech.spread - 0.25), 0, 1) * (1 - speech.rounded)
+    teeth = smooth(speech.loudness * speech.hiss, 0.08) * (1 - closed)
+    return {
+        "jawOpen": _JAW * jaw,
+        "mouthClose": _PRESS * closed,
+        "mouthSmile": _SMILE * smooth(speech.loudness * spread, 0.12),
+        "mouthPucker": _PUCKER * smooth(np.sqrt(speech.loudness) * speech.rounded, 0.12),
+        "mouthUpperUp": 0.40 * teeth + 0.22 * jaw,
+        "mouthLowerDown": 0.60 * teeth,
+    }
 
 
-def _spectrogram(sound: Sound) -> tuple[Curve, NDArray[np.float32]]:
-    """Return frequencies in Hz, shape (m,), and power, shape (n, m), 100 times a second."""
-    hop, window = sound.rate // _FEATURE_RATE, sound.rate // 40
-    padded = np.pad(sound.mono, (window // 2, window))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
-    taper = np.hanning(window).astype(np.float32)
-    size = 1 << (window - 1).bit_length()
-    frequencies = np.fft.rfftfreq(size, 1 / sound.rate)
-    measured = frequencies < _MAX_FREQUENCY
-    power = np.empty((len(windows), int(measured.sum())), np.float32)
-    for start in range(0, len(windows), _FEATURE_RATE):  # one second at a time, to save memory
-        spectrum = np.fft.rfft(windows[start : start + _FEATURE_RATE] * taper, size)
-        power[start : start + _FEATURE_RATE] = np.abs(spectrum[:, measured]) ** 2
-    return np.asarray(frequencies[measured], np.float64), power
-
-
-def _follow_envelope(curve: Curve, attack: float = 0.030, release: float = 0.075) -> Curve:
-    """Apply an envelope follower; attack and release are time constants in seconds."""
-    rise, fall = (1 - math.exp(-1 / (_FEATURE_RATE * time)) for time in (attack, release))
-    level = 0.0
-    followed = np.empty_like(curve)
-    for index, target in enumerate(curve.tolist()):
-        level += (target - level) * (rise if target > level else fall)
-        followed[index] = level
-    return followed
+def _at(times: Curve, measured: Curve) -> Curve:
+    """Interpolate a measured curve at the middle of the frames that begin at these times."""
+    middle = times + 0.5 / FRAME_RATE
+    return np.interp(middle, np.arange(len(measured)) / FEATURE_RATE, measured, right=0)
 
 
 def _head_and_brows(
-    speech: _SpeechFeatures, times: Curve, rng: np.random.Generator
+    speech: SpeechFeatures, times: Curve, rng: np.random.Generator
 ) -> dict[str, Curve]:
     """Return the motion of head and brows while speaking: sway, and nods on emphasis."""
-    emphasis = speech.at(times, speech.emphasis())
+    emphasis = _at(times, smooth(speech.loudness, 0.6))
     ends = neutral_ends(times, min(0.5, float(times[-1]) / 3))
     return {
         "headYaw": ends * 4.0 * sway(times, 0.16, rng),

@@ -169,6 +169,23 @@ def test_the_video_has_the_length_of_the_voice(
         animate(PHOTO, 0, mp4=mp4, voice=sound_file(speech, "wav"), settings=settings)
 
 
+def test_a_short_voice_is_followed_by_silence(
+    marking: MarkingEngine,
+    speech: NDArray[np.float32],
+    sound_file: Callable[[NDArray[np.float32], str], bytes],
+    tmp_path: Path,
+) -> None:
+    mp4 = tmp_path / "out.mp4"
+    word = sound_file(speech[12_000:14_400], "wav")  # 0.05 seconds
+    rendering = animate(PHOTO, 0, mp4=mp4, voice=word, engine=marking)
+    assert (rendering.frames, rendering.seconds) == (12, 0.5)
+    with av.open(mp4) as container:
+        sound = container.streams.audio[0]
+        assert sound.duration is not None
+        assert sound.time_base is not None
+        assert sound.duration * sound.time_base == pytest.approx(0.5, abs=0.03)
+
+
 def test_files_are_written_atomically(tmp_path: Path) -> None:
     class Failing(MarkingEngine):
         def prepare(self, image: Picture, face: Face) -> MarkingPortrait:
