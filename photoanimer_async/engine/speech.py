@@ -58,7 +58,7 @@ _ALLOWED_RATES = range(1_000, 768_001)
 _JAW, _PUCKER, _SMILE = 0.52, 0.75, 0.28
 """Largest coefficients of a mouth that speaks."""
 
-_PRESS = 0.5
+_PRESS = 0.35
 """How far closed lips also close what is open in the photo. With more, a smile would shut at the
 end of each syllable."""
 

@@ -100,7 +100,7 @@ def test_movements_start_and_stop_softly(shown: Expression) -> None:
         assert np.abs(np.diff(steps)).max() <= 0.2 * steps.max(), name
 
 
-@pytest.mark.parametrize("template", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("template", TEMPLATES)
 def test_a_smile_is_held_for_a_moment(template: int) -> None:
     moved = motion(template, seed=3)
     smile = np.array([moment.get("mouthSmileLeft", 0) for moment in moved])
