@@ -136,8 +136,17 @@ class Eye:
     _blur: float
 
     @classmethod
-    def of(cls, picture: Picture, outline: EyeOutline, texture: PhotoTexture) -> Self:
-        """Prepare an eye of a photo."""
+    def of(
+        cls, picture: Picture, outline: EyeOutline, texture: PhotoTexture, glasses: float = 0.0
+    ) -> Self:
+        """Prepare an eye of a photo.
+
+        Args:
+            picture: The photo.
+            outline: The eye's shape.
+            texture: The photo's texture.
+            glasses: Confidence that the face wears glasses, 0 to 1: their lower rims do not move.
+        """
         w = outline.width
         along = np.linspace(-w / 2, w / 2, 33, dtype=np.float32)
         top = float(outline.upper(along).min())
@@ -156,7 +165,8 @@ class Eye:
         upper, lower = _lids(outline, x)
         return cls(
             box, step, outline, _eye_paint(picture, box, outline, texture), x, y, upper, lower,
-            np.minimum(np.float32(fold), upper - np.float32(0.08 * w)), cheek, texture.blur,
+            np.minimum(np.float32(fold), upper - np.float32(0.08 * w)),
+            cheek - 0.2 * w * glasses, texture.blur,
         )  # fmt: skip
 
     def is_still(self, motion: FaceMotion) -> bool:

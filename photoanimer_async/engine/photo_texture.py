@@ -50,6 +50,9 @@ photos, even of a face alone."""
 _SMALLEST_EYE = 4
 """Side of an eye's box, in pixels, from which its blur is measured."""
 
+_MORE_GRAIN = 1.4
+"""How much stronger than in the patch it is taken from the grain may be."""
+
 _WIDEST_BLUR = 0.04
 """Largest blur, in u."""
 
@@ -109,15 +112,17 @@ def _grain_tile(picture: Picture, landmarks: Array, unit: float) -> Floats:
     ]
     if not fine:
         return np.zeros((_TILE, _TILE, 3), np.float32)
-    # The patches with most structure have wrinkles or hair.
-    chosen = sorted(fine, key=lambda patch: float(patch.std()))[len(fine) * 3 // 5]
+    # The smoothest patches have neither wrinkles nor hair, but less grain than most.
+    smoothest = sorted(fine, key=lambda patch: float(patch.std()))
+    chosen, typical = smoothest[len(fine) // 4], smoothest[len(fine) * 3 // 5]
+    more = min(float(typical.std()) / max(float(chosen.std()), 1e-6), _MORE_GRAIN)
     window = np.hanning(side + 2)[1:-1]
     window = (window[:, None] * window)[..., None]
     spot_ = chosen * window / np.sqrt(np.square(window).sum())
     noise = np.random.default_rng(7).standard_normal((_TILE, _TILE, 1))
     spectrum = np.fft.rfft2(spot_, (_TILE, _TILE), axes=(0, 1))
     tile = np.fft.irfft2(spectrum * np.fft.rfft2(noise, axes=(0, 1)), (_TILE, _TILE), axes=(0, 1))
-    tile -= tile.mean(axis=(0, 1))
+    tile = (tile - tile.mean(axis=(0, 1))) * more
     return np.asarray(tile * min(1.0, _MOST_GRAIN / max(float(tile.std()), 1e-6)), np.float32)
 
 

@@ -87,7 +87,7 @@ class WarpPortrait:
             Skin.of(landmarks, coordinates, blendshapes, glasses),
             Shading.of(landmarks, coordinates.unit, glasses),
             Mouth.of(photo, landmarks, coordinates, blendshapes, texture),
-            _moving_eyes(photo, landmarks, coordinates.unit, texture),
+            _moving_eyes(photo, landmarks, coordinates.unit, texture, glasses),
             mouth_is_covered(photo, landmarks, coordinates.unit, monochrome=texture.monochrome),
         )
 
@@ -217,13 +217,17 @@ def _of_mouth(name: str) -> bool:
 
 
 def _moving_eyes(
-    photo: Picture, landmarks: NDArray[np.float64], unit: float, texture: PhotoTexture
+    photo: Picture,
+    landmarks: NDArray[np.float64],
+    unit: float,
+    texture: PhotoTexture,
+    glasses: float,
 ) -> list[Eye]:
     """Return the eyes that are open in the photo, and not behind dark glasses."""
     hidden = hidden_eyes(photo, landmarks, unit)
     outlines = [EyeOutline.of(landmarks, side) for side in ("Left", "Right")]
     return [
-        Eye.of(photo, outline, texture)
+        Eye.of(photo, outline, texture, glasses)
         for outline, dark in zip(outlines, hidden, strict=True)
         if not dark and outline.opening > SHUT
     ]

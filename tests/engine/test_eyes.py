@@ -105,6 +105,23 @@ def test_a_patch_fades_at_the_borders_of_its_box(
         assert cv2.absdiff(target[border], before[border]).max() <= 12
 
 
+def test_a_squint_does_not_bend_the_lower_rims_of_glasses(
+    astronaut: Picture, astronaut_face: Face
+) -> None:
+    texture = PhotoTexture.of(astronaut, astronaut_face.landmarks, astronaut_face.eye_distance)
+    outline = EyeOutline.of(astronaut_face.landmarks, "Left")
+    moved = []
+    for glasses in (0.0, 1.0):
+        eye = Eye.of(astronaut, outline, texture, glasses)
+        patch = eye.render({"eyeSquintLeft": 1.0})
+        local = (patch.box.pixels()[:: patch.step, :: patch.step] - outline.centre) @ outline.turn
+        lower = outline.lower(local[..., 0].astype(np.float32))
+        rim = local[..., 1] > lower + 0.20 * outline.width
+        moved.append(np.abs(patch.shift[rim]).max())
+    assert moved[1] < 0.2
+    assert moved[0] > 2 * moved[1]
+
+
 def made_up(picture: Picture, face: Face) -> Picture:
     """Draw dark lines along the upper lids."""
     drawn = picture.copy()
