@@ -150,9 +150,7 @@ def _jaw_open(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
         inside = 0.16 * _decay(a - 1, 0.25)
         drop = np.where(a < 1, inside, corner) * _decay(np.minimum(v, 0), 0.22 * mouth.chin)
     inwards = -across * _decay(v, 0.22) * _decay(across, 1.5 * mouth.half_width) * 0.26
-    # A mouth that is open in the photo has less far to go.
-    rest = float(mouth.gap(mouth.centre[:1])[0])
-    return 0.32 * max(1 - rest, 0.7) * _vector(inwards, drop, 0.2 * drop)
+    return 0.32 * _vector(inwards, drop, 0.2 * drop)
 
 
 def _lip_arch(mouth: MouthShape, x: Array) -> Array:

@@ -40,6 +40,9 @@ UNCHANGED = 200
 _INVISIBLE = 0.004
 """Strength of a pattern that changes no pixel by a level."""
 
+_BULGE = 0.06
+"""Standard deviation, in u, of the light beside a fold."""
+
 _SUBPIXEL = 4
 """Binary digits of a pixel's fraction in which lines are drawn."""
 
@@ -202,10 +205,10 @@ def _drawn(lines: Sequence[_Line], box: Box, step: int, unit: float) -> Floats:
     scale = unit / step
     for line in lines:
         place = (_curve(line.points) - [box.left, box.top]) / step
-        pattern -= np.float32(line.depth) * _soft_line(shape, place, line.width * scale)
+        _add_soft_line(pattern, place, line.width * scale, -line.depth)
         if line.light:
             beside = place + np.array(line.bulge) / step
-            pattern += np.float32(line.light) * _soft_line(shape, beside, 0.06 * scale)
+            _add_soft_line(pattern, beside, _BULGE * scale, line.light)
     return pattern
 
 
@@ -217,15 +220,20 @@ def _curve(points: Array) -> Array:
     return np.stack([np.polyval(np.polyfit(at, axis, degree), steps) for axis in points.T], axis=-1)
 
 
-def _soft_line(shape: tuple[int, int], line: Array, width: float) -> Floats:
-    """Draw a line of brightness 1 with soft edges and fading ends; lengths in samples."""
-    canvas = np.zeros(shape, np.float32)
+def _add_soft_line(pattern: Floats, line: Array, width: float, strength: float) -> None:
+    """Add a line of some strength, with soft edges and fading ends; lengths in samples."""
+    width = max(width, 0.6)
+    near = Box.around(line, 4 * width) & Box.of(pattern)
+    if near.empty:
+        return
+    canvas = np.zeros((near.height, near.width), np.float32)
+    at = np.round((line - [near.left, near.top]) * 2**_SUBPIXEL).astype(np.int32)
+    stroke = np.zeros_like(canvas)
     for part in range(5):
         # Overlapping strokes, each shorter than the one before: the ends fade.
-        stroke = line[part : len(line) - part] if part else line
-        drawn = np.round(stroke * 2**_SUBPIXEL).astype(np.int32)
-        layer = np.zeros(shape, np.float32)
-        cv2.polylines(layer, [drawn], isClosed=False, color=0.2, thickness=1, shift=_SUBPIXEL)
-        canvas += layer
-    soft = np.asarray(cv2.GaussianBlur(canvas, (0, 0), max(width, 0.6)), np.float32)
-    return soft / max(float(soft.max()), 1e-6)
+        drawn = at[part : len(at) - part]
+        cv2.polylines(stroke, [drawn], isClosed=False, color=1.0, thickness=1, shift=_SUBPIXEL)
+        canvas += stroke
+        stroke[:] = 0
+    soft = np.asarray(cv2.GaussianBlur(canvas, (0, 0), width), np.float32)
+    pattern[near.slices] += soft * np.float32(strength / max(float(soft.max()), 1e-6))

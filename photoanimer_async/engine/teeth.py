@@ -37,7 +37,7 @@ _VISIBLE = 0.042
 _TOP, _BOTTOM = -0.34, 0.12
 """Vertical extent of both layers around the lip's edge, in u."""
 
-_SHUT, _WIDE = 0.05, 0.18
+_SHUT, _WIDE = 0.08, 0.20
 """How far the jaw has dropped, in u, when the tongue begins to be visible, and when it is."""
 
 _CHEEKS = ((50, 101, 205), (280, 330, 425))
