@@ -131,6 +131,7 @@ async def test_a_refused_submit_raises_and_is_not_repeated(
     assert len(stub.submits) == 1
 
 
+@pytest.mark.slow
 async def test_a_submit_that_was_definitely_put_off_is_sent_again(
     client: PhotoAnimerClient, stub: StubService
 ) -> None:
@@ -404,6 +405,7 @@ def test_waiting_is_limited_by_default() -> None:
     assert BatchSettings(timeout=None).timeout is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "value", ["Mon, 01 Jan 2024 00:00:00 +99999999999999", "0.01", "soon", "9" * 30 + " years"]
 )

@@ -78,6 +78,7 @@ async def request_times_of_two_processes(redis_port: int, *keys: str) -> list[in
     return sorted(int(line) for output, _ in outputs for line in output.split())
 
 
+@pytest.mark.slow
 async def test_two_processes_with_one_key_share_one_rate(redis_port: int, redis: "Redis") -> None:
     before = await redis_time(redis)
     times = await request_times_of_two_processes(redis_port, "account", "account")
@@ -99,6 +100,7 @@ async def stored_times_of(redis: Redis, redis_port: int, *keys: str) -> dict[str
     return times
 
 
+@pytest.mark.slow
 async def test_each_request_advances_the_stored_time_by_a_gap(
     redis_port: int, redis: Redis
 ) -> None:
@@ -112,6 +114,7 @@ async def test_the_stored_time_outlives_a_process_that_stalls(redis: Redis) -> N
     assert await redis.pttl("photoanimer:rate:account") > 30_000
 
 
+@pytest.mark.slow
 async def test_two_keys_are_two_rates(redis_port: int, redis: Redis) -> None:
     times = await stored_times_of(redis, redis_port, "mine", "yours")
     assert {key: len(sent) for key, sent in times.items()} == {"mine": REQUESTS, "yours": REQUESTS}

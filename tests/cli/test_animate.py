@@ -30,6 +30,7 @@ def results(folder: Path) -> set[str]:
 
 
 class TestResults:
+    @pytest.mark.slow
     def test_are_named_after_the_photos(self, connected: CommandLine) -> None:
         photos = connected.folder / "photos"
         photos.mkdir()
@@ -124,6 +125,7 @@ class TestPhotos:
         )
         assert not (connected.folder / "animated").exists()
 
+    @pytest.mark.slow
     def test_can_be_listed_on_standard_input(self, connected: CommandLine) -> None:
         (connected.folder / "two\nlines.png").write_bytes(png())
         (connected.folder / "b.png").write_bytes(png(b"another"))
@@ -173,6 +175,7 @@ class TestProgress:
         assert finished.endswith(" [1/1]")
         assert summary[1:] == ["  anna.mp4"]
 
+    @pytest.mark.slow
     def test_is_a_bar_with_counts_in_a_terminal(
         self, connected: CommandLine, service: Service
     ) -> None:
@@ -217,6 +220,7 @@ class TestStopping:
         assert f"(task {task_id})" in printed
         assert "photoanimer resume animated/photoanimer.journal" in printed
 
+    @pytest.mark.slow
     def test_a_closed_pipe_does_not_end_a_paid_batch(
         self, connected: CommandLine, service: Service
     ) -> None:
@@ -230,6 +234,7 @@ class TestStopping:
         assert process.stderr is not None
         assert process.stderr.read() == ""
 
+    @pytest.mark.slow
     def test_nohup_is_respected(self, connected: CommandLine, service: Service) -> None:
         (connected.folder / "anna.png").write_bytes(png(SLOW))
         process = connected.start("animate", "anna.png", "--out", "out", preexec_fn=_ignore_hangup)

@@ -75,6 +75,7 @@ def test_in_fish(tmp_path: Path) -> None:
         assert expected in done.stdout
 
 
+@pytest.mark.slow
 def test_it_is_installed_by_an_option(photoanimer: CommandLine) -> None:
     home = photoanimer.folder / "home"
     home.mkdir()

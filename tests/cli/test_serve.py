@@ -35,6 +35,7 @@ def until_answered(base_url: str, key: str, code: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_runs_until_a_signal(photoanimer: CommandLine, stop: signal.Signals) -> None:
     process, base_url = photoanimer.serve()
@@ -71,6 +72,7 @@ def test_a_key_is_accepted_until_it_is_revoked(photoanimer: CommandLine) -> None
     assert key not in printed + log
 
 
+@pytest.mark.slow
 def test_with_keys_it_listens_beyond_this_machine_and_warns(photoanimer: CommandLine) -> None:
     photoanimer.environment["PHOTOANIMER_SERVICE_KEYS"] = "key-one key-two"
     added = photoanimer("serve", "keys", "add", "anna").stdout

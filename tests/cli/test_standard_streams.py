@@ -41,6 +41,7 @@ def assert_both_are_saved(photoanimer: CommandLine) -> None:
     assert "2 saved" in photoanimer("status", "out/photoanimer.journal").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "redirection",
     [">&-", "<&- >&- 2>&-", "> /dev/full 2>&1"],
@@ -52,6 +53,7 @@ def test_a_batch_runs_without_its_streams(photos: CommandLine, redirection: str)
     assert_both_are_saved(photos)
 
 
+@pytest.mark.slow
 def test_a_batch_goes_on_when_its_reader_has_ended(photos: CommandLine) -> None:
     done = shell(photos, f"set -o pipefail; {ANIMATE} | head -1")
     assert (done.returncode, done.stderr) == (0, "")
@@ -82,6 +84,7 @@ def test_a_question_without_streams_is_answered_with_no(photos: CommandLine) -> 
     assert "agree with --yes" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_stops_the_batch_as_ctrl_c_does(
     connected: CommandLine, service: Service
 ) -> None:

@@ -155,6 +155,7 @@ LOOKS: dict[str, Callable[[Picture, Face], Picture]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("large", [False, True], ids=["", "large"])
 def test_a_closed_lid_has_the_colour_and_texture_of_the_skin_around(
@@ -183,6 +184,7 @@ def test_a_closed_lid_has_the_colour_and_texture_of_the_skin_around(
         assert structure[lid].mean() > 0.5 * np.median(structure[under])
 
 
+@pytest.mark.slow
 def test_an_iris_stays_round_in_surprise(astronaut: Picture, astronaut_face: Face) -> None:
     """Its upper part, which the lid uncovers, continues the circle of the visible part."""
     factor = 8

@@ -66,6 +66,7 @@ def test_an_odd_size_is_rejected(tmp_path: Path) -> None:
         Mp4Writer(tmp_path / "square.mp4", 63, 48)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 2])
 def test_sound_is_muxed_as_aac(channels: int, tmp_path: Path, speech: NDArray[np.float32]) -> None:
     path = tmp_path / "talk.mp4"

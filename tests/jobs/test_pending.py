@@ -257,6 +257,7 @@ async def test_detached_jobs_are_kept_within_a_bound(
     assert list(client.pending) == [FIRST + 1, FIRST + 2]
 
 
+@pytest.mark.slow
 async def test_five_hundred_callers_some_of_which_hang_up(stub: StubService) -> None:
     told: list[object] = []
     returned: list[object] = []

@@ -141,6 +141,7 @@ class TestColours:
 
 
 class TestSize:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("size", "fit"),
         [((4097, 64), (4096, 64)), ((100, 8192), (50, 4096)), ((9000, 3000), (4096, 1365))],

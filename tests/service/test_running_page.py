@@ -93,6 +93,7 @@ def test_what_the_containerfile_copies_exists_and_its_commands_are_shell() -> No
     assert containerfile()["EXPOSE"] == [str(ServiceSettings(data_dir="data").port)]
 
 
+@pytest.mark.slow
 def test_the_containers_command_starts_a_service_and_its_check_finds_it(
     tmp_path: Path, ports: dict[str, str]
 ) -> None:

@@ -118,6 +118,7 @@ async def assert_waiting(service: Running, reason: str) -> None:
     assert await metric(service, "photoanimer_tasks_open") == TASKS
 
 
+@pytest.mark.slow
 async def test_tasks_wait_while_the_disk_is_full(
     twelve_tasks: Twelve,
     renderer: InstantRenderer,
@@ -150,6 +151,7 @@ async def test_a_submit_is_refused_and_not_charged_while_the_disk_is_full(
     assert await anna.balance() == pytest.approx(97.87)
 
 
+@pytest.mark.slow
 async def test_tasks_wait_while_another_process_holds_the_databases_lock(
     twelve_tasks: Twelve,
     renderer: InstantRenderer,
@@ -168,6 +170,7 @@ async def test_tasks_wait_while_another_process_holds_the_databases_lock(
     assert len(renderer.jobs) == TASKS
 
 
+@pytest.mark.slow
 async def test_tasks_wait_while_files_may_not_grow(
     twelve_tasks: Twelve,
     renderer: InstantRenderer,

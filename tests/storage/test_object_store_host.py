@@ -218,6 +218,7 @@ class TestRefusals:
             async with ObjectStoreHost("s3://nowhere/x").publish(PHOTO):
                 pytest.fail("it was published")
 
+    @pytest.mark.slow
     async def test_a_refused_connection(
         self, s3: S3Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -244,6 +244,7 @@ async def test_the_journal_knows_what_is_paid_for_when_the_album_does_not(
     assert len(stub.submits) == 1
 
 
+@pytest.mark.slow
 async def test_nothing_is_bought_while_the_journal_cannot_be_read(
     open_studio: OpenStudio, stub: LostResults, tmp_path: Path
 ) -> None:

@@ -172,6 +172,7 @@ async def test_a_fetch_for_a_refused_attempt_is_no_evidence_for_the_next(
     assert outcome.error.image_url == seen[1]
 
 
+@pytest.mark.slow
 async def test_each_attempt_has_its_own_url_and_the_last_one_counts(
     service: Running,
 ) -> None:

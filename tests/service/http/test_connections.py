@@ -100,6 +100,7 @@ async def test_a_connection_without_a_whole_request_is_closed(
         assert await peer.health() == 200
 
 
+@pytest.mark.slow
 async def test_a_connection_that_has_sent_requests_may_be_idle(start: Start) -> None:
     service = await start(request_seconds=0.05)
     async with peer_of(service.service.base_url) as peer:
@@ -112,6 +113,7 @@ async def test_a_connection_that_has_sent_requests_may_be_idle(start: Start) -> 
         assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.slow
 async def test_a_request_with_a_large_head_is_refused(start: Start) -> None:
     service = await start(request_seconds=3600.0)
     lines = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 8000) for number in range(12))

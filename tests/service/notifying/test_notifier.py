@@ -326,6 +326,7 @@ class TestUrls:
 class TestKilled:
     """The service's process is killed."""
 
+    @pytest.mark.slow
     async def test_pending_notifications_are_delivered_after_a_restart(
         self, tmp_path: Path, host: PhotoHost, receiver: Receiver
     ) -> None:

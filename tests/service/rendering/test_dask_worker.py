@@ -50,6 +50,7 @@ async def test_results_through_a_shared_folder(address: str, tmp_path: Path) -> 
     assert list(shared.iterdir()) == []
 
 
+@pytest.mark.slow
 async def test_errors_are_in_the_reply(address: str, tmp_path: Path) -> None:
     async with DaskRenderer(address, animate="renderers:raise_engine_error") as renderer:
         with pytest.raises(RenderFailedError, match="reason 0"):

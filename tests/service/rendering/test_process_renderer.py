@@ -55,6 +55,7 @@ async def test_the_length_of_the_video_is_returned(tmp_path: Path) -> None:
         assert await renderer.render(render_job(tmp_path)) is None
 
 
+@pytest.mark.slow
 async def test_failures_have_their_processor_time(tmp_path: Path) -> None:
     async with ProcessRenderer(1, animate="renderers:compute_and_fail") as renderer:
         with pytest.raises(RenderFailedError) as failure:
@@ -69,6 +70,7 @@ async def test_failures_have_their_processor_time(tmp_path: Path) -> None:
         assert failure.value.processor_seconds > 0
 
 
+@pytest.mark.slow
 async def test_another_error_is_raised_with_its_traceback(tmp_path: Path) -> None:
     async with ProcessRenderer(1, animate="renderers:raise_other_error") as renderer:
         with pytest.raises(RendererFaultError, match="ZeroDivisionError: a mistake") as fault:
@@ -90,6 +92,7 @@ async def test_after_a_crash_the_job_is_retried_in_a_new_worker(
     )
 
 
+@pytest.mark.slow
 async def test_after_two_crashes_the_job_fails_and_the_next_one_runs(tmp_path: Path) -> None:
     async with ProcessRenderer(1, animate="renderers:crash") as renderer:
         with pytest.raises(RenderFailedError, match="crashed on this photo 2 times") as failure:
@@ -98,6 +101,7 @@ async def test_after_two_crashes_the_job_fails_and_the_next_one_runs(tmp_path: P
         await renderer.render(render_job(tmp_path, photo=b"0"))
 
 
+@pytest.mark.slow
 async def test_an_idle_worker_that_died_is_replaced(tmp_path: Path) -> None:
     async with ProcessRenderer(1, animate="renderers:copy") as renderer:
         await renderer.render(render_job(tmp_path))
@@ -149,6 +153,7 @@ def test_importing_the_service_does_not_import_the_engines_libraries() -> None:
     assert {"av", "cv2", "numpy", "onnxruntime", "PIL"}.isdisjoint(loaded)
 
 
+@pytest.mark.slow
 async def test_a_crash_does_not_affect_other_tasks(start: Start, host: PhotoHost) -> None:
     def crashing(times: int) -> str:
         # The service reads the header only.

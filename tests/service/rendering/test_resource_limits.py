@@ -18,6 +18,7 @@ MIB = 1024 * 1024
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces this limit")
 
 
+@pytest.mark.slow
 @linux
 async def test_memory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with ProcessRenderer(1, animate="renderers:allocate", memory=256 * MIB) as renderer:

@@ -106,6 +106,7 @@ class TestEndOfTheService:
                 process.kill()
             await process.wait()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("sent", "status"), [(signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)]
     )
