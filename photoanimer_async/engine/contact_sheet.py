@@ -4,7 +4,8 @@
 
     python -m photoanimer_async.engine.contact_sheet PHOTO... --out sheet.png
 
-Each row is one photo with one expression, at moments spread evenly over its video.
+Each row is one photo with one expression, at moments spread evenly over its video. To compare an
+engine before and after a change, draw the sheet twice, the second time with `--beside before.png`.
 """
 
 import argparse
@@ -90,6 +91,15 @@ def _captioned(row: Picture, expression: Expression) -> Picture:
     return np.vstack([np.asarray(caption), row])
 
 
+def _beside(before: Picture, after: Picture) -> Picture:
+    if before.shape[0] != after.shape[0]:
+        raise ValueError(
+            f"--beside is {before.shape[0]} pixels high, not {after.shape[0]}: draw it with the "
+            "same photos, templates and side"
+        )
+    return np.hstack([before, after])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
@@ -98,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
     parser.add_argument("--out", type=Path, default=Path("contact_sheet.png"))
+    parser.add_argument("--beside", type=Path, help="an earlier sheet, to be shown at the left")
     parser.add_argument("--engine", default=WARP, help="default: %(default)s")
     parser.add_argument(
         "--template", type=int, action="append", help="default: all; can be given more than once"
@@ -113,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             columns=given.columns,
             side=given.side,
         )
+        if given.beside is not None:
+            sheet = _beside(load_picture(given.beside.read_bytes()), sheet)
     except (EngineError, OSError, ValueError) as error:
         sys.exit(str(error))
     Image.fromarray(sheet).save(given.out)
