@@ -1,6 +1,7 @@
 """Fixtures of several rooms, and how a whole run is done."""
 
 import os
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
@@ -20,6 +21,15 @@ MOST_WORKERS = 8
 
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+# Tests send these signals, and what a shell runs in the background or under nohup ignores them.
+for _number, _action in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _action)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

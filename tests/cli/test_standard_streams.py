@@ -96,7 +96,6 @@ def test_a_closed_terminal_stops_the_batch_as_ctrl_c_does(
         stdout=inside,
         stderr=inside,
         start_new_session=True,
-        preexec_fn=None,
     )
     os.close(inside)
     _read_until_submitted(terminal)

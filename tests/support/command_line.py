@@ -4,7 +4,6 @@ import logging
 import os
 import re
 import select
-import signal
 import subprocess
 import sysconfig
 import time
@@ -82,7 +81,6 @@ class CommandLine:
                 "stdout": subprocess.PIPE,
                 "stderr": subprocess.PIPE,
                 "text": True,
-                "preexec_fn": _default_interrupt,
                 **options,
             },
         )
@@ -122,11 +120,6 @@ def logging_restored() -> Iterator[None]:
     finally:
         logger.handlers[:] = handlers
         logger.setLevel(level)
-
-
-def _default_interrupt() -> None:
-    # The tests' own process may have been started with Ctrl-C ignored.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def rest_of(process: "subprocess.Popen[str]") -> tuple[str, str]:

@@ -83,8 +83,6 @@ class TestEndOfTheService:
             str(folder),
             stdout=subprocess.PIPE,
             start_new_session=True,
-            # A shell that runs the tests in the background makes them ignore Ctrl-C.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
             assert process.stdout is not None
