@@ -48,11 +48,24 @@ def test_old_results_are_removed_from_the_shared_folder(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {recent, other}
 
 
+class CountedBudget(ByteBudget):
+    """Counts who has asked: they stand in line in this order."""
+
+    asked = 0
+
+    @asynccontextmanager
+    async def taken(self, size: int) -> AsyncIterator[None]:
+        self.asked += 1
+        async with super().taken(size):
+            yield
+
+
 async def test_photos_at_the_cluster_are_bounded_by_their_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     renderer = DaskRenderer("tcp://no:1", shared=tmp_path)
-    monkeypatch.setattr(renderer, "_in_transit", ByteBudget(10_000))
+    budget = CountedBudget(10_000)
+    monkeypatch.setattr(renderer, "_in_transit", budget)
     at_cluster: list[int] = []
     gate = asyncio.Semaphore(0)
 
@@ -73,7 +86,12 @@ async def test_photos_at_the_cluster_are_bounded_by_their_size(
         folder.mkdir()
         job = render_job(folder, photo=bytes(size))
         renders.append(asyncio.create_task(renderer.render(job)))
-        await until(lambda: renderer._in_transit._line.locked() or len(at_cluster) == len(renders))
+        await until(
+            lambda: (
+                budget.asked == len(renders)
+                and (budget._line.locked() or len(at_cluster) == len(renders))
+            )
+        )
     assert at_cluster == [4000, 4000]
     gate.release()
     await until(lambda: at_cluster == [4000, 4000] and renders[0].done())
@@ -84,7 +102,7 @@ async def test_photos_at_the_cluster_are_bounded_by_their_size(
     await until(lambda: at_cluster == [1000])
     gate.release()
     await asyncio.wait(renders)
-    assert renderer._in_transit._free == 10_000
+    assert budget._free == 10_000
 
 
 async def test_dask_is_not_installed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
