@@ -228,7 +228,7 @@ def show(found: dict[str, list[Result]], modes: Sequence[Mode], tasks: int) -> N
     figures("faults", *parts, packages=packages)
     names = {OURS: "photoanimer-async", NAIVE: "aiohttp, by hand"} | {name: name for name in PEERS}
     some = [name for name in names if name in found]
-    closed = f"of {tasks} photos charged, and lost, if every fifth submit's connection closes early"
+    closed = f"charged and lost of {tasks}, if every fifth submit is closed"
     row = [closed, *(str(found[name][0]) for name in some)]
     figures(
         "faults-summary", table(["", *(names[name] for name in some)], [row]), packages=packages
