@@ -1,9 +1,9 @@
 """Which failure of which operation may be repeated, after how long, and `backoff` bound to that.
 
 Retry belongs to the operation, not to the HTTP verb: every call of this API is a GET, but a
-submit costs money each time it arrives. So a submit is repeated only where it provably never
-left, or was definitely refused for a passing reason, by the table in `submit_answers`. Reads are
-repeated after any failure that may pass.
+submit costs money each time it arrives. So a submit is repeated only if it was provably not sent,
+or was definitely refused for a temporary reason, by the table in `submit_answers`. Reads are
+repeated after any temporary failure.
 """
 
 import asyncio
@@ -117,10 +117,10 @@ def waits(policy: RetryPolicy, rng: Random) -> Generator[float, BaseException, N
 def repeating(
     attempt: Callable[_P, Awaitable[_T]], operation: Operation, policy: RetryPolicy, rng: Random
 ) -> Callable[Concatenate[PhotoAnimerError, _P], Awaitable[_T]]:
-    """Return a function that goes on after the failure of a first attempt, its first argument.
+    """Return a function that retries after a first attempt failed; it takes that failure first.
 
-    `backoff` repeats the attempt where `verdict` allows it for the operation. The first attempt is
-    left to the caller, since `backoff`'s records of a call that succeeds cost as much as a request.
+    `backoff` repeats the attempt where `verdict` allows it for the operation. The caller makes
+    the first attempt, since `backoff`'s records of a call that succeeds cost as much as a request.
     The jitter of `backoff` itself is off, since it would cut `Retry-After` short. Answers 429 are
     waited out and are not counted, since the request queue finds the rate that the service allows;
     without a deadline of the caller's, for an hour.

@@ -100,13 +100,7 @@ def animate(
         submit = without_limit(submit)
         client = _local_client(journal, concurrency, all_faces=all_faces)
     else:
-        client = account_client(
-            account,
-            concurrency=concurrency,
-            host=submit.host,
-            without_key="; or animate on this machine, with no account: --local",
-        )
-        require_service(journal, client.base_url)
+        client = _account_client(account, submit, journal, concurrency)
         next_command = NextCommand(
             resume=resume_arguments(journal, submit, account),
             wait=wait_arguments(out, account, gif=gif),
@@ -138,6 +132,19 @@ def _require_honoured(photos: PhotoOptions, journal: JournalOptions, submit: Sub
         raise UsageError(f"{option} needs the journal of an earlier run: leave out --no-journal")
     if photos.voice_seconds is not None and photos.voice_url is None and photos.manifest is None:
         raise UsageError("--voice-seconds needs a voice: add --voice-url")
+
+
+def _account_client(
+    account: AccountOptions, submit: SubmitOptions, journal: Path | None, concurrency: int
+) -> PhotoAnimerClient:
+    client = account_client(
+        account,
+        concurrency=concurrency,
+        host=submit.host,
+        without_key="; or animate on this machine, with no account: --local",
+    )
+    require_service(journal, client.base_url)
+    return client
 
 
 def _local_client(

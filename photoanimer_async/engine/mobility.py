@@ -39,7 +39,7 @@ _LIKELY = 0.5
 """Probability from which a pixel is somebody."""
 
 _HEAD_LEVEL = 0.35
-"""How far below the face's centre people are told apart by gaps, in heights of the face."""
+"""How far below the face's centre gaps separate people, in heights of the face."""
 
 _FACE = 0.5
 """Radius around the centre of the head, in radii, that surely shows the person."""

@@ -44,7 +44,7 @@ class ClipStopper:
     _slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def resume(self) -> None:
-        """Stop what was to be stopped when the studio ended; call it before batches run."""
+        """Stop clips that were being stopped when the studio exited; call it before batches run."""
         await self.stop([clip for clip in self.batches.album.clips.values() if clip.stopping])
 
     async def stop(self, clips: Sequence[Clip]) -> Stopped:
