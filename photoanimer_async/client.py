@@ -23,7 +23,6 @@ from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.jobs.pending import OpenState, PendingJobs
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook
-from photoanimer_async.jobs.publishing import PhotoPreparers, Publisher
 from photoanimer_async.jobs.result_download import ResultDownloader
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import (
@@ -40,6 +39,7 @@ from photoanimer_async.models import (
     require_many,
 )
 from photoanimer_async.notifications.dispatcher import NotificationDispatcher
+from photoanimer_async.photos.preparer import PhotoPreparers
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.notified import NotifiedPolling
 from photoanimer_async.polling.policies import PollPolicy
@@ -185,8 +185,9 @@ class PhotoAnimerClient:
         self._pipeline = Pipeline(
             self._calls,
             self._scheduler,
-            Publisher(self._host, concurrency),
+            self._host,
             self._downloader,
+            concurrency=concurrency,
             retry=retry_calls,
             rng=rng,
         )

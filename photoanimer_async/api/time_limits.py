@@ -21,6 +21,8 @@ from typing import Any, Protocol, Self
 
 import aiohttp
 
+from photoanimer_async.errors import NotSentError, PhotoAnimerError
+
 _QUEUE_SECONDS = 600.0
 _CONNECT_SECONDS = (10.0, 30.0)
 _GRACE_SECONDS = 0.1
@@ -134,6 +136,62 @@ class TimeLimit:
         if self._task is not None and not self._has_expired:
             self._has_expired = True
             self._task.cancel()
+
+
+class TurnDeadline(TimeLimit):
+    """Limits the wait for a turn, and never the wait for the answer to a submit that was sent.
+
+        with TurnDeadline(limits, 3.0) as deadline:
+            ...                        # wait for a turn, as long as it takes
+            deadline.suspend()
+            ...                        # send the submit
+
+    Args:
+        limits: watch it.
+        seconds: from now on; `None` for no limit.
+
+    Raises:
+        PhotoAnimerError: the time is over; the last refusal, else a `NotSentError`.
+    """
+
+    __slots__ = ("_refusal", "_seconds", "_when")
+
+    def __init__(self, limits: TimeLimits, seconds: float | None) -> None:
+        super().__init__(limits, math.inf if seconds is None else seconds)
+        self._seconds = seconds
+        self._when = self.due
+        self._refusal: PhotoAnimerError | None = None
+
+    def __enter__(self) -> Self:
+        return self if self._seconds is None else super().__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._seconds is None:
+            return
+        try:
+            super().__exit__(kind, error, trace)
+        except TimeoutError:
+            failure = self._refusal or NotSentError(
+                f"not submitted: there was no turn within {self._seconds:g} s"
+            )
+        else:
+            return
+        raise failure
+
+    def suspend(self) -> None:
+        """Stop the clock: the submit is being sent."""
+        self.due = math.inf
+
+    def resume(self, refusal: PhotoAnimerError) -> None:
+        """Start the clock again: the submit was not sent, or was refused."""
+        self._refusal = refusal
+        if self._seconds is not None:
+            self.restart(self._when)
 
 
 class Delivery(TimeLimit):

@@ -26,7 +26,6 @@ from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.jobs.pending import OpenState
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook
-from photoanimer_async.jobs.publishing import PhotoPreparers
 from photoanimer_async.jobs.submission import close_gate, foreign_failure
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import (
@@ -37,6 +36,7 @@ from photoanimer_async.models import (
     Photo,
     require_many,
 )
+from photoanimer_async.photos.preparer import PhotoPreparers
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.saved_durations import persisted
 from photoanimer_async.storage.result_store import ResultStore, parse_location, result_store

@@ -2,19 +2,17 @@
 
 import asyncio
 import logging
-import math
+import time
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
-from photoanimer_async.api.time_limits import TimeLimit, TimeLimits
 from photoanimer_async.errors import (
     AmbiguousSubmitError,
     InvalidPhotoError,
     JournalError,
-    NotSentError,
     NotSubmittedError,
     PhotoAnimerError,
     TaskFailedError,
@@ -29,10 +27,10 @@ from photoanimer_async.jobs.journal import (
 )
 from photoanimer_async.jobs.lifecycle import TRANSITIONS, Event, State
 from photoanimer_async.jobs.progress import ProgressEvent, ProgressHook, report
-from photoanimer_async.jobs.publishing import PhotoPreparer
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
-from photoanimer_async.models import Animation, AnimationRequest, Evidence, Outcome, TaskId
-from photoanimer_async.redaction import shown_photo
+from photoanimer_async.models import AnimationRequest, Evidence, Outcome, TaskId
+from photoanimer_async.photos.preparer import PhotoPreparer
+from photoanimer_async.redaction import shown_photo, without_queries
 
 if TYPE_CHECKING:
     from photoanimer_async.jobs.journal import Journal
@@ -96,62 +94,6 @@ class SubmitGate:
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._empty.wait()
-
-
-class TurnDeadline(TimeLimit):
-    """Limits the wait for a turn, and never the wait for the answer to a submit that was sent.
-
-        with TurnDeadline(limits, 3.0) as deadline:
-            ...                        # wait for a turn, as long as it takes
-            deadline.suspend()
-            ...                        # send the submit
-
-    Args:
-        limits: watch it.
-        seconds: from now on; `None` for no limit.
-
-    Raises:
-        PhotoAnimerError: the time is over; the last refusal, else a `NotSentError`.
-    """
-
-    __slots__ = ("_refusal", "_seconds", "_when")
-
-    def __init__(self, limits: TimeLimits, seconds: float | None) -> None:
-        super().__init__(limits, math.inf if seconds is None else seconds)
-        self._seconds = seconds
-        self._when = self.due
-        self._refusal: PhotoAnimerError | None = None
-
-    def __enter__(self) -> Self:
-        return self if self._seconds is None else super().__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._seconds is None:
-            return
-        try:
-            super().__exit__(kind, error, trace)
-        except TimeoutError:
-            failure = self._refusal or NotSentError(
-                f"not submitted: there was no turn within {self._seconds:g} s"
-            )
-        else:
-            return
-        raise failure
-
-    def suspend(self) -> None:
-        """Stop the clock: the submit is being sent."""
-        self.due = math.inf
-
-    def resume(self, refusal: PhotoAnimerError) -> None:
-        """Start the clock again: the submit was not sent, or was refused."""
-        self._refusal = refusal
-        if self._seconds is not None:
-            self.restart(self._when)
 
 
 @frozen(kw_only=True)
@@ -230,6 +172,18 @@ class Job:
         if self.context.hook is not None:
             self.report_progress()
 
+    async def record_intent(self, image_url: str) -> None:
+        """Change the state to that of a submit which is sent next; see `record`."""
+        self.image_url = image_url
+        if self.state is not State.PLANNED:
+            await self.record(Event.RETRY if self.state is State.FAILED else Event.RESUBMIT)
+        facts = NOTHING
+        if self.entry is not None:
+            # The signature in a published URL is a secret that the journal does not need.
+            published = None if image_url == self.request.photo else without_queries(image_url)
+            facts = Facts(image_url=published, submitted_at=time.time())
+        await self.record(Event.SUBMIT, facts)
+
     def record_later(self, event: Event, facts: Facts = NOTHING) -> None:
         """Change the state, and have the event written without waiting for it.
 
@@ -278,10 +232,6 @@ class Job:
             _log.warning("%s: %s", shown_photo(self.request.photo), journal_error)
         self.report_progress(error)
         return Outcome(self.index, self.request, self.task_id, error=error)
-
-    def succeed(self, animation: Animation) -> Outcome:
-        """Return the outcome of a job that has its animation."""
-        return Outcome(self.index, self.request, self.task_id, animation)
 
     def report_progress(self, error: PhotoAnimerError | None = None) -> None:
         """Call the hook with the job's present state."""

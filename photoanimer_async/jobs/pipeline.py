@@ -16,22 +16,25 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 
+from attrs import evolve
+
 from photoanimer_async.api.calls import ApiCalls
 from photoanimer_async.api.retry import RetryPolicy, Verdict, repeating, verdict
+from photoanimer_async.api.time_limits import TurnDeadline
 from photoanimer_async.api.transport import is_unsent
 from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import (
     DownloadError,
+    HostingError,
     NoAnswerError,
     NotSentError,
     PhotoAnimerError,
     TaskFailedError,
 )
 from photoanimer_async.jobs.budget import Reservation
-from photoanimer_async.jobs.job import Job, TurnDeadline
-from photoanimer_async.jobs.journal import NOTHING, Entry, Facts
+from photoanimer_async.jobs.job import Job
+from photoanimer_async.jobs.journal import Entry, Facts
 from photoanimer_async.jobs.lifecycle import Event, State
-from photoanimer_async.jobs.publishing import Publisher
 from photoanimer_async.jobs.result_download import ResultDownloader
 from photoanimer_async.jobs.submission import (
     ENDS_BATCH,
@@ -56,7 +59,8 @@ from photoanimer_async.photos.voice import check_voice
 from photoanimer_async.polling.cancellation import is_cancelled
 from photoanimer_async.polling.policies import kind_of
 from photoanimer_async.polling.scheduler import PollScheduler
-from photoanimer_async.redaction import printable, shown_photo, without_queries
+from photoanimer_async.redaction import is_url, printable, shown_photo
+from photoanimer_async.storage.image_host import ImageHost, evidence_of
 from photoanimer_async.storage.result_store import Destination, ResultStore
 
 _log = logging.getLogger(__name__)
@@ -70,8 +74,9 @@ class Pipeline:
     Args:
         calls: the API's calls.
         scheduler: waits for tasks.
-        publisher: gives local photos their URLs.
+        host: gives local photos and voices their URLs.
         downloader: saves results.
+        concurrency: photos being published (checked, uploaded) at once, at most.
         retry: how often, and after which waits, a submit is repeated where that is safe.
         rng: for jitter.
     """
@@ -80,15 +85,17 @@ class Pipeline:
         self,
         calls: ApiCalls,
         scheduler: PollScheduler,
-        publisher: Publisher,
+        host: ImageHost,
         downloader: ResultDownloader,
         *,
+        concurrency: int,
         retry: RetryPolicy,
         rng: Random,
     ) -> None:
         self._calls = calls
         self._scheduler = scheduler
-        self._publisher = publisher
+        self._host = host
+        self._publishing = asyncio.Semaphore(concurrency)
         self._downloader = downloader
         self._submit_again = repeating(self._submit_once, Operation.SUBMIT, retry, rng)
 
@@ -108,7 +115,7 @@ class Pipeline:
             finally:
                 # Plainly, so that an image host's clean-up runs as after a success.
                 await _close(resources, job.request.photo)
-            return job.succeed(animation)
+            return Outcome(job.index, job.request, job.task_id, animation)
         except PhotoAnimerError as error:
             failure = error
         except (Exception, asyncio.CancelledError) as error:
@@ -147,7 +154,8 @@ class Pipeline:
         # Before the submit: shows that the result can be written, before it is paid for.
         destination = await _claim(job, store, resources)
         if options.voice is not None:
-            options = await self._publisher.publish_voice(options, resources)
+            voice_url = await self._publish(job, options.voice, resources)
+            options = evolve(options, voice=None, voice_url=voice_url)
         task_id = await self._submit(job, photo, options, resources)
         return await self._finish(job, task_id, destination, started)
 
@@ -197,6 +205,23 @@ class Pipeline:
                 job.task_id,
             )
 
+    async def _publish(self, job: Job, photo: Photo, resources: AsyncExitStack) -> str:
+        """Return a URL of a photo or voice until `resources` are closed: its own, if it is one.
+
+        Each submit gets a new URL. If it is fetched, that submit has arrived.
+        """
+        if isinstance(photo, str) and is_url(photo):
+            return photo
+        try:
+            async with self._publishing:
+                return await resources.enter_async_context(self._host.publish(photo))
+        except HostingError as error:
+            if photo is job.request.photo or photo is job.request.options.voice:
+                raise
+            # A prepared copy; the user knows the original.
+            text = str(error).replace(shown_photo(photo), shown_photo(job.request.photo))
+            raise HostingError(text) from error
+
     async def _submit(
         self, job: Job, photo: Photo, options: AnimationOptions, resources: AsyncExitStack
     ) -> TaskId:
@@ -216,7 +241,7 @@ class Pipeline:
         resources: AsyncExitStack,
         deadline: TurnDeadline,
     ) -> TaskId:
-        image_url = await self._publisher.publish(photo, resources, original=job.request.photo)
+        image_url = await self._publish(job, photo, resources)
         # Before the place in the queue: waiting for the budget must not hold it up.
         budget = job.context.budget
         reservation = None if budget is None else await reserve(budget, options)
@@ -230,9 +255,8 @@ class Pipeline:
                 deadline.resume(error)
                 raise
             ambiguous = ambiguous_submit(error, job.request.photo, image_url, options)
-            ambiguous.evidence = await self._publisher.evidence(
-                image_url, job.context.evidence_seconds
-            )
+            within = job.context.evidence_seconds
+            ambiguous.evidence = await evidence_of(self._host, image_url, within)
             raise ambiguous from error
         finally:
             if reservation is not None:
@@ -244,7 +268,7 @@ class Pipeline:
         self, job: Job, image_url: str, options: AnimationOptions, reservation: Reservation | None
     ) -> TaskId:
         """Send the submit between the record of its intent and that of what came of it."""
-        await _record_intent(job, image_url)
+        await job.record_intent(image_url)
         try:
             task_id = job.task_id = await self._calls.submit(image_url, options)
         except PhotoAnimerError as error:
@@ -338,19 +362,6 @@ async def _claim(
         paid=job.state in _PAID,
     )
     return await resources.enter_async_context(claim)
-
-
-async def _record_intent(job: Job, image_url: str) -> None:
-    job.image_url = image_url
-    if job.state is not State.PLANNED:
-        again = Event.RETRY if job.state is State.FAILED else Event.RESUBMIT
-        await job.record(again)
-    facts = NOTHING
-    if job.entry is not None:
-        # The signature in a published URL is a secret that the journal does not need.
-        published = None if image_url == job.request.photo else without_queries(image_url)
-        facts = Facts(image_url=published, submitted_at=time.time())
-    await job.record(Event.SUBMIT, facts)
 
 
 def _seconds(entry: Entry | None, waited: float) -> float:

@@ -6,6 +6,7 @@ signed for GET, so such an answer is ignored. The API key is not sent.
 
 import asyncio
 import re
+from collections.abc import Callable
 
 import aiohttp
 from aiohttp import hdrs
@@ -14,8 +15,10 @@ from photoanimer_async.errors import PreparationError
 from photoanimer_async.photos.check import MAX_BYTES
 from photoanimer_async.photos.header import PictureFlawError
 from photoanimer_async.photos.links import exact_url, open_link
+from photoanimer_async.photos.opening import named_in_errors
 from photoanimer_async.redaction import printable
 
+_AT_ONCE = 16
 _SECONDS = 15.0
 _TIMEOUT = aiohttp.ClientTimeout(total=_SECONDS, sock_connect=10.0)
 _MAX_REDIRECTS = 5
@@ -26,6 +29,29 @@ _NOT_IMPLEMENTED = 501
 _ACCEPTED_TYPE = re.compile(
     r"image/(png|p?jpe?g|jpg|(x-)?(ms-)?bmp|webp)|(application|binary)/octet-stream"
 )
+
+
+class UrlChecker:
+    """Asks the hosts of photo URLs whether the photo is there and fit, a few at a time.
+
+    Args:
+        session: returns the session to use.
+    """
+
+    def __init__(self, session: Callable[[], aiohttp.ClientSession]) -> None:
+        self._session = session
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def check(self, url: str) -> None:
+        """Send a HEAD request to the URL's host.
+
+        Raises:
+            InvalidPhotoError: the photo is not there, or not fit.
+            PreparationError: its host does not answer.
+        """
+        async with self._slots:
+            with named_in_errors(url):
+                await check_url(self._session(), url)
 
 
 async def check_url(session: aiohttp.ClientSession, url: str) -> None:

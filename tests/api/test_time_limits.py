@@ -18,7 +18,7 @@ from attrs import define, field
 
 from photoanimer_async import AmbiguousSubmitError, NotSentError
 from photoanimer_async.api import time_limits
-from photoanimer_async.api.time_limits import TimeLimit, TimeLimits
+from photoanimer_async.api.time_limits import TimeLimit, TimeLimits, TurnDeadline
 
 from ..support.raw_server import OK, fill_backlog
 from ..support.stub_service import API, StubService, as_bytes, envelope, quick_client
@@ -39,6 +39,11 @@ async def test_a_limit_that_has_passed_raises_and_others_go_on() -> None:
     assert [str(end) for end in ends] == ["in time", "", "in time", ""]
     assert [type(end) for end in ends] == [str, TimeoutError, str, TimeoutError]
     assert not limits.open
+
+
+async def test_a_timeout_of_other_code_is_not_the_deadline() -> None:
+    with pytest.raises(TimeoutError, match="other"), TurnDeadline(TimeLimits(), 60.0):
+        raise TimeoutError("other")
 
 
 async def test_an_earlier_limit_is_not_missed_behind_later_ones() -> None:

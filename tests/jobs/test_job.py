@@ -16,8 +16,6 @@ from photoanimer_async import (
     State,
     WaitTimeoutError,
 )
-from photoanimer_async.api.time_limits import TimeLimits
-from photoanimer_async.jobs.job import TurnDeadline
 
 from ..support.batches import drop, outcomes_of, read_all, urls
 from ..support.stub_service import StubService, envelope, quick_client, task
@@ -92,11 +90,6 @@ async def test_a_submit_refused_after_the_deadline_is_not_repeated(
     with pytest.raises(PhotoAnimerError, match="503"):
         await client.animate(PHOTO, timeout=0.1)
     assert len(stub.submits) == 1
-
-
-async def test_a_timeout_of_other_code_is_not_the_deadline() -> None:
-    with pytest.raises(TimeoutError, match="other"), TurnDeadline(TimeLimits(), 60.0):
-        raise TimeoutError("other")
 
 
 async def test_what_waits_for_a_connection_when_a_batch_is_left_was_not_sent(

@@ -7,16 +7,20 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from photoanimer_async import (
+    AnimationOptions,
+    AnimationRequest,
     DownloadError,
     HostingError,
     InvalidPhotoError,
+    Photo,
     PhotoAnimerClient,
 )
 
-from ..support.batches import GIF, VIDEO, names_in, serving_results
-from ..support.pictures import png
+from ..support.batches import GIF, VIDEO, names_in, outcomes_of, serving_results
+from ..support.pictures import png, quarters, saved
 from ..support.stub_service import KEY, StubService, envelope, quick_client, task
 
 
@@ -136,3 +140,113 @@ async def test_a_detached_photo_stays_published_until_its_task_ends(
         await client.attach(471367831765062)
         with pytest.raises(aiohttp.ClientConnectorError):
             await session.get(image_url)
+
+
+# --- a local photo gets a new URL from the image host for each submit ---
+
+
+class RecordingHost:
+    """Gives each photo a new URL; remembers what was published, and the most at once."""
+
+    def __init__(self) -> None:
+        self.urls: list[str] = []
+        self.published: list[str] = []
+        self.most_entering = self._entering = 0
+
+    @asynccontextmanager
+    async def publish(self, photo: Photo) -> AsyncIterator[str]:
+        self._entering += 1
+        self.most_entering = max(self.most_entering, self._entering)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        self._entering -= 1
+        url = f"https://cdn.example/{len(self.urls)}"
+        self.urls.append(url)
+        self.published.append(url)
+        yield url
+        self.published.remove(url)
+
+
+async def test_each_submit_gets_a_new_url_until_the_job_has_ended(
+    stub: StubService, photo: Path
+) -> None:
+    host = RecordingHost()
+
+    def busy(_: web.Request) -> web.Response:
+        assert len(host.published) == len(host.urls) == len(stub.submits)
+        return envelope(code=503, status=503)
+
+    stub.submit_script = [busy, busy]
+    async with quick_client(stub.base_url, host=host) as client:
+        await client.animate(photo)
+    assert [submit.query["imageUrl"] for submit in stub.submits] == host.urls
+    assert len(set(host.urls)) == 3
+    assert host.published == []
+
+
+async def test_a_photo_that_is_a_url_is_its_own_url_and_the_host_is_not_asked(
+    stub: StubService,
+) -> None:
+    host, url = RecordingHost(), "HTTPS://example.com/a.jpg?b=%2F"
+    async with quick_client(stub.base_url, host=host) as client:
+        await client.animate(url)
+    assert stub.submits[0].query["imageUrl"] == url
+    assert host.urls == []
+
+
+async def test_publishing_is_bounded(stub: StubService) -> None:
+    host = RecordingHost()
+    async with quick_client(stub.base_url, host=host, concurrency=4) as client:
+        await outcomes_of(client, [png(64, 64)] * 50, in_flight=50)
+    assert host.most_entering == 4
+
+
+async def test_a_voice_file_is_published_in_place_of_its_path(
+    stub: StubService, tmp_path: Path
+) -> None:
+    host, voice = RecordingHost(), tmp_path / "hello.wav"
+    voice.write_bytes(b"RIFF\x24\0\0\0WAVEfmt " + bytes(64))
+    request = AnimationRequest(
+        "http://127.0.0.1:9/a.jpg", AnimationOptions(template=0, voice=voice)
+    )
+    async with quick_client(stub.base_url, host=host) as client:
+        await outcomes_of(client, [request])
+    assert [stub.submits[0].query["voiceUrl"]] == host.urls
+    assert host.published == []
+
+
+async def test_an_error_names_the_original_of_a_prepared_copy(
+    stub: StubService, tmp_path: Path
+) -> None:
+    class FullHost:
+        @asynccontextmanager
+        async def publish(self, photo: Photo) -> AsyncIterator[str]:
+            if photo:
+                raise HostingError(f"{photo!s}: cannot be uploaded")
+            yield ""
+
+    original = tmp_path / "me.tif"
+    original.write_bytes(saved(quarters(), "TIFF"))
+    async with quick_client(stub.base_url, host=FullHost()) as client:
+        with pytest.raises(HostingError) as caught:
+            await client.animate(original, prepare=True)
+    assert str(caught.value) == f"{original}: cannot be uploaded"
+
+
+async def test_a_slow_upload_does_not_hold_up_other_photos(stub: StubService) -> None:
+    first_ended = asyncio.Event()
+    slow, quick = png(64, 64), png(65, 64)
+
+    class SlowForOne:
+        @asynccontextmanager
+        async def publish(self, photo: Photo) -> AsyncIterator[str]:
+            if photo == slow:
+                await first_ended.wait()
+            yield "https://cdn.example/a.png"
+
+    async with quick_client(stub.base_url, host=SlowForOne()) as client:
+        ended = []
+        async for outcome in client.animate_many([slow, quick]):
+            ended.append((outcome.photo, outcome.ok))
+            first_ended.set()
+    assert ended == [(quick, True), (slow, True)]

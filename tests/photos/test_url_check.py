@@ -1,16 +1,19 @@
 """A photo's URL is checked with one HEAD request to its server."""
 
+from pathlib import Path
+
 import aiohttp
 import pytest
 from aiohttp import hdrs, web
 from attrs import define, field
 
-from photoanimer_async.errors import PreparationError
+from photoanimer_async import InvalidPhotoError, PhotoAnimerClient, PreparationError, State
 from photoanimer_async.photos.check import MAX_BYTES
 from photoanimer_async.photos.header import PictureFlawError
 from photoanimer_async.photos.url_check import check_url
 
-from ..support.stub_service import Reply, serving
+from ..support.batches import outcomes_of, read_all
+from ..support.stub_service import KEY, Reply, StubService, serving
 
 
 @define
@@ -103,3 +106,50 @@ async def test_an_impossible_host_name_is_an_error(url: str) -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises((PictureFlawError, PreparationError)):
             await check_url(session, url)
+
+
+class TestOfTheClient:
+    """Its option `check_urls`."""
+
+    async def test_urls_are_not_requested_by_default(self, client: PhotoAnimerClient) -> None:
+        server = PhotoServer(404)
+        async with serving(server.answer) as origin:
+            assert (await outcomes_of(client, [f"{origin}/a.jpg"]))[0].ok
+        assert server.requests == []
+
+    async def test_one_head_request_without_the_key(self, client: PhotoAnimerClient) -> None:
+        server = PhotoServer(200, {"Content-Type": "image/jpeg", "Content-Length": "12345"})
+        async with serving(server.answer) as origin:
+            url = f"{origin}/a%20b c.jpg?X-Signature=%2F+ü&x=1"
+            assert (await outcomes_of(client, [url], check_urls=True))[0].ok
+        [request] = server.requests
+        assert request.method == "HEAD"
+        assert request.raw_path.startswith("/a%20b%20c.jpg?X-Signature=%2F+%C3%BC")
+        assert KEY not in str(request.headers)
+        assert "APIKEY" not in request.headers
+
+    async def test_a_missing_photo_is_refused_before_the_submit(
+        self, client: PhotoAnimerClient, stub: StubService
+    ) -> None:
+        server = PhotoServer(404)
+        async with serving(server.answer) as origin:
+            [outcome] = await outcomes_of(client, [f"{origin}/a.jpg?token=s3cret"], check_urls=True)
+        assert isinstance(outcome.error, InvalidPhotoError)
+        assert str(outcome.error).startswith(f"{origin}/a.jpg?…: its server has no such photo")
+        assert "s3cret" not in str(outcome.error)
+        assert stub.submits == []
+
+    async def test_an_unreachable_host_leaves_the_photo_planned(
+        self, client: PhotoAnimerClient, tmp_path: Path
+    ) -> None:
+        journal = tmp_path / "batch.db"
+        server = PhotoServer(503)
+        async with serving(server.answer) as origin:
+            [outcome] = await outcomes_of(
+                client, [f"{origin}/a.jpg"], check_urls=True, journal=journal
+            )
+        assert isinstance(outcome.error, PreparationError)
+        assert "HTTP status 503" in str(outcome.error)
+        [outcome] = await outcomes_of(client, [f"{origin}/a.jpg"], check_urls=True, journal=journal)
+        assert "connection failed" in str(outcome.error)
+        assert (await read_all(journal))[0].counts == {State.PLANNED: 1}

@@ -1,14 +1,12 @@
 """Photos are checked, or made fit, before they get a URL."""
 
-import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from attrs import define, field
 from PIL import Image
 
@@ -20,17 +18,14 @@ from photoanimer_async import (
     Photo,
     PhotoAnimerClient,
     PreparationError,
-    State,
 )
-from photoanimer_async.jobs.journal import read_journal
-from photoanimer_async.jobs.publishing import Publisher
-from photoanimer_async.models import AnimationOptions
 from photoanimer_async.photos.check import check_photo, photo_digest
 from photoanimer_async.photos.formats import PictureFormat
 from photoanimer_async.photos.header import PictureHeader
 
+from ..support import batches
 from ..support.pictures import exif, heic, png, quarters, saved
-from ..support.stub_service import KEY, StubService, envelope, quick_client, serving
+from ..support.stub_service import KEY, StubService, envelope, quick_client
 
 
 @define
@@ -50,8 +45,9 @@ class InspectingHost:
 async def outcomes_of(
     client: PhotoAnimerClient, photos: list[Photo], **how: object
 ) -> list[Outcome]:
-    batch = client.animate_many(photos, **how)  # type: ignore[arg-type] # options of the test's choosing
-    return sorted([outcome async for outcome in batch], key=lambda outcome: outcome.index)
+    """Return the outcomes in the order of the photos."""
+    outcomes = await batches.outcomes_of(client, photos, **how)
+    return sorted(outcomes, key=lambda outcome: outcome.index)
 
 
 @pytest.fixture
@@ -193,162 +189,3 @@ class TestHostile:
             pytest.skip("root may read everything")
         [outcome] = await outcomes_of(client, [path])
         assert "cannot be read: Permission denied" in str(outcome.error)
-
-
-def counts(journal: Path) -> Mapping[State, int]:
-    with read_journal(journal) as store:
-        return store.summary().counts
-
-
-@define
-class PhotoServer:
-    """Answers as it is told, and remembers what it was asked."""
-
-    status: int = 200
-    headers: dict[str, str] = field(factory=dict)
-    requests: list[web.Request] = field(factory=list)
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append(request)
-        response = web.StreamResponse(status=self.status, headers=self.headers)
-        await response.prepare(request)
-        return response
-
-
-class TestCheckUrls:
-    async def test_urls_are_not_requested_by_default(self, client: PhotoAnimerClient) -> None:
-        server = PhotoServer(404)
-        async with serving(server.answer) as origin:
-            assert (await outcomes_of(client, [f"{origin}/a.jpg"]))[0].ok
-        assert server.requests == []
-
-    async def test_one_head_request_without_the_key(self, client: PhotoAnimerClient) -> None:
-        server = PhotoServer(200, {"Content-Type": "image/jpeg", "Content-Length": "12345"})
-        async with serving(server.answer) as origin:
-            url = f"{origin}/a%20b c.jpg?X-Signature=%2F+ü&x=1"
-            assert (await outcomes_of(client, [url], check_urls=True))[0].ok
-        [request] = server.requests
-        assert request.method == "HEAD"
-        assert request.raw_path.startswith("/a%20b%20c.jpg?X-Signature=%2F+%C3%BC")
-        assert KEY not in str(request.headers)
-        assert "APIKEY" not in request.headers
-
-    async def test_a_missing_photo_is_refused_before_the_submit(
-        self, client: PhotoAnimerClient, stub: StubService
-    ) -> None:
-        server = PhotoServer(404)
-        async with serving(server.answer) as origin:
-            [outcome] = await outcomes_of(client, [f"{origin}/a.jpg?token=s3cret"], check_urls=True)
-        assert isinstance(outcome.error, InvalidPhotoError)
-        assert str(outcome.error).startswith(f"{origin}/a.jpg?…: its server has no such photo")
-        assert "s3cret" not in str(outcome.error)
-        assert stub.submits == []
-
-    async def test_an_unreachable_host_leaves_the_photo_planned(
-        self, client: PhotoAnimerClient, tmp_path: Path
-    ) -> None:
-        journal = tmp_path / "batch.db"
-        server = PhotoServer(503)
-        async with serving(server.answer) as origin:
-            [outcome] = await outcomes_of(
-                client, [f"{origin}/a.jpg"], check_urls=True, journal=journal
-            )
-        assert isinstance(outcome.error, PreparationError)
-        assert "HTTP status 503" in str(outcome.error)
-        [outcome] = await outcomes_of(client, [f"{origin}/a.jpg"], check_urls=True, journal=journal)
-        assert "connection failed" in str(outcome.error)
-        assert await asyncio.to_thread(counts, journal) == {State.PLANNED: 1}
-
-
-# --- a local photo gets a new URL from the image host for each submit ---
-
-
-class RecordingHost:
-    """Gives each photo a new URL; remembers what is published now, and the most at once."""
-
-    def __init__(self) -> None:
-        self.published: list[str] = []
-        self.most_entering = self._entering = self._count = 0
-
-    @asynccontextmanager
-    async def publish(self, photo: Photo) -> AsyncIterator[str]:
-        self._entering += 1
-        self.most_entering = max(self.most_entering, self._entering)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        self._entering -= 1
-        self._count += 1
-        url = f"https://cdn.example/{self._count}"
-        self.published.append(url)
-        yield url
-        self.published.remove(url)
-
-
-async def test_each_submit_gets_a_new_url_until_the_resources_are_closed() -> None:
-    host = RecordingHost()
-    async with AsyncExitStack() as resources:
-        urls = [await Publisher(host, 1).publish("me.jpg", resources) for _ in range(3)]
-        assert len(set(urls)) == 3
-        assert host.published == urls
-    assert host.published == []
-
-
-async def test_a_photo_that_is_a_url_is_its_own_url_and_the_host_is_not_asked() -> None:
-    host, url = RecordingHost(), "HTTPS://example.com/a.jpg?b=%2F"
-    async with AsyncExitStack() as resources:
-        assert await Publisher(host, 1).publish(url, resources) == url
-        assert host.published == []
-
-
-async def test_publishing_is_bounded() -> None:
-    host = RecordingHost()
-    publisher = Publisher(host, 4)
-
-    async def publish() -> None:
-        async with AsyncExitStack() as resources:
-            await publisher.publish("me.jpg", resources)
-
-    await asyncio.gather(*(publish() for _ in range(50)))
-    assert host.most_entering == 4
-
-
-async def test_a_voice_file_is_published_in_place_of_its_path() -> None:
-    host = RecordingHost()
-    options = AnimationOptions(template=0, voice=Path("hello.wav"))
-    async with AsyncExitStack() as resources:
-        sent = await Publisher(host, 1).publish_voice(options, resources)
-        assert sent.voice is None
-        assert [sent.voice_url] == host.published
-
-
-async def test_an_error_names_the_original_of_a_prepared_copy() -> None:
-    class FullHost:
-        @asynccontextmanager
-        async def publish(self, photo: Photo) -> AsyncIterator[str]:
-            if photo:
-                raise HostingError(f"{photo!s}: cannot be uploaded")
-            yield ""
-
-    with pytest.raises(HostingError) as caught:
-        async with AsyncExitStack() as resources:
-            await Publisher(FullHost(), 1).publish("/tmp/copy.jpg", resources, original="me.heic")
-    assert str(caught.value) == "me.heic: cannot be uploaded"
-
-
-async def test_a_slow_upload_does_not_hold_up_other_photos(stub: StubService) -> None:
-    first_ended = asyncio.Event()
-    slow, quick = png(64, 64), png(65, 64)
-
-    class SlowForOne:
-        @asynccontextmanager
-        async def publish(self, photo: Photo) -> AsyncIterator[str]:
-            if photo == slow:
-                await first_ended.wait()
-            yield "https://cdn.example/a.png"
-
-    async with quick_client(stub.base_url, host=SlowForOne()) as client:
-        ended = []
-        async for outcome in client.animate_many([slow, quick]):
-            ended.append((outcome.photo, outcome.ok))
-            first_ended.set()
-    assert ended == [(quick, True), (slow, True)]
