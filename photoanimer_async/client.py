@@ -23,7 +23,6 @@ from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.jobs.pending import OpenState, PendingJobs
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook
-from photoanimer_async.jobs.result_download import ResultDownloader
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import (
     Animation,
@@ -47,6 +46,7 @@ from photoanimer_async.polling.saved_durations import persisted
 from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.redaction import is_url, printable
 from photoanimer_async.storage.default_host import NoImageHost, chosen_host
+from photoanimer_async.storage.download import PATIENCE_SECONDS, ResultDownloader
 from photoanimer_async.storage.image_host import ImageHost
 from photoanimer_async.storage.result_folder import FileDestination
 from photoanimer_async.storage.result_store import Destination, result_target
@@ -180,7 +180,7 @@ class PhotoAnimerClient:
             lambda task_id, within: self._scheduler.notify(task_id, within=within),
         )
         self._downloader = ResultDownloader(
-            self._transport, self._scheduler, retry=retry_calls, rng=rng
+            self._transport, self._poll_now, retry=retry_calls, rng=rng
         )
         self._pipeline = Pipeline(
             self._calls,
@@ -201,6 +201,10 @@ class PhotoAnimerClient:
             in_flight=4 * concurrency,
             learner=learner if self._durations_file is None else None,
         )
+
+    async def _poll_now(self, task_id: TaskId) -> TaskInfo:
+        self._scheduler.notify(task_id)
+        return await self._scheduler.wait(task_id, timeout=PATIENCE_SECONDS)
 
     async def __aenter__(self) -> Self:
         self._submit_context = JobContext()  # the gate of the last one was closed

@@ -35,7 +35,6 @@ from photoanimer_async.jobs.budget import Reservation
 from photoanimer_async.jobs.job import Job
 from photoanimer_async.jobs.journal import Entry, Facts
 from photoanimer_async.jobs.lifecycle import Event, State
-from photoanimer_async.jobs.result_download import ResultDownloader
 from photoanimer_async.jobs.submission import (
     ENDS_BATCH,
     ambiguous_submit,
@@ -60,6 +59,7 @@ from photoanimer_async.polling.cancellation import is_cancelled
 from photoanimer_async.polling.policies import kind_of
 from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.redaction import is_url, printable, shown_photo
+from photoanimer_async.storage.download import ResultDownloader
 from photoanimer_async.storage.image_host import ImageHost, evidence_of
 from photoanimer_async.storage.result_store import Destination, ResultStore
 

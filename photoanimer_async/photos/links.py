@@ -4,8 +4,7 @@ A signature covers each character of a link. aiohttp re-encodes the links that r
 and yarl the ones with a character outside ASCII, so that their servers refuse them (HTTP 403).
 """
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from string import ascii_letters, digits, punctuation
 from typing import TypedDict
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -57,7 +56,6 @@ def exact_url(link: str) -> URL:
     return url
 
 
-@asynccontextmanager
 async def open_link(
     session: aiohttp.ClientSession,
     url: URL,
@@ -67,10 +65,13 @@ async def open_link(
     timeout: aiohttp.ClientTimeout,
     max_redirects: int,
     decompress: bool = True,
-) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Request a link, follow its redirects, and yield the last response.
+) -> aiohttp.ClientResponse:
+    """Request a link, follow its redirects, and return the last response.
 
     No middleware of the session is applied, and its `raise_for_status` is not.
+
+        async with await open_link(session, exact_url(link), ...) as response:
+            ...
 
     Args:
         session: sends the requests; it need not have `requote_redirect_url=False`.
@@ -87,7 +88,7 @@ async def open_link(
     """
     history: list[aiohttp.ClientResponse] = []
     while True:
-        async with session.request(
+        response = await session.request(
             method,
             url,
             headers=headers,
@@ -97,11 +98,11 @@ async def open_link(
             auto_decompress=decompress,
             middlewares=(),
             **HEADER_LIMITS,
-        ) as response:
-            location = response.headers.get(hdrs.LOCATION)
-            if response.status not in _REDIRECTS or location is None:
-                yield response
-                return
+        )
+        location = response.headers.get(hdrs.LOCATION)
+        if response.status not in _REDIRECTS or location is None:
+            return response
+        async with response:
             history.append(response)
             if len(history) >= max_redirects:
                 raise aiohttp.TooManyRedirects(history[0].request_info, tuple(history))

@@ -69,7 +69,7 @@ async def check_url(session: aiohttp.ClientSession, url: str) -> None:
     try:
         async with (
             asyncio.timeout(_SECONDS),
-            open_link(
+            await open_link(
                 session,
                 exact_url(url),
                 method=hdrs.METH_HEAD,

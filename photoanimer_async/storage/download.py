@@ -1,68 +1,159 @@
 """The download of a result, which ends up complete or not at all.
 
-How it works. The bytes are streamed to a `Destination`. After a dropped connection, the download
-continues where it stopped if the server gave a validator (`Range` with `If-Range`), and starts
-again otherwise, or if the rest is of another version. What is neither a video nor a GIF by its
-first bytes is refused: the servers of expired links send pages. A complete result gets its final
-name; a failed download leaves nothing behind.
+How it works. A finished task has been paid for, so its result is worth patience: a link that does
+not work (HTTP 404 while a store copies the file, an expired signature, a server that is down) is
+requested from the service again and again, for some minutes.
 
-A partial download is kept within one call only: a result has a few MB and a short-lived link.
+The bytes are streamed to a `Destination`. After a dropped connection, the download continues where
+it stopped if the server gave a validator (`Range` with `If-Range`), and starts again otherwise, or
+if the rest is of another version. A partial download is kept within one call only: a result has a
+few MB and a short-lived link. What is neither a video nor a GIF by its first bytes is refused: the
+servers of expired links send pages. A complete result gets its final name; a failed download leaves
+nothing behind.
 """
 
 import asyncio
+import logging
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
 from typing import TypeVar
 
 import aiohttp
 from aiohttp import ClientResponse, ClientTimeout, hdrs
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from yarl import URL
 
 from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.api.retry_after import parse_retry_after
-from photoanimer_async.errors import DownloadError
-from photoanimer_async.models import Location
+from photoanimer_async.api.transport import Transport
+from photoanimer_async.errors import (
+    DownloadError,
+    InvalidRequestError,
+    PhotoAnimerError,
+    TaskFailedError,
+)
+from photoanimer_async.models import Location, OutputFormat, TaskId, TaskInfo, TaskStatus
 from photoanimer_async.photos.links import exact_url, open_link
-from photoanimer_async.redaction import is_url, printable, shown_url
+from photoanimer_async.redaction import printable, shown_url
+from photoanimer_async.storage.decompression import CODINGS, Decompressor
+from photoanimer_async.storage.download_errors import (
+    MAX_REDIRECTS,
+    PERMANENT_ERRORS,
+    TRANSIENT_ERRORS,
+    TransientError,
+    UnavailableError,
+    may_pass,
+    reason_of,
+)
 from photoanimer_async.storage.result_store import Destination
 
 _LocationT = TypeVar("_LocationT", bound=Location)
+_log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 300.0
+"""How long new links of one result are requested."""
+
+_PATIENCE = 4
+"""Links are tried so many times as often as the policy allows: 20 times by default."""
+_DOWNLOADS = 16
+_DOWNLOAD_SECONDS = 600.0
 
 MAX_RESULT_BYTES = 2**30
 """More than any video of a few seconds has."""
 
 _BATCH_BYTES = 256 * 1024
 _SOCKET_TIMEOUT = ClientTimeout(total=None, sock_connect=10.0, sock_read=30.0)
-_MAX_REDIRECTS = 5
 _EXPIRED = frozenset({403, 404, 410})
 _TRANSIENT = frozenset({408, 416, 425, 429})
-_COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
 _HEAD_BYTES = 8
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)")
-_PERMANENT_ERRORS = (
-    aiohttp.InvalidURL,
-    aiohttp.NonHttpUrlClientError,
-    aiohttp.TooManyRedirects,
-    aiohttp.ClientConnectorCertificateError,
-)
-_TRANSIENT_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 
 
-class UnavailableError(DownloadError):
-    """The server of the link did not send the result this time, in all attempts."""
+class ResultDownloader:
+    """Downloads results, a bounded number at a time.
 
+    Args:
+        transport: has the session that downloads use.
+        poll: polls a task at once, for its present link.
+        retry: how often, and after which waits, one link is tried; new links of a task are tried
+            four times as often, for at most five minutes.
+        rng: for jitter.
+    """
 
-class _TransientError(Exception):
-    """An attempt failed for a reason that may have passed by the next one."""
+    def __init__(
+        self,
+        transport: Transport,
+        poll: Callable[[TaskId], Awaitable[TaskInfo]],
+        *,
+        retry: RetryPolicy,
+        rng: Random,
+    ) -> None:
+        self._transport = transport
+        self._poll = poll
+        self._retry = retry
+        self._renewals = evolve(retry, tries=_PATIENCE * retry.tries)
+        self._rng = rng
+        self._slots = asyncio.Semaphore(_DOWNLOADS)
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+    async def save(
+        self, info: TaskInfo, destination: Destination[_LocationT], output_format: str
+    ) -> _LocationT:
+        """Save the result of a finished task; request new links while they do not work.
+
+        Args:
+            info: the finished task.
+            destination: the target; its suffix becomes that of the result.
+            output_format: `mp4`, or `gif` for the GIF if there is one.
+
+        Returns:
+            The location of the result.
+
+        Raises:
+            TaskFailedError: the task failed.
+            InvalidRequestError: the task has no result yet.
+            DownloadError: the result is gone, or cannot be written. `task_id` is the task.
+        """
+        try:
+            return await self._save(info, destination, output_format)
+        except PhotoAnimerError as error:
+            error.task_id = info.task_id
+            raise
+
+    async def _save(
+        self, info: TaskInfo, destination: Destination[_LocationT], output_format: str
+    ) -> _LocationT:
+        failures = 0
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                link, suffix = _link_and_suffix(info, output_format)
+                async with self._slots:
+                    return await download(
+                        self._transport.session,
+                        link,
+                        destination,
+                        suffix=suffix,
+                        timeout=_DOWNLOAD_SECONDS,
+                        retry=self._retry,
+                    )
+            except DownloadError as error:
+                if not may_pass(error):
+                    raise
+                # An old link of a resumed batch has expired: a new one is requested at once.
+                wait = self._renewals.wait(failures, error, self._rng) if failures else 0.0
+                failures += 1
+                if failures >= self._renewals.tries or time.monotonic() + wait > deadline:
+                    raise
+                _log.info("task %s: %s; requesting its link again", info.task_id, error)
+            await asyncio.sleep(wait)
+            try:
+                info = await self._poll(info.task_id)
+            except PhotoAnimerError as error:
+                _log.info("task %s: %s", info.task_id, error)  # the link that is known is used on
 
 
 async def download(
@@ -70,18 +161,18 @@ async def download(
     url: str,
     destination: Destination[_LocationT],
     *,
+    suffix: str = ".mp4",
     timeout: float | None,
     retry: RetryPolicy | None = None,
     max_bytes: int = MAX_RESULT_BYTES,
 ) -> _LocationT:
-    """Download a result to a destination, with retries.
-
-    No API key is sent, and no middleware of the session is applied.
+    """Download a result with retries. No API key is sent, and no middleware is applied.
 
     Args:
         session: used, and not closed.
         url: the link, exactly as the service gave it.
         destination: the target; an existing result is never overwritten.
+        suffix: that of the result, `.mp4` or `.gif`.
         timeout: seconds for the whole download with its retries; `None` for no limit.
         retry: the number of attempts and the waits between them.
         max_bytes: larger results are refused.
@@ -90,12 +181,12 @@ async def download(
         The final location: the destination's, or a numbered name beside it if that was taken.
 
     Raises:
-        DownloadError: the result cannot be downloaded or written; `expired` if a new link may
-            help. Nothing is left at the destination.
+        DownloadError: it cannot be downloaded or written; `expired` if a new link may help.
+            Nothing is left at the destination.
     """
-    transfer = _Transfer(session, _link(url), shown_url(url), destination, max_bytes)
+    transfer = _Transfer(session, _link(url), url, destination, max_bytes)
     try:
-        await destination.begin()
+        await destination.begin(suffix)
         try:
             async with asyncio.timeout(timeout):
                 await _transfer_with_retries(transfer, retry or RetryPolicy())
@@ -114,7 +205,7 @@ async def _transfer_with_retries(transfer: "_Transfer", retry: RetryPolicy) -> N
     while True:
         try:
             return await transfer.attempt()
-        except _TransientError as error:
+        except TransientError as error:
             failures += 1
             if failures >= retry.tries:
                 reason = f"{transfer.name}: {error} (tried {failures} times)"
@@ -127,8 +218,8 @@ class _Transfer:
     """The state of one download over all its attempts."""
 
     session: aiohttp.ClientSession
-    url: URL
-    name: str
+    link: URL
+    url: str
     destination: Destination[Location]
     max_bytes: int
     received: int = 0
@@ -136,13 +227,18 @@ class _Transfer:
     version: "_Version | None" = None
     head: bytes = b""
     content_type: str = ""
-    decoder: "_Decoder | None" = None
+    decoder: Decompressor | None = None
+
+    @property
+    def name(self) -> str:
+        """The link as errors show it."""
+        return shown_url(self.url)
 
     async def attempt(self) -> None:
         """Send one request for the bytes that are still missing.
 
         Raises:
-            _TransientError: the next attempt may succeed.
+            TransientError: the next attempt may succeed.
             DownloadError: it would not.
         """
         headers: dict[str, str] = {hdrs.ACCEPT_ENCODING: "identity"}
@@ -150,30 +246,30 @@ class _Transfer:
             headers[hdrs.RANGE] = f"bytes={self.received}-"
             headers[hdrs.IF_RANGE] = self.version.validator
         try:
-            async with open_link(
+            async with await open_link(
                 self.session,
-                self.url,
+                self.link,
                 headers=headers,
                 timeout=_SOCKET_TIMEOUT,
-                max_redirects=_MAX_REDIRECTS,
+                max_redirects=MAX_REDIRECTS,
                 decompress=False,
             ) as response:
                 self._start(response)
                 await self._receive(response)
-        except _PERMANENT_ERRORS as error:
-            raise DownloadError(f"{self.name}: {_reason(error)}") from None
-        except _TRANSIENT_ERRORS as error:
+        except PERMANENT_ERRORS as error:
+            raise DownloadError(f"{self.name}: {reason_of(error)}") from None
+        except TRANSIENT_ERRORS as error:
             # Not chained: aiohttp's texts contain the whole URL.
-            raise _TransientError(_reason(error)) from getattr(error, "os_error", None)
+            raise TransientError(reason_of(error)) from getattr(error, "os_error", None)
         self._require_complete()
 
     def _require_complete(self) -> None:
         if self.total is not None and self.received != self.total:
-            raise _TransientError(f"it ended after {self.received} of {self.total} bytes")
+            raise TransientError(f"it ended after {self.received} of {self.total} bytes")
         if self.decoder is not None and not self.decoder.is_complete:
-            raise _TransientError("its compressed content is incomplete")
+            raise TransientError("its compressed content is incomplete")
         if not self.received:
-            raise _TransientError("it is empty")
+            raise TransientError("it is empty")
         self._require_video()
 
     def _start(self, response: ClientResponse) -> None:
@@ -185,17 +281,17 @@ class _Transfer:
             content_range = _CONTENT_RANGE.fullmatch(response.headers.get(hdrs.CONTENT_RANGE, ""))
             if content_range is None or int(content_range[1]) != self.received or self.decoder:
                 self.version = None
-                raise _TransientError("the server sent another range than requested")
+                raise TransientError("the server sent another range than requested")
             total = None if content_range[2] == "*" else int(content_range[2])
             is_other = version.contradicts(self.version) or _differ(total, self.total)
             if self.received and is_other:
                 self.version = None
-                raise _TransientError("the result has changed meanwhile")
+                raise TransientError("the result has changed meanwhile")
             self.total = self.total if total is None else total
         else:
             self.received = 0
             self.head = b""
-            self.decoder = _Decoder() if coding in _COMPRESSED else None
+            self.decoder = Decompressor() if coding in CODINGS else None
             self.total = None if self.decoder else response.content_length
             self.version = None if self.decoder else version
         self._require_size(self.total or 0)
@@ -209,7 +305,7 @@ class _Transfer:
         if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - server errors
             self.version = None if status == 416 else self.version  # noqa: PLR2004 - its range
             retry_after = response.headers.get(hdrs.RETRY_AFTER, "")
-            raise _TransientError(
+            raise TransientError(
                 f"HTTP status {status}", retry_after=parse_retry_after(retry_after, time.time())
             )
         if status not in {200, 206}:
@@ -232,15 +328,17 @@ class _Transfer:
         batch = bytearray()
         try:
             async for chunk in response.content.iter_any():
-                for part in self.decoder.decode(chunk) if self.decoder else (chunk,):
+                for part in self.decoder.decompress(chunk) if self.decoder else (chunk,):
                     batch += part
                     self._require_size(self.received + len(batch))
                     if len(batch) >= _BATCH_BYTES:
                         await self._write(batch)
                         batch = bytearray()
-        except _TRANSIENT_ERRORS:
+        except TRANSIENT_ERRORS:
             await self._write(batch)
             raise
+        except zlib.error as error:
+            raise TransientError("its compressed content is damaged") from error
         await self._write(batch)
 
     async def _write(self, batch: bytearray) -> None:
@@ -280,55 +378,22 @@ def _differ(value: object, other: object) -> bool:
     return value is not None and other is not None and value != other
 
 
-class _Decoder:
-    """Decodes gzip and deflate, and tells whether the end has arrived, which aiohttp does not."""
-
-    def __init__(self) -> None:
-        self._stream = zlib.decompressobj(zlib.MAX_WBITS | 32)  # either of the two
-        self._has_begun = False
-
-    @property
-    def is_complete(self) -> bool:
-        return self._stream.eof or not self._has_begun
-
-    def decode(self, data: bytes) -> Iterator[bytes]:
-        """Yield the content in parts of bounded size.
-
-        Raises:
-            _TransientError: it is not compressed, or damaged.
-        """
-        while data:
-            if self._stream.eof:  # gzip may have several members
-                self._stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
-            self._has_begun = True
-            try:
-                yield self._stream.decompress(data, _BATCH_BYTES)
-            except zlib.error as error:
-                raise _TransientError("its compressed content is damaged") from error
-            data = self._stream.unconsumed_tail or self._stream.unused_data
+def _link_and_suffix(info: TaskInfo, output_format: str) -> tuple[str, str]:
+    if info.gif_url and (output_format == OutputFormat.GIF or not info.result_url):
+        return info.gif_url, ".gif"
+    if info.result_url:
+        return info.result_url, ".mp4"
+    if info.status is TaskStatus.FAILED:
+        raise TaskFailedError(info)
+    if info.status is TaskStatus.FINISHED:
+        text = f"task {info.task_id} has finished, but the service gives no link to its result"
+        raise DownloadError(text, expired=True)
+    raise InvalidRequestError(f"task {info.task_id} has no result yet: wait for it first")
 
 
 def _link(url: str) -> URL:
-    try:
+    with suppress(ValueError):
         link = exact_url(url)
-        if is_url(url) and link.host:
+        if link.scheme in {"http", "https"} and link.host:
             return link
-    except ValueError:
-        pass
     raise DownloadError(f"the result's link is not an http or https URL: {shown_url(url)}")
-
-
-def _reason(error: BaseException) -> str:
-    match error:
-        case aiohttp.TooManyRedirects():
-            return f"more than {_MAX_REDIRECTS} redirects"
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return "it redirects to something that is not an http or https URL"
-        case aiohttp.ClientConnectorCertificateError():
-            return "the server's certificate is not valid"
-        case aiohttp.ClientConnectorError():
-            return f"no connection: {error.os_error.strerror or 'unknown host'}"
-        case TimeoutError():
-            return "the server stopped sending"
-        case _:
-            return f"the connection was lost ({type(error).__name__})"

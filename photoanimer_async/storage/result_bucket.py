@@ -45,10 +45,10 @@ class ObjectDestination:
     def __init__(self, bucket: Bucket, name: str) -> None:
         self._bucket = bucket
         self._name = name
-        self._content_type = _CONTENT_TYPES.get(PurePosixPath(name).suffix, "video/mp4")
         self._reset()
 
     def _reset(self) -> None:
+        self._content_type = _CONTENT_TYPES.get(PurePosixPath(self._name).suffix, "video/mp4")
         self._size = 0
         self._digest = hashlib.sha256()
         self._buffer = bytearray()
@@ -61,12 +61,9 @@ class ObjectDestination:
         """The object's URL."""
         return self._url(self._name)
 
-    def with_suffix(self, suffix: str) -> "ObjectDestination":
-        """Return the same object with another suffix."""
-        return ObjectDestination(self._bucket, str(PurePosixPath(self._name).with_suffix(suffix)))
-
-    async def begin(self) -> None:
+    async def begin(self, suffix: str) -> None:
         """Forget what was written before."""
+        self._name = str(PurePosixPath(self._name).with_suffix(suffix))
         self._reset()
 
     async def write(self, offset: int, data: bytes | bytearray) -> None:

@@ -57,12 +57,9 @@ class FileDestination:
         self._has_part = False
         self._held: tuple[int, bytes | bytearray] | None = None
 
-    def with_suffix(self, suffix: str) -> "FileDestination":
-        """Return the same file with another suffix."""
-        return FileDestination(self.location.with_suffix(suffix), is_claimed=self._is_claimed)
-
-    async def begin(self) -> None:
+    async def begin(self, suffix: str) -> None:
         """Show that the `.part` can be created, where that is not known yet."""
+        self.location = self._name = self.location.with_suffix(suffix)
         self._held = None
         if not self._is_claimed:
             await _in_thread(self.location, self._create)

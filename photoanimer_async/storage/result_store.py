@@ -18,7 +18,7 @@ _LocationT_co = TypeVar("_LocationT_co", bound=Location, covariant=True)
 class Destination(Protocol[_LocationT_co]):
     """The target of one download, which ends up there completely or not at all.
 
-    Every method but `with_suffix` raises `DownloadError` if the target cannot be written to.
+    Every method raises `DownloadError` if the target cannot be written to.
     """
 
     @property
@@ -26,12 +26,12 @@ class Destination(Protocol[_LocationT_co]):
         """The location that the result should get."""
         ...
 
-    def with_suffix(self, suffix: str) -> "Destination[_LocationT_co]":
-        """Return the same target with another suffix (`.mp4`, `.gif`)."""
-        ...
+    async def begin(self, suffix: str) -> None:
+        """Prepare an empty target; called before the first `write` of each download.
 
-    async def begin(self) -> None:
-        """Prepare an empty target; called before the first `write` of a download."""
+        Args:
+            suffix: that of the result, `.mp4` or `.gif`, in place of the location's.
+        """
         ...
 
     async def write(self, offset: int, data: bytes | bytearray) -> None:

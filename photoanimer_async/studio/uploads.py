@@ -236,7 +236,7 @@ class Uploads:
         try:
             async with (
                 asyncio.timeout(_FETCH_SECONDS),
-                open_link(
+                await open_link(
                     self.session,
                     exact_url(url),
                     headers={},

@@ -38,7 +38,7 @@ async def request(link: str, max_redirects: int = 6) -> aiohttp.ClientResponse:
     # As users make their sessions: it re-encodes the links of redirects.
     async with (
         aiohttp.ClientSession(raise_for_status=True) as session,
-        open_link(
+        await open_link(
             session,
             exact_url(link),
             headers={},

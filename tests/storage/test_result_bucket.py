@@ -253,7 +253,7 @@ class TestClaim:
     ) -> None:
         async with store.claim(b"", ".mp4", name=name) as claim:
             assert isinstance(claim, ObjectDestination)
-            await claim.begin()
+            await claim.begin(".mp4")
             await claim.write(0, SMALL)
             location = await claim.commit()
         assert s3.objects() == {location.removeprefix(f"s3://{BUCKET}/"): SMALL}

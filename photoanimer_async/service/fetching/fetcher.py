@@ -94,7 +94,7 @@ class Fetcher:
             raise FetchError(self._reason(error)) from error
 
     async def _get(self, url: URL, size_limit: int, accept: str) -> ReceivedFile:
-        async with open_link(
+        async with await open_link(
             self._session,
             url,
             headers={"Accept": accept, "Accept-Encoding": "identity"},
