@@ -18,10 +18,11 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-from aiohttp import hdrs, web
+import aiohttp
+from aiohttp import hdrs
 from attrs import define
 
 from photoanimer_async.errors import HostingError, InvalidRequestError
@@ -29,6 +30,9 @@ from photoanimer_async.models import Photo
 from photoanimer_async.photos.check import MediaFormat, detect_media_format
 from photoanimer_async.photos.shortage import is_shortage
 from photoanimer_async.redaction import is_url, shown_url
+
+if TYPE_CHECKING:
+    import aiohttp.web
 
 _TOKEN_BYTES = 32
 _SHUTDOWN_SECONDS = 1.0
@@ -77,7 +81,7 @@ class LocalImageHost:
         self._publications: dict[str, _Publication] = {}
         self._entered = 0
         self._lock = asyncio.Lock()
-        self._runner: web.AppRunner | None = None
+        self._runner: aiohttp.web.AppRunner | None = None
         self._base_url = ""
 
     async def __aenter__(self) -> Self:
@@ -133,13 +137,17 @@ class LocalImageHost:
             raise HostingError("the URL is not published here, or no longer")
         return publication.fetches
 
-    async def _start(self) -> web.AppRunner:
-        application = web.Application()
+    async def _start(self) -> "aiohttp.web.AppRunner":
+        import aiohttp.web  # noqa: PLC0415 - a client whose photos have URLs needs none of it
+
+        application = aiohttp.web.Application()
         application.router.add_route(hdrs.METH_ANY, "/{path:.*}", self._serve)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        runner = aiohttp.web.AppRunner(
+            application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
+        )
         try:
             await runner.setup()
-            await web.TCPSite(runner, self._host, self._port).start()
+            await aiohttp.web.TCPSite(runner, self._host, self._port).start()
         except BaseException as error:
             await runner.cleanup()
             if not isinstance(error, OSError):
@@ -153,10 +161,10 @@ class LocalImageHost:
         self._base_url = self._public_url or f"http://{host}:{port}"
         return runner
 
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
+    async def _serve(self, request: "aiohttp.web.Request") -> "aiohttp.web.StreamResponse":
         publication = self._publications.get(_token(request.path))
         if publication is None or request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
-            raise web.HTTPNotFound
+            raise aiohttp.web.HTTPNotFound
         publication.fetches += 1
         # A cache in front could serve the photo after it has been withdrawn.
         headers: dict[str, str] = {
@@ -179,27 +187,27 @@ async def _read(content: bytes | Path) -> bytes:
             return await asyncio.to_thread(content.read_bytes)
         except OSError as error:
             if not is_shortage(error):
-                raise web.HTTPNotFound from None
+                raise aiohttp.web.HTTPNotFound from None
             if time.monotonic() > deadline:
-                raise web.HTTPServiceUnavailable from None
+                raise aiohttp.web.HTTPServiceUnavailable from None
         await asyncio.sleep(_READ_PAUSE)
 
 
 def _content_response(
-    request: web.Request, content: bytes, headers: dict[str, str]
-) -> web.Response:
+    request: "aiohttp.web.Request", content: bytes, headers: dict[str, str]
+) -> "aiohttp.web.Response":
     size = len(content)
     headers[hdrs.ACCEPT_RANGES] = "bytes"
     if hdrs.RANGE not in request.headers:
-        return web.Response(body=content, headers=headers)
+        return aiohttp.web.Response(body=content, headers=headers)
     try:
         start, stop, _ = request.http_range.indices(size)
     except ValueError:
         start = stop = size
     if start >= stop:
-        return web.Response(status=416, headers={hdrs.CONTENT_RANGE: f"bytes */{size}"})
+        return aiohttp.web.Response(status=416, headers={hdrs.CONTENT_RANGE: f"bytes */{size}"})
     headers[hdrs.CONTENT_RANGE] = f"bytes {start}-{stop - 1}/{size}"
-    return web.Response(status=206, body=content[start:stop], headers=headers)
+    return aiohttp.web.Response(status=206, body=content[start:stop], headers=headers)
 
 
 def _token(path: str) -> str:
