@@ -28,6 +28,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -39,7 +40,7 @@ from attrs import define, field
 from load_servers import Server
 from machine import Goal, figures, table
 
-from photoanimer_async.service import AccountBook, SetupError
+from photoanimer_async.service import AccountBook, AccountError, SetupError
 
 _ALLOWED = 1.02
 _ALLOWED_QUICK = 1.05
@@ -159,13 +160,13 @@ async def watch(server: Server, samples: list[float]) -> None:
 
 
 async def come_and_go(book: AccountBook) -> None:
-    """Add an account and revoke it, for ever."""
+    """Add an account and revoke it, for ever, as far as the disk has room for that."""
     while True:
-        with suppress(sqlite3.Error, SetupError, ValueError):  # while the disk is full
-            await asyncio.to_thread(book.add, "guest", rate=5)
-        await asyncio.sleep(_REVOKE_EVERY)
-        with suppress(sqlite3.Error, SetupError, ValueError):
-            await asyncio.to_thread(book.revoke, "guest")
+        for change in (partial(book.add, rate=5), book.revoke):
+            # Without room there is no account to revoke, or no revoking one.
+            with suppress(sqlite3.Error, SetupError, AccountError):
+                await asyncio.to_thread(change, "guest")
+            await asyncio.sleep(_REVOKE_EVERY)
 
 
 async def stay_silent(origin: str) -> None:
