@@ -2,9 +2,9 @@
 
 Waking the event loop for a single item costs about as much as the item itself, so `DueQueue`
 groups items that are due close together, up to 64 under one time. That moves an item, earlier or
-later, by at most a quarter of its wait and at most 256 ms; where the groups nearby are full, by
-at most twice that. Polls that are as often early as late barely change the mean delay: it grows
-only with the square of the shift.
+later, by at most a quarter of its wait or 16 ms, and at most 256 ms; where the groups nearby are
+full, or in the past, by at most twice that. Polls that are as often early as late barely change the
+mean delay: it grows only with the square of the shift.
 
 As long as items wait only for moments, a `ReadyQueue` is first in, first out. When it has not been
 empty for longer than `patience`, requests are scarce, and it prefers the item that a poll most
@@ -25,11 +25,11 @@ _T = TypeVar("_T")
 
 _TICKS_PER_SECOND = 1000
 _WAIT_PER_GROUP_WIDTH = 2
-_WIDEST = 512  # ticks between two groups, at most
+_NARROWEST, _WIDEST = 32, 512  # ticks between two groups
 _LONG_WAIT = _WIDEST * _WAIT_PER_GROUP_WIDTH / _TICKS_PER_SECOND
-_WIDTHS = [
-    1 << max((ticks // _WAIT_PER_GROUP_WIDTH).bit_length() - 1, 0)
-    for ticks in range(_WIDEST * _WAIT_PER_GROUP_WIDTH + 1)
+_WIDTHS = [1] + [  # what is due now does not wait
+    max(1 << max((ticks // _WAIT_PER_GROUP_WIDTH).bit_length() - 1, 0), _NARROWEST)
+    for ticks in range(1, _WIDEST * _WAIT_PER_GROUP_WIDTH + 1)
 ]
 """The ticks between two groups, by the ticks that an item waits."""
 
@@ -58,8 +58,10 @@ class DueQueue(Generic[_T]):
         wait = due - now if due > now else 0.0
         width = _WIDTHS[int(wait * _TICKS_PER_SECOND)] if wait < _LONG_WAIT else _WIDEST
         tick = int(due * _TICKS_PER_SECOND / width + 0.5) * width
+        if tick < now * _TICKS_PER_SECOND:
+            tick += width
         group = self._groups.get(tick)
-        if tick < now * _TICKS_PER_SECOND or not_before or group is None or group.is_full:
+        if not_before or group is None or group.is_full:
             earliest = math.ceil(max(now, not_before) * _TICKS_PER_SECOND)
             tick = self._tick_with_room(tick, due, width, earliest)
             group = self._groups.get(tick)

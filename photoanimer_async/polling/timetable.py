@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 _NEVER = float("inf")
 _PROMOTED_AT_ONCE = 64
 _SPREAD = 0.05
+_EARLY = 0.03
 _AFTER_HINT = 1.0
 _SUBMITS = 200_000
 _NOTIFICATIONS = 10_000
@@ -188,8 +189,12 @@ class Timetable:
             if self._state[row] != _QUEUED:
                 continue
             due = self._due[row]
-            if due > now:
-                self._schedule(key, row, due, now, not_before=due)
+            if key in self._failures:
+                early, not_before = 0.0, due
+            else:
+                early, not_before = _EARLY * (due - self._since[row]), 0.0
+            if due > now + early:
+                self._schedule(key, row, due, now, not_before=not_before)
             else:
                 self._state[row] = _READY
                 self._ready.add(key, now)
