@@ -35,6 +35,7 @@ class MouthShape:
         inner_half_width: Distance from the centre up to which the lips can part.
         chin: Distance from that line to the chin.
         corners: Left and right, shape (2, 2).
+        thickness: Height of each lip at its middle.
     """
 
     centre: Array
@@ -42,6 +43,7 @@ class MouthShape:
     inner_half_width: float
     chin: float
     corners: Array
+    thickness: Mapping[Lip, float]
     _lips: Mapping[Lip, Array]
 
     @classmethod
@@ -56,7 +58,14 @@ class MouthShape:
         half_width = max(float(corners[1, 0] - corners[0, 0]) / 2, 0.15)
         inner = np.abs(lips[Lip.UPPER][[0, -1], 0] - centre[0]).mean()
         chin = max(float(local[lm.CHIN, 1] - centre[1]), 0.25)
-        return cls(centre, half_width, min(float(inner), half_width), chin, corners, lips)
+        outer = {Lip.UPPER: lm.LIPS_OUTER_UPPER, Lip.LOWER: lm.LIPS_OUTER_LOWER}
+        thickness = {
+            lip: max(float(abs(local[group[5], 1] - lips[lip][5, 1])), 0.02)
+            for lip, group in outer.items()
+        }
+        return cls(
+            centre, half_width, min(float(inner), half_width), chin, corners, thickness, lips
+        )
 
     def along(self, x: Array) -> Array:
         """Return the signed horizontal distance from the centre, in u."""
@@ -71,10 +80,10 @@ class MouthShape:
         return np.maximum(self._edge(x, Lip.LOWER) - self._edge(x, Lip.UPPER), 0)
 
     def bend(self, x: Array) -> Array:
-        """Return how far the line between the lips is below its middle, in u."""
+        """Return how far the line between the lips, once they close, is below its middle, in u."""
         middle = self.centre[:1]
         upper, lower = (self._edge(x, lip) - self._edge(middle, lip) for lip in Lip)
-        return (upper + lower) / 2
+        return np.asarray(upper + _CLOSING * (lower - upper))
 
     def _edge(self, x: Array, lip: Lip) -> Array:
         edge = self._lips[lip]
@@ -108,8 +117,14 @@ class FaceShape:
         return cls(MouthShape.of(local), np.array(brows), inner, np.array(tops), nose)
 
 
-_KISS = 0.155
+_KISS = 0.165
 """Half width of a kissing mouth, in u."""
+_CLOSING = 0.25
+"""Where open lips meet, from 0 at the upper lip to 1 at the lower one."""
+_PRESSED = 0.006
+"""How far each lip moves behind the other when they close, in u."""
+_KISSING_LIPS = {Lip.UPPER: 0.095, Lip.LOWER: 0.115}
+"""Height of the lips of a kissing mouth, in u."""
 
 FieldFunction: TypeAlias = Callable[[FaceShape, Array, Array, Lip], Array]
 """Returns displacements (N, 3) at x (N,), y (N,) on one side of the lips; all in u."""
@@ -176,19 +191,27 @@ def _pucker(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
     mouth = face.mouth
     across, v = mouth.along(x), mouth.below(x, y, lip)
     # The lips of a smile are wide and thin: they have a longer way.
-    narrower = float(np.clip(1 - _KISS / mouth.half_width, 0.40, 0.56))
-    height = np.where(v < 0, 0.14, 0.20)
-    reach = np.exp(-0.5 * (across / (1.25 * mouth.half_width)) ** 4) * _decay(v, height)
-    swell = 0.050 * narrower / 0.40 * _lip_arch(mouth, x) * v * _decay(v, 0.09) / 0.06
-    level = -1.3 * mouth.bend(x) * reach
+    narrower = float(np.clip(1 - _KISS / mouth.half_width, 0.38, 0.56))
+    upper = v < 0
+    # The nose above stays as wide as it is.
+    reach = _decay(v, np.where(upper, 0.10, 0.15))
+    reach = reach * np.exp(-0.5 * (across / (1.25 * mouth.half_width)) ** 4)
+    thickness = np.where(upper, *(mouth.thickness[each] for each in Lip))
+    pouting = np.where(upper, *(_KISSING_LIPS[each] for each in Lip))
+    more = np.clip(np.maximum(pouting, 1.2 * thickness) - thickness, 0, 1.6 * thickness)
+    arch = _lip_arch(mouth, x) ** 0.7
+    beyond = np.maximum(np.abs(v) - thickness, 0)
+    swell = arch * more * np.tanh(1.4 * v / thickness) / np.tanh(1.4) * _decay(beyond, 0.09)
+    level = -1.6 * mouth.bend(x) * reach
     return _vector(-across * reach * narrower, swell + level, -0.12 * reach)
 
 
 def _close(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
     """Close open lips, slightly too far since landmarks are not exact; the jaw does most of it."""
-    part = 0.5 if lip is Lip.UPPER else -0.94
-    v = face.mouth.below(x, y, lip)
-    return _vector(y=part * face.mouth.gap(x) * _decay(v, 0.14))
+    gap, v = face.mouth.gap(x), face.mouth.below(x, y, lip)
+    too_far = 0.04 * gap + _PRESSED * smoothstep(gap / 0.05)
+    move = _CLOSING * gap + too_far if lip is Lip.UPPER else (_CLOSING - 1) * gap - too_far
+    return _vector(y=move * _decay(v, 0.14))
 
 
 def _sneer(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001 - the signature of a field

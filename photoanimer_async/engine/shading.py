@@ -16,6 +16,7 @@ Patterns are smooth, so on large faces they are drawn and sampled on every n-th 
 | cheekSquint | crow's feet, a furrow under the eye, and light on the raised cheek |
 | browUp | two lines across the forehead |
 | browDown | one upright line above the inner end of the brow |
+| mouthPucker | none: the creases at the corners of the mouth smooth out (`creases`) |
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,13 +29,14 @@ from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.blendshapes import FaceMotion
+from photoanimer_async.engine.creases import smoothed_creases
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, Field, resample
 
 Array: TypeAlias = NDArray[np.float64]
 Floats: TypeAlias = NDArray[np.float32]
 
-UNCHANGED = 200
+UNCHANGED = 160
 """Level of a gain that changes nothing."""
 
 _INVISIBLE = 0.004
@@ -82,10 +84,11 @@ class Shading:
     patterns: Mapping[str, Floats]
 
     @classmethod
-    def of(cls, landmarks: Array, unit: float, glasses: float = 0.0) -> Self:
+    def of(cls, picture: Picture, landmarks: Array, unit: float, glasses: float = 0.0) -> Self:
         """Draw the patterns of a face.
 
         Args:
+            picture: The photo.
             landmarks: Shape (478, 3).
             unit: u in pixels.
             glasses: Confidence that it wears glasses, 0 to 1: they hide folds around the eyes.
@@ -105,6 +108,7 @@ class Shading:
         drawn = np.concatenate([line.points for lines in folds.values() for line in lines])
         box = Box.around(drawn, 0.3 * unit)
         patterns = {name: _drawn(lines, box, step, unit) for name, lines in folds.items()}
+        patterns["mouthPucker"] = smoothed_creases(picture, points, unit, box, step)
         return cls(box, step, patterns)
 
     def gain(self, motion: FaceMotion) -> Picture | None:

@@ -85,7 +85,7 @@ class WarpPortrait:
             coordinates.unit,
             HeadMotion.of(landmarks, coordinates, ellipse, photo, person),
             Skin.of(landmarks, coordinates, blendshapes, glasses),
-            Shading.of(landmarks, coordinates.unit, glasses),
+            Shading.of(photo, landmarks, coordinates.unit, glasses),
             Mouth.of(photo, landmarks, coordinates, blendshapes, texture),
             _moving_eyes(photo, landmarks, coordinates.unit, texture, glasses),
             mouth_is_covered(photo, landmarks, coordinates.unit, monochrome=texture.monochrome),

@@ -12,8 +12,8 @@ from photoanimer_async.engine.warp_engine import WarpEngine
 
 
 @pytest.fixture
-def shading(astronaut_face: Face) -> Shading:
-    return Shading.of(astronaut_face.landmarks, astronaut_face.eye_distance)
+def shading(astronaut: Picture, astronaut_face: Face) -> Shading:
+    return Shading.of(astronaut, astronaut_face.landmarks, astronaut_face.eye_distance)
 
 
 def test_patterns_are_zero_at_the_border(shading: Shading) -> None:
@@ -37,11 +37,11 @@ def test_a_still_face_has_no_shading(shading: Shading) -> None:
 )
 @pytest.mark.parametrize("scale", [1, 5])
 def test_an_expression_darkens_the_folds_on_its_side(
-    astronaut_face: Face, expression: str, landmark: int, scale: int
+    astronaut: Picture, astronaut_face: Face, expression: str, landmark: int, scale: int
 ) -> None:
     landmarks = astronaut_face.landmarks * scale
     unit = astronaut_face.eye_distance * scale
-    shading = Shading.of(landmarks, unit)
+    shading = Shading.of(astronaut, landmarks, unit)
     sides = {"Left": landmark, "Right": MIRRORED[landmark]}
     for side, there in sides.items():
         gain = shading.gain({f"{expression}{side}": 1.0})
@@ -66,9 +66,9 @@ def near(gain: Picture, shading: Shading, place: NDArray[np.float64], by: float)
     return float(gain[rows, columns].min()) / UNCHANGED
 
 
-def test_glasses_hide_folds_around_the_eyes(astronaut_face: Face) -> None:
+def test_glasses_hide_folds_around_the_eyes(astronaut: Picture, astronaut_face: Face) -> None:
     bare, worn = (
-        Shading.of(astronaut_face.landmarks, astronaut_face.eye_distance, glasses)
+        Shading.of(astronaut, astronaut_face.landmarks, astronaut_face.eye_distance, glasses)
         for glasses in (0.0, 1.0)
     )
     squint = {"cheekSquintLeft": 1.0}
@@ -82,10 +82,12 @@ def test_glasses_hide_folds_around_the_eyes(astronaut_face: Face) -> None:
 
 
 @pytest.mark.parametrize("scale", [1, 3, 5])
-def test_a_part_is_shaded_as_its_sources_are(astronaut_face: Face, scale: int) -> None:
+def test_a_part_is_shaded_as_its_sources_are(
+    astronaut: Picture, astronaut_face: Face, scale: int
+) -> None:
     """The part has left-over pixels beside its blocks, and is no contiguous array."""
     landmarks = astronaut_face.landmarks * scale
-    shading = Shading.of(landmarks, astronaut_face.eye_distance * scale)
+    shading = Shading.of(astronaut, landmarks, astronaut_face.eye_distance * scale)
     gain = shading.gain({"mouthSmileLeft": 1.0, "cheekSquintRight": 0.7})
     assert gain is not None
     frame = np.full((shading.box.height + 9, shading.box.width + 9, 3), 150, np.uint8)
