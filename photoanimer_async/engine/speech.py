@@ -62,6 +62,10 @@ _PRESS = 0.35
 """How far closed lips also close what is open in the photo. With more, a smile would shut at the
 end of each syllable."""
 
+_BRIDGED = 0.11
+"""Half of the longest dip of loudness, in seconds, in which the lips stay apart: for t and k, the
+tongue closes the mouth behind them."""
+
 _SEED_PREFIX = 6
 """Makes the idle motion differ from that of the templates 0 to 5."""
 
@@ -178,7 +182,10 @@ def mouth_curves(speech: SpeechFeatures) -> dict[str, Curve]:
     """Return coefficients of the mouth, `FEATURE_RATE` times a second."""
     closed = smooth(widen(speech.closed, 0.02), 0.05)
     voiced = speech.amplitude * (1 - 0.9 * speech.hiss)
-    jaw = smooth(voiced * (0.34 + 0.66 * speech.openness), 0.08) * (1 - closed)
+    opened = voiced * (0.34 + 0.66 * smooth(speech.openness, 0.2))
+    jaw = smooth(opened, 0.08) * (1 - closed)
+    around = -widen(-widen(opened, _BRIDGED), _BRIDGED)
+    parted = smooth(np.clip(6 * (np.minimum(around, 0.17) - opened), 0, 1), 0.06) * (1 - closed)
     spread = np.clip(1.8 * (speech.spread - 0.25), 0, 1) * (1 - speech.rounded)
     teeth = smooth(speech.loudness * speech.hiss, 0.08) * (1 - closed)
     return {
@@ -186,8 +193,8 @@ def mouth_curves(speech: SpeechFeatures) -> dict[str, Curve]:
         "mouthClose": _PRESS * closed,
         "mouthSmile": _SMILE * smooth(speech.loudness * spread, 0.12),
         "mouthPucker": _PUCKER * smooth(np.sqrt(speech.loudness) * speech.rounded, 0.12),
-        "mouthUpperUp": 0.40 * teeth + 0.22 * jaw,
-        "mouthLowerDown": 0.60 * teeth,
+        "mouthUpperUp": 0.40 * teeth + 0.22 * jaw + 0.10 * parted,
+        "mouthLowerDown": 0.60 * teeth + 0.35 * parted,
     }
 
 

@@ -5,9 +5,10 @@ the loudest parts of the voice. From there:
 
 * **Loudness** opens the jaw, in proportion to a power of the amplitude, so that it follows
   the voice within a long vowel too.
-* **Closed lips, rounded lips and open vowels** are each a weighted sum of the bands within 80 ms
-  (a *read-out*). The weights were fitted to synthetic speech in four languages with known phonemes,
-  by `tests/engine/fit_speech_readouts.py`. A voice's own median is subtracted, so that microphone
+* **Closed lips** are read by a small network (`lip_closure`).
+* **Rounded lips and open vowels** are each a weighted sum of the bands within 80 ms (a *read-out*).
+  The weights were fitted to synthetic speech in four languages with known phonemes, by
+  `tests/engine/fit_speech_readouts.py`. A voice's own median is subtracted, so that microphone
   and speaker matter less.
 * **Spread lips** are a high second formant: the ratio of two bands.
 * **Fricatives** ("s", "f") are noise above 3.5 kHz: teeth together, lips apart.
@@ -26,6 +27,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from photoanimer_async.engine.curves import Curve
+from photoanimer_async.engine.lip_closure import LipClosure, in_context
 
 FEATURE_RATE = 100
 """Measurements per second."""
@@ -48,7 +50,7 @@ _DYNAMIC_RANGE = 38.0
 _FLOOR = -60.0
 """Lowest level of a band, in decibels below loud."""
 
-CLOSED, ROUNDED, OPEN = "closed", "rounded", "open"
+ROUNDED, OPEN = "rounded", "open"
 
 
 @frozen(eq=False)
@@ -79,13 +81,15 @@ class SpeechFeatures:
         bands = BandEnergies.measure(samples, rate)
         loudness, decibels = bands.loudness(), bands.relative_decibels()
         read = _readouts().of(bands.levels(_readouts().edges), loudness > 0)
+        closure = LipClosure.load()
+        closed = _ramp(closure.log_odds(bands.levels(closure.edges.tolist())), *CLOSED_RAMP)
         speech, noise = bands.energy(*_SPEECH), bands.energy(3500, 8000)
         first_formant = bands.energy(500, 1100) / bands.energy(150, 1100)
         spread = bands.energy(1500, 2800) / bands.energy(700, 2800)
         return cls(
             loudness=loudness,
             amplitude=np.clip(3 * loudness, 0, 1) * np.minimum(10 ** (decibels / 32), 1.2),
-            closed=_ramp(read[CLOSED], *CLOSED_RAMP) * (loudness > 0),
+            closed=closed * (loudness > 0),
             rounded=_ramp(read[ROUNDED], *ROUNDED_RAMP) * np.clip(1.15 - 1.6 * spread, 0, 1),
             openness=(_ramp(read[OPEN], *OPEN_RAMP) + first_formant) / 2,
             spread=spread,
@@ -93,7 +97,8 @@ class SpeechFeatures:
         )
 
 
-CLOSED_RAMP = (1.8, 2.8)
+CLOSED_RAMP = (-0.6, 0.8)
+"""Log-odds of closed lips at which the feature is 0 and 1."""
 ROUNDED_RAMP = (-0.8, 2.2)
 OPEN_RAMP = (-2.5, 2.5)
 """Read-outs, relative to the voice's median, at which a feature is 0 and 1."""
@@ -168,17 +173,11 @@ class Readouts:
             levels: Shape (n, bands), relative to the loud parts.
             spoken: Where there is speech, shape (n,).
         """
-        context = self.context(levels)
+        context = in_context(levels, np.array(self.offsets))
         values = {name: context @ weights.ravel() for name, weights in self.weights.items()}
         if not spoken.any():
             return values
         return {name: value - np.median(value[spoken]) for name, value in values.items()}
-
-    def context(self, levels: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the levels at all offsets side by side, shape (n, offsets * bands)."""
-        reach, count = max(map(abs, self.offsets)), len(levels)
-        padded = np.pad(levels, ((reach, reach), (0, 0)), mode="edge")
-        return np.concatenate([padded[reach + at :][:count] for at in self.offsets], axis=1)
 
 
 @functools.cache

@@ -9,19 +9,16 @@ of `test_speech_features.py`.
 """
 
 import json
-import subprocess
-import tempfile
-import wave
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photoanimer_async.engine import speech_features
-from photoanimer_async.engine.speech_features import CLOSED, OPEN, ROUNDED, BandEnergies, Readouts
+from photoanimer_async.engine.lip_closure import in_context
+from photoanimer_async.engine.speech_features import OPEN, ROUNDED, BandEnergies
 
-from ..support.speech_synthesis import RATE, Phoneme, Speech, resampled, speak
+from ..support.speech_synthesis import FLITE_VOICES, RATE, Speech, flite, speak
 
 EDGES = [80, 300, 550, 850, 1250, 1800, 2600, 3800, 5500, 8000]
 OFFSETS = [-8, -5, -3, -1, 1, 3, 5, 8]
@@ -60,10 +57,8 @@ SENTENCES = {
     ),
 }
 VARIANTS = ("", "+f3", "+m7")
-FLITE_VOICES = ("slt", "rms", "awb", "kal16")
 
 KINDS = {
-    CLOSED: "m b p",
     ROUNDED: "o u ʊ ɔ ø y œ oɪ ɔɪ oʊ ɔ̃ ɔɹ oɹ w ow uw uh ao oy",  # noqa: RUF001 - phonetic alphabet
     OPEN: "a ɑ æ ɐ aɪ aʊ ɑ̃ aa ae aw ay",  # noqa: RUF001 - phonetic alphabet
     "spread": "i ɪ e ɛ eɪ ᵻ j iy ih ey eh",  # noqa: RUF001 - phonetic alphabet
@@ -91,21 +86,6 @@ def corpus() -> list[Speech]:
     return spoken + [flite(text, v) for v in FLITE_VOICES for text in SENTENCES["en-us"]]
 
 
-def flite(text: str, voice: str) -> Speech:
-    """Return text spoken by flite, which reports the end of each phoneme."""
-    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-        command = ["flite", "-voice", voice, "-psdur", "-t", text, "-o", file.name]
-        run = subprocess.run(command, capture_output=True, check=True, text=True)
-        with wave.open(file.name) as sound:
-            rate, data = sound.getframerate(), sound.readframes(sound.getnframes())
-    ends = [printed.rpartition(":") for printed in run.stdout.split()]
-    starts = [0.0, *(float(end) for _, _, end in ends)]
-    names = [{"pau": "", "y": "j"}.get(name, name) for name, _, _ in ends]
-    phonemes = [Phoneme(name, *times) for name, times in zip(names, pairwise(starts), strict=True)]
-    samples = np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
-    return Speech(resampled(samples, rate), phonemes)
-
-
 def fit(spoken: list[Speech]) -> dict[str, NDArray[np.float64]]:
     """Return the weights of each read-out, shape (offsets, bands)."""
     examples = [labelled(speech) for speech in spoken]
@@ -113,7 +93,6 @@ def fit(spoken: list[Speech]) -> dict[str, NDArray[np.float64]]:
     kinds = np.concatenate([each[1] for each in examples])
     vowels = np.isin(kinds, VOWELS)
     fitted = {
-        CLOSED: logistic_regression(levels, kinds == CLOSED),
         ROUNDED: logistic_regression(levels[vowels], kinds[vowels] == ROUNDED),
         OPEN: logistic_regression(levels[vowels], kinds[vowels] == OPEN),
     }
@@ -130,7 +109,7 @@ def labelled(speech: Speech) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
         kind = next((kind for kind, names in KINDS.items() if name in names.split()), "other")
         kinds[round(phoneme.start * 100) : round(phoneme.end * 100)] = kind if name else ""
     used = (kinds != "") & (decibels > QUIETEST)
-    return Readouts(EDGES, OFFSETS, {}).context(levels)[used], kinds[used]
+    return in_context(levels, np.array(OFFSETS))[used], kinds[used]
 
 
 def logistic_regression(

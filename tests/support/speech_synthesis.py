@@ -1,17 +1,24 @@
-"""Speech of espeak-ng, with the phonemes and the times that it reports."""
+"""Speech of espeak-ng and flite, with the phonemes and the times that they report."""
 
 import ctypes
 import functools
+import subprocess
+import tempfile
+import wave
 from ctypes.util import find_library
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from .missing import leave_out
+from .missing import leave_out, require_program
 
 RATE = 48_000
+
+FLITE_VOICES = ("slt", "rms", "awb", "kal16")
+"""Voices of flite, which were made from recordings."""
 
 _RETRIEVE = 1
 _PHONEMES_AS_IPA = 1 | 2
@@ -99,6 +106,22 @@ def speak(text: str, voice: str) -> Speech:
     samples = np.concatenate(blocks).astype(np.float32) / np.float32(32768)
     ends = [start for _, start in starts[1:]] + [len(samples) / rate]
     phonemes = [Phoneme(name, at, end) for (name, at), end in zip(starts, ends, strict=True)]
+    return Speech(resampled(samples, rate), phonemes)
+
+
+def flite(text: str, voice: str) -> Speech:
+    """Return text spoken by flite, which reports the end of each phoneme."""
+    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+        program = require_program("flite")
+        command = [program, "-voice", voice, "-psdur", "-t", text, "-o", file.name]
+        run = subprocess.run(command, capture_output=True, check=True, text=True)
+        with wave.open(file.name) as sound:
+            rate, data = sound.getframerate(), sound.readframes(sound.getnframes())
+    ends = [printed.rpartition(":") for printed in run.stdout.split()]
+    starts = [0.0, *(float(end) for _, _, end in ends)]
+    names = [{"pau": "", "y": "j"}.get(name, name) for name, _, _ in ends]
+    phonemes = [Phoneme(name, *times) for name, times in zip(names, pairwise(starts), strict=True)]
+    samples = np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
     return Speech(resampled(samples, rate), phonemes)
 
 
