@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict, deque
 from enum import Enum, auto
 from types import TracebackType
+from typing import Self
 
 from photoanimer_async.api.rate_limits import AllowedRate, Pace
 from photoanimer_async.errors import (
@@ -226,6 +227,8 @@ class RequestQueue:
 class Turn:
     """The turn of one request: a context that ends with its answer, or the error that it raises.
 
+    `end` ends it earlier.
+
     Attributes:
         lane: the kind of request.
         number: how many requests had a turn until then.
@@ -233,16 +236,23 @@ class Turn:
     """
 
     # A class, since the generator of `contextmanager` costs more than the queue itself.
-    __slots__ = ("_queue", "lane", "number", "sent")
+    __slots__ = ("_has_ended", "_queue", "lane", "number", "sent")
 
     def __init__(self, queue: RequestQueue, lane: Lane, number: int, sent: float) -> None:
         self._queue = queue
+        self._has_ended = False
         self.lane = lane
         self.number = number
         self.sent = sent
 
-    def __enter__(self) -> None:
-        """Do nothing: the turn has begun."""
+    def __enter__(self) -> Self:
+        """Return itself; the turn has begun."""
+        return self
+
+    def end(self) -> None:
+        """End the turn before its context does, since the answer is there."""
+        self._has_ended = True
+        self._queue.end(self, None)
 
     def __exit__(
         self,
@@ -250,4 +260,5 @@ class Turn:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._queue.end(self, error)
+        if not self._has_ended:
+            self._queue.end(self, error)

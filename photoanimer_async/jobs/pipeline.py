@@ -19,6 +19,7 @@ from random import Random
 from attrs import evolve
 
 from photoanimer_async.api.calls import ApiCalls
+from photoanimer_async.api.request_queue import Turn
 from photoanimer_async.api.retry import RetryPolicy, Verdict, repeating, verdict
 from photoanimer_async.api.time_limits import TurnDeadline
 from photoanimer_async.api.transport import is_unsent
@@ -246,10 +247,10 @@ class Pipeline:
         budget = job.context.budget
         reservation = None if budget is None else await reserve(budget, options)
         try:
-            with await self._calls.submit_turn(in_batch=job.context.in_batch):
+            with await self._calls.submit_turn(in_batch=job.context.in_batch) as turn:
                 deadline.suspend()
                 with job.context.gate:
-                    task_id = await self._send(job, image_url, options, reservation)
+                    task_id = await self._send(job, image_url, options, reservation, turn)
         except PhotoAnimerError as error:
             if verdict(Operation.SUBMIT, error) is not Verdict.AMBIGUOUS:
                 deadline.resume(error)
@@ -265,7 +266,12 @@ class Pipeline:
         return task_id
 
     async def _send(
-        self, job: Job, image_url: str, options: AnimationOptions, reservation: Reservation | None
+        self,
+        job: Job,
+        image_url: str,
+        options: AnimationOptions,
+        reservation: Reservation | None,
+        turn: Turn,
     ) -> TaskId:
         """Send the submit between the record of its intent and that of what came of it."""
         await job.record_intent(image_url)
@@ -287,6 +293,8 @@ class Pipeline:
                 raise lost from error
             raise
         _commit(job, reservation)
+        # Now, so that the next submit's intent is written in the same transaction.
+        turn.end()
         await job.record(Event.ACCEPT, Facts(task_id=task_id))
         return task_id
 

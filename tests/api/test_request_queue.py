@@ -261,3 +261,19 @@ def test_a_queue_serves_one_event_loop_after_the_other() -> None:
 
     asyncio.run(run())
     asyncio.run(run())
+
+
+async def test_a_turn_that_is_ended_early_makes_room_once() -> None:
+    queue = queue_of(1)
+    with await queue.turn(Lane.SUBMIT) as turn:
+        turn.end()
+        with await queue.turn(Lane.SUBMIT):
+            blocked = asyncio.ensure_future(request(queue, lane=Lane.SUBMIT))
+            await asyncio.sleep(0)
+            assert not blocked.done()
+        await blocked
+    with await queue.turn(Lane.SUBMIT):
+        still_blocked = asyncio.ensure_future(request(queue, lane=Lane.SUBMIT))
+        await asyncio.sleep(0)
+        assert not still_blocked.done()
+    await still_blocked
