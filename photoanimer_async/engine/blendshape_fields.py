@@ -126,6 +126,9 @@ _PRESSED = 0.006
 _KISSING_LIPS = {Lip.UPPER: 0.095, Lip.LOWER: 0.115}
 """Height of the lips of a kissing mouth, in u."""
 
+_NECK = 0.85
+"""Distance, in u, over which the skin below the chin follows the jaw less and less."""
+
 FieldFunction: TypeAlias = Callable[[FaceShape, Array, Array, Lip], Array]
 """Returns displacements (N, 3) at x (N,), y (N,) on one side of the lips; all in u."""
 
@@ -159,7 +162,7 @@ def _jaw_open(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
         jaw_profile = np.exp(-0.5 * (a / 2.05) ** 4)
         towards_chin = smoothstep(v / (0.55 * mouth.chin))
         profile = lip_profile * (1 - towards_chin) + jaw_profile * towards_chin
-        neck = 1 - smoothstep((v - 0.9 * mouth.chin) / (1.35 * mouth.chin))
+        neck = 1 - smoothstep((v - 0.9 * mouth.chin) / _NECK)
         drop = profile * neck * _decay(np.minimum(v, 0), 0.12)
     else:
         inside = 0.16 * _decay(a - 1, 0.25)

@@ -9,7 +9,7 @@ between them. Blendshapes are defined in these coordinates, once for all faces.
 
 Pixels are mapped to face coordinates by a quadratic map, fitted to the landmarks by least squares.
 Its linear part undoes scale, roll and the foreshortening of a turned head, its quadratic part the
-curvature of the face. Outside the face, the map is clamped.
+curvature of the face. Outside the face, the map goes on linearly.
 """
 
 from typing import Self
@@ -22,7 +22,7 @@ from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.warp import Field
 
 _REACH = 1.3
-"""Distance from the face's centre, in u, at which the quadratic map is clamped."""
+"""Distance from the face's centre, in u, beyond which the quadratic map goes on linearly."""
 
 
 @frozen(eq=False)
@@ -75,5 +75,8 @@ class FaceCoordinates:
 
 
 def _quadratic_terms(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    x, y = np.clip(points, -_REACH, _REACH).T
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+    x, y = points.T
+    near_x, near_y = np.clip(points, -_REACH, _REACH).T
+    squares = near_x * (2 * x - near_x), near_y * (2 * y - near_y)
+    product = near_x * y + near_y * x - near_x * near_y
+    return np.stack([np.ones_like(x), x, y, squares[0], product, squares[1]], axis=1)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.face import Face
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 
@@ -24,3 +25,13 @@ def test_landmarks_are_located_at_their_coordinates(
     landmarks = astronaut_face.landmarks
     error = coordinates.locate(landmarks[:468, :2]) - coordinates.local[:468, :2]
     assert np.sqrt((error**2).mean()) < 0.05
+
+
+def test_the_map_goes_on_evenly_outside_the_face(
+    astronaut_face: Face, coordinates: FaceCoordinates
+) -> None:
+    chin = astronaut_face.landmarks[lm.CHIN, :2]
+    below = chin + np.outer(np.linspace(0, 2, 21), coordinates.axes[:2, 1]) * coordinates.unit
+    steps = np.diff(coordinates.locate(below)[:, 1])
+    assert steps.min() > 0.07
+    assert steps.max() < 0.15

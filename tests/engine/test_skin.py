@@ -35,3 +35,21 @@ def test_skin_under_glasses_moves_less(astronaut_face: Face) -> None:
         for worn in (0.0, 1.0)
     )
     assert bare / 2 < worn < 0
+
+
+def test_an_open_jaw_compresses_the_neck_evenly(
+    astronaut_face: Face, coordinates: FaceCoordinates
+) -> None:
+    landmarks = astronaut_face.landmarks.copy()
+    below = landmarks[:, :2] - landmarks[lm.NOSE_TIP, :2]
+    landmarks[:, :2] += 0.3 * np.maximum(below @ coordinates.axes[:2, 1:2], 0) * (
+        coordinates.axes[:2, 1]
+    )  # a long chin
+    longer = FaceCoordinates.of(landmarks)
+    skin = Skin.of(landmarks, longer, Blendshapes.of(longer.local))
+    opened = 0.6 * np.array([name == "jawOpen" for name in SKIN], np.float32)
+    down = np.arange(0, 1, 0.02)[:, None] * longer.axes[:2, 1] * longer.unit
+    neck = (landmarks[lm.CHIN, :2] + down)[None].astype(np.float32)
+    moved = skin.pose(opened).sample(Lip.LOWER, neck)[0] @ longer.axes[:2, 1]
+    assert moved.max() > 0.15 * longer.unit
+    assert np.diff(moved).min() > -1.2 * 0.02 * longer.unit
