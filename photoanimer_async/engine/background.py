@@ -10,7 +10,9 @@ the background that was seen through them, so there is no halo.
 
 Beside the mask, single hairs and blurred edges remain in the photo. If they stayed in the
 background, a ghost would appear when the person moves away. So the background is filled in up to a
-margin around the mask, and what differs from it there becomes part of the person.
+margin around the mask, and what differs from it there becomes part of the person: all of it beside
+a plain background. Stripes, foliage or text cannot be filled in exactly, and differ, too. Beside
+them, only what has the person's colours becomes part of the person, and the mask is sharpened.
 
 The filled background may still be brighter or darker than a mixed pixel allows. It is limited to
 what leaves the person a possible colour, so that both layers together are always the photo.
@@ -34,16 +36,31 @@ _OPAQUE = 255
 _VISIBLE = 0.02
 """Opacity from which a pixel is not used as background."""
 
-_WIDE_MARGIN, _NARROW_MARGIN = 0.10, 0.05
+_WIDE_MARGIN, _NARROW_MARGIN = 0.10, 0.025
 """Distance from such pixels, in u, within which none are used: beside a plain background, and
 beside a textured one, which cannot be filled in so well."""
 
-_GRAIN, _NEIGHBOURHOOD, _PLAIN = 0.05, 0.15, 4.0
+_GRAIN, _NEIGHBOURHOOD, _PLAIN = 0.05, 0.25, 7.0
 """Size of structures that count as texture, radius of the area in which it is measured, in u, and
-its mean amount, in levels, on a plain background."""
+its amount, as root mean square in levels, on a plain background."""
+
+_DOUBT = 0.3
+"""Opacity below which, and transparency below which, a mask is wrong beside a textured
+background."""
 
 _ALIKE = 6
 """Difference, in levels, between two pixels of the same background."""
+
+_SURE, _SOLID = 0.98, 3.0
+"""Opacity from which a pixel shows only the person, and the factor by which opacity raises the
+share of the person in what differs."""
+
+_BRIGHTER = 1.3
+"""How far a hair may be beyond the person's mean colour, as seen from the background."""
+
+_OFF, _OFF_PART = 8.0, 0.25
+"""Distance, in levels, of a mixed pixel from the line between both colours, and its growth with the
+length of this line."""
 
 
 @frozen(eq=False)
@@ -67,10 +84,15 @@ class Layers:
             opacity: The person's, shape (H, W), 0 to 1.
             unit: u in pixels.
         """
+        textured = _textured(part, _distance(opacity, unit), unit)
+        opacity = np.clip((opacity - _DOUBT * textured) / (1 - 2 * _DOUBT * textured), 0, 1)
         distance = _distance(opacity, unit)
-        far = distance / _margin(part, distance, unit)
+        far = distance / (_WIDE_MARGIN + (_NARROW_MARGIN - _WIDE_MARGIN) * textured)
         background = _filled(part, far >= 1, unit)
-        opacity, background = _with_remains(opacity, far, part, background)
+        persons = np.maximum(1 - textured, np.minimum(opacity * _SOLID, 1))
+        opacity, background = _with_remains(
+            opacity, far, part, background, persons=persons, unit=unit
+        )
         alpha = np.ceil(opacity * np.float32(_OPAQUE) - np.float32(0.01)).astype(np.uint8)
         clear, mixed = alpha == 0, (alpha > 0) & (alpha < _OPAQUE)
         person = np.dstack([part, alpha])
@@ -89,18 +111,17 @@ def _distance(opacity: Floats, unit: float) -> Floats:
     return np.asarray(distance / np.float32(max(unit, 2 / _NARROW_MARGIN)), np.float32)
 
 
-def _margin(part: Picture, distance: Floats, unit: float) -> Floats:
-    """Return the margin at each pixel, shape (H, W), in u: narrow beside a textured background."""
+def _textured(part: Picture, distance: Floats, unit: float) -> Floats:
+    """Return how much texture the background has near each pixel, shape (H, W), 0 to 1."""
     step = sampling_step(unit)
     samples = part[::step, ::step].astype(np.float32)
     coarse = cv2.GaussianBlur(samples, (0, 0), _GRAIN * unit / step)
     visible = distance[::step, ::step] >= _WIDE_MARGIN
-    sums = np.dstack([np.abs(samples - coarse).max(axis=-1) * visible, visible])
+    sums = np.dstack([np.square(samples - coarse).max(axis=-1) * visible, visible])
     shown = cv2.GaussianBlur(sums.astype(np.float32), (0, 0), _NEIGHBOURHOOD * unit / step)
-    detail = shown[..., 0] / np.maximum(shown[..., 1], np.float32(1e-6))
+    detail = np.sqrt(shown[..., 0] / np.maximum(shown[..., 1], np.float32(1e-6)))
     textured = smoothstep((detail - _PLAIN) / np.float32(_PLAIN))
-    margin = _WIDE_MARGIN + (_NARROW_MARGIN - _WIDE_MARGIN) * textured
-    return np.asarray(cv2.resize(margin, distance.shape[::-1]), np.float32)
+    return np.asarray(cv2.resize(textured, distance.shape[::-1]), np.float32)
 
 
 def _filled(part: Picture, visible: NDArray[np.bool_], unit: float) -> Picture:
@@ -114,22 +135,33 @@ def _filled(part: Picture, visible: NDArray[np.bool_], unit: float) -> Picture:
 
 
 def _with_remains(
-    opacity: Floats, far: Floats, part: Picture, background: Picture
+    opacity: Floats,
+    far: Floats,
+    part: Picture,
+    background: Picture,
+    *,
+    persons: Floats,
+    unit: float,
 ) -> tuple[Floats, Picture]:
     """Return an opacity that includes what would remain of the person, and the background.
 
     A pixel that differs from the background that was filled in becomes as opaque as the difference
-    requires. In the outer half of the margin, the fill passes into the photo.
+    requires, if that belongs to the person. In the outer half of the margin, the fill passes into
+    the photo.
 
     Args:
         opacity: The person's, shape (H, W), 0 to 1.
         far: Distance from the person, relative to the margin, shape (H, W).
         part: The photo, shape (H, W, 3).
         background: The same with the background filled in up to the margin.
+        persons: Which part of the difference is certainly the person's, shape (H, W), 0 to 1.
+        unit: u in pixels.
     """
     beside = (far < 1) & (opacity < 1)
     filled = background[beside].astype(np.float32)
-    change = (part[beside] - filled) * smoothstep(2 - 2 * far[beside])[:, None]
+    share = np.maximum(persons[beside], _likeness(part, filled, opacity, beside, unit))
+    share *= smoothstep(2 - 2 * far[beside])
+    change = (part[beside] - filled) * share[:, None]
     behind = part[beside] - change
     room = np.where(change > 0, 255 - behind, behind)
     required = (np.abs(change) / np.maximum(room, 1)).max(axis=-1)
@@ -138,6 +170,28 @@ def _with_remains(
     result[beside] = np.maximum(result[beside], np.minimum(required * different, 1))
     passing[beside] = np.clip(np.round(behind), 0, 255)
     return result, passing
+
+
+def _likeness(
+    part: Picture, filled: Floats, opacity: Floats, beside: NDArray[np.bool_], unit: float
+) -> Floats:
+    """Return whether pixels look like a mix of the filled background and the person, (n,), 0 to 1.
+
+    Args:
+        part: The photo, shape (H, W, 3).
+        filled: The background at the pixels, shape (n, 3).
+        opacity: The person's, shape (H, W).
+        beside: Which pixels these are, shape (H, W).
+        unit: u in pixels.
+    """
+    step = sampling_step(unit)
+    person = fill_smoothly(part[::step, ::step], opacity[::step, ::step] > _SURE)
+    y, x = np.nonzero(beside)
+    across, change = person[y // step, x // step] - filled, part[beside] - filled
+    squared = np.square(across).sum(axis=-1)
+    along = np.clip((change * across).sum(axis=-1) / np.maximum(squared, 1), 0, _BRIGHTER)
+    off = np.sqrt(np.square(change - across * along[:, None]).sum(axis=-1))
+    return smoothstep(2 - off / (_OFF + _OFF_PART * np.sqrt(squared)))
 
 
 def _separate(

@@ -65,7 +65,7 @@ _LEAST_SHOWN, _MIN_BACKGROUND = 5, 0.35
 _SURE, _BAND = 0.9, 0.06
 """Probability from which a pixel is surely person, and the distance from others, in u."""
 
-_NOISE, _DOUBT, _SHARPEN = 200.0, 4.0, 3.0
+_NOISE, _DOUBT, _SHARPEN = 200.0, 12.0, 3.0
 """Weight of the probability where colours are uniform, its growth with their variance, and the
 factor by which the probability is sharpened where it decides."""
 

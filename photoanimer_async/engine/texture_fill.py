@@ -11,7 +11,8 @@ wall: stripes, foliage or text must go on. So the rim is covered by *tiles* alon
 each on what the photo shows, half behind the person. For each tile, the place nearby is searched
 for that looks most like its visible half, first coarsely, then finely, so that stripes meet; the
 hidden half is copied from there. Tiles overlap and are blended. Each is made lighter or darker as a
-whole, so that its visible half agrees with the photo.
+whole, so that its visible half agrees with the photo. Where no place is like it, letters would be
+scrambled: only the grain is copied, and structures fade into the smooth fill.
 """
 
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ _SMOOTH = 32
 _SMALLEST = 2
 """Side of the smallest area for the smooth fill, in samples."""
 
-_COARSE, _FINE = 16.0, 64.0
+_COARSE_SCALE, _FINE_SCALE = 16.0, 64.0
 """Length of u, in pixels, to which the photo is shrunk for the two searches."""
 
 _REACH = 0.36
@@ -62,6 +63,13 @@ nothing conspicuous is copied."""
 _MAX_ERROR, _NOISE = 2.2, 50.0
 """Error of a tile, relative to the variance of what it should look like, from which it is not used;
 and the variance of noise, as a squared difference of colours."""
+
+_MAX_MISMATCH = 36.0
+"""Error, as root mean square in levels, from which a tile is not used: it would be conspicuous."""
+
+_FINE, _MAX_FINE = 0.06, 10.0
+"""Size of the structures, in u, that are still taken from a tile that is not used, and their
+largest amount, in levels: a smooth fill would look blurred."""
 
 _LITTLE = 1e-3
 """Weight up to which a pixel has no tile."""
@@ -108,10 +116,10 @@ def fill_with_texture(picture: Picture, visible: Floats, unit: float) -> Picture
         visible: 1 where pixels are those of the photo, else 0, shape (H, W).
         unit: u in pixels.
     """
-    coarse = _Scaled.of(picture, visible, _COARSE / unit)
-    fine = _Scaled.of(picture, visible, _FINE / unit)
+    coarse = _Scaled.of(picture, visible, _COARSE_SCALE / unit)
+    fine = _Scaled.of(picture, visible, _FINE_SCALE / unit)
     reach = max(1, round(_REACH * unit))
-    mosaic = _Mosaic.of(picture, visible, reach)
+    mosaic = _Mosaic.of(picture, visible, reach, max(3, round(_FINE * unit)))
     for centre in _centres(visible, _SPACING * unit):
         offset = coarse.best_offset(centre, reach, np.zeros(2), _SEARCH * unit)
         if offset is not None:
@@ -128,15 +136,16 @@ class _Mosaic:
     picture: Picture
     visible: Floats
     window: Floats  # weight of each pixel of a tile
+    fine: int  # size of fine structures, in pixels
     colours: Floats  # sum of the tiles' colours times weights, (H, W, 3)
     weights: Floats  # sum of the weights, (H, W)
 
     @classmethod
-    def of(cls, picture: Picture, visible: Floats, reach: int) -> Self:
+    def of(cls, picture: Picture, visible: Floats, reach: int, fine: int) -> Self:
         ramp = np.cos(np.linspace(-np.pi / 2, np.pi / 2, 2 * reach + 1)) ** 2
         window = (ramp[:, None] * ramp).astype(np.float32)
         colours, weights = np.zeros(picture.shape, np.float32), np.zeros_like(visible)
-        return cls(picture, visible, window, colours, weights)
+        return cls(picture, visible, window, fine, colours, weights)
 
     def copy_tile(self, centre: Array, offset: Array) -> None:
         """Copy a tile around a point from a place at an offset, both of shape (2,)."""
@@ -156,7 +165,12 @@ class _Mosaic:
         copied += np.clip(change, -_MAX_CHANGE, _MAX_CHANGE)
         error = float((np.square(seen - copied) * both).sum())
         spread = float((np.square(seen - mean) * both).sum()) + _NOISE * area
-        weight *= np.float32(np.clip(2 - 2 * error / (spread * _MAX_ERROR), 0, 1))
+        most = min(spread * _MAX_ERROR, 3 * area * _MAX_MISMATCH**2)
+        fits = np.float32(np.clip(2 - 2 * error / most, 0, 1))
+        if fits < 1:
+            grain = copied - cv2.blur(copied, (self.fine, self.fine))
+            plain = seen + np.clip(grain, -_MAX_FINE, _MAX_FINE)
+            copied = plain + (copied - plain) * fits
         self.colours[tile.slices] += copied * weight[..., None]
         self.weights[tile.slices] += weight
 

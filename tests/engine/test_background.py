@@ -1,5 +1,6 @@
 """The two layers of a photo."""
 
+import cv2
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,3 +63,33 @@ def test_a_hair_beside_the_mask_becomes_part_of_the_person() -> None:
     layers = Layers.of(part, opacity, unit=80)
     assert layers.person[120, 170:174, 3].min() > 150
     assert layers.background[120, 170:174].min() > 150
+
+
+def written_on(height: int, width: int) -> Picture:
+    picture = np.full((height, width, 3), 90, np.uint8)
+    for line, text in enumerate(("SCREEN", "ACTORS", "GUILD*", "AWARDS", "WINNER")):
+        at = (12, 55 + 42 * line)
+        cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 1.7, (240, 240, 235), 5)
+    return picture
+
+
+def test_letters_beside_the_person_stay_in_the_background() -> None:
+    behind = written_on(240, 240)
+    opacity = disc(240, 50, 2)
+    skin = np.array([205, 150, 120])
+    part = np.round(behind + (skin - behind) * opacity[..., None]).astype(np.uint8)
+    layers = Layers.of(part, opacity, unit=80)
+    beside = (disc(240, 52, 1) == 0) & (disc(240, 58, 1) > 0)
+    assert layers.person[beside, 3].mean() < 2
+    assert np.abs(layers.background[beside].astype(int) - behind[beside]).mean() < 3
+
+
+def test_letters_are_not_scrambled_where_the_person_hides_them() -> None:
+    behind = written_on(240, 240)
+    opacity = disc(240, 50, 2)
+    part = np.round(behind + (30 - behind.astype(int)) * opacity[..., None]).astype(np.uint8)
+    filled = Layers.of(part, opacity, unit=80).background
+    rim = (disc(240, 46, 1) > 0.5) & (disc(240, 34, 1) < 0.5)
+    edges = cv2.Laplacian(cv2.cvtColor(filled, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
+    drawn = cv2.Laplacian(cv2.cvtColor(behind, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
+    assert np.abs(edges[rim]).mean() < 0.5 * np.abs(drawn[rim]).mean()

@@ -42,8 +42,8 @@ def test_an_open_jaw_compresses_the_neck_evenly(
 ) -> None:
     landmarks = astronaut_face.landmarks.copy()
     below = landmarks[:, :2] - landmarks[lm.NOSE_TIP, :2]
-    landmarks[:, :2] += 0.3 * np.maximum(below @ coordinates.axes[:2, 1:2], 0) * (
-        coordinates.axes[:2, 1]
+    landmarks[:, :2] += (
+        0.3 * np.maximum(below @ coordinates.axes[:2, 1:2], 0) * (coordinates.axes[:2, 1])
     )  # a long chin
     longer = FaceCoordinates.of(landmarks)
     skin = Skin.of(landmarks, longer, Blendshapes.of(longer.local))
