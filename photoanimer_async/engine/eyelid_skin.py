@@ -2,9 +2,9 @@
 
 The photo around the eye is drawn anew as if the eye were shut. The lid's colour is a membrane: the
 smoothest one that meets the bare skin above and below the eye. Lashes, brows, rims of glasses and
-glare are no skin, and are left out. On it come the light of a lid that the eyeball bulges, a crease
-above it, and the texture of the photo. Outside of the lid, and where something is in front of it,
-the photo stays as it is.
+glare are no skin, and are left out; make-up and the shadow under a brow are not. On it come the
+light of a lid that the eyeball bulges, a crease above it, and the texture of the photo. It covers
+the lashes and the liner of the open eye, too. Outside of the lid, the photo stays as it is.
 """
 
 from typing import TypeAlias
@@ -24,6 +24,16 @@ _CREASE = 0.115
 
 _NEAREST, _FARTHEST = 0.085, 0.38
 """Distances from the open eye between which skin is looked for, in widths of the eye."""
+
+_OPEN, _BESIDE, _LASHES = 0.02, 0.05, 0.32
+"""Distances from the open eye, in its widths, up to which a pixel is part of it, is covered in any
+case, and can be a lash of it."""
+
+_DARK = 0.55
+"""Light of lashes, relative to bare skin, up to which they are covered."""
+
+_NOT_BROW = 0.06
+"""Distance below the brow, in widths of the eye, from which something dark is not part of it."""
 
 _BELOW = 0.5
 """Weight of the skin under the eye: make-up is on the lid."""
@@ -69,7 +79,9 @@ def closed_eyelid(
     skin = skin * _light(x, y, upper, lower, w)[..., None] + grain
     clear = cv2.GaussianBlur(over + under, (0, 0), max(0.025 * width, 0.7))
     lid = smoothstep((np.float32(0.26) - away) / np.float32(0.14))
-    lid *= np.maximum(clear, smoothstep((np.float32(0.19) - away) / np.float32(0.07)))
+    lid *= np.maximum(clear, smoothstep((np.float32(0.24) - away) / np.float32(0.14)))
+    not_brow = y > brow + _NOT_BROW * width
+    lid = np.maximum(lid, _old_lashes(light, away, over + under > 0, not_brow))
     return np.asarray(np.clip(colours + (skin - colours) * lid[..., None], 0, 255))
 
 
@@ -94,7 +106,7 @@ def lash_colour(
     light = colours[edge] @ LUMINANCE
     lash = colours[edge][light <= np.quantile(light, 0.2)].mean(axis=0)
     # Between closed lids there is a shadow, even if the lashes are fair.
-    most = 0.55 * max(float(lid @ LUMINANCE), 1.0)
+    most = 0.50 * max(float(lid @ LUMINANCE), 1.0)
     return np.asarray(lash * min(1.0, most / max(float(lash @ LUMINANCE), 1.0)), np.float32)
 
 
@@ -106,11 +118,24 @@ def _distance(x: Floats, y: Floats, upper: Floats, lower: Floats, w: np.float32)
     return np.asarray(cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / w)
 
 
+def _old_lashes(light: Floats, away: Floats, bare: Mask, not_brow: Mask) -> Floats:
+    """Return where lashes and liner of the open eye are: dark, and connected with it; (h, w)."""
+    if not bare.any():
+        return np.zeros_like(light)
+    dark = (light < _DARK * np.median(light[bare])) & (away < _LASHES) & not_brow
+    dark |= away < _BESIDE
+    _, labels = cv2.connectedComponents(dark.astype(np.uint8))
+    own = np.isin(labels, labels[away < _OPEN]).astype(np.float32)
+    grown = cv2.dilate(own, np.ones((3, 3), np.uint8))
+    return np.asarray(cv2.GaussianBlur(grown, (0, 0), 1.0), np.float32)
+
+
 def _bare_skin(light: Floats, area: Mask) -> Floats:
     """Return the confidence that pixels of an area show skin, not hair, rims or glare, 0 to 1."""
     typical = max(float(np.quantile(light[area], 0.65)), 1.0) if area.any() else 1.0
     part = light / np.float32(typical)
-    known = smoothstep((part - 0.66) / 0.2) * smoothstep((1.5 - part) / 0.25) * area
+    glare = (light - np.float32(typical)) / np.float32(max(255 - typical, 1))
+    known = smoothstep((part - 0.46) / 0.2) * smoothstep((0.75 - glare) / 0.25) * area
     # A pixel beside hair or a rim has some of its colour.
     if min(light.shape) <= _SMALL:
         return np.asarray(known, np.float32)
@@ -138,6 +163,6 @@ def _light(x: Floats, y: Floats, upper: Floats, lower: Floats, w: np.float32) ->
     depth = (y - crease) / np.maximum(lower - crease, np.float32(0.1) * w)
     dome = np.float32(0.04) * np.sin(np.pi * np.clip(depth, 0, 1)) * across
     foot = np.float32(0.07) * smoothstep((depth - np.float32(0.6)) / np.float32(0.4))
-    wide = np.where(y < crease, np.float32(0.06), np.float32(0.028)) * w
-    fold = np.float32(0.085) * np.exp(-0.5 * ((y - crease) / wide) ** 2) * across
+    wide = np.where(y < crease, np.float32(0.07), np.float32(0.04)) * w
+    fold = np.float32(0.03) * np.exp(-0.5 * ((y - crease) / wide) ** 2) * across
     return np.asarray(1 + dome - foot - fold, np.float32)
