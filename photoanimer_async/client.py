@@ -47,7 +47,7 @@ from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.redaction import is_url, printable
 from photoanimer_async.storage.default_host import NoImageHost, chosen_host
 from photoanimer_async.storage.download import PATIENCE_SECONDS, ResultDownloader
-from photoanimer_async.storage.image_host import ImageHost
+from photoanimer_async.storage.image_host import ImageHost, KeptOpen
 from photoanimer_async.storage.result_folder import FileDestination
 from photoanimer_async.storage.result_store import Destination, result_target
 
@@ -213,6 +213,8 @@ class PhotoAnimerClient:
             await stack.enter_async_context(self._transport)
             if self._durations_file is not None and isinstance(self._poll, AdaptivePolling):
                 await stack.enter_async_context(persisted(self._poll, self._durations_file))
+            if isinstance(self._host, KeptOpen):
+                await stack.enter_async_context(self._host.kept_open())
             stack.push_async_callback(self._pending.cancel)
             await stack.enter_async_context(self._scheduler)
             if self._receiver is not None:

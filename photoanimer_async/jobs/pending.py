@@ -110,26 +110,16 @@ class PendingJobs:
         if len(self._running) >= self._limit:
             work.close()
             raise TooManyPendingError(self._limit)
-        loop = asyncio.get_running_loop()
-        task, ended = loop.create_task(work), loop.create_future()
+        task = asyncio.create_task(work)
         self._running[task] = job
-
-        def end(_: object) -> None:
-            del self._running[task]
-            if not task.cancelled():
-                task.exception()  # retrieved, so that asyncio does not log it
-            if not ended.done():
-                ended.set_result(None)
-
-        task.add_done_callback(end)
+        task.add_done_callback(self._running.__delitem__)
         try:
-            await ended  # not the task, which a cancellation of the caller would cancel
+            await asyncio.wait([task])  # does not cancel the task if the caller is cancelled
         except asyncio.CancelledError:
+            self._detached[task] = job
+            task.add_done_callback(self._end_detached)
             if job.state in _NOT_SENT:
                 task.cancel()
-            else:
-                self._detached[task] = job
-                task.add_done_callback(self._end_detached)
             raise
         if task.cancelled():
             raise _closed(job)

@@ -51,6 +51,15 @@ class FetchCounter(Protocol):
         ...
 
 
+@runtime_checkable
+class KeptOpen(Protocol):
+    """An image host that keeps something between photos, such as a server."""
+
+    def kept_open(self) -> AbstractAsyncContextManager[None]:
+        """Return the context in which it is kept; a client enters it until it is closed."""
+        ...
+
+
 async def evidence_of(host: object, url: str, within: float) -> Evidence:
     """Return whether the service fetched a photo: evidence that a submit without answer arrived.
 

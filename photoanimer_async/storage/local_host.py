@@ -2,7 +2,7 @@
 
 How it works. The HTTP server runs while the host is entered, and every publication enters it:
 so it starts with the first photo and stops after the last. Entering the host around all of them
-saves the restarts in between.
+saves the restarts in between; a client keeps a server that a photo has started until it is closed.
 
 A photo's path is a random token of 32 bytes that works like a password: it gives access to the
 photo. All other paths and methods get the same 404. Only the last part of a path counts, so that
@@ -27,7 +27,7 @@ from attrs import define
 
 from photoanimer_async.errors import HostingError, InvalidRequestError
 from photoanimer_async.models import Photo
-from photoanimer_async.photos.check import MediaFormat, detect_media_format
+from photoanimer_async.photos.check import detect_media_format
 from photoanimer_async.photos.shortage import is_shortage
 from photoanimer_async.redaction import is_url, shown_url
 
@@ -79,7 +79,7 @@ class LocalImageHost:
         self._host = host
         self._port = port
         self._publications: dict[str, _Publication] = {}
-        self._entered = 0
+        self._users = 0
         self._lock = asyncio.Lock()
         self._runner: aiohttp.web.AppRunner | None = None
         self._base_url = ""
@@ -88,7 +88,7 @@ class LocalImageHost:
         async with self._lock:
             if self._runner is None:
                 self._runner = await self._start()
-            self._entered += 1
+            self._users += 1
         return self
 
     async def __aexit__(
@@ -97,11 +97,24 @@ class LocalImageHost:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._entered -= 1
-        async with self._lock:
-            if self._runner is not None and not self._entered:
-                runner, self._runner = self._runner, None
-                await runner.cleanup()
+        await self._leave()
+
+    @asynccontextmanager
+    async def kept_open(self) -> AsyncIterator[None]:
+        """Keep the server, once a photo has started it, until the end of the block."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        self._users -= 1
+        if not self._users:
+            async with self._lock:
+                if self._runner is not None and not self._users:
+                    runner, self._runner = self._runner, None
+                    await runner.cleanup()
 
     @asynccontextmanager
     async def publish(self, photo: Photo) -> AsyncIterator[str]:
@@ -116,10 +129,10 @@ class LocalImageHost:
             InvalidPhotoError: a URL, or not a photo that the service takes.
             HostingError: the server cannot be started.
         """
-        content, kind = await asyncio.to_thread(_inspect, photo)
-        token = secrets.token_urlsafe(_TOKEN_BYTES) + kind.suffix
+        publication, suffix = await asyncio.to_thread(_inspect, photo)
+        token = secrets.token_urlsafe(_TOKEN_BYTES) + suffix
         async with self:
-            self._publications[token] = _Publication(content, kind.content_type)
+            self._publications[token] = publication
             try:
                 yield f"{self._base_url}/{token}"
             finally:
@@ -214,10 +227,11 @@ def _token(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _inspect(photo: Photo) -> tuple[bytes | Path, MediaFormat]:
-    """Return the content of a photo, or the absolute path of its file, and its format."""
+def _inspect(photo: Photo) -> tuple[_Publication, str]:
+    """Return what is served for a photo, and the suffix of its URL. Blocking."""
     kind = detect_media_format(photo)
-    return photo if isinstance(photo, bytes) else Path(photo).absolute(), kind
+    content = photo if isinstance(photo, bytes) else Path(photo).absolute()
+    return _Publication(content, kind.content_type), kind.suffix
 
 
 def _require_plain_url(url: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -48,13 +49,20 @@ async def test_content_without_save_to_is_not_downloaded(
 
 
 async def test_the_photo_is_withdrawn_when_its_task_has_ended(
-    client: PhotoAnimerClient, stub: StubService, photo: Path
+    stub: StubService, photo: Path
 ) -> None:
-    async with serving_results(stub):
-        await client.animate(photo)
     async with aiohttp.ClientSession() as session:
+        async with quick_client(stub.base_url) as client, serving_results(stub):
+            await client.animate(photo)
+            url = stub.submits[0].query["imageUrl"]
+            assert (await session.get(url)).status == 404
+            await client.animate(photo)
+        first, second = (submit.query["imageUrl"] for submit in stub.submits)
+        assert first != second
+        assert urlsplit(first).netloc == urlsplit(second).netloc  # one server for both
+        # It ends with the client.
         with pytest.raises(aiohttp.ClientConnectorError):
-            await session.get(stub.submits[0].query["imageUrl"])
+            await session.get(url)
 
 
 async def test_output_format_gif_saves_the_gif(
@@ -138,8 +146,8 @@ async def test_a_detached_photo_stays_published_until_its_task_ends(
             assert response.status == 200
         stub.finished = None
         await client.attach(471367831765062)
-        with pytest.raises(aiohttp.ClientConnectorError):
-            await session.get(image_url)
+        async with session.get(image_url) as response:
+            assert response.status == 404
 
 
 # --- a local photo gets a new URL from the image host for each submit ---

@@ -196,6 +196,23 @@ class TestServer:
         with pytest.raises(aiohttp.ClientConnectorError):
             await status(session, first)
 
+    async def test_a_server_that_is_kept_open_starts_with_the_first_photo(
+        self, session: aiohttp.ClientSession
+    ) -> None:
+        host = LocalImageHost()
+        async with host.kept_open():
+            async with host.publish(PHOTO) as first:
+                pass
+            assert await status(session, first) == 404
+            async with host.publish(PHOTO) as second:
+                assert await status(session, second) == 200
+            assert urlsplit(first).netloc == urlsplit(second).netloc
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await status(session, second)
+        async with host.kept_open():
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await status(session, second)
+
     async def test_a_host_can_be_used_again(self, session: aiohttp.ClientSession) -> None:
         host = LocalImageHost()
         for _ in range(2):
