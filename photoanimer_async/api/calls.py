@@ -6,6 +6,7 @@ came of it, is the business of `jobs.pipeline`. Reads are repeated here.
 
 import os
 import time
+from collections.abc import Awaitable
 from random import Random
 
 from photoanimer_async.api import wire
@@ -90,15 +91,14 @@ class ApiCalls:
             raise
         return turn
 
-    async def submit(self, image_url: str, options: AnimationOptions) -> TaskId:
+    def submit(self, image_url: str, options: AnimationOptions) -> Awaitable[TaskId]:
         """Send one submit (Interface 1), once, in its turn; it costs video seconds.
 
         Raises:
             InvalidRequestError: a URL that is not http or https.
             PhotoAnimerError: no answer, or a refusal; see `retry.verdict` for what it means.
         """
-        request = wire.build_submit(image_url, options)
-        return wire.parse_submit(await self._transport.send(request))
+        return self._transport.send(wire.build_submit(image_url, options))
 
     async def poll_once(self, task_id: TaskId) -> TaskInfo:
         """Return the state of a task, asked once: for the scheduler, which repeats by itself.
@@ -109,8 +109,7 @@ class ApiCalls:
         if self._poll_limiter is not None:
             await self._poll_limiter.acquire()
         with await self.queue.turn(Lane.POLL):
-            answer = await self._transport.send(wire.build_get_task_info(task_id))
-            return wire.parse_get_task_info(answer, task_id)
+            return await self._transport.send(wire.build_get_task_info(task_id))
 
     async def get_task_info(self, task_id: TaskId) -> TaskInfo:
         """Return the state of a task (Interface 3), repeated on passing failures.
@@ -138,12 +137,11 @@ class ApiCalls:
 
     async def _get_task_info(self, task_id: TaskId) -> TaskInfo:
         with await self.queue.turn(Lane.CALL):
-            answer = await self._transport.send(wire.build_get_task_info(task_id))
-            return wire.parse_get_task_info(answer, task_id)
+            return await self._transport.send(wire.build_get_task_info(task_id))
 
     async def _get_balance(self) -> Balance:
         with await self.queue.turn(Lane.CALL):
-            return wire.parse_get_balance(await self._transport.send(wire.build_get_balance()))
+            return await self._transport.send(wire.build_get_balance())
 
 
 def require_spare_files() -> None:

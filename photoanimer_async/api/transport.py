@@ -16,7 +16,7 @@ import resource
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientTimeout, hdrs
@@ -43,6 +43,8 @@ from photoanimer_async.errors import (
 )
 from photoanimer_async.photos.links import HEADER_LIMITS
 from photoanimer_async.redaction import is_url, shown_url
+
+_T = TypeVar("_T")
 
 _MAX_CONNECTIONS = 150
 _MOMENT = 0.005
@@ -110,7 +112,7 @@ class Transport:
     """Sends requests to one service over one aiohttp session.
 
         async with Transport(Credentials(base_url, api_key)) as transport:
-            answer = await transport.send(wire.build_get_balance())
+            balance = await transport.send(wire.build_get_balance())
 
     Args:
         credentials: the service's base URL and API key.
@@ -213,7 +215,7 @@ class Transport:
             raise RuntimeError("the client is not open: use it inside `async with`")
         return self._session
 
-    def _url(self, request: Request) -> URL:
+    def _url(self, request: Request[Any]) -> URL:
         # The query is encoded already, since aiohttp's `params` cost more than the rest of it.
         return URL.build(
             scheme=self._scheme,
@@ -223,14 +225,15 @@ class Transport:
             encoded=True,
         )
 
-    async def send(self, request: Request) -> Answer:
-        """Send one request and return its answer. A submit reaches the service at most once.
+    async def send(self, request: Request[_T]) -> _T:
+        """Send one request and return what its answer says. A submit arrives at most once.
 
-        An answer whose body is cut off, by a limit or by a failure, is returned with what arrived.
+        Of an answer whose body is cut off, by a limit or by a failure, what arrived is read.
 
         Raises:
             NotSentError: no connection was made, so nothing was sent.
             NoAnswerError: no answer has begun to arrive, for any other reason.
+            ApiError, UnexpectedResponseError: see `answers`.
         """
         session, middlewares = self.session, None
         operation = request.operation
@@ -277,7 +280,7 @@ class Transport:
         if response is None or failure is not None:
             # Raised here, so that a traceback shows no error of aiohttp.
             raise failure or NoAnswerError(f"{operation.value}: no answer")
-        return self._answer(operation, response, body, cut)
+        return request.parse(self._answer(operation, response, body, cut))
 
     def _answer(
         self, operation: Operation, response: ClientResponse, body: bytearray, cut: str

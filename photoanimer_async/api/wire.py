@@ -1,4 +1,4 @@
-"""The API page as values: requests to send, and answers read into models.
+"""The API page as values: requests to send, each with how its answer is read into a model.
 
 The API page is the contract. What other sources show of the API (other field names, more states,
 ids that are strings) is accepted too. Every `parse_` function raises `ApiError` if the service
@@ -7,9 +7,11 @@ answers with an error, and `UnexpectedResponseError` if the answer does not foll
 """
 
 import logging
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from string import ascii_letters, digits
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from attrs import frozen
@@ -37,6 +39,8 @@ from photoanimer_async.models import (
 )
 from photoanimer_async.redaction import URL_SCHEMES, encodable, is_url, printable
 
+_T = TypeVar("_T")
+
 _log = logging.getLogger(__name__)
 
 
@@ -49,18 +53,26 @@ class Operation(StrEnum):
 
 
 @frozen
-class Request:
-    """One GET request: the path below the base URL, and the query, encoded."""
+class Request(Generic[_T]):
+    """One GET request, and how its answer is read.
+
+    Attributes:
+        operation: the call.
+        path: below the base URL.
+        query: encoded.
+        parse: reads the answer; raises `ApiError` and `UnexpectedResponseError`.
+    """
 
     operation: Operation
     path: str
     query: str
+    parse: Callable[[Answer], _T]
 
 
 # --- requests ---
 
 
-def build_submit(image_url: str, options: AnimationOptions) -> Request:
+def build_submit(image_url: str, options: AnimationOptions) -> Request[TaskId]:
     """Return the request that submits a photo (API page, Interface 1).
 
     Args:
@@ -77,10 +89,10 @@ def build_submit(image_url: str, options: AnimationOptions) -> Request:
         query += f"&voiceUrl={encoded(options.voice_url)}"
     if options.output_format is not OutputFormat.MP4:
         query += f"&outputFormat={options.output_format}"
-    return Request(Operation.SUBMIT, "/faceDriven/submitTaskByUrl", query)
+    return Request(Operation.SUBMIT, "/faceDriven/submitTaskByUrl", query, parse_submit)
 
 
-def build_get_task_info(task_id: TaskId) -> Request:
+def build_get_task_info(task_id: TaskId) -> Request[TaskInfo]:
     """Return the request that asks for a task's state (API page, Interface 3).
 
     Raises:
@@ -88,7 +100,8 @@ def build_get_task_info(task_id: TaskId) -> Request:
     """
     require_task_id(task_id)
     shown = encoded(task_id) if isinstance(task_id, str) else str(task_id)
-    return Request(Operation.GET_TASK_INFO, "/faceDriven/getTaskInfo", f"taskId={shown}")
+    parse = partial(parse_get_task_info, task_id=task_id)
+    return Request(Operation.GET_TASK_INFO, "/faceDriven/getTaskInfo", f"taskId={shown}", parse)
 
 
 def require_task_id(task_id: object) -> None:
@@ -99,12 +112,12 @@ def require_task_id(task_id: object) -> None:
         )
 
 
-def build_get_balance() -> Request:
+def build_get_balance() -> Request[Balance]:
     """Return the request that asks for the account's balance.
 
     It is documented on the vendor's page of account calls, not on the API page.
     """
-    return Request(Operation.GET_BALANCE, "/mySubscription", "")
+    return Request(Operation.GET_BALANCE, "/mySubscription", "", parse_get_balance)
 
 
 def encoded(value: str) -> str:

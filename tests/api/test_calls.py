@@ -3,6 +3,7 @@
 import asyncio
 import os
 from random import Random
+from typing import TypeVar
 
 import pytest
 
@@ -27,6 +28,8 @@ PHOTO = "http://127.0.0.1:9/a.jpg"
 FINISHED = data({"taskId": 1, "status": 1, "resultUrl": "http://h/1.mp4"})
 LOST = NoAnswerError("lost")
 
+T = TypeVar("T")
+
 
 class FakeTransport(Transport):
     """Returns answers, or raises errors, in the order given."""
@@ -36,12 +39,12 @@ class FakeTransport(Transport):
         self.answers = list(answers)
         self.sent: list[Operation] = []
 
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: Request[T]) -> T:
         self.sent.append(request.operation)
         result = self.answers.pop(0)
         if isinstance(result, Exception):
             raise result
-        return result
+        return request.parse(result)
 
 
 class CountingLimiter:

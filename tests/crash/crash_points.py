@@ -11,11 +11,10 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import define
 
-from photoanimer_async.api.answers import Answer
 from photoanimer_async.api.transport import Transport
 from photoanimer_async.api.wire import Operation, Request
 from photoanimer_async.jobs.journal.entries import Entry, NewEntry, Record
@@ -23,6 +22,8 @@ from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import Event
 from photoanimer_async.storage import result_folder
 from photoanimer_async.storage.result_folder import FileDestination
+
+T = TypeVar("T")
 
 _RARE = 0.3
 _WHEN = ("before", "after")
@@ -105,7 +106,7 @@ def _arm_transport(fuse: Fuse) -> None:
     send = Transport.send
     names = {Operation.SUBMIT: "submit", Operation.GET_TASK_INFO: "getTaskInfo"}
 
-    async def sent(transport: Transport, request: Request) -> Answer:
+    async def sent(transport: Transport, request: Request[T]) -> T:
         name = names.get(request.operation, "")
         sending = asyncio.ensure_future(send(transport, request))
         if fuse.point == f"{name}: on its way":
