@@ -38,7 +38,7 @@ from photoanimer_async.models import (
     require_many,
 )
 from photoanimer_async.notifications.dispatcher import NotificationDispatcher
-from photoanimer_async.photos.preparer import PhotoPreparers
+from photoanimer_async.photos.check import PhotoPreparers
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.notified import NotifiedPolling
 from photoanimer_async.polling.policies import PollPolicy

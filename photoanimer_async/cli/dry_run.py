@@ -20,9 +20,9 @@ from photoanimer_async.jobs.journal import read_journal
 from photoanimer_async.jobs.journal.entries import key_of
 from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.models import AnimationRequest, Photo
+from photoanimer_async.photos.check import PhotoPreparer, PhotoPreparers
 from photoanimer_async.photos.header import read_header
 from photoanimer_async.photos.opening import open_photo
-from photoanimer_async.photos.preparer import PhotoPreparer, PhotoPreparers
 from photoanimer_async.redaction import is_url, printable, shown_photo, shown_url
 
 _WHY_NOT_SENT = {

@@ -36,7 +36,7 @@ from photoanimer_async.models import (
     Photo,
     require_many,
 )
-from photoanimer_async.photos.preparer import PhotoPreparers
+from photoanimer_async.photos.check import PhotoPreparers
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.saved_durations import persisted
 from photoanimer_async.storage.result_store import ResultStore, parse_location, result_store

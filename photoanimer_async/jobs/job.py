@@ -29,7 +29,7 @@ from photoanimer_async.jobs.lifecycle import TRANSITIONS, Event, State
 from photoanimer_async.jobs.progress import ProgressEvent, ProgressHook, report
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import AnimationRequest, Evidence, Outcome, TaskId
-from photoanimer_async.photos.preparer import PhotoPreparer
+from photoanimer_async.photos.check import PhotoPreparer
 from photoanimer_async.redaction import shown_photo, without_queries
 
 if TYPE_CHECKING:

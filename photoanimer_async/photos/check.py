@@ -1,49 +1,37 @@
-"""Check that the service accepts a photo, before money is spent.
+"""Check that the service accepts a photo, or make it fit, before money is spent.
 
-The service accepts PNG, JPEG, BMP and WEBP of at most 4096x4096 pixels and less than 15 MB (API
-page, Frequently asked questions). A file is judged by its content, never by its name. A few KiB
-of it are read; of a JPEG of more than one scan the whole, to count them.
+A file is judged by its content, never by its name; see `rules`. A `PhotoPreparer` is what a job
+uses: by its options photos are checked only, or prepared, and the hosts of URLs are asked.
 """
 
 import asyncio
 import hashlib
 import os
 import re
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from functools import lru_cache
-from typing import BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
+
+import aiohttp
+from attrs import frozen
 
 from photoanimer_async.errors import InvalidPhotoError
 from photoanimer_async.models import Photo
-from photoanimer_async.photos.formats import (
-    PictureFormat,
-    SourceFormat,
-    describe_content,
-    detect_format,
-    second_kind,
-)
-from photoanimer_async.photos.header import (
-    PictureFlawError,
-    PictureHeader,
-    is_complete,
-    read_header,
-    require_few_scans,
-)
+from photoanimer_async.photos.formats import PictureFormat
+from photoanimer_async.photos.header import PictureFlawError, PictureHeader
 from photoanimer_async.photos.opening import named_in_errors, open_photo
+from photoanimer_async.photos.rules import inspect_content, require_convertible
+from photoanimer_async.photos.url_check import UrlChecker
 from photoanimer_async.photos.voice import VoiceFormat, detect_voice_format
 from photoanimer_async.redaction import is_url, shown_photo
 
+if TYPE_CHECKING:
+    from photoanimer_async.photos.preparation import Preparation
+
 MediaFormat: TypeAlias = PictureFormat | VoiceFormat
 
-MAX_SIDE = 4096
-"""Maximum width and height in pixels (API page)."""
-MIN_SIDE = 16
-"""Minimum width and height in pixels: no face can be detected in a smaller picture."""
-MAX_BYTES = 15 * 1024 * 1024
-"""A file must be smaller than this ("15MB" on the API page, read as MiB)."""
-MAX_SOURCE_BYTES = 256 * 1024 * 1024
-"""Maximum size of a file that is to be prepared."""
 MAX_URL_BYTES = 4096
 """Maximum length of a URL: percent-encoded it still fits into a request line of 8 KiB."""
 
@@ -136,68 +124,74 @@ async def photo_digest(photo: Photo, *, prepare: bool = False) -> bytes:
     return await asyncio.to_thread(_content_digest, photo, prepare=prepare)
 
 
-def inspect_content(file: BinaryIO, size: int) -> PictureHeader:
-    """Check the content of a photo.
+@frozen
+class PhotoPreparer:
+    """How the photos of a batch are checked and prepared.
+
+    Attributes:
+        preparation: makes photos of this machine fit; `None` to check them only.
+        url_checker: checks photos' URLs; `None` to trust them.
+    """
+
+    preparation: "Preparation | None" = None
+    url_checker: UrlChecker | None = None
+
+    async def prepare(self, photo: Photo, resources: AsyncExitStack) -> Photo:
+        """Return the photo as it is to be published.
+
+        Args:
+            photo: as it was passed in.
+            resources: a prepared copy is kept until these are closed.
+
+        Raises:
+            InvalidPhotoError: the service would refuse it.
+            PreparationError: it cannot be made fit on this machine, or its host does not answer.
+        """
+        if isinstance(photo, str) and is_url(photo):
+            inspect_photo(photo)
+            if self.url_checker is not None:
+                await self.url_checker.check(photo)
+        elif self.preparation is not None:
+            return await resources.enter_async_context(self.preparation.prepared(photo))
+        else:
+            await check_photo(photo)
+        return photo
+
+    async def digest(self, photo: Photo) -> bytes:
+        """Return what identifies the photo: a digest of what was passed in, not of a copy.
+
+        Raises:
+            InvalidPhotoError: the service would refuse it, or it cannot be made fit.
+        """
+        return await photo_digest(photo, prepare=self.preparation is not None)
+
+
+class PhotoPreparers:
+    """The preparers of one client, which share their bounds on work at the same time.
 
     Args:
-        file: the whole photo; seekable.
-        size: its length in bytes.
-
-    Raises:
-        PictureFlawError: the service would refuse it; see `check_photo`.
+        session: returns the session for checks of URLs.
     """
-    if not size:
-        raise PictureFlawError("is empty")
-    header = _read_header(file)
-    kind = header.format.name
-    if size >= MAX_BYTES:
-        raise PictureFlawError(
-            f"the {kind} has {size / 2**20:.1f} MB; allowed is less than {MAX_BYTES // 2**20} MB"
-            " (prepare=True shrinks it)"
-        )
-    pixels = f"the {kind} has {header.width}x{header.height} pixels"
-    if max(header.width, header.height) > MAX_SIDE:
-        raise PictureFlawError(
-            f"{pixels}; at most {MAX_SIDE}x{MAX_SIDE} are allowed (prepare=True shrinks it)"
-        )
-    if min(header.width, header.height) < MIN_SIDE:
-        raise PictureFlawError(f"{pixels}; a face needs at least {MIN_SIDE}x{MIN_SIDE}")
-    if not is_complete(file, size, header.format):
-        raise PictureFlawError(
-            f"the {kind} is cut off or damaged: its end is not where it should be"
-        )
-    require_few_scans(file, header.format)
-    _require_one_kind(file, size)
-    return header
 
+    def __init__(self, session: Callable[[], aiohttp.ClientSession]) -> None:
+        self._url_checker = UrlChecker(session)
+        self._preparation: Preparation | None = None
 
-def require_convertible(file: BinaryIO, size: int) -> PictureFormat | SourceFormat:
-    """Check that a file begins like a photo that preparation can convert.
+    def choose(self, *, prepare: bool, check_urls: bool) -> PhotoPreparer:
+        """Return the preparer for these options of `PhotoAnimerClient.animate`.
 
-    Args:
-        file: the whole photo; seekable.
-        size: its length in bytes.
+        Raises:
+            InvalidRequestError: Pillow, which `prepare` needs, is not installed.
+        """
+        if prepare and self._preparation is None:
+            from photoanimer_async.photos.preparation import (  # noqa: PLC0415 - for `prepare` only
+                Preparation,
+            )
 
-    Returns:
-        The photo's format.
-
-    Raises:
-        PictureFlawError: the file is not a photo, is larger than `MAX_SOURCE_BYTES`, or is a
-            PDF or a ZIP archive as well.
-    """
-    if not size:
-        raise PictureFlawError("is empty")
-    kind = detect_format(file)
-    if kind is None:
-        raise PictureFlawError(
-            f"is {describe_content(file)}; allowed are PNG, JPEG, BMP, WEBP, HEIC, AVIF and TIFF"
+            self._preparation = Preparation()
+        return PhotoPreparer(
+            self._preparation if prepare else None, self._url_checker if check_urls else None
         )
-    if size > MAX_SOURCE_BYTES:
-        raise PictureFlawError(
-            f"has {size / 2**20:.0f} MB; at most {MAX_SOURCE_BYTES // 2**20} MB can be prepared"
-        )
-    _require_one_kind(file, size)
-    return kind
 
 
 def _content_digest(photo: Photo, *, prepare: bool) -> bytes:
@@ -227,19 +221,3 @@ def _inspect_url(url: str) -> None:
         raise PictureFlawError(
             "the URL contains a user name or password, which the service would receive"
         )
-
-
-def _read_header(file: BinaryIO) -> PictureHeader:
-    try:
-        return read_header(file)
-    except PictureFlawError as flaw:
-        if isinstance(detect_format(file), SourceFormat):
-            raise PictureFlawError(f"{flaw} (prepare=True converts it to JPEG)") from None
-        raise
-
-
-def _require_one_kind(file: BinaryIO, size: int) -> None:
-    second = second_kind(file, size)
-    if second is not None:
-        first = describe_content(file)
-        raise PictureFlawError(f"is {first} and {second} at once; allowed is a picture only")

@@ -21,19 +21,19 @@ from typing import BinaryIO
 
 from photoanimer_async.errors import InvalidRequestError, PreparationError
 from photoanimer_async.models import Photo
-from photoanimer_async.photos.check import (
-    MAX_BYTES,
-    MAX_SIDE,
-    MIN_SIDE,
-    inspect_content,
-    require_convertible,
-)
 from photoanimer_async.photos.finish_despite_cancel import finish_despite_cancel
 from photoanimer_async.photos.formats import PictureFormat, SourceFormat, detect_format
 from photoanimer_async.photos.header import PictureFlawError, require_few_scans
 from photoanimer_async.photos.metadata import strip_metadata
 from photoanimer_async.photos.opening import open_photo
 from photoanimer_async.photos.pictures.jpeg_scans import with_end
+from photoanimer_async.photos.rules import (
+    MAX_BYTES,
+    MAX_SIDE,
+    MIN_SIDE,
+    inspect_content,
+    require_convertible,
+)
 from photoanimer_async.photos.tiff import with_largest_first
 from photoanimer_async.redaction import shown_photo
 

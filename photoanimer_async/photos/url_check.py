@@ -12,10 +12,10 @@ import aiohttp
 from aiohttp import hdrs
 
 from photoanimer_async.errors import PreparationError
-from photoanimer_async.photos.check import MAX_BYTES
 from photoanimer_async.photos.header import PictureFlawError
 from photoanimer_async.photos.links import exact_url, open_link
 from photoanimer_async.photos.opening import named_in_errors
+from photoanimer_async.photos.rules import MAX_BYTES
 from photoanimer_async.redaction import printable
 
 _AT_ONCE = 16

@@ -13,16 +13,16 @@ from pathlib import Path
 from attrs import frozen
 
 from photoanimer_async import InvalidPhotoError, InvalidRequestError, PreparationError, check_photo
-from photoanimer_async.photos.check import (
+from photoanimer_async.photos.formats import PictureFormat, SourceFormat
+from photoanimer_async.photos.header import PictureHeader
+from photoanimer_async.photos.opening import open_photo
+from photoanimer_async.photos.preparation import Preparation
+from photoanimer_async.photos.rules import (
     MAX_BYTES,
     MAX_SIDE,
     MAX_SOURCE_BYTES,
     require_convertible,
 )
-from photoanimer_async.photos.formats import PictureFormat, SourceFormat
-from photoanimer_async.photos.header import PictureHeader
-from photoanimer_async.photos.opening import open_photo
-from photoanimer_async.photos.preparation import Preparation
 from photoanimer_async.redaction import shown_photo
 from photoanimer_async.studio.studio_errors import RefusedError
 

@@ -17,8 +17,8 @@ import aiohttp
 from attrs import define, evolve, frozen
 
 from photoanimer_async import InvalidPhotoError, InvalidRequestError, check_photo
-from photoanimer_async.photos.check import MAX_BYTES
 from photoanimer_async.photos.links import exact_url, open_link
+from photoanimer_async.photos.rules import MAX_BYTES
 from photoanimer_async.photos.voice import MAX_VOICE_BYTES, check_voice
 from photoanimer_async.redaction import printable, safe_text
 from photoanimer_async.studio.album import Album, Photograph, Voice

@@ -9,7 +9,6 @@ from blockbuster import blockbuster_ctx
 from photoanimer_async.errors import InvalidPhotoError
 from photoanimer_async.models import Photo
 from photoanimer_async.photos.check import (
-    MAX_BYTES,
     MAX_URL_BYTES,
     check_photo,
     detect_media_format,
@@ -18,6 +17,7 @@ from photoanimer_async.photos.check import (
 )
 from photoanimer_async.photos.formats import PictureFormat
 from photoanimer_async.photos.header import PictureHeader
+from photoanimer_async.photos.rules import MAX_BYTES
 
 from ..support.pictures import (
     CASES,

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image, ImageCms
 
 from photoanimer_async.errors import InvalidPhotoError, PreparationError
-from photoanimer_async.photos.check import MAX_BYTES, inspect_photo
+from photoanimer_async.photos.check import inspect_photo
 from photoanimer_async.photos.conversion import readable_formats
 from photoanimer_async.photos.formats import PictureFormat, SourceFormat
 from photoanimer_async.photos.preparation import prepare_content
+from photoanimer_async.photos.rules import MAX_BYTES
 
 from ..support.pictures import (
     BLUE,

@@ -16,8 +16,9 @@ from photoanimer_async.errors import (
     InvalidRequestError,
     PreparationError,
 )
-from photoanimer_async.photos.check import MAX_SOURCE_BYTES, check_photo
+from photoanimer_async.photos.check import check_photo
 from photoanimer_async.photos.preparation import Preparation, prepare_content
+from photoanimer_async.photos.rules import MAX_SOURCE_BYTES
 
 from ..support.pictures import (
     CASES,

@@ -8,8 +8,8 @@ from aiohttp import hdrs, web
 from attrs import define, field
 
 from photoanimer_async import InvalidPhotoError, PhotoAnimerClient, PreparationError, State
-from photoanimer_async.photos.check import MAX_BYTES
 from photoanimer_async.photos.header import PictureFlawError
+from photoanimer_async.photos.rules import MAX_BYTES
 from photoanimer_async.photos.url_check import check_url
 
 from ..support.batches import outcomes_of, read_all

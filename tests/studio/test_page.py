@@ -17,7 +17,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from photoanimer_async.engine.samples import ASTRONAUT, GRACE_HOPPER
-from photoanimer_async.photos.check import MAX_SOURCE_BYTES
+from photoanimer_async.photos.rules import MAX_SOURCE_BYTES
 
 from ..support.pictures import heic
 from .conftest import png

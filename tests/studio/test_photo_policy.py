@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from PIL import Image
 
-from photoanimer_async.photos.check import MAX_BYTES, MAX_SIDE
+from photoanimer_async.photos.rules import MAX_BYTES, MAX_SIDE
 
 from ..support.pictures import heic, saved
 from .conftest import SLOW, CommentRenderer, OpenStudio, Page, png

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from photoanimer_async.photos.check import MAX_BYTES, MAX_SOURCE_BYTES
+from photoanimer_async.photos.rules import MAX_BYTES, MAX_SOURCE_BYTES
 from photoanimer_async.studio.album import Album
 from photoanimer_async.studio.photo_policy import PhotoPolicy
 from photoanimer_async.studio.studio_folder import StudioFolder
