@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self, TypeAlias, TypeVar
 
 from attrs import field, frozen
+from attrs.converters import optional
 
 from photoanimer_async.errors import InvalidPhotoError, InvalidRequestError, PhotoAnimerError
 from photoanimer_async.redaction import (
@@ -176,13 +177,7 @@ def _to_output_format(value: object) -> OutputFormat:
 _OUTPUT_FORMATS: dict[str, OutputFormat] = {form: form for form in OutputFormat}
 
 
-def _to_path(value: str | os.PathLike[str] | None) -> Path | None:
-    return None if value is None else Path(value)
-
-
-def _to_name(value: object) -> str | None:
-    if value is None:
-        return None
+def _to_name(value: object) -> str:
     if not isinstance(value, str):
         raise InvalidRequestError(f"name is {printable(repr(value))}; it must be a string")
     return safe_text(value, mark="_", limit=_MAX_NAME)
@@ -231,7 +226,7 @@ class AnimationOptions:
     output_format: OutputFormat = field(default=OutputFormat.MP4, converter=_to_output_format)
     voice_url: str | None = field(default=None, repr=_shown_optional_url)
     voice_seconds: float | None = None
-    voice: Path | None = field(default=None, converter=_to_path)
+    voice: Path | None = field(default=None, converter=optional(Path))
     seconds: float | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -282,7 +277,7 @@ class AnimationRequest:
 
     photo: Photo = field(repr=shown_photo)
     options: AnimationOptions = field(factory=AnimationOptions)
-    name: str | None = field(default=None, converter=_to_name)
+    name: str | None = field(default=None, converter=optional(_to_name))
 
 
 def require_many(name: str, values: object) -> None:

@@ -127,6 +127,7 @@ class Transport:
 
     Attributes:
         limits: the time limits of its requests.
+        session: the open session, also for downloads, which carry no key; set when it is entered.
 
     Raises:
         InvalidRequestError: a session together with options for a new one, or a wrong proxy URL.
@@ -157,8 +158,7 @@ class Transport:
         self._trust_env = trust_env
         self._credentials = credentials
         self._base_url = credentials.base_url.rstrip("/")
-        self._owns_session = session is None
-        self._session = session
+        self._given_session = session
         self._hooks = connection_hooks()
         self._has_hooks = False
         self._headers = CIMultiDict({"APIKEY": credentials.api_key, "Accept-Encoding": "identity"})
@@ -170,8 +170,8 @@ class Transport:
         self._timeout = ClientTimeout(total=None, sock_connect=min(timeout, 10.0))
 
     async def __aenter__(self) -> Self:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
+        if self._given_session is None:
+            self.session = aiohttp.ClientSession(
                 connector=ReportingConnector(most_connections()),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # Before the user's, which may raise.
@@ -180,8 +180,9 @@ class Transport:
                 trust_env=self._trust_env,
             )
         else:
-            self._session.trace_configs.append(self._hooks)
-        self._has_hooks = self._hooks in self._session.trace_configs
+            self.session = self._given_session
+            self.session.trace_configs.append(self._hooks)
+        self._has_hooks = self._hooks in self.session.trace_configs
         return self
 
     async def __aexit__(
@@ -191,29 +192,15 @@ class Transport:
         trace: TracebackType | None,
     ) -> None:
         self.limits.close()
-        if self._session is None:
-            return
-        if self._owns_session:
-            await self._session.close()
-            self._session = None
+        if self._given_session is None:
+            await self.session.close()
         else:
-            self._session.trace_configs.remove(self._hooks)
+            self.session.trace_configs.remove(self._hooks)
 
     @property
     def base_url(self) -> str:
         """The service's base URL with its path, without a slash at its end."""
         return self._base_url
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        """The open session, also for downloads, which carry no key.
-
-        Raises:
-            RuntimeError: the transport is not open.
-        """
-        if self._session is None:
-            raise RuntimeError("the client is not open: use it inside `async with`")
-        return self._session
 
     def _url(self, request: Request[Any]) -> URL:
         # The query is encoded already, since aiohttp's `params` cost more than the rest of it.

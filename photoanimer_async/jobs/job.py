@@ -172,6 +172,12 @@ class Job:
         if self.context.hook is not None:
             self.report_progress()
 
+    def commit(self, reservation: Reservation | None) -> None:
+        """Keep what was reserved for its submit, which has been charged or may have been."""
+        for kept in (reservation, self.risk):
+            if kept is not None:
+                kept.commit()
+
     async def record_intent(self, image_url: str) -> None:
         """Change the state to that of a submit which is sent next; see `record`."""
         self.image_url = image_url

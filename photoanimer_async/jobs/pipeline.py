@@ -250,6 +250,7 @@ class Pipeline:
             with await self._calls.submit_turn(in_batch=job.context.in_batch) as turn:
                 deadline.suspend()
                 with job.context.gate:
+                    await job.record_intent(image_url)
                     task_id = await self._send(job, image_url, options, reservation, turn)
         except PhotoAnimerError as error:
             if verdict(Operation.SUBMIT, error) is not Verdict.AMBIGUOUS:
@@ -273,8 +274,7 @@ class Pipeline:
         reservation: Reservation | None,
         turn: Turn,
     ) -> TaskId:
-        """Send the submit between the record of its intent and that of what came of it."""
-        await job.record_intent(image_url)
+        """Send a submit whose intent is recorded, and record what came of it."""
         try:
             task_id = job.task_id = await self._calls.submit(image_url, options)
         except PhotoAnimerError as error:
@@ -292,7 +292,7 @@ class Pipeline:
             if isinstance(error, Exception):
                 raise lost from error
             raise
-        _commit(job, reservation)
+        job.commit(reservation)
         # Now, so that the next submit's intent is written in the same transaction.
         turn.end()
         await job.record(Event.ACCEPT, Facts(task_id=task_id))
@@ -303,7 +303,7 @@ class Pipeline:
     ) -> None:
         event = event_of(error)
         if event is Event.LOSE:
-            _commit(job, reservation)
+            job.commit(reservation)
         job.record_later(event, Facts(error=str(error)))
         if event is Event.DEFER:
             job.report_progress()
@@ -338,13 +338,6 @@ async def _close(resources: AsyncExitStack, photo: Photo) -> None:
         if isinstance(error, asyncio.CancelledError) and is_cancelled():
             raise
         _log.warning("%s: its image host failed to clean up", shown_photo(photo), exc_info=error)
-
-
-def _commit(job: Job, reservation: Reservation | None) -> None:
-    if reservation is not None:
-        reservation.commit()
-    if job.risk is not None:
-        job.risk.commit()
 
 
 def _reason(error: BaseException) -> str:
