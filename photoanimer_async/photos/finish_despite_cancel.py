@@ -1,13 +1,26 @@
 """Cancellation that waits until a step is complete."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
 
-async def finish_despite_cancel(work: Awaitable[_T], *, within: float | None = None) -> _T:
+class ThreadStep(asyncio.Task[_T]):
+    """A step in a thread, which nothing can stop: what awaits it is cancelled once it has ended.
+
+    path = await ThreadStep(asyncio.to_thread(save, content))
+    """
+
+    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002 - asyncio's
+        """Do nothing. asyncio then cancels the awaiting task when this one has ended."""
+        return False
+
+
+async def finish_despite_cancel(
+    work: Coroutine[Any, Any, _T], *, within: float | None = None
+) -> _T:
     """Return the result of some work; if cancelled, raise `CancelledError` once it is done.
 
     Args:
@@ -15,7 +28,7 @@ async def finish_despite_cancel(work: Awaitable[_T], *, within: float | None = N
         within: seconds after a cancellation until the work is cancelled too; `None`, where it is
             bounded in time, to wait until it is done.
     """
-    task = asyncio.ensure_future(work)
+    task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from photoanimer_async.errors import InvalidRequestError, PreparationError
 from photoanimer_async.models import Photo
-from photoanimer_async.photos.finish_despite_cancel import finish_despite_cancel
+from photoanimer_async.photos.finish_despite_cancel import ThreadStep
 from photoanimer_async.photos.formats import PictureFormat, SourceFormat, detect_format
 from photoanimer_async.photos.header import PictureFlawError, require_few_scans
 from photoanimer_async.photos.metadata import strip_metadata
@@ -80,11 +80,11 @@ class Preparation:
         copy = _TemporaryCopy()
         try:
             async with self._slots:
-                prepared = await finish_despite_cancel(asyncio.to_thread(copy.make, photo))
+                prepared = await ThreadStep(asyncio.to_thread(copy.make, photo))
             yield prepared
         finally:
             if copy.folder is not None:
-                await finish_despite_cancel(asyncio.to_thread(copy.remove))
+                await ThreadStep(asyncio.to_thread(copy.remove))
 
 
 class _TemporaryCopy:

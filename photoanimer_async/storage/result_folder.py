@@ -26,7 +26,7 @@ from typing import ParamSpec, TypeVar
 
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.models import Location, Photo
-from photoanimer_async.photos.finish_despite_cancel import finish_despite_cancel
+from photoanimer_async.photos.finish_despite_cancel import ThreadStep
 from photoanimer_async.redaction import printable
 from photoanimer_async.storage.result_names import numbered, result_name
 
@@ -227,7 +227,7 @@ async def _in_thread(path: Path, step: Callable[_P, _T], *args: _P.args, **kwarg
         DownloadError: the file system refused.
     """
     try:
-        return await finish_despite_cancel(asyncio.to_thread(step, *args, **kwargs))
+        return await ThreadStep(asyncio.to_thread(step, *args, **kwargs))
     except OSError as error:
         full = error.errno in _DISK_IS_FULL
         reason = "no space is left on the disk" if full else error.strerror

@@ -1,10 +1,11 @@
 """A cancellation that waits until a step is complete."""
 
 import asyncio
+import threading
 
 import pytest
 
-from photoanimer_async.photos.finish_despite_cancel import finish_despite_cancel
+from photoanimer_async.photos.finish_despite_cancel import ThreadStep, finish_despite_cancel
 
 
 async def test_the_result_or_error_is_that_of_the_work() -> None:
@@ -41,10 +42,68 @@ async def test_a_cancellation_is_raised_once_the_work_is_done(*, fails: bool) ->
 
 
 async def test_work_that_does_not_end_in_time_after_a_cancellation_is_cancelled() -> None:
-    work = asyncio.ensure_future(asyncio.Event().wait())
-    waiting = asyncio.create_task(finish_despite_cancel(work, within=0.01))
+    cancelled = False
+
+    async def work() -> None:
+        nonlocal cancelled
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
+
+    waiting = asyncio.create_task(finish_despite_cancel(work(), within=0.01))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert work.cancelled()
+    assert cancelled
+
+
+# --- steps in threads ---
+
+
+async def test_the_result_or_error_is_that_of_the_step() -> None:
+    assert await ThreadStep(asyncio.to_thread(int, "7")) == 7
+    with pytest.raises(ValueError, match="seven"):
+        await ThreadStep(asyncio.to_thread(int, "seven"))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("times", [1, 3])
+async def test_cancellations_are_raised_once_the_step_is_done(*, times: int, fails: bool) -> None:
+    may_continue = threading.Event()
+    done = went_on = False
+
+    def step() -> None:
+        nonlocal done
+        may_continue.wait()
+        done = True
+        if fails:
+            raise ZeroDivisionError
+
+    async def job() -> None:
+        nonlocal went_on
+        await ThreadStep(asyncio.to_thread(step))
+        went_on = True
+
+    waiting = asyncio.create_task(job())
+    for _ in range(times):
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    may_continue.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert done
+    assert not went_on
+
+
+async def test_a_step_may_last_longer_than_a_time_limit_around_it() -> None:
+    may_continue = threading.Event()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            asyncio.get_running_loop().call_later(0.05, may_continue.set)
+            await ThreadStep(asyncio.to_thread(may_continue.wait))
+    assert may_continue.is_set()
