@@ -45,6 +45,9 @@ _INVISIBLE = 0.004
 _BULGE = 0.06
 """Standard deviation, in u, of the light beside a fold."""
 
+_WARMTH = 0.8
+"""How much the colour of skin adds to that of its folds."""
+
 _SUBPIXEL = 4
 """Binary digits of a pixel's fraction in which lines are drawn."""
 
@@ -77,11 +80,14 @@ class Shading:
         step: Distance between samples of the patterns, in pixels.
         patterns: The relative change of brightness by each coefficient at 1, shape (rows, columns)
             of samples of the box; 0 at the box's border.
+        tints: The gain of each channel at each gain of brightness, in units of 1 / `UNCHANGED`,
+            shape (1, 256, 3).
     """
 
     box: Box
     step: int
     patterns: Mapping[str, Floats]
+    tints: NDArray[np.uint8]
 
     @classmethod
     def of(cls, picture: Picture, landmarks: Array, unit: float, glasses: float = 0.0) -> Self:
@@ -109,7 +115,7 @@ class Shading:
         box = Box.around(drawn, 0.3 * unit)
         patterns = {name: _drawn(lines, box, step, unit) for name, lines in folds.items()}
         patterns["mouthPucker"] = smoothed_creases(picture, points, unit, box, step)
-        return cls(box, step, patterns)
+        return cls(box, step, patterns, _tints(picture, points))
 
     def gain(self, motion: FaceMotion) -> Picture | None:
         """Return the brightness of each sample of the box; None if nothing changes.
@@ -127,7 +133,8 @@ class Shading:
         if total is None:
             return None
         levels = np.clip(total + np.float32(0.5), 0, 255).astype(np.uint8)
-        return np.asarray(cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB), np.uint8)
+        grey = cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB)
+        return np.asarray(cv2.LUT(grey, self.tints), np.uint8)
 
     def apply(self, gain: Picture, target: Picture, place: Field) -> None:
         """Shade a part of a frame.
@@ -148,6 +155,21 @@ class Shading:
         grown = cv2.resize(found, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
         part = target[: rows * step, : columns * step]
         cv2.multiply(part, grown, dst=part, scale=1 / UNCHANGED)
+
+
+def _tints(picture: Picture, points: Array) -> NDArray[np.uint8]:
+    """Return the gain of each channel at each gain of brightness, shape (1, 256, 3).
+
+    Light that skin throws into its folds has its colour: there, skin is not greyer but warmer.
+    """
+    height, width = picture.shape[:2]
+    x, y = points[: lm.MESH_COUNT].round().astype(int).T
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    seen = picture[y[inside], x[inside]]
+    skin = np.median(seen, axis=0) if len(seen) else np.ones(3)
+    power = 1 - _WARMTH * (skin / max(float(skin.mean()), 1.0) - 1)
+    levels = np.arange(256)[:, None] / UNCHANGED
+    return np.clip(levels**power * UNCHANGED + 0.5, 0, 255).astype(np.uint8)[None]
 
 
 def _smile(points: Array, fold: tuple[int, ...], unit: float) -> list[_Line]:
@@ -180,8 +202,8 @@ def _squint(
     furrow = points[list(under)] + down * 0.012 * unit
     bulge = (float(down[0]) * 0.11 * unit, float(down[1]) * 0.11 * unit)
     return [
-        *(_Line(foot, 0.085 * shown, 0.010) for foot in feet),
-        _Line(furrow, 0.09 * shown, 0.016, 0.045, bulge),
+        *(_Line(foot, 0.06 * shown, 0.014) for foot in feet),
+        _Line(furrow, 0.08 * shown, 0.024, 0.045, bulge),
     ]
 
 
@@ -190,8 +212,8 @@ def _raised_brow(points: Array, brow: tuple[int, ...], unit: float) -> list[_Lin
     up = points[lm.FOREHEAD] - points[lm.BETWEEN_BROWS]
     arch = np.concatenate([points[list(brow)], points[[lm.BETWEEN_BROWS]] + 0.15 * up])
     return [
-        _Line(arch + up * height, depth, 0.014, depth / 3, (0.0, -0.045 * unit))
-        for height, depth in ((0.36, 0.075), (0.58, 0.06))
+        _Line(arch + up * height, depth, 0.022, depth / 3, (0.0, -0.045 * unit))
+        for height, depth in ((0.36, 0.075), (0.58, 0.055))
     ]
 
 
@@ -199,7 +221,9 @@ def _lowered_brow(points: Array, brow: tuple[int, ...]) -> list[_Line]:
     """Return the upright line above the inner end of the brow."""
     up = points[lm.FOREHEAD] - points[lm.BETWEEN_BROWS]
     start = 0.62 * points[brow[-1]] + 0.38 * points[lm.BETWEEN_BROWS]
-    return [_Line(np.stack([start - 0.08 * up, start + 0.05 * up, start + 0.22 * up]), 0.11, 0.014)]
+    return [
+        _Line(np.stack([start - 0.08 * up, start + 0.05 * up, start + 0.22 * up]), 0.085, 0.022)
+    ]
 
 
 def _drawn(lines: Sequence[_Line], box: Box, step: int, unit: float) -> Floats:

@@ -95,7 +95,7 @@ def test_a_part_is_shaded_as_its_sources_are(
     part = frame[4 : 4 + place.shape[0], 5 : 5 + place.shape[1]]
     shading.apply(gain, part, place)
     samples = place / np.float32(shading.step)
-    exact = 150 / UNCHANGED * resample(gain[..., 0].astype(np.float32), samples)
+    exact = 150 / UNCHANGED * resample(gain[..., 1].astype(np.float32), samples)
     assert np.abs(part[..., 1] - exact).max() < 4
     assert exact.min() < 135
     assert (frame[:4] == 150).all()
@@ -116,3 +116,17 @@ def test_shading_rides_on_the_warp(astronaut: Picture, astronaut_face: Face) -> 
 
     moved = darkest({"headX": 0.1}) - darkest({})
     assert moved == pytest.approx([0.085 * astronaut_face.eye_distance, 0], abs=1.5)
+
+
+def test_folds_have_the_colour_of_skin(astronaut: Picture, astronaut_face: Face) -> None:
+    """Red is darkened less than blue; in a grey photo, all channels alike."""
+    grey = np.repeat(astronaut[..., 1:2], 3, axis=2)
+    darkest = []
+    for photo in (astronaut, grey):
+        shading = Shading.of(photo, astronaut_face.landmarks, astronaut_face.eye_distance)
+        gain = shading.gain({"browUpLeft": 1.0})
+        assert gain is not None
+        darkest.append(1 - gain.reshape(-1, 3).min(axis=0) / UNCHANGED)
+    (red, _, blue), plain = darkest
+    assert red < 0.9 * blue
+    assert np.ptp(plain) == 0
