@@ -40,6 +40,9 @@ _WIDE_MARGIN, _NARROW_MARGIN = 0.10, 0.025
 """Distance from such pixels, in u, within which none are used: beside a plain background, and
 beside a textured one, which cannot be filled in so well."""
 
+_LEAST_MARGIN = 2.0
+"""Least margin, in pixels."""
+
 _GRAIN, _NEIGHBOURHOOD, _PLAIN = 0.05, 0.25, 7.0
 """Size of structures that count as texture, radius of the area in which it is measured, in u, and
 its amount, as root mean square in levels, on a plain background."""
@@ -84,31 +87,28 @@ class Layers:
             opacity: The person's, shape (H, W), 0 to 1.
             unit: u in pixels.
         """
-        textured = _textured(part, _distance(opacity, unit), unit)
-        opacity = np.clip((opacity - _DOUBT * textured) / (1 - 2 * _DOUBT * textured), 0, 1)
-        distance = _distance(opacity, unit)
-        far = distance / (_WIDE_MARGIN + (_NARROW_MARGIN - _WIDE_MARGIN) * textured)
+        textured = _textured(part, _distance(opacity), unit)
+        opacity = _sharpened(opacity, textured)
+        margin = _WIDE_MARGIN + (_NARROW_MARGIN - _WIDE_MARGIN) * textured
+        far = _distance(opacity) / np.maximum(margin * np.float32(unit), _LEAST_MARGIN)
         background = _filled(part, far >= 1, unit)
-        persons = np.maximum(1 - textured, np.minimum(opacity * _SOLID, 1))
         opacity, background = _with_remains(
-            opacity, far, part, background, persons=persons, unit=unit
+            opacity, far, part, background, textured=textured, unit=unit
         )
         alpha = np.ceil(opacity * np.float32(_OPAQUE) - np.float32(0.01)).astype(np.uint8)
-        clear, mixed = alpha == 0, (alpha > 0) & (alpha < _OPAQUE)
-        person = np.dstack([part, alpha])
-        person[clear] = 0
-        background[clear] = part[clear]
+        mixed = (alpha > 0) & (alpha < _OPAQUE)
+        person = np.asarray(cv2.copyTo(np.dstack([part, alpha]), alpha), np.uint8)
+        cv2.copyTo(part, (alpha == 0).astype(np.uint8), background)
         person[mixed, :3], background[mixed] = _separate(
             part[mixed], alpha[mixed], background[mixed]
         )
         return cls(person, background)
 
 
-def _distance(opacity: Floats, unit: float) -> Floats:
-    """Return the distance from visible parts of the person, shape (H, W), in u."""
+def _distance(opacity: Floats) -> Floats:
+    """Return the distance from visible parts of the person, shape (H, W), in pixels."""
     outside = (opacity < _VISIBLE).astype(np.uint8)
-    distance = cv2.distanceTransform(outside, cv2.DIST_L2, 3)
-    return np.asarray(distance / np.float32(max(unit, 2 / _NARROW_MARGIN)), np.float32)
+    return np.asarray(cv2.distanceTransform(outside, cv2.DIST_L2, 3), np.float32)
 
 
 def _textured(part: Picture, distance: Floats, unit: float) -> Floats:
@@ -116,12 +116,21 @@ def _textured(part: Picture, distance: Floats, unit: float) -> Floats:
     step = sampling_step(unit)
     samples = part[::step, ::step].astype(np.float32)
     coarse = cv2.GaussianBlur(samples, (0, 0), _GRAIN * unit / step)
-    visible = distance[::step, ::step] >= _WIDE_MARGIN
+    visible = distance[::step, ::step] >= _WIDE_MARGIN * unit
     sums = np.dstack([np.square(samples - coarse).max(axis=-1) * visible, visible])
     shown = cv2.GaussianBlur(sums.astype(np.float32), (0, 0), _NEIGHBOURHOOD * unit / step)
     detail = np.sqrt(shown[..., 0] / np.maximum(shown[..., 1], np.float32(1e-6)))
     textured = smoothstep((detail - _PLAIN) / np.float32(_PLAIN))
     return np.asarray(cv2.resize(textured, distance.shape[::-1]), np.float32)
+
+
+def _sharpened(opacity: Floats, textured: Floats) -> Floats:
+    """Return a mask, shape (H, W), that is sharper where the background has texture."""
+    mixed = (opacity > 0) & (opacity < 1)
+    doubt = _DOUBT * textured[mixed]
+    sharpened = opacity.copy()
+    sharpened[mixed] = np.clip((opacity[mixed] - doubt) / (1 - 2 * doubt), 0, 1)
+    return sharpened
 
 
 def _filled(part: Picture, visible: NDArray[np.bool_], unit: float) -> Picture:
@@ -140,7 +149,7 @@ def _with_remains(
     part: Picture,
     background: Picture,
     *,
-    persons: Floats,
+    textured: Floats,
     unit: float,
 ) -> tuple[Floats, Picture]:
     """Return an opacity that includes what would remain of the person, and the background.
@@ -154,12 +163,13 @@ def _with_remains(
         far: Distance from the person, relative to the margin, shape (H, W).
         part: The photo, shape (H, W, 3).
         background: The same with the background filled in up to the margin.
-        persons: Which part of the difference is certainly the person's, shape (H, W), 0 to 1.
+        textured: How much texture the background has, shape (H, W), 0 to 1.
         unit: u in pixels.
     """
     beside = (far < 1) & (opacity < 1)
     filled = background[beside].astype(np.float32)
-    share = np.maximum(persons[beside], _likeness(part, filled, opacity, beside, unit))
+    persons = np.maximum(1 - textured[beside], np.minimum(opacity[beside] * _SOLID, 1))
+    share = np.maximum(persons, _likeness(part, filled, opacity, beside, unit))
     share *= smoothstep(2 - 2 * far[beside])
     change = (part[beside] - filled) * share[:, None]
     behind = part[beside] - change

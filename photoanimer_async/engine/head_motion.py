@@ -264,15 +264,19 @@ def _depth(
 
 
 def _spline(known: Array, values: Array, points: Array) -> Array:
-    """Evaluate a smoothing spline with multiquadric kernel and a constant term."""
+    """Evaluate a smoothing spline with multiquadric kernel and a constant term.
+
+    OpenCV solves it: NumPy would wake threads for it, which costs more than the work.
+    """
 
     def kernel(a: Array, b: Array) -> Array:
-        squared = ((a[:, None] - b[None]) ** 2).sum(axis=-1)
+        squared = np.square(a[:, :1] - b[:, 0]) + np.square(a[:, 1:] - b[:, 1])
         return np.asarray(-np.sqrt(squared + 0.08**2))
 
     count = len(known)
     system = np.ones((count + 1, count + 1))
     system[:count, :count] = kernel(known, known) + 0.05 * np.eye(count)
     system[count, count] = 0
-    solved = np.linalg.solve(system, np.append(values, 0))
-    return np.asarray(kernel(points, known) @ solved[:count] + solved[count])
+    _, solved = cv2.solve(system, np.append(values, 0)[:, None], flags=cv2.DECOMP_LU)
+    weights, constant = solved[:count, 0], solved[count, 0]
+    return np.asarray(np.einsum("ij,j->i", kernel(points, known), weights) + constant)
