@@ -1,7 +1,9 @@
 """Fixtures of several rooms, and how a whole run is done."""
 
+import gc
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
@@ -18,6 +20,10 @@ from .support.s3_server import S3Server, running_s3
 from .support.stub_service import API, StubService, quick_client, serving
 
 MOST_WORKERS = 8
+
+# Tests start two hundred Python processes, each of which would compile the package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
@@ -41,6 +47,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(cores or 1, MOST_WORKERS)
 
 
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector all tests and modules, which live until the end."""
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """Print last, after the result, which tests were left out and how to run them too."""
@@ -56,7 +67,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
         reporter.write_line(f"Left out: {tests} tests. Missing: {what}", yellow=True)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def loop_is_never_blocked() -> Iterator[BlockBuster]:
     """Fails a test in which our own code blocks the event loop."""
     with blockbuster_ctx("photoanimer_async") as blockbuster:

@@ -55,7 +55,7 @@ def png(comment: bytes = b"", side: int = 16, metadata: bytes = b"") -> bytes:
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
         + (chunk(b"tEXt", b"Comment\0" + metadata) if metadata else b"")
-        + chunk(b"IDAT", zlib.compress(pixels, level=0 if comment else 9))
+        + chunk(b"IDAT", zlib.compress(pixels, level=0 if comment else 1))
         + chunk(b"IEND", b"")
     )
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from photoanimer_async.photos.rules import MAX_BYTES, MAX_SOURCE_BYTES
+from photoanimer_async.studio import web_app
 from photoanimer_async.studio.album import Album
 from photoanimer_async.studio.photo_policy import PhotoPolicy
 from photoanimer_async.studio.studio_folder import StudioFolder
@@ -36,23 +37,24 @@ async def site() -> AsyncIterator[str]:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "This file is empty."),
-        (b"%PDF-1.4", "This is a PDF, not a photo."),
-        (png(side=8), "This picture is too small: 8 by 8 pixels."),
+        (lambda: b"", "This file is empty."),
+        (lambda: b"%PDF-1.4", "This is a PDF, not a photo."),
+        (lambda: png(side=8), "This picture is too small: 8 by 8 pixels."),
         (
-            png(side=8200),
+            lambda: png(side=8200),
             "This picture is too large: 8200 by 8200 pixels. Save it smaller, and add that.",
         ),
         (
-            png(b"half", side=64)[:2000],
+            lambda: png(b"half", side=64)[:2000],
             "This photo is damaged or incomplete. Choose another copy of it.",
         ),
     ],
+    ids=["empty", "pdf", "small", "large", "cut"],
 )
 async def test_a_photo_the_service_would_reject_is_refused_with_the_reason(
-    page: Page, tmp_path: Path, content: bytes, reason: str
+    page: Page, tmp_path: Path, content: Callable[[], bytes], reason: str
 ) -> None:
-    photo = await page.add_photo(content)
+    photo = await page.add_photo(content())
     assert photo["refusal"] == reason
     assert (await page.state())["photos"] == [photo]
     assert list((tmp_path / "studio" / "photos").iterdir()) == []
@@ -61,8 +63,13 @@ async def test_a_photo_the_service_would_reject_is_refused_with_the_reason(
 
 
 async def test_reading_stops_at_the_size_limit(
-    open_studio: OpenStudio, hide_library: Callable[[str], None], tmp_path: Path
+    open_studio: OpenStudio,
+    hide_library: Callable[[str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # After an answer, aiohttp waits for the rest of the body even when the client has gone.
+    monkeypatch.setattr(web_app, "_SHUTDOWN_SECONDS", 0.01)
     hide_library("PIL")  # with Pillow, the limit is much higher
     page = await open_studio()
     read = 0

@@ -4,6 +4,7 @@ The page is one static file that fetches the JSON and lists what is in it. It lo
 and its content security policy allows nothing else.
 """
 
+import functools
 import json
 import re
 from base64 import b64encode
@@ -30,7 +31,6 @@ def add_documentation(app: web.Application, prefix: str) -> None:
         app: the application.
         prefix: the beginning of the API page's paths.
     """
-    description = json.dumps(describe(prefix), ensure_ascii=False, indent=1)
     page_headers = {
         "Content-Security-Policy": (
             f"default-src 'none'; connect-src 'self'; "
@@ -40,7 +40,7 @@ def add_documentation(app: web.Application, prefix: str) -> None:
     }
 
     async def serve_description(_: web.Request) -> web.Response:
-        return web.Response(text=description, content_type="application/json")
+        return web.Response(text=_description(prefix), content_type="application/json")
 
     async def serve_page(_: web.Request) -> web.Response:
         return web.Response(text=_PAGE, content_type="text/html", headers=page_headers)
@@ -52,6 +52,11 @@ def add_documentation(app: web.Application, prefix: str) -> None:
     app.router.add_get(ROOT_PATH, redirect_to_page, allow_head=False)
     app.router.add_get(DESCRIPTION_PATH, serve_description, allow_head=False)
     app.router.add_get(PAGE_PATH, serve_page, allow_head=False)
+
+
+@functools.cache
+def _description(prefix: str) -> str:
+    return json.dumps(describe(prefix), ensure_ascii=False, indent=1)
 
 
 def _hash_of(tag: str) -> str:

@@ -145,7 +145,7 @@ async def test_installed_engines_are_named() -> None:
 
 
 def test_importing_the_service_does_not_import_the_engines_libraries() -> None:
-    script = "import sys, photoanimer_async.service; print(*sys.modules)"
+    script = "from photoanimer_async.service import LocalService\nimport sys; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     ).stdout.split()

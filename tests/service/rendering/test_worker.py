@@ -1,6 +1,8 @@
 """The replies of the worker's program."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,17 @@ def test_any_other_error_is_a_fault_with_its_traceback(job: dict[str, object]) -
     ):
         assert list(reply) == ["fault"]
         assert "Error" in str(reply["fault"])
+
+
+@pytest.mark.parametrize(
+    "function", ["service.rendering.worker", "studio.photo_worker"], ids=["render", "examine"]
+)
+def test_a_worker_starts_without_the_service(function: str) -> None:
+    """Each photo that kills a worker pays for the start of another."""
+    program = f"import sys, photoanimer_async.{function}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
+    )
+    imported = set(done.stdout.split())
+    assert f"photoanimer_async.{function}" in imported
+    assert not imported & {"aiohttp", "asyncio", "numpy", "photoanimer_async.service.app"}
