@@ -25,6 +25,9 @@ MOST_WORKERS = 8
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# Tests run on all cores already; the idle threads of OpenBLAS would only spin beside them.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 

@@ -33,7 +33,7 @@ def test_an_earlier_sheet_is_shown_at_the_left(tmp_path: Path) -> None:
     both = drawn(tmp_path / "both.png", "--template", "2", "--beside", str(before))
     assert (both == np.hstack([alone, alone])).all()
     with pytest.raises(SystemExit, match="draw it with the same photos"):
-        drawn(tmp_path / "other.png", "--beside", str(before))
+        drawn(tmp_path / "other.png", "--template", "2", "--template", "2", "--beside", str(before))
 
 
 def test_a_file_that_is_no_photo_is_named(tmp_path: Path) -> None:

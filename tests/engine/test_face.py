@@ -120,9 +120,13 @@ def faceless() -> Iterator[tuple[str, Picture]]:
 
 
 FACELESS = dict(faceless())
+QUICK = {"noise", "landscape", "page", "dot"}
 
 
-@pytest.mark.parametrize("name", FACELESS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FACELESS],
+)
 def test_no_face_is_found_in_pictures_without_faces(face_finder: FaceFinder, name: str) -> None:
     assert face_finder.find_all(FACELESS[name]) == []
 

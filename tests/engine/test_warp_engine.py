@@ -132,7 +132,13 @@ VARIANTS: dict[str, Callable[[Picture], Picture]] = {
 }
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+QUICK = {"on its side", "tilted", "small", "cropped within the face", "grey"}
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in VARIANTS],
+)
 def test_any_photo_can_be_animated(
     face_finder: FaceFinder, astronaut: Picture, variant: str
 ) -> None:
@@ -171,22 +177,30 @@ def extremes(template: int) -> list[FaceMotion]:
     return [moments[index] for index in sorted(chosen)]
 
 
-@pytest.mark.parametrize("name", ["astronaut", "grace_hopper"])
+@pytest.fixture(scope="module")
+def skin(face: Face) -> Skin:
+    coordinates = FaceCoordinates.of(face.landmarks)
+    return Skin.of(face.landmarks, coordinates, Blendshapes.of(coordinates.local))
+
+
+@pytest.fixture(scope="module")
+def heads(picture: Picture, face: Face) -> list[HeadMotion]:
+    """The motion of the head in a single layer, and in front of the background."""
+    coordinates = FaceCoordinates.of(face.landmarks)
+    ellipse = HeadEllipse.of(face.landmarks, coordinates)
+    person = PersonMask.of(picture, face.landmarks, ellipse, coordinates.unit)
+    assert person is not None
+    return [
+        HeadMotion.of(face.landmarks, coordinates, ellipse, picture, layer)
+        for layer in (None, person)
+    ]
+
+
 @pytest.mark.parametrize("template", range(len(EXPRESSIONS)))
 def test_no_template_folds_the_face(
-    request: pytest.FixtureRequest, face_finder: FaceFinder, name: str, template: int
+    face: Face, skin: Skin, heads: list[HeadMotion], template: int
 ) -> None:
-    picture: Picture = request.getfixturevalue(name)
-    landmarks = face_finder.find(picture)[0].landmarks
-    coordinates = FaceCoordinates.of(landmarks)
-    skin = Skin.of(landmarks, coordinates, Blendshapes.of(coordinates.local))
-    ellipse = HeadEllipse.of(landmarks, coordinates)
-    person = PersonMask.of(picture, landmarks, ellipse, coordinates.unit)
-    assert person is not None
-    heads = [
-        HeadMotion.of(landmarks, coordinates, ellipse, picture, layer) for layer in (None, person)
-    ]
-    seam = landmarks[[13, 14], 1].mean()
+    seam = face.landmarks[[13, 14], 1].mean()
     for moment in extremes(template):
         pose = skin.pose(skin_coefficients(moment))
         nodes = skin.lattice.nodes()
