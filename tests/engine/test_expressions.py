@@ -147,3 +147,12 @@ def test_coefficients_equal_the_golden_file() -> None:
         assert len(moments) == len(now[name])
         for at, (then, coefficients) in enumerate(zip(moments, now[name], strict=True)):
             assert coefficients == pytest.approx(then, abs=2e-4), f"{name}, frame {6 * at}"
+
+
+def test_no_single_turn_of_the_head_stands_out() -> None:
+    """The head looks to both sides at about the pace of its other turns."""
+    yaw = np.array([moment.get("headYaw", 0.0) for moment in motion(1, 1)])
+    speed = np.abs(np.diff(yaw))
+    assert speed.max() < 4.5 * speed.mean()
+    assert yaw.max() > 10
+    assert yaw.min() < -10
