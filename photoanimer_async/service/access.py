@@ -132,7 +132,7 @@ class AccessControl:
         """Return the account of a request, and count the request.
 
         Args:
-            key: the header APIKEY.
+            key: the header APIKEY, without spaces around it.
 
         Raises:
             RequestRefusedError: the key is not accepted, its account's rate is exceeded, or the
@@ -141,7 +141,7 @@ class AccessControl:
         if self._loop.time() - self._read_at > REFRESH_SECONDS:
             self._is_wanted.set()
             is_read = await asyncio.shield(self._next_reading)
-            if not is_read and key_digest((key or "").strip()) not in self._own:
+            if not is_read and key_digest(key or "") not in self._own:
                 raise RequestRefusedError(
                     ACCOUNTS_UNREADABLE,
                     "the accounts cannot be read at the moment; try again later",
@@ -165,15 +165,14 @@ class AccessControl:
             limit.use_up(processor_seconds, self._loop.time())
 
     def _account(self, key: str | None) -> Account:
-        given = (key or "").strip()
-        if not given:
+        if not key:
             found = "missing" if key is None else "empty"
             raise RequestRefusedError(
                 API_KEY, f"the header APIKEY is {found}; it must hold the API key"
             )
         if self._is_open:
             return _OWN
-        given_digest = key_digest(given)
+        given_digest = key_digest(key)
         known_digest, account = self._accounts.get(given_digest[:_HALF], (_NO_DIGEST, _OWN))
         if not hmac.compare_digest(given_digest, known_digest):
             raise RequestRefusedError(API_KEY, "the API key in the header APIKEY is not accepted")

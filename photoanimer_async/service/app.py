@@ -88,16 +88,17 @@ def create_app(
         app.middlewares.insert(0, metrics.middleware)
     app[SETTINGS] = settings
     app[FOLDER] = DataFolder(settings.data_dir)
+    interfaces = _Interfaces(app)
     for method, path, handler in (
-        ("GET", "/faceDriven/submitTaskByUrl", _submit),
-        ("GET", "/faceDriven/getTaskInfo", _get_task_info),
-        ("POST", "/faceDriven/cancelTask", _cancel_task),
-        ("GET", "/mySubscription", _my_subscription),
+        ("GET", "/faceDriven/submitTaskByUrl", interfaces.submit),
+        ("GET", "/faceDriven/getTaskInfo", interfaces.get_task_info),
+        ("POST", "/faceDriven/cancelTask", interfaces.cancel_task),
+        ("GET", "/mySubscription", interfaces.my_subscription),
     ):
         app.router.add_route(method, API_PREFIX + path, handler)
         # Some callers join a base URL and a path with two slashes, or append one.
         app.router.add_route(method, _with_any_slashes(API_PREFIX + path), handler)
-    app.router.add_get(f"/results/{{name:{RESULT_NAME}}}", _result)
+    app.router.add_get(f"/results/{{name:{RESULT_NAME}}}", interfaces.result)
     add_documentation(app, API_PREFIX)
     add_health(app, app)
     app.cleanup_ctx.append(
@@ -107,87 +108,118 @@ def create_app(
     return app
 
 
-async def _submit(request: web.Request) -> web.Response:
-    """API page, Interface 1."""
-    account = await _authorize(request)
-    submission = parse_submission(request.query)
-    try:
-        task = await request.app[ACCEPTANCE].accept(submission, account, _own_origin(request))
-    except RequestRefusedError as error:
-        if error.code is IMAGE_UNREACHABLE and set(request.query) - SUBMIT_PARAMETERS:
-            raise RequestRefusedError(
-                error.code,
-                f"{error.message}; the request also has parameters of other names: if they "
-                "belong to imageUrl, it has to be percent-encoded",
-            ) from error
-        raise
-    return answer(task.task_id)
+class _Interfaces:
+    """The handlers of one application.
 
-
-async def _get_task_info(request: web.Request) -> web.Response:
-    """API page, Interface 3."""
-    return _task_answer(request, await _own_task(request))
-
-
-async def _cancel_task(request: web.Request) -> web.Response:
-    """Cancel a task, and return its state, as getTaskInfo does; the API page has no such thing.
-
-    A task that has ended stays as it is, so that the request can be repeated.
+    They know it, since finding it by `request.app` costs a poll a noticeable part of its time.
     """
-    task = await _own_task(request)
-    if await request.app[STORE].cancel(task):
-        request.app[QUEUE].cancel(task)
-    return _task_answer(request, await request.app[STORE].get(task.task_id) or task)
 
+    def __init__(self, app: web.Application) -> None:
+        self._app = app
 
-async def _own_task(request: web.Request) -> Task:
-    account = await _authorize(request)
-    task_id = parse_task_id(request.query)
-    task = await request.app[STORE].get(task_id)
-    if task is None or task.account != account.number:
-        raise RequestRefusedError(TASK_UNKNOWN, f"there is no task with taskId {task_id}")
-    return task
+    async def submit(self, request: web.Request) -> web.Response:
+        """API page, Interface 1."""
+        account = await self._authorize(request)
+        submission = parse_submission(request.query)
+        try:
+            task = await self._app[ACCEPTANCE].accept(
+                submission, account, self._own_origin(request)
+            )
+        except RequestRefusedError as error:
+            if error.code is IMAGE_UNREACHABLE and set(request.query) - SUBMIT_PARAMETERS:
+                raise RequestRefusedError(
+                    error.code,
+                    f"{error.message}; the request also has parameters of other names: if they "
+                    "belong to imageUrl, it has to be percent-encoded",
+                ) from error
+            raise
+        return answer(task.task_id)
 
+    async def get_task_info(self, request: web.Request) -> web.Response:
+        """API page, Interface 3."""
+        return self._task_answer(request, await self._own_task(request))
 
-def _task_answer(request: web.Request, task: Task) -> web.Response:
-    # Most polls find a task still processing, which has no links and so needs no origin.
-    is_finished = task.status is TaskStatus.FINISHED
-    return answer(task_info(task, _origin(request) if is_finished else ""))
+    async def cancel_task(self, request: web.Request) -> web.Response:
+        """Cancel a task, and return its state, as getTaskInfo does; the API page has no such thing.
 
+        A task that has ended stays as it is, so that the request can be repeated.
+        """
+        task = await self._own_task(request)
+        if await self._app[STORE].cancel(task):
+            self._app[QUEUE].cancel(task)
+        return self._task_answer(request, await self._app[STORE].get(task.task_id) or task)
 
-async def _my_subscription(request: web.Request) -> web.Response:
-    """Return the account's balance; for an account without limit, a constant."""
-    account = await _authorize(request)
-    left = await request.app[STORE].balance(account.number)
-    now = datetime.now(UTC)
-    start = now.replace(day=1, hour=0, minute=0, second=0)
-    expire = (start + timedelta(days=32)).replace(day=1)
-    balance = {
-        "monthBalance": 0.0,
-        "imageBalance": 0.0,
-        "videoBalance": request.app[SETTINGS].video_balance if left is None else left,
-        "monthStartDate": start.strftime(_DATE),
-        "monthExpireDate": expire.strftime(_DATE),
-    }
-    return answer(balance)
+    async def _own_task(self, request: web.Request) -> Task:
+        account = await self._authorize(request)
+        task_id = parse_task_id(request.query)
+        task = await self._app[STORE].get(task_id)
+        if task is None or task.account != account.number:
+            raise RequestRefusedError(TASK_UNKNOWN, f"there is no task with taskId {task_id}")
+        return task
 
+    def _task_answer(self, request: web.Request, task: Task) -> web.Response:
+        # Most polls find a task still processing, which has no links and so needs no origin.
+        is_finished = task.status is TaskStatus.FINISHED
+        return answer(task_info(task, self._origin(request) if is_finished else ""))
 
-async def _result(request: web.Request) -> web.StreamResponse:
-    """Return a video or a GIF; its link is all that is needed."""
-    path = request.app[FOLDER].result(request.match_info["name"])
-    if not await asyncio.to_thread(path.is_file):
-        raise RequestRefusedError(NO_SUCH_PATH, "there is no such result")
-    return ResultResponse(path, headers={"X-Content-Type-Options": "nosniff"})
+    async def my_subscription(self, request: web.Request) -> web.Response:
+        """Return the account's balance; for an account without limit, a constant."""
+        account = await self._authorize(request)
+        left = await self._app[STORE].balance(account.number)
+        now = datetime.now(UTC)
+        start = now.replace(day=1, hour=0, minute=0, second=0)
+        expire = (start + timedelta(days=32)).replace(day=1)
+        balance = {
+            "monthBalance": 0.0,
+            "imageBalance": 0.0,
+            "videoBalance": self._app[SETTINGS].video_balance if left is None else left,
+            "monthStartDate": start.strftime(_DATE),
+            "monthExpireDate": expire.strftime(_DATE),
+        }
+        return answer(balance)
 
+    async def result(self, request: web.Request) -> web.StreamResponse:
+        """Return a video or a GIF; its link is all that is needed."""
+        path = self._app[FOLDER].result(request.match_info["name"])
+        if not await asyncio.to_thread(path.is_file):
+            raise RequestRefusedError(NO_SUCH_PATH, "there is no such result")
+        return ResultResponse(path, headers={"X-Content-Type-Options": "nosniff"})
 
-async def _authorize(request: web.Request) -> Account:
-    keys = request.headers.getall("APIKEY", [])
-    key = keys[0].strip() if keys else None
-    if len(keys) > 1 and any(other.strip() != key for other in keys):
-        raise RequestRefusedError(API_KEY, "the header APIKEY is given with different values")
-    if not key and SIGNED_PARAMETERS & request.query.keys():
-        raise RequestRefusedError(API_KEY, _NO_SIGNATURES)
-    return await request.app[ACCESS].authorize(key)
+    async def _authorize(self, request: web.Request) -> Account:
+        keys = request.headers.getall("APIKEY", [])
+        key = keys[0].strip() if keys else None
+        if len(keys) > 1 and any(other.strip() != key for other in keys):
+            raise RequestRefusedError(API_KEY, "the header APIKEY is given with different values")
+        if not key and SIGNED_PARAMETERS & request.query.keys():
+            raise RequestRefusedError(API_KEY, _NO_SIGNATURES)
+        return await self._app[ACCESS].authorize(key)
+
+    def _own_origin(self, request: web.Request) -> str:
+        """Return scheme and host for links in notifications: the public URL, or our own address.
+
+        A caller chooses the Host of a request, and must not choose where others follow a link to.
+        """
+        settings = self._app[SETTINGS]
+        if settings.public_url is not None:
+            return settings.public_url
+        address = (
+            None if request.transport is None else request.transport.get_extra_info("sockname")
+        )
+        host, port, *_ = address or (settings.host, settings.port)
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def _origin(self, request: web.Request) -> str:
+        """Return scheme and host for links in an answer: of the public URL or the request."""
+        public_url = self._app[SETTINGS].public_url
+        if public_url is not None:
+            return public_url
+        if not _HOST.fullmatch(request.host):
+            raise RequestRefusedError(
+                PARAMETER_INVALID,
+                f"the header Host is {shown_argument(request.host)!r}; it must be a host, "
+                "with or without a port",
+            )
+        return f"{request.scheme}://{request.host}"
 
 
 def _with_any_slashes(path: str) -> str:
@@ -199,30 +231,3 @@ def _with_any_slashes(path: str) -> str:
 
 def _has_no_keys(request: web.Request) -> bool:
     return request.app[ACCESS].is_open
-
-
-def _own_origin(request: web.Request) -> str:
-    """Return scheme and host for links in notifications: the public URL, or our own address.
-
-    A caller chooses the Host of a request, and must not choose where others follow a link to.
-    """
-    settings = request.app[SETTINGS]
-    if settings.public_url is not None:
-        return settings.public_url
-    address = None if request.transport is None else request.transport.get_extra_info("sockname")
-    host, port, *_ = address or (settings.host, settings.port)
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _origin(request: web.Request) -> str:
-    """Return scheme and host for links in an answer: the public URL, or those of the request."""
-    public_url = request.app[SETTINGS].public_url
-    if public_url is not None:
-        return public_url
-    if not _HOST.fullmatch(request.host):
-        raise RequestRefusedError(
-            PARAMETER_INVALID,
-            f"the header Host is {shown_argument(request.host)!r}; it must be a host, "
-            "with or without a port",
-        )
-    return f"{request.scheme}://{request.host}"

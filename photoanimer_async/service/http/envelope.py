@@ -21,7 +21,7 @@ def task_info(task: Task, origin: str) -> dict[str, object]:
     finished = task.status is TaskStatus.FINISHED
     data: dict[str, object] = {
         "taskId": task.task_id,
-        "status": task.status.value,
+        "status": task.status,
         "resultUrl": task.mp4_url(origin) if finished else None,
     }
     if task.gif:
