@@ -136,8 +136,14 @@ def _settings(folder: Path, port: int = 0, *, all_faces: bool) -> ServiceSetting
 async def _client_and_service(
     settings: ServiceSettings, concurrency: int
 ) -> AsyncIterator[PhotoAnimerClient]:
+    clients: list[PhotoAnimerClient] = []  # one, once the service is there
+
+    def on_end(task_id: int) -> None:
+        for client in clients:
+            client.notify(task_id)
+
     async with AsyncExitStack() as stack:
-        service = LocalService(settings)
+        service = LocalService(settings, on_end=on_end)
         try:
             await stack.enter_async_context(service)
         except SetupError as error:
@@ -149,6 +155,7 @@ async def _client_and_service(
             host=LocalImageHost(),  # whatever the environment says: photos stay on this machine
             poll=_local_polling(),
         )
+        clients.append(client)
         yield await stack.enter_async_context(client)
 
 

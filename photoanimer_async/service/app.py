@@ -7,6 +7,7 @@ the handlers use when the application starts.
 import asyncio
 import functools
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -62,6 +63,7 @@ def create_app(
     renderer: Renderer | None = None,
     faults: FaultInjector | None = None,
     metrics: "Metrics | None" = None,
+    on_end: Callable[[int], object] | None = None,
 ) -> web.Application:
     """Return the service as an `aiohttp.web` application.
 
@@ -71,6 +73,7 @@ def create_app(
             is passed in is not closed.
         faults: scripted faults, for tests; by default none.
         metrics: metrics for Prometheus; by default none.
+        on_end: called with the id of each task that has ended, once that is on disk.
 
     Raises, when the application starts:
         SetupError: the data folder cannot be used, the engine is not installed, or the service
@@ -102,7 +105,9 @@ def create_app(
     add_documentation(app, API_PREFIX)
     add_health(app, app)
     app.cleanup_ctx.append(
-        functools.partial(running_parts, renderer=renderer, faults=faults, metrics=metrics)
+        functools.partial(
+            running_parts, renderer=renderer, faults=faults, metrics=metrics, on_end=on_end
+        )
     )
     app.on_shutdown.append(stop_rendering)
     return app

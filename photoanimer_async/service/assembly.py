@@ -7,7 +7,7 @@ the service: the fetcher, the renderer, and the sender of notifications.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,12 @@ from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.fair_shares import AccountWeights, FairSlots
 from photoanimer_async.service.faults import FaultInjector
 from photoanimer_async.service.fetching.fetcher import FetchLimits, open_fetcher
-from photoanimer_async.service.notifying.notifier import AT_ONCE, DeliveryOutcome, running_notifier
+from photoanimer_async.service.notifying.notifier import (
+    AT_ONCE,
+    DeliveryOutcome,
+    Notifier,
+    running_notifier,
+)
 from photoanimer_async.service.notifying.webhooks import Sender, open_sender
 from photoanimer_async.service.rendering.process_renderer import ProcessRenderer
 from photoanimer_async.service.rendering.render_queue import RenderQueue
@@ -75,6 +80,7 @@ async def running_parts(
     renderer: Renderer | None,
     faults: FaultInjector | None,
     metrics: "Metrics | None",
+    on_end: Callable[[int], object] | None,
 ) -> AsyncIterator[None]:
     """Run the parts of a service; they are in the application under their `app_keys`.
 
@@ -83,6 +89,7 @@ async def running_parts(
         renderer: makes the videos; by default, the one that the settings name.
         faults: scripted faults.
         metrics: metrics for Prometheus.
+        on_end: called with the id of a task whose end is on disk.
 
     Raises:
         SetupError: the data folder cannot be used, the engine is not installed, or the service
@@ -111,7 +118,7 @@ async def running_parts(
                 store,
                 folder,
                 outer.renderer,
-                notifier.wake,
+                _on_end(notifier, on_end),
                 on_failed_work=access.count_failed_work,
                 weights=weights,
                 workers=settings.workers,
@@ -135,6 +142,18 @@ async def running_parts(
             len(open_tasks),
         )
         yield
+
+
+def _on_end(notifier: Notifier, also: Callable[[int], object] | None) -> Callable[[int], None]:
+    def on_end(task_id: int) -> None:
+        notifier.wake()
+        if also is not None:
+            try:
+                also(task_id)
+            except Exception:  # the fault of the caller, which stops no task
+                _logger.warning("task=%d event=on_end_failed", task_id, exc_info=True)
+
+    return on_end
 
 
 async def stop_rendering(app: web.Application) -> None:

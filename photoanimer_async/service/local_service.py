@@ -56,6 +56,8 @@ class LocalService:
         settings: the settings of the service.
         renderer: makes the videos; by default, the engine in worker processes.
         faults: scripted faults, for tests; by default none.
+        on_end: called with the id of each task that has ended, once that is on disk. A client in
+            the same program need not wait for its next poll: `on_end=client.notify`.
 
     Attributes:
         app: the application; `app_keys` lists what it contains after the start.
@@ -75,10 +77,13 @@ class LocalService:
         *,
         renderer: Renderer | None = None,
         faults: FaultInjector | None = None,
+        on_end: Callable[[int], object] | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = None if settings.metrics_address is None else _new_metrics()
-        self.app = create_app(settings, renderer=renderer, faults=faults, metrics=self._metrics)
+        self.app = create_app(
+            settings, renderer=renderer, faults=faults, metrics=self._metrics, on_end=on_end
+        )
         self._guard: ConnectionGuard | None = None
         self._operations: web.AppRunner | None = None
         self._operations_guard: ConnectionGuard | None = None

@@ -8,9 +8,53 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from photoanimer_async import FixedInterval, PhotoAnimerClient, TaskInfo, TaskStatus
 from photoanimer_async.service import LocalService, ServiceSettings, serve
 
 from .conftest import KEY, InstantRenderer, PhotoHost, Running, Start, running, until
+
+
+class TestOnEnd:
+    async def test_a_client_in_the_same_program_need_not_wait_for_its_next_poll(
+        self, tmp_path: Path, host: PhotoHost
+    ) -> None:
+        told: list[int] = []
+
+        def on_end(task_id: int) -> None:
+            told.append(task_id)
+            client.notify(task_id)
+
+        gate = asyncio.Event()
+        renderer = InstantRenderer(gate=gate)
+        settings = ServiceSettings(data_dir=tmp_path, port=0)
+        async with (
+            LocalService(settings, renderer=renderer, on_end=on_end) as service,
+            PhotoAnimerClient(KEY, base_url=service.base_url, poll=FixedInterval(3600.0)) as client,
+        ):
+            task_id = await client.submit(host.url("photo.png"))
+            waiting = asyncio.create_task(client.wait(task_id))
+            await until(lambda: renderer.jobs)
+            assert told == []
+            gate.set()
+            info = await waiting
+        assert info.status is TaskStatus.FINISHED
+        assert told == [task_id]
+
+    async def test_one_that_raises_stops_no_task(
+        self, tmp_path: Path, host: PhotoHost, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def on_end(task_id: int) -> None:
+            raise ZeroDivisionError(task_id)
+
+        settings = ServiceSettings(data_dir=tmp_path, port=0, workers=1)
+        async with (
+            LocalService(settings, renderer=InstantRenderer(), on_end=on_end) as service,
+            PhotoAnimerClient(KEY, base_url=service.base_url) as client,
+        ):
+            tasks = [await client.submit(host.url("photo.png")) for _ in range(3)]
+            infos = await client.wait_all(tasks)
+        assert all(isinstance(infos[task], TaskInfo) for task in tasks)
+        assert caplog.text.count("event=on_end_failed") == 3
 
 
 class TestDrain:

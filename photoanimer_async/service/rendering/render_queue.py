@@ -67,7 +67,7 @@ class RenderQueue:
         store: the tasks.
         folder: where the renderer finds photos and writes results.
         renderer: makes the videos.
-        on_end: called when the end of a task is on disk.
+        on_end: called with the id of a task whose end is on disk.
         on_failed_work: called with an account and the processor seconds of its failed task.
         weights: the accounts' weights.
         workers: number of tasks that are rendered at the same time.
@@ -80,7 +80,7 @@ class RenderQueue:
         store: TaskStore,
         folder: DataFolder,
         renderer: Renderer,
-        on_end: Callable[[], object],
+        on_end: Callable[[int], object],
         *,
         on_failed_work: Callable[[int, float], object],
         weights: AccountWeights,
@@ -174,7 +174,7 @@ class RenderQueue:
             self._places.give_back(task.account)
         elif task.task_id in self._renders:
             self._renders[task.task_id].reschedule(asyncio.get_running_loop().time())
-        self._on_end()
+        self._on_end(task.task_id)
         _logger.info("task=%d event=cancelled", task.task_id)
 
     def requeue(self, tasks: Sequence[Task]) -> None:
@@ -255,7 +255,7 @@ class RenderQueue:
                 _logger.info("task=%d event=finished", task.task_id)
             else:  # cancelled meanwhile
                 await asyncio.to_thread(self._folder.remove_results, task)
-        self._on_end()
+        self._on_end(task.task_id)
         await self._remove_inputs(task)
 
     async def _remove_inputs(self, task: Task) -> None:
