@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import aiohttp
 
+from photoanimer_async.api.answers import require_task_id
 from photoanimer_async.api.calls import ApiCalls
 from photoanimer_async.api.rate_limits import RateLimiter
 from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.api.transport import Credentials, Transport
-from photoanimer_async.api.wire import require_task_id
 from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError, TaskFailedError
 from photoanimer_async.jobs.batch_runner import BatchOptions, BatchRunner, BatchSettings, Photos
 from photoanimer_async.jobs.job import DEFAULT_TIMEOUT, Job, JobContext
@@ -143,7 +143,7 @@ class PhotoAnimerClient:
         self._state = OpenState()
         self._submit_context = JobContext()
         self._unclaimed = UnclaimedTasks()
-        self._pending = PendingJobs(max_pending, self._unclaimed)
+        self._pending = PendingJobs(self._state, max_pending, self._unclaimed)
         self._preparers = PhotoPreparers(lambda: self._transport.session)
         self._open = AsyncExitStack()
         self._connect_parts(concurrency, submit_rate, poll_rate, retry)
@@ -276,7 +276,6 @@ class PhotoAnimerClient:
             AmbiguousSubmitError: it left, and whether it was accepted is not known.
             TooManyPendingError: `max_pending` calls are in progress.
         """
-        self._state.require_open()
         _require_url(image_url)
         options = AnimationOptions(
             template=template, output_format=output_format, voice_url=voice_url
@@ -433,7 +432,6 @@ class PhotoAnimerClient:
             TooManyPendingError: `max_pending` calls are in progress.
             PhotoAnimerError: the step that failed, as its type says.
         """
-        self._state.require_open()
         options = AnimationOptions(
             template=template, output_format=output_format, voice_url=voice_url
         )

@@ -23,8 +23,8 @@ BOUNDS = {
     "waiting": 3.0,  # blocks of memory that a task in `wait_all` holds
     "in flight": 105,  # blocks of memory that a photo in `animate_many` holds
     "imports": 76,  # modules, beyond those of the four dependencies
-    "modules": 39,  # of this package, entered by one `animate(path, save_to=...)`
-    "changes": 260,  # from one of them to another
+    "modules": 26,  # of this package, entered by one `animate(path, save_to=...)`
+    "changes": 134,  # from one of them to another
 }
 
 

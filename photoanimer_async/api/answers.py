@@ -29,6 +29,7 @@ from photoanimer_async.errors import (
     ApiError,
     AuthenticationError,
     InsufficientCreditsError,
+    InvalidRequestError,
     RateLimitedError,
     RefusedRequestError,
     ServiceUnavailableError,
@@ -291,6 +292,14 @@ def is_task_id(value: object) -> bool:
         is_whole = value.isprintable() and "\ufffd" not in value
         return is_whole and 0 < len(value) <= _MAX_ID_CHARACTERS
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_NUMBER
+
+
+def require_task_id(task_id: object) -> None:
+    """Raise `InvalidRequestError` if a value cannot be a task id."""
+    if not is_task_id(task_id):
+        raise InvalidRequestError(
+            f"task_id is {printable(repr(task_id))}; it must be the number or string from submit"
+        )
 
 
 def _describe_fault(error: BaseException, _: type | None) -> str:

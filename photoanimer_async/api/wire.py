@@ -25,6 +25,7 @@ from photoanimer_async.api.answers import (
     envelope_data,
     is_task_id,
     read_fields,
+    require_task_id,
     unexpected,
 )
 from photoanimer_async.api.submit_answers import accepted_task_id
@@ -102,14 +103,6 @@ def build_get_task_info(task_id: TaskId) -> Request[TaskInfo]:
     shown = encoded(task_id) if isinstance(task_id, str) else str(task_id)
     parse = partial(parse_get_task_info, task_id=task_id)
     return Request(Operation.GET_TASK_INFO, "/faceDriven/getTaskInfo", f"taskId={shown}", parse)
-
-
-def require_task_id(task_id: object) -> None:
-    """Raise `InvalidRequestError` if a value cannot be a task id; see `is_task_id`."""
-    if not is_task_id(task_id):
-        raise InvalidRequestError(
-            f"task_id is {printable(repr(task_id))}; it must be the number or string from submit"
-        )
 
 
 def build_get_balance() -> Request[Balance]:

@@ -79,6 +79,7 @@ class PendingJobs:
     """The jobs of one client's `animate` and `submit` calls.
 
     Args:
+        state: whether jobs may begin.
         limit: jobs at once, at most, detached ones included.
         unclaimed: keeps the tasks of detached jobs that have ended.
 
@@ -86,9 +87,10 @@ class PendingJobs:
         InvalidRequestError: a limit below 1.
     """
 
-    def __init__(self, limit: int, unclaimed: UnclaimedTasks) -> None:
+    def __init__(self, state: OpenState, limit: int, unclaimed: UnclaimedTasks) -> None:
         if limit < 1:
             raise InvalidRequestError(f"max_pending must be at least 1, not {limit}")
+        self._state = state
         self._limit = limit
         self._unclaimed = unclaimed
         self._running: dict[asyncio.Task[Any], Job] = {}
@@ -105,16 +107,26 @@ class PendingJobs:
         """Return the result of `work`, which runs on if the caller is cancelled after the submit.
 
         Raises:
-            TooManyPendingError: `limit` jobs are running; the work was not begun.
+            RuntimeError, PhotoAnimerError: the client is not open; see `OpenState.require_open`.
+            TooManyPendingError: `limit` jobs are running.
         """
-        if len(self._running) >= self._limit:
-            work.close()
-            raise TooManyPendingError(self._limit)
-        task = asyncio.create_task(work)
-        self._running[task] = job
-        task.add_done_callback(self._running.__delitem__)
         try:
-            await asyncio.wait([task])  # does not cancel the task if the caller is cancelled
+            self._require_place()
+        except BaseException:
+            work.close()  # it was not begun
+            raise
+        loop = asyncio.get_running_loop()
+        task, ended = loop.create_task(work), loop.create_future()
+        self._running[task] = job
+
+        def end(_: object) -> None:
+            del self._running[task]
+            if not ended.done():
+                ended.set_result(None)
+
+        task.add_done_callback(end)
+        try:
+            await ended  # not the task, which a cancellation of the caller would cancel
         except asyncio.CancelledError:
             self._detached[task] = job
             task.add_done_callback(self._end_detached)
@@ -124,6 +136,11 @@ class PendingJobs:
         if task.cancelled():
             raise _closed(job)
         return task.result()
+
+    def _require_place(self) -> None:
+        self._state.require_open()
+        if len(self._running) >= self._limit:
+            raise TooManyPendingError(self._limit)
 
     async def join(self, task_id: TaskId, timeout: float | None) -> Outcome | None:
         """Return the outcome of a detached job that is still running; `None` if there is none.

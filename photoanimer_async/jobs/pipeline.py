@@ -292,9 +292,9 @@ class Pipeline:
             if isinstance(error, Exception):
                 raise lost from error
             raise
-        job.commit(reservation)
         # Now, so that the next submit's intent is written in the same transaction.
         turn.end()
+        job.commit(reservation)
         await job.record(Event.ACCEPT, Facts(task_id=task_id))
         return task_id
 

@@ -17,10 +17,11 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
+from photoanimer_async.api.answers import require_task_id
 from photoanimer_async.api.rate_limits import Pace
 from photoanimer_async.api.retry import RetryPolicy, Verdict, verdict
 from photoanimer_async.api.time_limits import TimeLimits
-from photoanimer_async.api.wire import Operation, require_task_id
+from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import (
     InvalidRequestError,
     PhotoAnimerError,
@@ -96,7 +97,6 @@ class PollScheduler:
         self._errors: dict[str, PhotoAnimerError] = {}  # of the last poll, if it failed
         self._waiters: dict[str, tuple[Waiter, ...]] = {}
         self._is_open = False
-        self._under_way = 0  # polls
         self._loop: asyncio.AbstractEventLoop
         self._slots: asyncio.Semaphore
         self._wakeup: Wakeup
@@ -111,7 +111,7 @@ class PollScheduler:
         self._tasks = asyncio.TaskGroup()
         self._owner = self._loop.create_task(self._run(), name="photoanimer polls")
         self._owner.add_done_callback(self._end_all)
-        self._under_way = 0
+        self._under_way = 0  # polls
         self._is_open = True
         return self
 

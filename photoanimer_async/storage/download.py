@@ -184,7 +184,7 @@ async def download(
         DownloadError: it cannot be downloaded or written; `expired` if a new link may help.
             Nothing is left at the destination.
     """
-    transfer = _Transfer(session, _link(url), url, destination, max_bytes)
+    transfer = _Transfer(session, url, destination, max_bytes)
     try:
         await destination.begin(suffix)
         try:
@@ -218,7 +218,6 @@ class _Transfer:
     """The state of one download over all its attempts."""
 
     session: aiohttp.ClientSession
-    link: URL
     url: str
     destination: Destination[Location]
     max_bytes: int
@@ -248,7 +247,7 @@ class _Transfer:
         try:
             async with await open_link(
                 self.session,
-                self.link,
+                _link(self.url),
                 headers=headers,
                 timeout=_SOCKET_TIMEOUT,
                 max_redirects=MAX_REDIRECTS,
