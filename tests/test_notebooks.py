@@ -8,17 +8,10 @@ from typing import Any
 
 import pytest
 
-from photoanimer_async import Animation, TaskInfo, TaskStatus
 from photoanimer_async.engine.samples import PORTRAITS
 from photoanimer_async.testing.server import PhotoAnimerServer
 
 from .support.pages import page
-from .support.videos import gif, mp4
-
-
-def animation(path: Path | None) -> Animation:
-    info = TaskInfo(1, TaskStatus.FINISHED, result_url="https://x.example/a.mp4?sig=s3cret")
-    return Animation(1, info, path, 1.0)
 
 
 @pytest.mark.slow
@@ -67,22 +60,3 @@ def video_in(html: str) -> bytes:
     found = re.fullmatch(r'<video controls loop src="data:video/mp4;base64,([^"]+)"></video>', html)
     assert found is not None
     return b64decode(found[1])
-
-
-class TestHtml:
-    def test_is_the_saved_video_or_gif(self, tmp_path: Path) -> None:
-        (tmp_path / "a.mp4").write_bytes(mp4(b"a video"))
-        html = animation(tmp_path / "a.mp4")._repr_html_()
-        assert html is not None
-        assert video_in(html) == mp4(b"a video")
-        (tmp_path / "a.gif").write_bytes(gif(b"a gif"))
-        shown = animation(tmp_path / "a.gif")._repr_html_()
-        assert shown is not None
-        assert shown.startswith('<img src="data:image/gif;base64,')
-
-    def test_is_left_out_without_a_file(self, tmp_path: Path) -> None:
-        (tmp_path / "large.mp4").touch()
-        os.truncate(tmp_path / "large.mp4", 2**30)
-        (tmp_path / "empty.mp4").touch()
-        for path in (None, tmp_path / "gone.mp4", tmp_path / "large.mp4", tmp_path / "empty.mp4"):
-            assert animation(path)._repr_html_() is None

@@ -1,4 +1,4 @@
-"""Models check their values and show no secret in their repr."""
+"""Requests check their values, and no model shows a secret in its repr."""
 
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from photoanimer_async import (
     InvalidRequestError,
     Outcome,
     OutputFormat,
-    PhotoAnimerError,
     PhotoUrl,
     ProgressEvent,
     State,
@@ -64,11 +63,6 @@ def test_a_repr_omits_queries_of_urls() -> None:
 
 def test_a_repr_omits_photo_contents() -> None:
     assert repr(AnimationRequest(b"\x89PNG" * 1000)).count("PNG") == 0
-
-
-def test_unwrap_raises_without_an_animation() -> None:
-    with pytest.raises(PhotoAnimerError):
-        Outcome(0, AnimationRequest("a.jpg")).unwrap()
 
 
 @pytest.mark.parametrize("text", ["/etc/passwd", "photo.jpg", "", "file:///a", "ftp://h/a.jpg"])

@@ -1,21 +1,14 @@
-"""Requests and results: frozen attrs classes that check their values when they are created.
+"""What is requested: photos, and how they are animated."""
 
-Data flows from `AnimationRequest` (a photo and its `AnimationOptions`) over `TaskInfo` (the state
-of a task) to `Animation` (a finished result) and, in a batch, `Outcome`. Every `repr` leaves out
-photo contents and the queries of URLs.
-"""
-
-import base64
 import os
-from collections.abc import Mapping
 from enum import Enum, IntEnum, StrEnum
 from pathlib import Path
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 from attrs import field, frozen
 from attrs.converters import optional
 
-from photoanimer_async.errors import InvalidPhotoError, InvalidRequestError, PhotoAnimerError
+from photoanimer_async.errors import InvalidPhotoError, InvalidRequestError
 from photoanimer_async.redaction import (
     encodable,
     is_url,
@@ -51,29 +44,9 @@ class PhotoUrl(str):
         return super().__new__(cls, url)
 
 
-TaskId: TypeAlias = int | str
-"""A task's id, exactly as the service sent it: today a number of 15 digits."""
-
-Location: TypeAlias = Path | str
-"""Where results are saved: the path of a file or folder, or the URL of an object or prefix in an
-object store."""
-
 _E = TypeVar("_E", bound=Enum)
 
 _MAX_NAME = 255
-_MAX_SHOWN = 20 * 2**20
-
-
-class TaskStatus(IntEnum):
-    """The state of a task (API page, Interface 3).
-
-    Any number other than 1 and 2 is read as `PROCESSING`, since other APIs of the vendor send
-    more numbers for queued tasks. `TaskInfo.raw` keeps the number as it was sent.
-    """
-
-    PROCESSING = 0
-    FINISHED = 1
-    FAILED = 2
 
 
 class Template(IntEnum):
@@ -183,24 +156,9 @@ def _to_name(value: object) -> str:
     return safe_text(value, mark="_", limit=_MAX_NAME)
 
 
-def _shown_optional_url(url: str | None) -> str:
+def shown_optional_url(url: str | None) -> str:
+    """Return a URL, or `None`, as `repr` shows it."""
     return "None" if url is None else repr(shown_url(url))
-
-
-class Evidence(StrEnum):
-    """What the image host knows about a submit whose answer was lost.
-
-    Each submit uses a URL of its own, so a fetch of that URL proves that the submit arrived. No
-    fetch proves less: once the photo is withdrawn no video can be made from it, but the submit
-    may still have been charged.
-    """
-
-    NONE = "nothing"
-    """The host does not count fetches, or did not publish the URL."""
-    FETCHED = "fetched"
-    """The photo was fetched: the submit arrived."""
-    NOT_FETCHED = "not fetched"
-    """The photo was withdrawn before anybody fetched it."""
 
 
 @frozen(kw_only=True)
@@ -224,7 +182,7 @@ class AnimationOptions:
 
     template: Template | int = field(default=Template.T1, converter=_to_template)
     output_format: OutputFormat = field(default=OutputFormat.MP4, converter=_to_output_format)
-    voice_url: str | None = field(default=None, repr=_shown_optional_url)
+    voice_url: str | None = field(default=None, repr=shown_optional_url)
     voice_seconds: float | None = None
     voice: Path | None = field(default=None, converter=optional(Path))
     seconds: float | None = None
@@ -291,143 +249,3 @@ def require_many(name: str, values: object) -> None:
         hint = "; pass a list with it" if is_one else ""
         kind = type(values).__name__
         raise InvalidRequestError(f"{name} must be an iterable, such as a list, not {kind}{hint}")
-
-
-@frozen
-class TaskInfo:
-    """A task's state: the service's answer to getTaskInfo (API page, Interface 3).
-
-    Attributes:
-        task_id: the task's id.
-        status: processing, finished or failed.
-        result_url: link to the video once finished. Links expire: download at once.
-        gif_url: link to the GIF, where one was requested.
-        fail_code: the service's code for the failure, where it gives one.
-        fail_reason: the service's text for the failure, where it gives one.
-        percentage: progress from 0 to 100, where the service gives it.
-        raw: the answer's `data` as it was sent, with all fields; only halves of surrogate pairs,
-            which no file or database takes, are replaced by U+FFFD.
-    """
-
-    task_id: TaskId
-    status: TaskStatus
-    result_url: str | None = field(default=None, repr=_shown_optional_url)
-    gif_url: str | None = field(default=None, repr=_shown_optional_url)
-    fail_code: int | str | None = None
-    fail_reason: str | None = None
-    percentage: float | None = None
-    raw: Mapping[str, Any] = field(factory=dict, repr=False, eq=False)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the task is finished or failed, so that its status no longer changes."""
-        return self.status is not TaskStatus.PROCESSING
-
-
-@frozen
-class Balance:
-    """What is left on the account: the service's answer to `mySubscription`.
-
-    Every field is `None` where the service leaves it out.
-
-    Attributes:
-        video: video seconds.
-        month: credits of the monthly subscription.
-        image: credits for images.
-        month_start: start of the month as the service writes it (`2020-01-01 00:00:00`).
-        month_expire: end of the month, in the same form.
-    """
-
-    video: float | None = None
-    month: float | None = None
-    image: float | None = None
-    month_start: str | None = None
-    month_expire: str | None = None
-
-
-@frozen
-class Animation:
-    """A finished animation.
-
-        animation = await client.animate("grandma.jpg", save_to="out/")
-        print(animation.path)
-
-    Attributes:
-        task_id: the id of the task that made it.
-        info: the last getTaskInfo answer, with the links.
-        path: the saved file; `None` without `save_to`, or with an object store.
-        seconds: seconds between the submit and the end of the task, measured by this process.
-        url: the saved object, such as `s3://bucket/grandma.mp4`; `None` with a folder.
-    """
-
-    task_id: TaskId
-    info: TaskInfo
-    path: Path | None
-    seconds: float
-    url: str | None = None
-
-    @property
-    def place(self) -> Location | None:
-        """Where the result was saved: `path` or `url`; `None` if it was not saved."""
-        return self.path if self.path is not None else self.url
-
-    def _repr_html_(self) -> str | None:
-        """Return the saved video or GIF as HTML, with which notebooks show the animation.
-
-        The file is part of the HTML, so that a notebook shows it wherever it is opened. `None`,
-        for which notebooks show the text, if there is no file, or one of more than 20 MB.
-        """
-        if self.path is None:
-            return None
-        try:
-            content = self.path.read_bytes() if self.path.stat().st_size <= _MAX_SHOWN else b""
-        except OSError:
-            return None
-        if not content:
-            return None
-        data = base64.b64encode(content).decode()
-        if self.path.suffix.lower() == ".gif":
-            return f'<img src="data:image/gif;base64,{data}">'
-        return f'<video controls loop src="data:video/mp4;base64,{data}"></video>'
-
-
-@frozen
-class Outcome:
-    """The result of one photo of a batch: an animation or an error.
-
-        async for outcome in client.animate_many(photos, save_to="out/"):
-            print(outcome.photo, outcome.animation or outcome.error)
-
-    Attributes:
-        index: the photo's position in the batch's input, from 0.
-        request: the photo and its options.
-        task_id: the task's id if the submit was accepted: the photo has been paid for.
-        animation: the result; `None` if there is an error.
-        error: why there is no result; `None` if there is one.
-    """
-
-    index: int
-    request: AnimationRequest
-    task_id: TaskId | None = None
-    animation: Animation | None = None
-    error: PhotoAnimerError | None = None
-
-    @property
-    def photo(self) -> Photo:
-        """The photo as the caller passed it."""
-        return self.request.photo
-
-    @property
-    def ok(self) -> bool:
-        """Whether the photo was animated."""
-        return self.animation is not None
-
-    def unwrap(self) -> Animation:
-        """Return the animation, or raise the error.
-
-        Raises:
-            PhotoAnimerError: the photo was not animated.
-        """
-        if self.animation is None:
-            raise self.error or PhotoAnimerError("the outcome is empty")
-        return self.animation
