@@ -178,8 +178,10 @@ def _lip_arch(mouth: MouthShape, x: Array) -> Array:
 def _upper_up(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
     if lip is Lip.LOWER:
         return np.zeros((*x.shape, 3))
-    v = face.mouth.below(x, y, lip)
-    return _vector(y=-0.075 * _lip_arch(face.mouth, x) * _decay(v, 0.16))
+    mouth, v = face.mouth, face.mouth.below(x, y, lip)
+    # A lip that shows the teeth in the photo has risen already.
+    left = float(np.clip(1 - mouth.gap(mouth.centre[:1])[0] / 0.14, 0.35, 1))
+    return _vector(y=-0.075 * left * _lip_arch(mouth, x) * _decay(v, 0.16))
 
 
 def _lower_down(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
@@ -229,6 +231,8 @@ def _smile(side: int) -> FieldFunction:
         # The middle moves less, so that the line between the lips bends.
         from_middle = smoothstep(0.15 + 0.85 * np.abs(mouth.along(x)) / mouth.half_width)
         pull = _bump(x, y, corner, 0.18, 0.17) * (0.2 + 0.8 * from_middle)
+        # A mouth that smiles in the photo has less of the way left.
+        pull *= float(np.clip(1 - (mouth.half_width - 0.33) / 0.15, 0.45, 1))
         cheek = _bump(x, y, (corner[0] + outwards * 0.09, corner[1] - 0.34), 0.19, 0.16)
         return _vector(
             outwards * (0.095 * pull + 0.02 * cheek),

@@ -38,11 +38,18 @@ Floats: TypeAlias = NDArray[np.float32]
 _OPEN_GAP = 0.05
 """Gap between the lips, in widths of the mouth, above which the photo's interior is kept."""
 
+_SLIT, _SMILING = 0.08, 0.27
+"""Gap, and half of the distance of the inner corners, both in u, below which parted lips show so
+little of their interior that it would be stretched: it is kept only until the mouth opens."""
+
 _SOFT = 0.06
 """Width, in u, of the transition between the sides of the lips beyond the corners."""
 
 _BLUR = 0.018
 """Width of the soft edge of the opening, in u."""
+
+_BLURRED = 2.5
+"""The same, in deviations of the photo's blur, where that is wider."""
 
 _INVISIBLE = 1 / 255
 """Opacity that changes no pixel."""
@@ -53,10 +60,12 @@ class Mouth:
     """The mouth of one face, prepared for rendering."""
 
     _unit: float
+    _edge: float  # width of the soft edge of the opening, in pixels
     _axes: MouthAxes
     _lips: RestingLips
     _layers: MouthLayers
     _interior: MouthInterior | None
+    _slit: bool  # whether the interior fades as the mouth opens
 
     @classmethod
     def of(
@@ -71,15 +80,17 @@ class Mouth:
         axes = MouthAxes.of(landmarks)
         lips = RestingLips.of(landmarks, axes, coordinates, blendshapes)
         is_open = lips.gap > _OPEN_GAP * 2 * axes.half_width
-        layers = MouthLayers.of(
-            picture, landmarks, lips, texture,
-            unit=coordinates.unit, half_width=axes.half_width, teeth=not is_open,
-        )  # fmt: skip
-        interior = None
+        unit, interior = coordinates.unit, None
         if is_open:
             rest = lips.moved(np.zeros(len(SKIN), np.float32))
-            interior = MouthInterior.of(picture, axes, rest, coordinates.unit)
-        return cls(coordinates.unit, axes, lips, layers, interior)
+            interior = MouthInterior.of(picture, axes, rest, unit)
+        slit = lips.gap < _SLIT * unit and axes.half_width < _SMILING * unit
+        layers = MouthLayers.of(
+            picture, landmarks, lips, texture, unit=unit, half_width=axes.half_width,
+            teeth=slit or interior is None or interior.split == 0,
+        )  # fmt: skip
+        edge = max(_BLUR * unit, _BLURRED * texture.blur, 1.0)
+        return cls(unit, edge, axes, lips, layers, interior, slit)
 
     def lips(self, coefficients: Floats) -> Lips:
         """Return the lips' edges with these coefficients of `blendshapes.SKIN`."""
@@ -87,7 +98,7 @@ class Mouth:
 
     def opening(self, lips: Lips) -> Box:
         """Return the pixels between the lips."""
-        return self._axes.box(lips, 1 + _BLUR * self._unit)
+        return self._axes.box(lips, 1 + self._edge)
 
     def lower_side(self, positions: Field, lips: Lips, *, edge: float) -> Floats:
         """Return how much positions, shape (h, w, 2), belong to the lower lip's side; (h, w).
@@ -121,9 +132,13 @@ class Mouth:
         opening = self._opening(x, y, lips, edges)
         shown = target.astype(np.float32)
         if drawn:
-            drawn_mouth = self._drawn(x, y, positions, lips, edges)
-            _blend(shown, drawn_mouth, opening * np.float32(begun))
+            drawn_colours = self._layers.colours(x, y, positions, lips, edges)
+            _blend(shown, drawn_colours, opening * np.float32(begun))
         if self._interior is not None:
+            if self._slit:
+                opening = opening * np.float32(
+                    min(max(1 - lips.parted / (0.08 * self._unit), 0), 1)
+                )
             for colours, kept in self._interior.parts(picture, lips, edges, x, y):
                 _blend(shown, colours.astype(np.float32), opening * kept)
             if lips.parted < 0:
@@ -136,7 +151,7 @@ class Mouth:
         above = (edges.lower - y) * edges.lower_slant
         # Landmarks are not exact: the opening extends slightly over the edge that it uncovers.
         grown = 0.012 * self._unit * min(max(lips.parted / (0.06 * self._unit), 0), 1)
-        soft = np.float32(1 / max(_BLUR * self._unit, 1.0))
+        soft = np.float32(1 / self._edge)
         opening = np.clip(within * soft + np.float32(0.5), 0, 1)
         opening *= np.clip((above + np.float32(grown)) * soft + np.float32(0.5), 0, 1)
         # Where the lips touch, their soft edges must not leave a gap.
@@ -145,22 +160,13 @@ class Mouth:
 
     def _closed_line(self, x: Floats, y: Floats, lips: Lips, edges: LipEdges) -> Floats:
         """Return the opacity, 0 to 1, of the line between closed lips that the photo shows open."""
-        soft = np.float32(1 / max(_BLUR * self._unit, 1.0))
+        soft = np.float32(1 / self._edge)
         apart = edges.lower - edges.upper
         line = np.float32(1.15) - np.abs(y - edges.upper - apart / 2) * soft
         near = np.float32(1) - apart * soft
         inside = np.minimum(x - lips.left, lips.right - x) / np.float32(self._axes.half_width)
         alpha = np.clip(line, 0, 1) * np.clip(near, 0, 1) * np.clip(inside * 2.5, 0, 1)
         return np.asarray(alpha * np.float32(0.9), np.float32)
-
-    def _drawn(self, x: Floats, y: Floats, positions: Field, lips: Lips, edges: LipEdges) -> Floats:
-        """Return the drawn interior, with the shadows of the lips."""
-        under = smoothstep((y - edges.upper) * np.float32(1 / (0.07 * self._unit)))
-        over = smoothstep((edges.lower - y) * np.float32(1 / (0.045 * self._unit)))
-        shadow = (np.float32(0.70) + np.float32(0.30) * under) * (
-            np.float32(0.55) + np.float32(0.45) * over
-        )
-        return self._layers.colours(x, y, positions, lips.jaw) * shadow[..., None]
 
 
 def _blend(target: Floats, colours: Floats, alpha: Floats) -> None:

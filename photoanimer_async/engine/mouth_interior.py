@@ -28,6 +28,10 @@ _ROWS = 12
 _DISTINCT = 0.25
 """How much darker than its surroundings the border must be, relative to the lightest row."""
 
+_UPPER_TEETH, _UNDER = slice(2, 5), 0.6
+"""Rows where upper teeth are, and how light they may be, relative to the lightest row, if there are
+none."""
+
 _LIP_EDGE = 0.012
 """Distance from a lip's edge, in u, within which a pixel may show the lip."""
 
@@ -41,7 +45,7 @@ class MouthInterior:
     Attributes:
         rest: The lips' edges in the photo.
         split: The border between skull and jaw, from 0 at the upper edge to 1 at the lower one; 1
-            if nothing of the jaw is visible.
+            if nothing of the jaw is visible, 0 if nothing else.
     """
 
     rest: Lips
@@ -64,7 +68,7 @@ class MouthInterior:
         depth = (y - edges.upper) / np.maximum(height, 0.5)
         light = picture[box.slices].astype(np.float32) @ _LUMINANCE
         central = (np.abs(x) < axes.half_width / 2) & (depth > 0) & (depth < 1)
-        split = _darkest_depth(depth[central], light[central])
+        split = split_depth(depth[central], light[central])
         soft = max(0.02 * unit, 1.0)
         inset = np.minimum(y - edges.upper, edges.lower - y) - _LIP_EDGE * unit
         inset = np.minimum(inset, np.minimum(x - rest.left, rest.right - x) * 0.3)
@@ -116,7 +120,7 @@ class MouthInterior:
         return resample(picture, positions, cv2.INTER_CUBIC), kept
 
 
-def _darkest_depth(depth: Floats, light: Floats) -> float:
+def split_depth(depth: Floats, light: Floats) -> float:
     """Return the depth of the dark that separates upper from lower teeth or tongue.
 
     Args:
@@ -124,7 +128,8 @@ def _darkest_depth(depth: Floats, light: Floats) -> float:
         light: Their luminance, shape (n,).
 
     Returns:
-        The depth, 0.2 to 0.85; 1 if it is not lighter below the dark.
+        The depth, 0.2 to 0.85; 1 if it is not lighter below the dark; 0 if only lower teeth or the
+        tongue are light, under a dark that begins at the upper lip.
     """
     index = np.minimum((depth * _ROWS).astype(int), _ROWS - 1)
     counts = np.bincount(index, minlength=_ROWS)
@@ -132,6 +137,8 @@ def _darkest_depth(depth: Floats, light: Floats) -> float:
         return 1.0
     rows = np.bincount(index, light, _ROWS) / counts
     rows = np.convolve(np.pad(rows, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+    if rows.argmax() >= _ROWS // 2 and rows[_UPPER_TEETH].max() < _UNDER * rows.max():
+        return 0.0
     darkest = int(rows[2 : _ROWS - 2].argmin()) + 2
     least = _DISTINCT * rows.max()
     rises = min(rows[darkest:].max(), rows[:darkest].max()) - rows[darkest] > least

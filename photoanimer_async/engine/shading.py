@@ -178,7 +178,7 @@ def _smile(points: Array, fold: tuple[int, ...], unit: float) -> list[_Line]:
     outwards = line.mean(axis=0) - points[lm.NOSE_TIP]
     outwards = outwards * 0.06 * unit / max(float(np.hypot(*outwards)), 1e-6)
     bulge = (float(outwards[0]), float(outwards[1]))
-    return [_Line(line, 0.16, 0.016, 0.045, bulge), _Line(line - outwards / 4, 0.05, 0.045)]
+    return [_Line(line, 0.10, 0.024, 0.045, bulge), _Line(line - outwards / 4, 0.07, 0.055)]
 
 
 def _squint(

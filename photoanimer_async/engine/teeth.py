@@ -10,21 +10,18 @@ narrowed by the curve of the arch).
 
 from typing import Self
 
-import cv2
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from photoanimer_async.engine import landmarks as lm
-from photoanimer_async.engine.lips import RestingLips
+from photoanimer_async.engine.lips import LipEdges, Lips, RestingLips
+from photoanimer_async.engine.mouth_palette import MouthPalette
 from photoanimer_async.engine.photo_texture import PhotoTexture
 from photoanimer_async.engine.picture import Picture
-from photoanimer_async.engine.warp import Box, Field, resample, smoothstep
+from photoanimer_async.engine.warp import Field, resample, smoothstep
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
-
-_LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 _UPPER_TEETH = np.array([0.0, 0.092, 0.160, 0.222, 0.268, 0.306, 0.338, 0.364])
 """Borders between the upper teeth from the middle outwards, in u."""
@@ -37,82 +34,19 @@ _VISIBLE = 0.042
 _TOP, _BOTTOM = -0.34, 0.12
 """Vertical extent of both layers around the lip's edge, in u."""
 
-_SHUT, _WIDE = 0.08, 0.20
+_SHADOW = 0.07
+"""Height of the upper lip's shadow, in u."""
+
+_LINING = 0.055
+"""Height of the lower lip's inside that is visible, in u."""
+
+_SHUT, _WIDE = 0.06, 0.16
 """How far the jaw has dropped, in u, when the tongue begins to be visible, and when it is."""
-
-_CHEEKS = ((50, 101, 205), (280, 330, 425))
-"""Landmarks on the left and the right cheek."""
-
-
-@frozen(eq=False)
-class _Palette:
-    """The colours of a mouth's interior, RGB, 0 to 255.
-
-    Attributes:
-        shade: Colour of teeth in the shade.
-    """
-
-    dark: Array
-    shade: Array
-    tongue: Array
-    gum: Array
-    tooth: Array
-    skin_light: float
-    slope: float
-    """Relative lightness of the mouth's right end, compared with its middle, minus 1."""
-
-    @classmethod
-    def of(cls, picture: Picture, landmarks: Array, texture: PhotoTexture) -> Self:
-        height, width = picture.shape[:2]
-        spots = np.clip(
-            np.round(landmarks[np.array(_CHEEKS), :2]), 0, [width - 1, height - 1]
-        ).astype(int)
-        cheeks = picture[spots[..., 1], spots[..., 0]].astype(float)
-        skin = np.median(cheeks.reshape(-1, 3), axis=0)
-        light = np.median(cheeks @ _LUMINANCE, axis=1)
-        slope = float(np.clip((light[1] - light[0]) / max(light.sum(), 1) * 0.8, -0.35, 0.35))
-        luminance = max(float(skin @ _LUMINANCE), 1.0)
-        lips = _lip_colour(picture, landmarks, skin)
-        flesh = (lips + skin) / 2
-        flesh *= luminance / max(float(flesh @ _LUMINANCE), 1.0)
-        vivid = max(float(np.ptp(each) / max(each.max(), 1)) for each in (skin, lips))
-        colourful = min(vivid / 0.25, 1.0)
-        white = 1 + colourful * (np.array([1.03, 0.99, 0.90]) - 1)
-        tooth_light = min(luminance * 1.08 + min(22.0, 0.3 * luminance), 226.0)
-        tooth = tooth_light * (0.68 * white + 0.32 * skin / luminance)
-        # Flesh in the mouth is redder than skin, unless the photo is grey.
-        red = 1 + colourful * (np.array([1.16, 0.82, 0.84]) - 1)
-        dark, shade, tongue, gum = (
-            texture.toned(flesh * red * part) for part in (0.20, 0.30, 0.70, 0.66)
-        )
-        return cls(
-            dark=dark, shade=shade, tongue=tongue, gum=gum, tooth=texture.toned(tooth),
-            skin_light=luminance, slope=slope,
-        )  # fmt: skip
-
-
-def _lip_colour(picture: Picture, landmarks: Array, skin: Array) -> Array:
-    """Return the mean colour of the lips, or that of the skin if they are outside of the photo."""
-    outer = [*lm.LIPS_OUTER_UPPER, *lm.LIPS_OUTER_LOWER[-2:0:-1]]
-    inner = [*lm.LIPS_INNER_UPPER, *lm.LIPS_INNER_LOWER[-2:0:-1]]
-    box = Box.around(landmarks[outer, :2]) & Box.of(picture)
-    if box.empty:
-        return skin
-    mask = np.zeros((box.height, box.width), np.uint8)
-    for group, value in ((outer, 1), (inner, 0)):
-        outline = np.round(landmarks[group, :2] - [box.left, box.top]).astype(np.int32)
-        cv2.fillPoly(mask, [outline], value)
-    chosen = picture[box.slices][mask > 0]
-    return np.asarray(chosen.mean(axis=0), np.float64) if len(chosen) else skin
 
 
 @frozen(eq=False)
 class MouthLayers:
-    """The drawn layers of a mouth's interior.
-
-    Attributes:
-        seam: Colour of the line between closed lips, shape (3,).
-    """
+    """The drawn layers of a mouth's interior."""
 
     _unit: float
     _half_width: float
@@ -122,11 +56,8 @@ class MouthLayers:
     _scale: float  # pixels of a layer for each u
     _skull: Floats | None  # upper teeth and gum: colour times alpha, alpha 0 to 1; (h, w, 4)
     _jaw: Floats  # tongue
-    _dark: Floats  # colour, (3,)
-    _slope: float
-    seam: Floats
+    _palette: MouthPalette
     _texture: PhotoTexture
-    _skin_light: float
 
     @classmethod
     def of(
@@ -151,7 +82,7 @@ class MouthLayers:
             half_width: Distance from the middle of the mouth to a corner, in pixels.
             teeth: Whether to draw teeth.
         """
-        palette = _Palette.of(picture, landmarks, texture)
+        palette = MouthPalette.of(picture, landmarks, texture)
         # Layers have a higher resolution than the photo, so that sampling keeps their edges sharp.
         scale = max(unit * 1.25, 48.0)
         reach = max(half_width / unit, 0.2) * 1.15
@@ -164,50 +95,68 @@ class MouthLayers:
         return cls(
             unit, half_width, lips.middle, lips.upper, lips.lower, scale,
             None if skull is None else skull.astype(np.float32),
-            _jaw_layer(grid_x / arch, grid_y, palette).astype(np.float32),
-            palette.dark.astype(np.float32), palette.slope,
-            (palette.tongue * 0.72).astype(np.float32), texture, palette.skin_light,
+            _jaw_layer(grid_x / arch, grid_y, palette).astype(np.float32), palette, texture,
         )  # fmt: skip
 
-    def colours(self, x: Floats, y: Floats, positions: Field, jaw: float) -> Floats:
+    @property
+    def seam(self) -> Floats:
+        """Colour of the line between closed lips, shape (3,)."""
+        return (self._palette.tongue * 0.72).astype(np.float32)
+
+    def colours(
+        self, x: Floats, y: Floats, positions: Field, lips: Lips, edges: LipEdges
+    ) -> Floats:
         """Return the colours at positions in mouth coordinates.
 
         Args:
             x: Horizontal positions, in pixels, shape (h, w).
             y: Vertical positions, in pixels, shape (h, w).
             positions: The same in the picture, shape (h, w, 2).
-            jaw: How much lower the jaw is than in the photo, in pixels.
+            lips: The lips' edges.
+            edges: The lips' edges at each position.
 
         Returns:
             RGB, shape (h, w, 3), 0 to 255.
         """
+        t, column = self._columns(x)
+        colour = np.broadcast_to(self._palette.dark, (*x.shape, 3)).astype(np.float32)
+        # In a mouth that is hardly open, the tongue is in the dark.
+        wide = float(smoothstep(np.array((lips.jaw / self._unit - _SHUT) / (_WIDE - _SHUT))))
+        if wide:
+            self._add(colour, self._jaw, column, y - np.float32(self._lower_lip + lips.jaw), wide)
+        near = 1 - smoothstep((edges.lower - y) / np.float32(_LINING * self._unit))
+        colour += (self._palette.lining.astype(np.float32) - colour) * near[..., None]
+        if self._skull is not None:
+            self._add(colour, self._skull, column, y - np.float32(self._upper_lip), 1.0)
+        side = 1 + np.float32(self._palette.slope) * t
+        corner = 1 - 0.25 * smoothstep((np.abs(t) - 0.5) / 0.7)
+        under = smoothstep((y - edges.upper) * np.float32(1 / (_SHADOW * self._unit)))
+        light = side * corner * (np.float32(0.80) + np.float32(0.20) * under)
+        shaded = np.maximum(colour * light[..., None], self._palette.black.astype(np.float32))
+        # Skin has pores as well, and shadows have less grain.
+        grain = self._texture.grain_at(positions) * np.float32(0.7)
+        lit = np.clip(shaded.max(axis=2, keepdims=True) / self._palette.skin_light, 0.25, 1)
+        return np.asarray(shaded + grain * lit, np.float32)
+
+    def _columns(self, x: Floats) -> tuple[Floats, Floats]:
+        """Return positions from -1 at the left corner to 1 at the right, and columns of layers."""
         half = np.float32(self._half_width)
         # On a turned face, the middle of the lips is not midway between the corners.
         lean = np.float32(np.clip(self._middle / self._half_width, -0.5, 0.5))
         t = np.clip(x / half, -1.2, 1.2)
         centred = (t - lean * (1 - np.minimum(t * t, 1))) * half
-        column = centred * np.float32(self._scale / self._unit) + np.float32(
-            (self._jaw.shape[1] - 1) / 2
-        )
-        colour = np.broadcast_to(self._dark, (*x.shape, 3)).astype(np.float32)
-        # In a mouth that is hardly open, the tongue is in the dark.
-        wide = float(smoothstep(np.array((jaw / self._unit - _SHUT) / (_WIDE - _SHUT))))
-        for layer, edge, shown in (
-            (self._jaw, self._lower_lip + jaw, wide), (self._skull, self._upper_lip, 1.0)
-        ):  # fmt: skip
-            if layer is None or not shown:
-                continue
-            row = (y - np.float32(edge)) * np.float32(self._scale / self._unit)
-            place = np.dstack([column, row - np.float32(np.floor(_TOP * self._scale))])
-            found = resample(layer, place) * np.float32(shown)
-            colour = colour * (1 - found[..., 3:]) + found[..., :3]
-        side = 1 + np.float32(self._slope) * t
-        corner = 1 - 0.40 * smoothstep((np.abs(t) - 0.5) / 0.7)
-        shaded = colour * (side * corner)[..., None]
-        # Skin has pores as well, and shadows have less grain.
-        grain = self._texture.grain_at(positions) * np.float32(0.7)
-        lit = np.clip(shaded.max(axis=2, keepdims=True) / self._skin_light, 0.25, 1)
-        return np.asarray(shaded + grain * lit, np.float32)
+        middle = np.float32((self._jaw.shape[1] - 1) / 2)
+        return t, centred * np.float32(self._scale / self._unit) + middle
+
+    def _add(
+        self, target: Floats, layer: Floats, column: Floats, below: Floats, shown: float
+    ) -> None:
+        """Draw a layer over colours, in place, at distances below its lip's edge, in pixels."""
+        row = below * np.float32(self._scale / self._unit)
+        place = np.dstack([column, row - np.float32(np.floor(_TOP * self._scale))])
+        found = resample(layer, place) * np.float32(shown)
+        target *= 1 - found[..., 3:]
+        target += found[..., :3]
 
 
 def _tooth_of(x: Array, edges: Array) -> tuple[NDArray[np.intp], Array]:
@@ -233,12 +182,12 @@ def _composite(layers: list[tuple[Array, Array]]) -> Array:
     return result
 
 
-def _tooth_colour(palette: _Palette, light: Array) -> Array:
+def _tooth_colour(palette: MouthPalette, light: Array) -> Array:
     """Return the colour of teeth in light of 0 to 1, shape (h, w)."""
     return palette.shade + (palette.tooth - palette.shade) * np.clip(light, 0, 1)[..., None]
 
 
-def _skull_layer(x: Array, y: Array, blur: float, palette: _Palette) -> Array:
+def _skull_layer(x: Array, y: Array, blur: float, palette: MouthPalette) -> Array:
     index, place = _tooth_of(x, _UPPER_TEETH)
     edge = (
         _VISIBLE
@@ -251,8 +200,8 @@ def _skull_layer(x: Array, y: Array, blur: float, palette: _Palette) -> Array:
     neck = edge - _TOOTH_HEIGHT + 0.018 * place**2
     gum = smoothstep((neck - y) / (0.012 + blur) + 0.5)
     height = np.clip((edge - y) / _TOOTH_HEIGHT, 0, 1)
-    light = (1.0 - 0.10 * height) * (1 - 0.50 * (x / 0.33) ** 2) * (1 - 0.06 * place**2)
-    light *= 1 - 0.22 * _gaps(x, _UPPER_TEETH, blur)
+    light = (1.0 - 0.10 * height) * (1 - 0.42 * (x / 0.33) ** 2) * (1 - 0.06 * place**2)
+    light *= 1 - 0.17 * _gaps(x, _UPPER_TEETH, blur)
     uneven = np.random.default_rng(5).uniform(-0.035, 0.035, (2, len(_UPPER_TEETH)))
     light *= 1 + uneven[(x > 0).astype(int), index]
     light *= 1 - 0.10 * smoothstep((0.16 - height) / 0.16)
@@ -262,11 +211,11 @@ def _skull_layer(x: Array, y: Array, blur: float, palette: _Palette) -> Array:
     return _composite([(colour, tooth * within)])
 
 
-def _jaw_layer(x: Array, y: Array, palette: _Palette) -> Array:
+def _jaw_layer(x: Array, y: Array, palette: MouthPalette) -> Array:
     """Draw the tongue: a broad mound behind the lower lip, lightest where it is nearest."""
     across = np.clip(np.abs(x) / 0.27, 0, 1.3)
-    top = -0.155 + 0.15 * across**2.2
-    tongue = smoothstep((y - top) / 0.07 + 0.3) * smoothstep((1.12 - across) / 0.3)
+    top = -0.175 + 0.16 * across**2.2
+    tongue = smoothstep((y - top) / 0.09 + 0.3) * smoothstep((1.12 - across) / 0.4)
     groove = 1 - 0.14 * np.exp(-((x / 0.025) ** 2)) * smoothstep((y - top) / 0.08)
     lift = 0.45 + 0.55 * smoothstep((y - top) / 0.13)
     foot = 1 - 0.35 * smoothstep((y + 0.035) / 0.05)  # behind the lower lip it is dark again

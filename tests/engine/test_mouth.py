@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 
 from photoanimer_async.engine import landmarks as lm
-from photoanimer_async.engine.blendshapes import FaceMotion
+from photoanimer_async.engine.blendshape_fields import Lip
+from photoanimer_async.engine.blendshapes import SKIN, Blendshapes, FaceMotion
 from photoanimer_async.engine.expressions import HEAD_SHAKE, KISS, LAUGHTER, WINK, motion
 from photoanimer_async.engine.face import Face, FaceFinder
+from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp_engine import WarpEngine
 
@@ -172,3 +174,71 @@ def test_a_drawn_mouth_has_the_grain_of_the_photo(
     clean, noisy = roughness(0.0), roughness(12.0)
     grain = np.sqrt(max(noisy[0] ** 2 - clean[0] ** 2, 0))
     assert grain > 0.3 * noisy[1]
+
+
+def test_a_mouth_in_a_faded_photo_is_no_darker_and_no_lighter_than_the_face(
+    grace_hopper: Picture, grace_hopper_face: Face
+) -> None:
+    faded = np.asarray(100 + 0.4 * grace_hopper, np.uint8)
+    x, y = grace_hopper_face.landmarks[lm.LIP_INNER_TOP, :2].round().astype(int)
+    frame = WarpEngine().prepare(faded, grace_hopper_face).frame({"jawOpen": 0.7})
+    mouth = cv2.GaussianBlur(frame, (0, 0), 1.5)[y : y + 30, x - 15 : x + 15].mean(axis=2)
+    left, top, right, bottom = (round(value) for value in grace_hopper_face.box)
+    face = faded[top:bottom, left:right].mean(axis=2)
+    assert mouth.min() > np.quantile(face, 0.01) - 3
+    assert mouth.max() < np.quantile(face, 0.99) + 3
+
+
+def test_the_edge_of_a_drawn_mouth_is_as_blurred_as_the_photo(
+    grace_hopper: Picture, grace_hopper_face: Face
+) -> None:
+    def steepest(photo: Picture) -> float:
+        portrait = WarpEngine().prepare(photo, grace_hopper_face)
+        before, after = (
+            cv2.GaussianBlur(frame, (0, 0), 0.7).astype(np.float32).mean(axis=2)
+            for frame in (photo, portrait.frame({"jawOpen": 0.7}))
+        )
+        x, y = grace_hopper_face.landmarks[lm.LIP_INNER_TOP, :2].round().astype(int)
+        drawn = (after - before)[y - 10 : y + 50, x - 8 : x + 8]
+        return float(np.abs(np.diff(drawn, axis=0)).max())
+
+    blurred = np.asarray(cv2.GaussianBlur(grace_hopper, (0, 0), 3.0), np.uint8)
+    assert steepest(blurred) < 0.75 * steepest(grace_hopper)
+
+
+def parted(face: Face, by: float) -> Face:
+    """Return a face whose lower lip is lower by some u."""
+    landmarks = face.landmarks.copy()
+    landmarks[list(lm.LIPS_INNER_LOWER[2:-2]), 1] += by * face.eye_distance
+    return Face(landmarks, face.score)
+
+
+def test_lips_that_are_hardly_parted_open_on_drawn_teeth(
+    grace_hopper: Picture, grace_hopper_face: Face
+) -> None:
+    """What the photo shows between them is kept until then, and not stretched."""
+    face, photo = parted(grace_hopper_face, 0.06), grace_hopper.copy()
+    inner = face.landmarks[[*lm.LIPS_INNER_UPPER, *lm.LIPS_INNER_LOWER[-2:0:-1]], :2]
+    green = (0, 160, 0)
+    cv2.fillPoly(photo, [inner.round().astype(np.int32)], green)
+    portrait = WarpEngine().prepare(photo, face)
+    x, y = face.landmarks[lm.LIP_INNER_TOP, :2].round().astype(int)
+
+    def green_pixels(motion: FaceMotion) -> int:
+        part = portrait.frame(motion)[y - 5 : y + 60, x - 30 : x + 30].astype(int)
+        return int((part[..., 1] > part[..., 0] + 60).sum())
+
+    assert green_pixels({"eyeBlinkLeft": 1.0}) > 100
+    assert green_pixels({"jawOpen": 0.6}) < 0.3 * green_pixels({"eyeBlinkLeft": 1.0})
+
+
+def test_a_lip_that_shows_teeth_in_the_photo_rises_less(
+    astronaut_face: Face, grace_hopper_face: Face
+) -> None:
+    def rise(face: Face) -> float:
+        coordinates = FaceCoordinates.of(face.landmarks)
+        blendshapes = Blendshapes.of(coordinates.local)
+        lip = coordinates.local[[lm.LIP_INNER_TOP], :2]
+        return -float(blendshapes.fields(lip, Lip.UPPER)[list(SKIN).index("mouthUpperUp"), 0, 1])
+
+    assert 0 < rise(astronaut_face) < 0.6 * rise(grace_hopper_face)
