@@ -180,7 +180,7 @@ def _upper_up(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
         return np.zeros((*x.shape, 3))
     mouth, v = face.mouth, face.mouth.below(x, y, lip)
     # A lip that shows the teeth in the photo has risen already.
-    left = float(np.clip(1 - mouth.gap(mouth.centre[:1])[0] / 0.14, 0.35, 1))
+    left = float(np.clip(1 - mouth.gap(mouth.centre[:1])[0] / 0.14, 0.5, 1))
     return _vector(y=-0.075 * left * _lip_arch(mouth, x) * _decay(v, 0.16))
 
 

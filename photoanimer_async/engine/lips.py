@@ -4,7 +4,6 @@ Positions are in mouth coordinates: x from the left inner corner to the right on
 origin midway between them, in pixels.
 """
 
-from collections.abc import Mapping
 from typing import Self, TypeAlias
 
 import numpy as np
@@ -123,10 +122,10 @@ class Lips:
             order = np.argsort(smooth[:, 0], kind="stable")
             edges.append(np.interp(steps, smooth[order, 0], smooth[order, 1]))
         above, below = edges[0], np.maximum(*edges)
-        slants = [
-            1 / np.hypot(1, np.gradient(edge, steps[1] - steps[0])) for edge in (above, below)
-        ]
-        table = np.stack([above, below, *slants], axis=-1)[None].astype(np.float32)
+        table = np.empty((1, _SAMPLES, 4), np.float32)
+        for column, edge in enumerate((above, below)):
+            slope = np.diff(edge, append=2 * edge[-1] - edge[-2]) / (steps[1] - steps[0])
+            table[0, :, column], table[0, :, column + 2] = edge, 1 / np.sqrt(1 + slope * slope)
         jaw = float(lower[_MIDDLE, 1]) - rest.lower
         parted = float(lower[_MIDDLE, 1] - upper[_MIDDLE, 1]) - rest.gap
         return cls(left, right, above, below, jaw, parted, still, table)
@@ -151,8 +150,8 @@ class RestingLips:
     middle: float
     upper: float
     lower: float
-    _points: Mapping[Lip, Array]  # (11, 2)
-    _moves: Mapping[Lip, Array]  # (blendshapes, 11, 2)
+    _points: Array  # of both lips, (2, 11, 2)
+    _moves: Array  # of all points, (blendshapes, 44)
 
     @classmethod
     def of(
@@ -163,14 +162,14 @@ class RestingLips:
         blendshapes: Blendshapes,
     ) -> Self:
         """Prepare the lips of a face with these landmarks, shape (478, 3)."""
-        points, moves = {}, {}
+        points, moves = [], []
         for lip, group in _GROUPS.items():
-            points[lip] = (landmarks[list(group), :2] - axes.origin) @ axes.turn
+            points.append((landmarks[list(group), :2] - axes.origin) @ axes.turn)
             fields = blendshapes.fields(coordinates.local[list(group), :2], lip)
-            moves[lip] = coordinates.project(fields) @ axes.turn
-        middle, upper = points[Lip.UPPER][_MIDDLE]
-        lower = float(points[Lip.LOWER][_MIDDLE, 1])
-        return cls(float(middle), float(upper), lower, points, moves)
+            moves.append(coordinates.project(fields) @ axes.turn)
+        (middle, upper), (_, lower) = (edge[_MIDDLE].tolist() for edge in points)
+        both = np.stack(moves, axis=1)
+        return cls(middle, upper, lower, np.stack(points), both.reshape(len(both), -1))
 
     @property
     def gap(self) -> float:
@@ -179,10 +178,9 @@ class RestingLips:
 
     def moved(self, coefficients: Floats) -> Lips:
         """Return the lips with these coefficients of `blendshapes.SKIN`."""
-        moves = {lip: np.tensordot(coefficients, self._moves[lip], 1) for lip in Lip}
-        upper, lower = (self._points[lip] + moves[lip] for lip in Lip)
-        still = all(np.abs(moves[lip]).max() < _INVISIBLE for lip in Lip)
-        return Lips.through(upper, lower, self, still=still)
+        moves = (coefficients @ self._moves).reshape(self._points.shape)
+        upper, lower = self._points + moves
+        return Lips.through(upper, lower, self, still=bool(np.abs(moves).max() < _INVISIBLE))
 
 
 def _spline_matrix(points: int, samples: int) -> Array:

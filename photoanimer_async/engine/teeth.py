@@ -37,10 +37,12 @@ _TOP, _BOTTOM = -0.34, 0.12
 _SHADOW = 0.07
 """Height of the upper lip's shadow, in u."""
 
-_LINING = 0.055
+_LINING = 0.045
 """Height of the lower lip's inside that is visible, in u."""
+_LINED = 0.2
+"""The same, at most, relative to how far the mouth opens."""
 
-_SHUT, _WIDE = 0.06, 0.16
+_SHUT, _WIDE = 0.105, 0.16
 """How far the jaw has dropped, in u, when the tongue begins to be visible, and when it is."""
 
 
@@ -124,7 +126,8 @@ class MouthLayers:
         wide = float(smoothstep(np.array((lips.jaw / self._unit - _SHUT) / (_WIDE - _SHUT))))
         if wide:
             self._add(colour, self._jaw, column, y - np.float32(self._lower_lip + lips.jaw), wide)
-        near = 1 - smoothstep((edges.lower - y) / np.float32(_LINING * self._unit))
+        lining = min(_LINING * self._unit, _LINED * max(lips.parted, 1.0))
+        near = 1 - smoothstep((edges.lower - y) / np.float32(lining))
         colour += (self._palette.lining.astype(np.float32) - colour) * near[..., None]
         if self._skull is not None:
             self._add(colour, self._skull, column, y - np.float32(self._upper_lip), 1.0)
