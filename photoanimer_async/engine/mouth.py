@@ -48,7 +48,7 @@ _SOFT = 0.06
 _BLUR = 0.018
 """Width of the soft edge of the opening, in u."""
 
-_BLURRED = 0.7
+_BLURRED = 0.8
 """The same, in deviations of the photo's blur, where that is wider."""
 
 _INVISIBLE = 1 / 255

@@ -68,7 +68,7 @@ class MouthPalette:
         deepest = max(0.20, 1.1 * float(black @ _LUMINANCE) / luminance)
         dark, shade, lining, tongue, gum = (
             texture.toned(flesh * red * part)
-            for part in (deepest, max(0.30, deepest), max(0.46, deepest), 0.74, 0.66)
+            for part in (deepest, max(0.30, deepest), max(0.5, deepest), 0.74, 0.66)
         )
         return cls(
             black=black, dark=dark, shade=shade, lining=lining, tongue=tongue, gum=gum,

@@ -37,12 +37,10 @@ _TOP, _BOTTOM = -0.34, 0.12
 _SHADOW = 0.07
 """Height of the upper lip's shadow, in u."""
 
-_LINING = 0.045
+_LINING = 0.05
 """Height of the lower lip's inside that is visible, in u."""
-_LINED = 0.2
-"""The same, at most, relative to how far the mouth opens."""
 
-_SHUT, _WIDE = 0.105, 0.16
+_SHUT, _WIDE = 0.10, 0.16
 """How far the jaw has dropped, in u, when the tongue begins to be visible, and when it is."""
 
 
@@ -122,13 +120,13 @@ class MouthLayers:
         """
         t, column = self._columns(x)
         colour = np.broadcast_to(self._palette.dark, (*x.shape, 3)).astype(np.float32)
-        # In a mouth that is hardly open, the tongue is in the dark.
+        # In a mouth that is hardly open, tongue and lining are in the dark.
         wide = float(smoothstep(np.array((lips.jaw / self._unit - _SHUT) / (_WIDE - _SHUT))))
         if wide:
             self._add(colour, self._jaw, column, y - np.float32(self._lower_lip + lips.jaw), wide)
-        lining = min(_LINING * self._unit, _LINED * max(lips.parted, 1.0))
-        near = 1 - smoothstep((edges.lower - y) / np.float32(lining))
-        colour += (self._palette.lining.astype(np.float32) - colour) * near[..., None]
+            near = 1 - smoothstep((edges.lower - y) / np.float32(_LINING * self._unit))
+            lining = self._palette.lining.astype(np.float32) - colour
+            colour += lining * (near * np.float32(wide))[..., None]
         if self._skull is not None:
             self._add(colour, self._skull, column, y - np.float32(self._upper_lip), 1.0)
         side = 1 + np.float32(self._palette.slope) * t
