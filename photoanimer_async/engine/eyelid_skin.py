@@ -35,6 +35,15 @@ _DARK = 0.55
 _NOT_BROW = 0.06
 """Distance below the brow, in widths of the eye, from which something dark is not part of it."""
 
+_SHADED = 1.4
+"""Light of skin, relative to that beside the eye, from which that lies in a shadow."""
+
+_SIDE = 0.78
+"""Distance from the eye's middle, in widths of the eye, beyond which no lash is covered."""
+
+_CLOSE = 0.17
+"""Distance, in widths of the eye, of the skin beside it, which can lie in a shadow as a whole."""
+
 _BELOW = 0.5
 """Weight of the skin under the eye: make-up is on the lid."""
 
@@ -73,15 +82,18 @@ def closed_eyelid(
     away = _distance(x, y, upper, lower, w)
     above_eye = y < (upper + lower) / 2
     near = (away > _NEAREST) & (away < _FARTHEST)
-    over = _bare_skin(light, near & above_eye & (y > brow + 0.03 * w))
-    under = _bare_skin(light, near & ~above_eye)
+    beside = away < _CLOSE
+    over = _bare_skin(light, near & above_eye & (y > brow + 0.03 * w), beside)
+    under = _bare_skin(light, near & ~above_eye, beside)
     skin = _membrane(colours, over + under * np.float32(_BELOW), max(0.06 * width, 1.0))
     skin = skin * _light(x, y, upper, lower, w)[..., None] + grain
     clear = cv2.GaussianBlur(over + under, (0, 0), max(0.025 * width, 0.7))
     lid = smoothstep((np.float32(0.26) - away) / np.float32(0.14))
     lid *= np.maximum(clear, smoothstep((np.float32(0.24) - away) / np.float32(0.14)))
     not_brow = y > brow + _NOT_BROW * width
-    lid = np.maximum(lid, _old_lashes(light, away, over + under > 0, not_brow))
+    lashes = _old_lashes(light, away, over + under > 0, not_brow)
+    inside = smoothstep((np.float32(_SIDE) - np.abs(x) / w) / np.float32(0.15))
+    lid = np.maximum(lid, lashes * inside)
     return np.asarray(np.clip(colours + (skin - colours) * lid[..., None], 0, 255))
 
 
@@ -130,9 +142,16 @@ def _old_lashes(light: Floats, away: Floats, bare: Mask, not_brow: Mask) -> Floa
     return np.asarray(cv2.GaussianBlur(grown, (0, 0), 1.0), np.float32)
 
 
-def _bare_skin(light: Floats, area: Mask) -> Floats:
-    """Return the confidence that pixels of an area show skin, not hair, rims or glare, 0 to 1."""
+def _bare_skin(light: Floats, area: Mask, beside: Mask) -> Floats:
+    """Return the confidence that pixels of an area show skin, not hair, rims or glare, 0 to 1.
+
+    Skin is compared with what is typical of the area, or of its part `beside` the eye if that is
+    much darker.
+    """
     typical = max(float(np.quantile(light[area], 0.65)), 1.0) if area.any() else 1.0
+    if (area & beside).any():
+        shaded = float(np.quantile(light[area & beside], 0.65))
+        typical = min(typical, max(_SHADED * shaded, 1.0))
     part = light / np.float32(typical)
     glare = (light - np.float32(typical)) / np.float32(max(255 - typical, 1))
     known = smoothstep((part - 0.46) / 0.2) * smoothstep((0.75 - glare) / 0.25) * area

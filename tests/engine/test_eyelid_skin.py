@@ -55,13 +55,28 @@ def test_a_shadow_above_the_eye_does_not_end_at_the_lid() -> None:
     assert lid < 1.3 * above
 
 
+def test_the_lid_of_an_eye_in_a_dark_socket_is_dark() -> None:
+    picture = photo(SKIN)
+    picture[(np.hypot(x / 65, y / 36) < 1) & (y < LOWER + 10)] *= 0.25
+    light = closed(picture) @ LUMINANCE
+    assert light[44:54, 70:90].mean() < 0.75 * (SKIN @ LUMINANCE)
+
+
+def test_what_is_covered_fades_at_the_sides() -> None:
+    picture = photo(SKIN)
+    liner = (np.abs(y) < 4) & (x > 45)  # goes on to the hair
+    picture[liner] = (25, 18, 15)
+    change = np.abs(closed(picture) - picture).max(axis=2)
+    assert change[:, -1].max() < 12
+
+
 def test_lashes_and_liner_of_the_open_eye_do_not_remain() -> None:
     picture = photo(SKIN)
     liner = (np.abs(y - UPPER + 1.5) < 2) & (np.abs(x) < 52)
     wing = (np.abs(y + (x - 44) * 0.8) < 3) & (x > 40) & (x < 66)
     picture[liner | wing] = (25, 18, 15)
     light = closed(picture) @ LUMINANCE
-    assert light[liner | wing].min() > 0.7 * SKIN @ LUMINANCE
+    assert light[liner | wing].min() > 0.7 * (SKIN @ LUMINANCE)
 
 
 def test_the_brow_stays() -> None:
