@@ -123,7 +123,7 @@ _CLOSING = 0.25
 """Where open lips meet, from 0 at the upper lip to 1 at the lower one."""
 _PRESSED = 0.006
 """How far each lip moves behind the other when they close, in u."""
-_KISSING_LIPS = {Lip.UPPER: 0.095, Lip.LOWER: 0.115}
+_KISSING_LIPS = {Lip.UPPER: 0.11, Lip.LOWER: 0.13}
 """Height of the lips of a kissing mouth, in u."""
 
 _NECK = 0.85
@@ -203,11 +203,11 @@ def _pucker(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
     reach = reach * np.exp(-0.5 * (across / (1.25 * mouth.half_width)) ** 4)
     thickness = np.where(upper, *(mouth.thickness[each] for each in Lip))
     pouting = np.where(upper, *(_KISSING_LIPS[each] for each in Lip))
-    more = np.clip(np.maximum(pouting, 1.2 * thickness) - thickness, 0, 1.6 * thickness)
+    more = np.clip(np.maximum(pouting, 1.2 * thickness) - thickness, 0, 1.8 * thickness)
     arch = _lip_arch(mouth, x) ** 0.7
     beyond = np.maximum(np.abs(v) - thickness, 0)
     swell = arch * more * np.tanh(1.4 * v / thickness) / np.tanh(1.4) * _decay(beyond, 0.09)
-    level = -1.6 * mouth.bend(x) * reach
+    level = -1.5 * mouth.bend(x) * reach
     return _vector(-across * reach * narrower, swell + level, -0.12 * reach)
 
 

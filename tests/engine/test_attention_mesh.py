@@ -103,7 +103,8 @@ class TestReadings:
         reading = MeshReading(points, 0.0)
         assert reading.eye_distance == pytest.approx(50)
         assert reading.roll == pytest.approx(np.arctan2(40, 30))
-        assert MeshReading(points + np.array([3, 4, 0]), 0.0).distance(reading) == pytest.approx(5 / 50)
+        moved = MeshReading(points + np.array([3, 4, 0]), 0.0)
+        assert moved.distance(reading) == pytest.approx(5 / 50)
 
 
 class TestMeasuring:
