@@ -58,9 +58,8 @@ _ALLOWED_RATES = range(1_000, 768_001)
 _JAW, _PUCKER, _SMILE = 0.52, 0.75, 0.28
 """Largest coefficients of a mouth that speaks."""
 
-_PRESS = 0.35
-"""How far closed lips also close what is open in the photo. With more, a smile would shut at the
-end of each syllable."""
+_PRESS = 0.65
+"""How far lips that are open in the photo close at m, b and p; the rest of a smile stays."""
 
 _BRIDGED = 0.11
 """Half of the longest dip of loudness, in seconds, in which the lips stay apart: for t and k, the

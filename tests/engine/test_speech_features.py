@@ -184,6 +184,19 @@ def test_the_jaw_follows_the_envelope(measured: dict[str, Measures], language: s
     assert np.mean(measured[language].envelope) >= 0.8
 
 
+def test_lips_that_are_open_in_the_photo_close_at_m_b_and_p() -> None:
+    speech = speak("Mama und Papa haben ein Baby.", "de")
+    closing = curve_of(voice_motion(Sound(speech.samples[None]), seed=1), "mouthClose")
+    times = (np.arange(len(closing)) + 0.5) / FRAME_RATE
+    at_lips = [
+        closing[(times >= phoneme.start - 0.03) & (times <= phoneme.end + 0.04)].max()
+        for phoneme in speech.phonemes
+        if phoneme.name in LIPS
+    ]
+    assert len(at_lips) >= 6
+    assert np.mean(at_lips) > 0.5
+
+
 def test_voices_made_from_recordings() -> None:
     """Of flite's voices the network has heard other sentences."""
     texts = SENTENCES["en-us"][:1] + TONGUE_SENTENCES["en-us"][:1]
