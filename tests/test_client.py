@@ -201,12 +201,13 @@ async def test_a_service_that_does_not_answer_in_time(stub: StubService) -> None
 async def test_a_wait_that_could_not_poll_does_not_say_still_processing(
     stub: StubService, reply: Reply
 ) -> None:
-    stub.poll_script["1"] = [reply] * 1000
+    stub.poll_script |= {"1": [reply] * 1000, "2": [reply] * 1000}
     async with quick_client(stub.base_url, retry=RetryPolicy(tries=10_000)) as client:
+        late = asyncio.create_task(client.wait_all([2], timeout=0.2))
         with pytest.raises(WaitTimeoutError, match="could not be polled") as caught:
             await client.wait(1, timeout=0.2)
-        late = (await client.wait_all([1], timeout=0.2))[1]
-    for error in (caught.value, late):
+        [also] = (await late).values()
+    for error in (caught.value, also):
         assert isinstance(error, WaitTimeoutError)
         assert "still processing" not in str(error)
         assert isinstance(error.__cause__, PhotoAnimerError)

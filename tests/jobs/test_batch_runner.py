@@ -342,7 +342,7 @@ async def test_max_seconds_counts_earlier_runs_of_the_journal(
 async def test_a_refused_submit_releases_its_reservation(
     client: PhotoAnimerClient, stub: StubService
 ) -> None:
-    stub.submit_script = [lambda _: envelope(code=9010), lambda _: envelope(code=429, status=429)]
+    stub.submit_script = [lambda _: envelope(code=9010), lambda _: envelope(code=503, status=503)]
     outcomes = await outcomes_of(client, urls(2), max_seconds=7.13, in_flight=1)
     assert [outcome.ok for outcome in outcomes] == [False, True]
 

@@ -40,7 +40,7 @@ async def test_a_refused_submit_is_reported_as_planned_again(
     client: PhotoAnimerClient, stub: StubService
 ) -> None:
     events: list[ProgressEvent] = []
-    stub.submit_script = [lambda _: envelope(code=429, status=429)]
+    stub.submit_script = [lambda _: envelope(code=503, status=503)]
     async for _ in client.animate_many(urls(1), on_progress=events.append):
         pass
     attempts = [State.PLANNED, State.SUBMITTING] * 2

@@ -22,8 +22,8 @@ from ..support.stub_service import QUICK_RETRY
 from ..support.videos import mp4
 
 SMALL = VIDEO
-LARGE = mp4(bytes(range(256)) * 80_000)
-"""20 MB: more than the 8 MiB that are held in memory, in three parts."""
+LARGE = mp4(bytes(range(256)) * 66_000)
+"""17 MB: more than the 8 MiB that are held in memory, in three parts."""
 CHANGED = mp4(LARGE[::-1])
 URL = f"s3://{BUCKET}/out"
 

@@ -134,10 +134,10 @@ async def drop(request: web.Request) -> web.StreamResponse:
 
 
 async def fetch_and_refuse(request: web.Request) -> web.StreamResponse:
-    """Fetch the photo, then answer 429."""
+    """Fetch the photo, then answer that the service is busy."""
     async with aiohttp.ClientSession() as session, session.get(request.query["imageUrl"]) as photo:
         assert await photo.read() == PHOTO
-    return web.json_response({"code": 429, "data": None, "msg": "busy", "time": 1}, status=429)
+    return web.json_response({"code": 503, "data": None, "msg": "busy", "time": 1}, status=503)
 
 
 def accept_and_drop(service: Running) -> Handler:

@@ -55,7 +55,7 @@ async def test_photos_of_ended_tasks_leave_no_bytes_and_no_space_behind(
     service = await start(keep_results_seconds=None, keep_tasks_seconds=None)
     renderer.gate = asyncio.Event()
     photo = png() + b"somebody's face" * 70_000
-    ids = [await service.submit(host.url("large.png", photo)) for _ in range(20)]
+    ids = [await service.submit(host.url("large.png", photo)) for _ in range(10)]
     database = service.settings.data_dir / "tasks.db"
     log = database.with_name("tasks.db-wal")
 
