@@ -89,6 +89,7 @@ class ClipBatches:
     tasks: BackgroundTasks
     in_flight: int | None = None
     lock: asyncio.Lock = field(factory=asyncio.Lock)
+    _failed_tasks: set[TaskId] = field(factory=set, init=False)
 
     async def start(
         self,
@@ -218,7 +219,12 @@ class ClipBatches:
             ids = {clip_id for _, clip_id in theirs}
             try:
                 standings = await self.read_journal(batch)
-                found |= {id_: standing for id_, standing in standings.items() if id_ in ids}
+                found |= {
+                    id_: standing
+                    for id_, standing in standings.items()
+                    # A journal has the failure a moment later, and one that was attached to never.
+                    if id_ in ids and standing.task not in self._failed_tasks
+                }
             except JournalError as error:
                 found |= dict.fromkeys(ids, error)
         return found | {
@@ -296,6 +302,8 @@ class ClipBatches:
     def _record_failure(
         self, clip: Clip, error: PhotoAnimerError, task: TaskId | None = None
     ) -> None:
+        if isinstance(error, TaskFailedError) and error.task_id is not None:
+            self._failed_tasks.add(error.task_id)
         if clip.stopping and isinstance(error, TaskFailedError):
             self.withdraw(clip)
         else:

@@ -278,6 +278,23 @@ async def test_two_retries_at_once_fetch_the_video_once(
     assert len(stub.submits) == 1
 
 
+async def test_a_task_that_has_failed_after_its_batch_is_bought_again(
+    open_studio: OpenStudio, stub: LostResults
+) -> None:
+    page = await open_studio(base_url=stub.base_url)
+    [clip] = await page.start(await page.add_photo(png()))
+    assert (await page.wait_for_clips())["grandma"]["paid"]
+    stub.poll_script = {
+        str(stub.next_id): [lambda r: envelope(task(int(r.query["taskId"]), status=2))]
+    }
+    await page.retry(clip)
+    assert not (await page.wait_for_clips())["grandma"]["paid"]
+    stub.results = True
+    await page.retry(clip)
+    assert (await page.wait_for_clips())["grandma"]["stage"] == "done"
+    assert len(stub.submits) == 2
+
+
 async def test_a_task_that_has_failed_is_bought_again(
     open_studio: OpenStudio, stub: LostResults
 ) -> None:
