@@ -35,6 +35,7 @@ from photoanimer_async.engine.lips import Lips
 from photoanimer_async.engine.mouth import Mouth
 from photoanimer_async.engine.mouth_visibility import mouth_is_covered
 from photoanimer_async.engine.person_mask import PersonMask
+from photoanimer_async.engine.photo_frame import content_box
 from photoanimer_async.engine.photo_layers import PhotoLayers
 from photoanimer_async.engine.photo_texture import PhotoTexture
 from photoanimer_async.engine.picture import Picture
@@ -50,9 +51,31 @@ _LIP_RESOLUTION = 4
 class WarpEngine:
     """Renders by warping the photo, without a neural network, on one core; an `Engine`."""
 
-    def prepare(self, image: Picture, face: Face) -> "WarpPortrait":
+    def prepare(self, image: Picture, face: Face) -> "WarpPortrait | FramedPortrait":
         """Compute what all frames of a face share; see `Engine.prepare`."""
-        return WarpPortrait.of(image, face)
+        inside = content_box(image)
+        x, y = face.centre
+        shown = inside.left < x < inside.right and inside.top < y < inside.bottom
+        if inside == Box.of(image) or not shown:
+            return WarpPortrait.of(image, face)
+        content = np.ascontiguousarray(image[inside.slices])
+        portrait = WarpPortrait.of(content, face.moved(-inside.left, -inside.top))
+        return FramedPortrait(image, inside, portrait)
+
+
+@frozen(eq=False)
+class FramedPortrait:
+    """A face in a photo with a frame, which stands still; a `Portrait`."""
+
+    _picture: Picture
+    _inside: Box
+    _portrait: "WarpPortrait"
+
+    def frame(self, motion: FaceMotion) -> Picture:
+        """Render the photo with the face moved; see `Portrait.frame`."""
+        result = self._picture.copy()
+        result[self._inside.slices] = self._portrait.frame(motion)
+        return result
 
 
 @frozen(eq=False)
