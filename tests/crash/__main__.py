@@ -23,7 +23,7 @@ def main() -> int:
     print("photoanimer-async:", ours)
     for moment, count in sorted(ours.kills.items()):
         print(f"    {count:4} {moment}")
-    for problem in ("charged_twice", "unreported", "lost", "strays"):
+    for problem in ("charged_twice", "unreported", "lost", "leftovers"):
         for name in getattr(ours, problem)[:10]:
             print(f"  {problem}: {name}")
     with TemporaryDirectory(prefix="crash-") as folder:

@@ -45,7 +45,7 @@ class Report:
         charged_twice: photos with more than one.
         unreported: charged photos that the journal shows neither with a task nor as ambiguous.
         lost: photos that never came to an end, or whose saved result is not there and whole.
-        strays: files that belong to no result.
+        leftovers: files that belong to no result.
         ambiguous_charged: how many of the ambiguous ones were charged.
     """
 
@@ -55,14 +55,14 @@ class Report:
     charged_twice: list[str] = field(factory=list)
     unreported: list[str] = field(factory=list)
     lost: list[str] = field(factory=list)
-    strays: list[str] = field(factory=list)
+    leftovers: list[str] = field(factory=list)
     ambiguous_charged: int = 0
     seconds: float = 0.0
 
     @property
     def faultless(self) -> bool:
         """Whether every promise was kept."""
-        return not (self.charged_twice or self.unreported or self.lost or self.strays)
+        return not (self.charged_twice or self.unreported or self.lost or self.leftovers)
 
     def add_charges(self, ledger: dict[str, Any]) -> None:
         """Add what the ledger alone says."""
@@ -80,7 +80,7 @@ class Report:
             f"  charged twice: {len(self.charged_twice)}\n"
             f"  charged and unreported: {len(self.unreported)}\n"
             f"  lost: {len(self.lost)}\n"
-            f"  stray files: {len(self.strays)}"
+            f"  files left over: {len(self.leftovers)}"
         )
 
 
@@ -256,7 +256,7 @@ def judge(
                 if tasks and entry.task_id is None:
                     report.unreported.append(url)
     files = set(out.iterdir()) if out.exists() else set()
-    report.strays = sorted(path.name for path in files - results)
+    report.leftovers = sorted(path.name for path in files - results)
 
 
 def _only(tasks: list[int]) -> int:

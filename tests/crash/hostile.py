@@ -175,7 +175,7 @@ def main() -> int:
     assert isinstance(faults, dict)
     for name, count in sorted(faults.items()):
         print(f"    {count:4} {name}")
-    for problem in ("charged_twice", "unreported", "lost", "strays"):
+    for problem in ("charged_twice", "unreported", "lost", "leftovers"):
         for name in getattr(report, problem)[:10]:
             print(f"  {problem}: {name}")
     tracebacks = batch.printed.count("Traceback")
