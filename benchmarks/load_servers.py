@@ -38,6 +38,7 @@ from attrs import evolve
 from photoanimer_async.cli.memory_tuning import (
     collect_garbage_less_often,
     return_large_blocks_to_system,
+    share_one_heap,
 )
 from photoanimer_async.engine.samples import ASTRONAUT
 from photoanimer_async.service import (
@@ -244,6 +245,7 @@ async def main() -> None:
     kind, folder = sys.argv[1:]
     if kind.startswith("service"):
         return_large_blocks_to_system()  # as `photoanimer serve` does
+        share_one_heap()
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
     async with KINDS[kind](Path(folder)) as origin:

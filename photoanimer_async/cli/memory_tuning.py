@@ -5,6 +5,9 @@ block has been freed: then the threshold rises, and blocks of that size come fro
 256 KiB that asyncio allocates for each read, most of which is cut short at once, then fragment
 the heap, and the resident size of a server grows for hours although nothing leaks.
 
+Each thread also gets a heap of its own, up to eight for each core. What one thread has freed is
+then of no use to the others, so that the size rises as long as threads differ in what they do.
+
 By default Python looks for reference cycles whenever 700 more objects were created than deleted.
 A hundred requests under way have more, so a busy server walks through all of them for each few
 that it answers, and sometimes through every module and class that it has loaded.
@@ -14,6 +17,7 @@ import ctypes
 import gc
 
 _M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
 _THRESHOLD = 128 * 1024
 _YOUNG_OBJECTS = 5_000
 
@@ -27,10 +31,26 @@ def return_large_blocks_to_system() -> bool:
     Returns:
         Whether the C library supports it.
     """
+    return _set(_M_MMAP_THRESHOLD, _THRESHOLD)
+
+
+def share_one_heap() -> bool:
+    """Let all threads allocate from one heap; Python's lock lets few of them wait for it.
+
+    See `M_ARENA_MAX` in `man mallopt`. It holds for the whole process and for threads that start
+    later, so only a program may call this, not a library.
+
+    Returns:
+        Whether the C library supports it.
+    """
+    return _set(_M_ARENA_MAX, 1)
+
+
+def _set(parameter: int, value: int) -> bool:
     try:
         library = ctypes.CDLL(None)
         library.gnu_get_libc_version  # noqa: B018 - only glibc has it, whose constants these are
-        return bool(library.mallopt(_M_MMAP_THRESHOLD, _THRESHOLD))
+        return bool(library.mallopt(parameter, value))
     except (AttributeError, OSError, TypeError):
         return False
 

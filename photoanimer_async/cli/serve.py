@@ -11,6 +11,7 @@ from photoanimer_async.cli.logs import LogFormat, log_everything
 from photoanimer_async.cli.memory_tuning import (
     collect_garbage_less_often,
     return_large_blocks_to_system,
+    share_one_heap,
 )
 from photoanimer_async.cli.open_files import raise_open_file_limit
 from photoanimer_async.cli.options import listen_error
@@ -71,6 +72,7 @@ async def _serve(
                 console.print(line, soft_wrap=True)
 
     return_large_blocks_to_system()
+    share_one_heap()
     raise_open_file_limit()
     faults = FaultInjector(rules) if rules else None
     try:

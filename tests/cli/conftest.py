@@ -159,7 +159,8 @@ def photoanimer(
     """The command in an empty folder, without key or service."""
     quick = AdaptivePolling(cost=0.001, shortest=0.01, longest=0.05)
     monkeypatch.setattr(clients, "_local_polling", lambda: quick)
-    monkeypatch.setattr(serve, "return_large_blocks_to_system", lambda: None)  # cannot be undone
+    for setting in ("return_large_blocks_to_system", "share_one_heap"):
+        monkeypatch.setattr(serve, setting, lambda: None)  # cannot be undone
     folder = tmp_path / "here"
     folder.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PHOTOANIMER")}

@@ -53,6 +53,50 @@ def test_a_large_block_is_returned_after_a_larger_one_was_freed(
     assert found.stdout.strip() == from_the_heap
 
 
+HEAPS = """
+import ctypes
+import sys
+import threading
+
+from photoanimer_async.cli.memory_tuning import share_one_heap
+
+library = ctypes.CDLL(None)
+library.malloc.restype = library.fopen.restype = ctypes.c_void_p
+library.free.argtypes = library.fclose.argtypes = [ctypes.c_void_p]
+library.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+together = threading.Barrier(4)
+
+
+def allocate():
+    block = library.malloc(1000)
+    together.wait()
+    library.free(block)
+
+
+if sys.argv[1] == "tuned":
+    assert share_one_heap()
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+report = library.fopen(b"/dev/stdout", b"w")
+library.malloc_info(0, report)
+library.fclose(report)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc's allocator")
+def test_threads_share_one_heap() -> None:
+    heaps = {
+        mode: subprocess.run(
+            [sys.executable, "-c", HEAPS, mode], capture_output=True, text=True, check=True
+        ).stdout.count("<heap nr=")
+        for mode in ("tuned", "default")
+    }
+    assert heaps["tuned"] == 1 < heaps["default"]
+
+
 def test_garbage_is_collected_less_often_and_still_collected() -> None:
     program = """
 import gc
