@@ -17,8 +17,9 @@ The page is in `page/`: one HTML file, one stylesheet and JavaScript modules.
 Each name is imported when it is first used: the processes that decode photos need no aiohttp.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from photoanimer_async import _lazy_names
 
 if TYPE_CHECKING:
     from photoanimer_async.studio.animators import Animator
@@ -39,9 +40,4 @@ _MODULE_OF = {
 }
 
 if not TYPE_CHECKING:  # a type checker would accept any name otherwise
-
-    def __getattr__(name: str) -> object:
-        if name in _MODULE_OF:
-            module = import_module(f"{__name__}.{_MODULE_OF[name]}")
-            return globals().setdefault(name, getattr(module, name))
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = _lazy_names(__name__, _MODULE_OF)

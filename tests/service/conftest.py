@@ -22,6 +22,7 @@ from photoanimer_async.service import (
     ServiceSettings,
 )
 
+from ..support.logged_errors import no_errors_logged
 from ..support.stub_service import serving
 from ..support.videos import gif, mp4
 
@@ -264,15 +265,5 @@ async def service(start: Start) -> Running:
 @pytest.fixture(autouse=True)
 def logged_errors() -> Iterator[list[logging.LogRecord]]:
     """The errors that services log. They fail the test unless it clears them."""
-    records: list[logging.LogRecord] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            records.append(record)
-
-    collector = Collector(logging.ERROR)
-    logger = logging.getLogger("photoanimer_async.service")
-    logger.addHandler(collector)
-    yield records
-    logger.removeHandler(collector)
-    assert [record.getMessage() + str(record.exc_info) for record in records] == []
+    with no_errors_logged("photoanimer_async.service") as records:
+        yield records

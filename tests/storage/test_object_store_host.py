@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -37,6 +38,19 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def host(s3: S3Server) -> ObjectStoreHost:
     return ObjectStoreHost(f"s3://{BUCKET}/for/a/while/")
+
+
+class Slow:
+    """A store that answers some requests only when it may."""
+
+    def __init__(self, which: Callable[[S3Request], bool]) -> None:
+        self.began, self.may_continue = threading.Event(), threading.Event()
+        self._which = which
+
+    def __call__(self, request: S3Request) -> None:
+        if self._which(request):
+            self.began.set()
+            self.may_continue.wait(30)
 
 
 class TestPublish:
@@ -91,26 +105,21 @@ class TestPublish:
     async def test_the_object_is_deleted_after_two_cancellations(
         self, host: ObjectStoreHost, s3: S3Server
     ) -> None:
-        published, deleting, may_continue = asyncio.Event(), threading.Event(), threading.Event()
-
-        def slow_delete(request: S3Request) -> None:
-            if request.method == "DELETE":
-                deleting.set()
-                may_continue.wait(30)
+        published = asyncio.Event()
 
         async def publish_forever() -> None:
             async with host.publish(PHOTO):
                 published.set()
                 await asyncio.Event().wait()
 
-        s3.fault = slow_delete
+        s3.fault = deletion = Slow(lambda request: request.method == "DELETE")
         task = asyncio.create_task(publish_forever())
         await published.wait()
         task.cancel()
-        await asyncio.to_thread(deleting.wait, 30)
+        await asyncio.to_thread(deletion.began.wait, 30)
         task.cancel()
         await asyncio.sleep(0)
-        may_continue.set()
+        deletion.may_continue.set()
         with suppress(asyncio.CancelledError):
             await task
         assert task.cancelled()
@@ -119,23 +128,16 @@ class TestPublish:
     async def test_a_cancellation_during_the_upload_leaves_nothing(
         self, host: ObjectStoreHost, s3: S3Server
     ) -> None:
-        uploading, may_continue = threading.Event(), threading.Event()
-
-        def slow_upload(request: S3Request) -> None:
-            if request.is_upload:
-                uploading.set()
-                may_continue.wait(30)
-
         async def publish() -> None:
             async with host.publish(PHOTO):
                 pytest.fail("it was cancelled before")
 
-        s3.fault = slow_upload
+        s3.fault = upload = Slow(lambda request: request.is_upload)
         task = asyncio.create_task(publish())
-        await asyncio.to_thread(uploading.wait, 30)
+        await asyncio.to_thread(upload.began.wait, 30)
         task.cancel()
         await asyncio.sleep(0)
-        may_continue.set()
+        upload.may_continue.set()
         with suppress(asyncio.CancelledError):
             await task
         assert len(s3.uploads()) == 1
@@ -178,23 +180,16 @@ class TestSharing:
     async def test_a_cancelled_publication_does_not_abort_a_shared_upload(
         self, host: ObjectStoreHost, s3: S3Server
     ) -> None:
-        uploading, may_continue = threading.Event(), threading.Event()
-
-        def slow_upload(request: S3Request) -> None:
-            if request.is_upload:
-                uploading.set()
-                may_continue.wait(30)
-
         async def publish() -> None:
             async with host.publish(PHOTO):
                 assert list(s3.objects().values()) == [PHOTO]
 
-        s3.fault = slow_upload
+        s3.fault = upload = Slow(lambda request: request.is_upload)
         first, second = asyncio.create_task(publish()), asyncio.create_task(publish())
-        await asyncio.to_thread(uploading.wait, 30)
+        await asyncio.to_thread(upload.began.wait, 30)
         first.cancel()
         await asyncio.wait([first])
-        may_continue.set()
+        upload.may_continue.set()
         await second
         assert len(s3.uploads()) == 1
 

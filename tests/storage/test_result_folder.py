@@ -7,8 +7,8 @@ import resource
 import shutil
 import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -105,6 +105,19 @@ class TestNames:
         assert len(files(tmp_path)) == 8
 
 
+@contextmanager
+def small_files() -> Iterator[None]:
+    """Let the operating system refuse files of more than 100 kB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
 class TestDisk:
     @pytest.mark.parametrize("step", ["fsync", "link"])
     async def test_a_full_disk_leaves_nothing(
@@ -116,18 +129,9 @@ class TestDisk:
         assert files(tmp_path) == {}
 
     async def test_a_failed_write_leaves_nothing(self, save: Save, tmp_path: Path) -> None:
-        # A real limit of the operating system on the size of a file.
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-        try:
-            with pytest.raises(
-                DownloadError, match=r"video\.mp4: cannot be written: File too large"
-            ):
-                await save()
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-            signal.signal(signal.SIGXFSZ, ignored)
+        text = r"video\.mp4: cannot be written: File too large"
+        with small_files(), pytest.raises(DownloadError, match=text):
+            await save()
         assert files(tmp_path) == {}
 
     async def test_a_missing_folder_is_reported_before_the_download(
@@ -308,16 +312,9 @@ class TestClaim:
                 pytest.fail("nothing can be written")
 
     async def test_a_file_size_limit_is_found_before_the_submit(self, tmp_path: Path) -> None:
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-        try:
-            with pytest.raises(DownloadError, match="File too large"):
-                async with ResultFolder(tmp_path).claim("x.jpg", ".mp4"):
-                    pytest.fail("no video can be written")
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-            signal.signal(signal.SIGXFSZ, ignored)
+        with small_files(), pytest.raises(DownloadError, match="File too large"):
+            async with ResultFolder(tmp_path).claim("x.jpg", ".mp4"):
+                pytest.fail("no video can be written")
         assert files(tmp_path) == {}
 
     async def test_a_claim_waits_while_the_disk_has_room_for_earlier_ones_only(

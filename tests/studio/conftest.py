@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import logging
 import struct
 import sys
 import zlib
@@ -29,6 +28,7 @@ from photoanimer_async.service import (
 from photoanimer_async.service.error_codes import NO_FACE
 from photoanimer_async.studio import Animator, RunningStudio, StudioSettings, TaskCanceller
 
+from ..support.logged_errors import no_errors_logged
 from ..support.videos import mp4
 
 KEY = "key-31c5ab99"
@@ -252,15 +252,5 @@ async def page(open_studio: OpenStudio) -> Page:
 @pytest.fixture(autouse=True)
 def no_logged_errors() -> Iterator[None]:
     """Fail a test in which the studio logs an error."""
-    records: list[logging.LogRecord] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            records.append(record)
-
-    collector = Collector(logging.ERROR)
-    logger = logging.getLogger("photoanimer_async.studio")
-    logger.addHandler(collector)
-    yield
-    logger.removeHandler(collector)
-    assert [record.getMessage() + str(record.exc_info) for record in records] == []
+    with no_errors_logged("photoanimer_async.studio"):
+        yield

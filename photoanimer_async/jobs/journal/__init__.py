@@ -25,9 +25,9 @@ added to a folder shifts the places of all that follow, and would have them paid
 SQLite is loaded with the first journal: clients without one need only the entries' types.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from photoanimer_async import _lazy_names
 from photoanimer_async.jobs.journal.entries import (
     DEFERRED,
     NOTHING,
@@ -54,8 +54,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:  # a type checker would accept any name otherwise
-
-    def __getattr__(name: str) -> object:
-        if name in {"Journal", "read_journal"}:
-            return getattr(import_module(f"{__name__}.journal"), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = _lazy_names(__name__, {"Journal": "journal", "read_journal": "journal"})

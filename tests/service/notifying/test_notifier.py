@@ -40,6 +40,14 @@ from ..conftest import (
 
 SOON = (0.01,) * 9
 
+WAITS = {
+    "7200": "7200.0",
+    "7200.5": "7200.5",
+    "Fri, 01 Jan 2100 00:00:00 GMT": "86400",
+    "Mon, 01 Jan 2024 00:00:00 +99999999999999": "",
+}
+"""Values of `Retry-After`, and how the wait that is logged begins; impossible ones are ignored."""
+
 
 @define
 class Post:
@@ -403,33 +411,16 @@ class TestSchedule:
         assert pause >= max(usual, min(retry_after, day))
         assert pause <= max(1.2 * usual, min(retry_after, day))
 
+    @pytest.mark.parametrize("retry_after", WAITS)
     async def test_retry_after_postpones_the_next_attempt(
         self,
         start: Start,
         host: PhotoHost,
         receiver: Receiver,
         caplog: pytest.LogCaptureFixture,
+        retry_after: str,
     ) -> None:
-        receiver.refuses, receiver.headers = True, {"Retry-After": "7200"}
+        receiver.refuses, receiver.headers = True, {"Retry-After": retry_after}
         service = await start(notify_url=receiver.url, notify_schedule=SOON)
         await service.end_of(await service.submit(host.url("photo.png")))
-        await until(lambda: "next_in=7200.0" in caplog.text)
-        receiver.headers = {"Retry-After": "Fri, 01 Jan 2100 00:00:00 GMT"}
-        await service.end_of(await service.submit(host.url("photo.png")))
-        await until(lambda: "next_in=86400" in caplog.text)
-
-    async def test_an_impossible_retry_after_is_ignored(
-        self,
-        start: Start,
-        host: PhotoHost,
-        receiver: Receiver,
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
-        receiver.refuses = True
-        receiver.headers = {"Retry-After": "Mon, 01 Jan 2024 00:00:00 +99999999999999"}
-        service = await start(notify_url=receiver.url, notify_schedule=SOON)
-        await service.end_of(await service.submit(host.url("photo.png")))
-        await until(lambda: "next_in=" in caplog.text)
-        receiver.headers = {"Retry-After": "7200.5"}
-        await service.end_of(await service.submit(host.url("photo.png")))
-        await until(lambda: "next_in=7200.5" in caplog.text)
+        await until(lambda: f"next_in={WAITS[retry_after]}" in caplog.text)
