@@ -16,7 +16,14 @@ from photoanimer_async.models import Photo
 from photoanimer_async.storage.download import download
 from photoanimer_async.storage.result_bucket import ObjectDestination, ResultBucket
 
-from ..support.result_server import VIDEO, ResultServer, after, drops_after, sends
+from ..support.result_server import (
+    VIDEO,
+    ResultServer,
+    after,
+    drops_after,
+    holds_back_the_end,
+    sends,
+)
 from ..support.s3_server import BUCKET, KEY_ID, SECRET, S3Request, S3Server
 from ..support.stub_service import QUICK_RETRY
 from ..support.videos import mp4
@@ -182,7 +189,10 @@ class TestDownload:
                 may_continue.wait(30)
 
         s3.fault = slow_stage
-        results.script = [sends(LARGE)]
+        end = asyncio.Event()
+        if stage != "part":
+            end.set()
+        results.script = [holds_back_the_end(end, LARGE)]
         task = asyncio.ensure_future(save())
         await asyncio.to_thread(sending.wait, 30)
         task.cancel()
@@ -190,6 +200,7 @@ class TestDownload:
         may_continue.set()
         with suppress(asyncio.CancelledError):
             await task
+        end.set()
         assert task.cancelled()
         assert s3.objects() == ({} if stage == "part" else {"out/video.mp4": LARGE})
         assert s3.unfinished() == []

@@ -1,7 +1,8 @@
 """A server of finished results that can be scripted to fail, for tests of downloads."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 
@@ -73,6 +74,22 @@ def drops_after(size: int, content: bytes = VIDEO, **headers: str) -> Answer:
         await response.write(content[:size])
         assert request.transport is not None
         request.transport.close()
+        return response
+
+    return answer
+
+
+def holds_back_the_end(until: asyncio.Event, content: bytes = VIDEO) -> Answer:
+    """Return an answer with the content, but with its last byte only once the event is set."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = len(content)
+        await response.prepare(request)
+        await response.write(content[:-1])
+        await until.wait()
+        with suppress(ConnectionError):  # the client may have gone
+            await response.write(content[-1:])
         return response
 
     return answer
