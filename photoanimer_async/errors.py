@@ -308,7 +308,7 @@ class WaitTimeoutError(PhotoAnimerError, TimeoutError):
     ) -> None:
         state = "was still processing" if last is None else f"could not be polled ({last})"
         super().__init__(
-            f"task {task_id} {state} after {timeout:g} s; "
+            f"task {task_id} {state} after {round(timeout, 2):g} s; "
             "it has been paid for: wait for it again by its id"
         )
         self.task_id = task_id

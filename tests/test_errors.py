@@ -122,3 +122,8 @@ def test_a_task_that_was_paid_for_is_in_the_text() -> None:
     error = PhotoAnimerError("the disk is full")
     error.task_id = 471367831765061
     assert "471367831765061" in str(error)
+
+
+def test_a_timeout_is_shown_in_round_seconds() -> None:
+    assert "after 0.99 s;" in str(WaitTimeoutError(5, 0.994414))
+    assert "after 3600 s;" in str(WaitTimeoutError(5, 3600))
