@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from pydoc import render_doc
 
@@ -67,3 +68,9 @@ def test_modules_on_the_page_for_contributors_exist() -> None:
     page = (PACKAGE / "README.md").read_text(encoding="utf-8")
     for name in re.findall(r"(?<![\w/])((?!tests/|benchmarks/)\w+/[\w/]+\.py)\b", page):
         assert (PACKAGE / name).is_file(), name
+
+
+def test_no_two_modules_have_one_name() -> None:
+    names = Counter(path.stem for path in PACKAGE.rglob("*.py"))
+    del names["__init__"]
+    assert [name for name, count in names.items() if count > 1] == []

@@ -16,7 +16,6 @@ from photoanimer_async.cli.clients import (
 )
 from photoanimer_async.cli.dry_run import dry_run as show_dry_run
 from photoanimer_async.cli.exit_status import ExitStatus, UsageError
-from photoanimer_async.cli.expressions import name_by_expression
 from photoanimer_async.cli.journals import (
     JournalOptions,
     local_folder,
@@ -51,6 +50,7 @@ from photoanimer_async.cli.reports import report_skipped
 from photoanimer_async.cli.run_batch import BatchRun
 from photoanimer_async.cli.signals import run_async
 from photoanimer_async.cli.summary import NextCommand
+from photoanimer_async.cli.template_names import name_by_expression
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.jobs.budget import Estimate, estimate
 from photoanimer_async.models import OutputFormat

@@ -13,7 +13,12 @@ from typing import Literal, Self, TypeAlias
 import attrs
 from attrs import frozen
 
-from photoanimer_async.cli.results import BatchResults, PhotoInProgress, PhotoResult, ResultKind
+from photoanimer_async.cli.batch_results import (
+    BatchResults,
+    PhotoInProgress,
+    PhotoResult,
+    ResultKind,
+)
 from photoanimer_async.cli.summary import NextCommand, command_to_continue
 from photoanimer_async.errors import InvalidPhotoError, PhotoAnimerError
 from photoanimer_async.models import TaskId

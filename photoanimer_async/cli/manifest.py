@@ -18,7 +18,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from photoanimer_async.cli.exit_status import UsageError
-from photoanimer_async.cli.expressions import TEMPLATES
+from photoanimer_async.cli.template_names import TEMPLATES
 from photoanimer_async.errors import InvalidRequestError
 from photoanimer_async.models import AnimationOptions, AnimationRequest, OutputFormat
 from photoanimer_async.redaction import is_url, printable, without_queries

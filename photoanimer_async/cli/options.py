@@ -17,7 +17,7 @@ from cyclopts.validators import Number
 
 from photoanimer_async.api.base_url import complete_base_url
 from photoanimer_async.cli.exit_status import UsageError
-from photoanimer_async.cli.expressions import TemplateName
+from photoanimer_async.cli.template_names import TemplateName
 from photoanimer_async.jobs.batch_runner import BatchOptions
 from photoanimer_async.jobs.job import DEFAULT_TIMEOUT
 from photoanimer_async.jobs.progress import ProgressHook

@@ -10,7 +10,6 @@ from pathlib import Path
 from attrs import frozen
 
 from photoanimer_async.cli.exit_status import UsageError
-from photoanimer_async.cli.expressions import TEMPLATES
 from photoanimer_async.cli.manifest import RowDefaults, read_manifest
 from photoanimer_async.cli.options import PhotoOptions
 from photoanimer_async.cli.photo_folders import (
@@ -20,6 +19,7 @@ from photoanimer_async.cli.photo_folders import (
     search_folder,
 )
 from photoanimer_async.cli.standard_streams import STANDARD_INPUT
+from photoanimer_async.cli.template_names import TEMPLATES
 from photoanimer_async.errors import InvalidPhotoError
 from photoanimer_async.models import AnimationRequest, OutputFormat
 from photoanimer_async.redaction import is_url

@@ -15,8 +15,13 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from photoanimer_async.cli.batch_results import (
+    BatchResults,
+    PhotoInProgress,
+    PhotoResult,
+    ResultKind,
+)
 from photoanimer_async.cli.output import format_clock, format_duration
-from photoanimer_async.cli.results import BatchResults, PhotoInProgress, PhotoResult, ResultKind
 from photoanimer_async.redaction import printable
 
 

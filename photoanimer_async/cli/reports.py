@@ -3,12 +3,12 @@
 from types import TracebackType
 from typing import Protocol, Self
 
+from photoanimer_async.cli.batch_results import BatchResults, PhotoInProgress, PhotoResult
 from photoanimer_async.cli.json_report import JsonReport, SkippedEvent, print_event
 from photoanimer_async.cli.output import Output
 from photoanimer_async.cli.photo_folders import describe_skipped
 from photoanimer_async.cli.photo_sources import PhotoSelection
 from photoanimer_async.cli.progress_display import ProgressDisplay
-from photoanimer_async.cli.results import BatchResults, PhotoInProgress, PhotoResult
 from photoanimer_async.cli.summary import NextCommand, print_interruption, print_summary
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.models import Location

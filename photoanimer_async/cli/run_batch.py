@@ -5,9 +5,9 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
+from photoanimer_async.cli.batch_results import BatchResults, PhotoResult, source_of
 from photoanimer_async.cli.exit_status import ExitStatus
 from photoanimer_async.cli.reports import report_of
-from photoanimer_async.cli.results import BatchResults, PhotoResult, source_of
 from photoanimer_async.cli.summary import NextCommand, exit_status
 from photoanimer_async.errors import (
     AuthenticationError,

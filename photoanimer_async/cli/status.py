@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rich.text import Text
 
+from photoanimer_async.cli.batch_results import source_of
 from photoanimer_async.cli.exit_status import ExitStatus
 from photoanimer_async.cli.journals import is_local, journal_in
 from photoanimer_async.cli.json_report import BatchEvent, StateEvent, print_event
 from photoanimer_async.cli.options import JournalFile, Json
 from photoanimer_async.cli.output import Output
-from photoanimer_async.cli.results import source_of
 from photoanimer_async.jobs.journal import Entry, Summary, read_journal
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import State

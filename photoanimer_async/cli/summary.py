@@ -9,9 +9,14 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from photoanimer_async.cli.batch_results import (
+    BatchResults,
+    PhotoInProgress,
+    PhotoResult,
+    ResultKind,
+)
 from photoanimer_async.cli.exit_status import ExitStatus
 from photoanimer_async.cli.output import format_duration, program
-from photoanimer_async.cli.results import BatchResults, PhotoInProgress, PhotoResult, ResultKind
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.models import Location
 from photoanimer_async.redaction import printable

@@ -7,6 +7,7 @@ from typing import Annotated
 from attrs import frozen
 from cyclopts import Parameter
 
+from photoanimer_async.cli.batch_results import BatchResults, PhotoResult
 from photoanimer_async.cli.clients import account_client
 from photoanimer_async.cli.exit_status import ExitStatus, UsageError
 from photoanimer_async.cli.logs import log_warnings
@@ -25,7 +26,6 @@ from photoanimer_async.cli.options import (
     wait_arguments,
 )
 from photoanimer_async.cli.reports import Report, report_of
-from photoanimer_async.cli.results import BatchResults, PhotoResult
 from photoanimer_async.cli.signals import run_async
 from photoanimer_async.cli.summary import NextCommand, exit_status
 from photoanimer_async.client import PhotoAnimerClient

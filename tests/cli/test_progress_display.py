@@ -2,8 +2,8 @@
 
 import pytest
 
+from photoanimer_async.cli.batch_results import BatchResults, PhotoResult
 from photoanimer_async.cli.progress_display import Pace
-from photoanimer_async.cli.results import BatchResults, PhotoResult
 
 
 def test_the_time_left_is_known_from_the_first_result_on(monkeypatch: pytest.MonkeyPatch) -> None:

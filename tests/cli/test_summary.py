@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from photoanimer_async.cli.batch_results import BatchResults, PhotoResult
 from photoanimer_async.cli.options import AccountOptions, wait_arguments
-from photoanimer_async.cli.results import BatchResults, PhotoResult
 from photoanimer_async.cli.summary import NextCommand, print_interruption, print_summary
 from photoanimer_async.errors import AmbiguousSubmitError, DownloadError, InvalidPhotoError
 

@@ -1,6 +1,11 @@
 import pytest
 
-from photoanimer_async.cli.results import BatchResults, PhotoInProgress, PhotoResult, ResultKind
+from photoanimer_async.cli.batch_results import (
+    BatchResults,
+    PhotoInProgress,
+    PhotoResult,
+    ResultKind,
+)
 from photoanimer_async.errors import (
     AmbiguousSubmitError,
     DownloadError,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import get_args
 
 from photoanimer_async import AnimationOptions, AnimationRequest, Template
-from photoanimer_async.cli.expressions import TEMPLATES, TemplateName, name_by_expression
+from photoanimer_async.cli.template_names import TEMPLATES, TemplateName, name_by_expression
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 
 from ..support.command_line import CommandLine
