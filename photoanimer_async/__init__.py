@@ -9,8 +9,6 @@ API. The names exported here are the stable public API.
 Each name is imported when it is first used, so that a program loads only what it needs.
 """
 
-import sys
-from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -211,25 +209,13 @@ _MODULE_OF = {
 """The module that defines each public name."""
 
 
-def _lazy_names(package: str, module_of: Mapping[str, str]) -> Callable[[str], object]:
-    """Return a package's `__getattr__`, which imports each of its names when it is first used.
-
-    Args:
-        package: its name.
-        module_of: the module that defines each name, relative to the package.
-    """
-
-    def find(name: str) -> object:
-        if name in module_of:
-            module = import_module(f"{package}.{module_of[name]}")
-            return vars(sys.modules[package]).setdefault(name, getattr(module, name))
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
-
-    return find
-
-
 if not TYPE_CHECKING:  # a type checker would accept any name otherwise
-    __getattr__ = _lazy_names(__name__, _MODULE_OF)
+
+    def __getattr__(name: str) -> object:
+        if name in _MODULE_OF:
+            module = import_module(f"{__name__}.{_MODULE_OF[name]}")
+            return globals().setdefault(name, getattr(module, name))
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -3,9 +3,8 @@
 Each name is imported when it is first used: most clients receive no notifications.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-from photoanimer_async import _lazy_names
 
 if TYPE_CHECKING:
     from photoanimer_async.notifications.parse import TaskNotification, parse_notification
@@ -27,4 +26,8 @@ _MODULE_OF = {
 }
 
 if not TYPE_CHECKING:  # a type checker would accept any name otherwise
-    __getattr__ = _lazy_names(__name__, _MODULE_OF)
+
+    def __getattr__(name: str) -> object:
+        if name in _MODULE_OF:
+            return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

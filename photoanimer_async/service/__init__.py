@@ -18,9 +18,8 @@ code with the client, because an error in shared code would hide itself. See REA
 Each name is imported when it is first used: worker processes need neither aiohttp nor the app.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-from photoanimer_async import _lazy_names
 
 if TYPE_CHECKING:
     from photoanimer_async.service.app import create_app
@@ -69,4 +68,8 @@ _MODULE_OF = {
 }
 
 if not TYPE_CHECKING:  # a type checker would accept any name otherwise
-    __getattr__ = _lazy_names(__name__, _MODULE_OF)
+
+    def __getattr__(name: str) -> object:
+        if name in _MODULE_OF:
+            return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

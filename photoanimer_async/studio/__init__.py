@@ -17,9 +17,8 @@ The page is in `page/`: one HTML file, one stylesheet and JavaScript modules.
 Each name is imported when it is first used: the processes that decode photos need no aiohttp.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-from photoanimer_async import _lazy_names
 
 if TYPE_CHECKING:
     from photoanimer_async.studio.animators import Animator
@@ -40,4 +39,8 @@ _MODULE_OF = {
 }
 
 if not TYPE_CHECKING:  # a type checker would accept any name otherwise
-    __getattr__ = _lazy_names(__name__, _MODULE_OF)
+
+    def __getattr__(name: str) -> object:
+        if name in _MODULE_OF:
+            return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

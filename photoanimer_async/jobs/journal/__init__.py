@@ -25,9 +25,9 @@ added to a folder shifts the places of all that follow, and would have them paid
 SQLite is loaded with the first journal: clients without one need only the entries' types.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from photoanimer_async import _lazy_names
 from photoanimer_async.jobs.journal.entries import (
     DEFERRED,
     NOTHING,
@@ -53,5 +53,11 @@ __all__ = [
     "read_journal",
 ]
 
+_MODULE_OF = {"Journal": "journal", "read_journal": "journal"}
+
 if not TYPE_CHECKING:  # a type checker would accept any name otherwise
-    __getattr__ = _lazy_names(__name__, {"Journal": "journal", "read_journal": "journal"})
+
+    def __getattr__(name: str) -> object:
+        if name in _MODULE_OF:
+            return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
