@@ -45,7 +45,7 @@ _CLOSE = 0.17
 """Distance, in widths of the eye, of the skin beside it, which can lie in a shadow as a whole."""
 
 _BELOW = 0.5
-"""Weight of the skin under the eye: make-up is on the lid."""
+"""Weight of the skin under the eye: a lid is more like what is above it."""
 
 
 _SMALL = 24
