@@ -40,7 +40,7 @@ _WIDE_MARGIN, _NARROW_MARGIN = 0.10, 0.025
 """Distance from such pixels, in u, within which none are used: beside a plain background, and
 beside a textured one, which cannot be filled in so well."""
 
-_LEAST_MARGIN = 2.0
+_LEAST_MARGIN = 4.0
 """Least margin, in pixels."""
 
 _GRAIN, _NEIGHBOURHOOD, _PLAIN = 0.05, 0.25, 7.0
@@ -60,6 +60,9 @@ _ALIKE = 6
 _SURE, _SOLID = 0.98, 3.0
 """Opacity from which a pixel shows only the person, and the factor by which opacity raises the
 share of the person in what differs."""
+
+_RIM = 1.5
+"""Distance from the mask, in pixels, within which what differs is the person's."""
 
 _BRIGHTER = 1.3
 """How far a hair may be beyond the person's mean colour, as seen from the background."""
@@ -93,10 +96,11 @@ class Layers:
         textured = _textured(part, _distance(opacity), unit)
         opacity = _sharpened(opacity, textured)
         margin = _WIDE_MARGIN + (_NARROW_MARGIN - _WIDE_MARGIN) * textured
-        far = _distance(opacity) / np.maximum(margin * np.float32(unit), _LEAST_MARGIN)
+        distance = _distance(opacity)
+        far = distance / np.maximum(margin * np.float32(unit), _LEAST_MARGIN)
         background = _filled(part, far >= 1, textured, unit)
         opacity, background = _with_remains(
-            opacity, far, part, background, textured=textured, unit=unit
+            opacity, far, part, background, distance=distance, textured=textured, unit=unit
         )
         alpha = np.ceil(opacity * np.float32(_OPAQUE) - np.float32(0.01)).astype(np.uint8)
         mixed = (alpha > 0) & (alpha < _OPAQUE)
@@ -157,6 +161,7 @@ def _with_remains(
     part: Picture,
     background: Picture,
     *,
+    distance: Floats,
     textured: Floats,
     unit: float,
 ) -> tuple[Floats, Picture]:
@@ -171,12 +176,14 @@ def _with_remains(
         far: Distance from the person, relative to the margin, shape (H, W).
         part: The photo, shape (H, W, 3).
         background: The same with the background filled in up to the margin.
+        distance: Distance from the person, in pixels, shape (H, W).
         textured: How much texture the background has, shape (H, W), 0 to 1.
         unit: u in pixels.
     """
     beside = (far < 1) & (opacity < 1)
     filled = background[beside].astype(np.float32)
     persons = np.maximum(1 - textured[beside], np.minimum(opacity[beside] * _SOLID, 1))
+    persons = np.maximum(persons, smoothstep(2 - distance[beside] / np.float32(_RIM)))
     share = np.maximum(persons, _likeness(part, filled, opacity, beside, unit))
     share *= smoothstep(4 - 4 * far[beside])
     change = (part[beside] - filled) * share[:, None]

@@ -78,10 +78,21 @@ def test_letters_beside_the_person_stay_in_the_background() -> None:
     opacity = disc(240, 50, 2)
     skin = np.array([205, 150, 120])
     part = np.round(behind + (skin - behind) * opacity[..., None]).astype(np.uint8)
-    layers = Layers.of(part, opacity, unit=80)
-    beside = (disc(240, 52, 1) == 0) & (disc(240, 58, 1) > 0)
+    layers = Layers.of(part, opacity, unit=120)
+    beside = (disc(240, 54, 1) == 0) & (disc(240, 58, 1) > 0)
     assert layers.person[beside, 3].mean() < 2
     assert np.abs(layers.background[beside].astype(int) - behind[beside]).mean() < 3
+
+
+def test_a_bright_rim_beside_letters_is_the_persons() -> None:
+    behind = written_on(240, 240)
+    skin, light = np.array([120, 70, 50]), np.array([250, 250, 255])
+    lit = np.where(disc(240, 50, 1)[..., None] > 0, skin, light)
+    whole = disc(240, 52, 1)[..., None]
+    part = np.round(behind + (lit - behind) * whole).astype(np.uint8)
+    filled = Layers.of(part, disc(240, 50, 1), unit=80).background
+    rim = (disc(240, 51.5, 1) > 0) & (disc(240, 50, 1) == 0) & (behind[..., 0] == 90)
+    assert np.abs(filled[rim].astype(int) - light).max(axis=-1).mean() > 80
 
 
 def test_letters_are_not_scrambled_where_the_person_hides_them() -> None:
