@@ -23,7 +23,6 @@ from photoanimer_async.service.error_codes import (
     TASK_UNKNOWN,
     RequestRefusedError,
 )
-from photoanimer_async.service.faults import FaultInjector
 from photoanimer_async.service.http.browser_guard import CrossOriginAccess, own_hosts_only
 from photoanimer_async.service.http.documentation import add_documentation
 from photoanimer_async.service.http.envelope import task_info
@@ -43,7 +42,8 @@ from photoanimer_async.service.storing.accounts import Account
 from photoanimer_async.service.storing.data_folder import RESULT_NAME, DataFolder
 from photoanimer_async.service.tasks import Task, TaskStatus
 
-if TYPE_CHECKING:  # it needs prometheus_client, which is in the extra `local` only
+if TYPE_CHECKING:  # faults are for tests; prometheus_client is in the extra `local` only
+    from photoanimer_async.service.faults import FaultInjector
     from photoanimer_async.service.http.metrics import Metrics
 
 API_PREFIX: Final = "/api/v1"
@@ -61,7 +61,7 @@ def create_app(
     settings: ServiceSettings,
     *,
     renderer: Renderer | None = None,
-    faults: FaultInjector | None = None,
+    faults: "FaultInjector | None" = None,
     metrics: "Metrics | None" = None,
     on_end: Callable[[int], object] | None = None,
 ) -> web.Application:

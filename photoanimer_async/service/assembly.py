@@ -28,7 +28,6 @@ from photoanimer_async.service.app_keys import (
 )
 from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.fair_shares import AccountWeights, FairSlots
-from photoanimer_async.service.faults import FaultInjector
 from photoanimer_async.service.fetching.fetcher import FetchLimits, open_fetcher
 from photoanimer_async.service.notifying.notifier import (
     AT_ONCE,
@@ -48,7 +47,8 @@ from photoanimer_async.service.storing.database import Database, open_database
 from photoanimer_async.service.storing.expiry import running_expiry
 from photoanimer_async.service.storing.task_store import TaskStore
 
-if TYPE_CHECKING:  # it needs prometheus_client, which is in the extra `local` only
+if TYPE_CHECKING:  # faults are for tests; prometheus_client is in the extra `local` only
+    from photoanimer_async.service.faults import FaultInjector
     from photoanimer_async.service.http.metrics import Metrics
 
 _logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class _OuterParts:
     renderer: Renderer
     sender: Sender
 
-    def wrap(self, faults: FaultInjector | None, metrics: "Metrics | None") -> None:
+    def wrap(self, faults: "FaultInjector | None", metrics: "Metrics | None") -> None:
         """Let scripted faults and metrics stand between the service and these parts."""
         if faults is not None:
             self.fetcher = faults.wrap_fetcher(self.fetcher)
@@ -78,7 +78,7 @@ async def running_parts(
     app: web.Application,
     *,
     renderer: Renderer | None,
-    faults: FaultInjector | None,
+    faults: "FaultInjector | None",
     metrics: "Metrics | None",
     on_end: Callable[[int], object] | None,
 ) -> AsyncIterator[None]:

@@ -16,7 +16,6 @@ from photoanimer_async.photos.loopback import is_loopback
 from photoanimer_async.service.app import API_PREFIX, create_app
 from photoanimer_async.service.app_keys import ACCESS, FOLDER
 from photoanimer_async.service.error_codes import SetupError
-from photoanimer_async.service.faults import FaultInjector
 from photoanimer_async.service.http.connections import (
     KEEP_ALIVE_SECONDS,
     AcceptErrors,
@@ -30,6 +29,7 @@ from photoanimer_async.service.settings import ServiceSettings
 from photoanimer_async.service.storing.database import unusable
 
 if TYPE_CHECKING:
+    from photoanimer_async.service.faults import FaultInjector
     from photoanimer_async.service.http.metrics import Metrics
 
 _logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class LocalService:
         settings: ServiceSettings,
         *,
         renderer: Renderer | None = None,
-        faults: FaultInjector | None = None,
+        faults: "FaultInjector | None" = None,
         on_end: Callable[[int], object] | None = None,
     ) -> None:
         self._settings = settings
@@ -221,7 +221,7 @@ async def serve(
     settings: ServiceSettings,
     *,
     renderer: Renderer | None = None,
-    faults: FaultInjector | None = None,
+    faults: "FaultInjector | None" = None,
     on_start: Callable[[LocalService], object] | None = None,
 ) -> None:
     """Run a service until it is cancelled or receives SIGTERM or SIGHUP.
