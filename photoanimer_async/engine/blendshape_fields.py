@@ -233,10 +233,12 @@ def _smile(side: int) -> FieldFunction:
         pull = _bump(x, y, corner, 0.18, 0.17) * (0.2 + 0.8 * from_middle)
         # A mouth that smiles in the photo has less of the way left.
         pull *= float(np.clip(1 - (mouth.half_width - 0.33) / 0.15, 0.45, 1))
+        # Corners that hang have a longer way.
+        lift = 0.085 + float(np.clip(mouth.bend(corner[:1])[0] - 0.02, 0, 0.08))
         cheek = _bump(x, y, (corner[0] + outwards * 0.09, corner[1] - 0.34), 0.19, 0.16)
         return _vector(
             outwards * (0.095 * pull + 0.02 * cheek),
-            -0.085 * pull - 0.045 * cheek,
+            -lift * pull - 0.045 * cheek,
             0.05 * pull - 0.05 * cheek,
         )
 

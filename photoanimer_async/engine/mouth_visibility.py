@@ -8,7 +8,8 @@ it. A mouth is taken as visible if one of these is found where the landmarks say
   fingers does not);
 * teeth or a dark opening between open lips, which differ from the lips.
 
-Colours that lips do not have, far from skin's towards blue and grey, are a cover in any case.
+Colours that lips do not have, far from skin's towards blue and grey, are a cover unless the line
+between closed lips is clear.
 Colours are those of CIE Lab; thresholds are relative to the skin of the same face, since a dark or
 pale photo has small differences.
 """
@@ -34,6 +35,8 @@ _COLOURLESS = 6.0
 _LINE, _GREY_LINE = 0.10, 0.05
 """Least darkness of the line between closed lips, relative to the skin's lightness, in photos with
 and without colours: the latter have nothing else to go by, and are often grainy."""
+_CLEAR_LINE = 0.2
+"""Darkness of that line which no cover has: lips may be blue and grey in mixed light."""
 _OPEN = 0.05
 """Gap between the lips, in u, above which they are open."""
 _INTERIOR = 0.09
@@ -62,7 +65,7 @@ def mouth_is_covered(
     colours = _MouthColours.of(picture, landmarks[:, :2], unit)
     if colours is None:
         return False
-    if colours.foreign:
+    if colours.foreign and colours.line < _CLEAR_LINE:
         return True
     lined = colours.line > (_GREY_LINE if monochrome else _LINE)
     return not (lined or colours.redder or colours.opened)

@@ -60,6 +60,18 @@ def fill(picture: Picture, points: np.ndarray, colours: Picture) -> Picture:
     return np.where(mask[..., None] > 0, colours, picture).astype(np.uint8)
 
 
+def test_bluish_lips_with_a_clear_line_between_them_are_visible(
+    grace_hopper: Picture, grace_hopper_face: Face
+) -> None:
+    """In mixed light, brown lips are bluer than the skin; a cloth is so without a line."""
+    blue = np.clip(grace_hopper * np.array([0.6, 0.85, 1.35]), 0, 255).astype(np.uint8)
+    outer = [*lm.LIPS_OUTER_UPPER, *lm.LIPS_OUTER_LOWER[-2:0:-1]]
+    lips = grace_hopper_face.landmarks[outer, :2]
+    assert not covered(fill(grace_hopper, lips, blue), grace_hopper_face)
+    cloth = np.broadcast_to(np.median(blue[blue.sum(axis=2) > 300], axis=0), blue.shape)
+    assert covered(fill(grace_hopper, lips, cloth.astype(np.uint8)), grace_hopper_face)
+
+
 def mask(picture: Picture, face: Face) -> Picture:
     edge = (93, 118, 5, 347, 323, 361, 288, 397, 378, 152, 149, 172, 58, 132)
     cloth = np.broadcast_to(np.array([170, 200, 225], np.uint8), picture.shape)
