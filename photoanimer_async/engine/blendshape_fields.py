@@ -206,15 +206,16 @@ def _pucker(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
     more = np.clip(np.maximum(pouting, 1.2 * thickness) - thickness, 0, 1.8 * thickness)
     arch = _lip_arch(mouth, x) ** 0.7
     beyond = np.maximum(np.abs(v) - thickness, 0)
-    swell = arch * more * np.tanh(1.4 * v / thickness) / np.tanh(1.4) * _decay(beyond, 0.09)
-    level = -1.5 * mouth.bend(x) * reach
+    # What is next to the other lip, which may be a tooth, is not enlarged.
+    swell = arch * more * np.sign(v) * smoothstep(np.abs(v) / thickness) * _decay(beyond, 0.09)
+    level = -1.7 * mouth.bend(x) * reach
     return _vector(-across * reach * narrower, swell + level, -0.12 * reach)
 
 
 def _close(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
     """Close open lips, slightly too far since landmarks are not exact; the jaw does most of it."""
     gap, v = face.mouth.gap(x), face.mouth.below(x, y, lip)
-    too_far = 0.04 * gap + _PRESSED * smoothstep(gap / 0.05)
+    too_far = 0.08 * gap + _PRESSED * smoothstep(gap / 0.05)
     move = _CLOSING * gap + too_far if lip is Lip.UPPER else (_CLOSING - 1) * gap - too_far
     return _vector(y=move * _decay(v, 0.14))
 

@@ -139,6 +139,36 @@ def test_lips_close_before_they_kiss(
     assert abs(corners - middle) < 0.05 * kiss.eye_distance
 
 
+def test_a_kiss_from_a_smile_shows_both_lips(astronaut: Picture, astronaut_face: Face) -> None:
+    points, photo = astronaut_face.landmarks[:, :2] * 4, np.repeat(astronaut, 4, axis=0)
+    photo = np.asarray(np.repeat(photo, 4, axis=1), np.uint8)
+    for outer, inner, colour in (
+        (lm.LIPS_OUTER_UPPER, lm.LIPS_INNER_UPPER, (250, 0, 0)),
+        (lm.LIPS_OUTER_LOWER, lm.LIPS_INNER_LOWER, (0, 250, 0)),
+    ):
+        outline = points[[*outer, *inner[::-1]]].round().astype(np.int32)
+        cv2.fillPoly(photo, [outline], colour)
+    face = astronaut_face.scaled(4, 4)
+    portrait = WarpEngine().prepare(photo, face)
+
+    def heights(frame: Picture) -> tuple[float, float]:
+        """Return the height of the upper and of the lower lip in the middle, in u."""
+        x = round(float(points[lm.LIP_INNER_TOP, 0]))
+        nose, chin = points[[lm.NOSE_TIP, lm.CHIN], 1].round().astype(int)
+        column = frame[nose:chin, x - 2 : x + 3].astype(int).mean(axis=1)
+        others = column[:, [1, 0]] + 80
+        upper, lower = (column[:, :2] > others).sum(axis=0) / face.eye_distance
+        return float(upper), float(lower)
+
+    resting, closed, kissing = (
+        heights(portrait.frame(motion))
+        for motion in ({}, {"mouthClose": 1.0}, {"mouthClose": 1.0, "mouthPucker": 1.0})
+    )
+    assert min(closed[lip] / resting[lip] for lip in (0, 1)) > 0.65
+    assert kissing[0] > 1.5 * resting[0]
+    assert kissing[1] > resting[1]
+
+
 def test_a_laugh_shows_one_row_of_teeth(
     picture: Picture, face: Face, face_finder: FaceFinder
 ) -> None:
