@@ -58,7 +58,7 @@ _ALLOWED_RATES = range(1_000, 768_001)
 _JAW, _PUCKER, _SMILE = 0.52, 0.75, 0.28
 """Largest coefficients of a mouth that speaks."""
 
-_PRESS = 0.65
+_PRESS = 0.5
 """How far lips that are open in the photo close at m, b and p; the rest of a smile stays."""
 
 _BRIDGED = 0.11
