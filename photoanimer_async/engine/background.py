@@ -51,9 +51,6 @@ _DOUBT = 0.3
 """Opacity below which, and transparency below which, a mask is wrong beside a textured
 background."""
 
-_DEPTH = 0.2
-"""Distance, in u, over which the fill passes from the colours at its edge to those farther off."""
-
 _ALIKE = 6
 """Difference, in levels, between two pixels of the same background."""
 
@@ -98,7 +95,7 @@ class Layers:
         margin = _WIDE_MARGIN + (_NARROW_MARGIN - _WIDE_MARGIN) * textured
         distance = _distance(opacity)
         far = distance / np.maximum(margin * np.float32(unit), _LEAST_MARGIN)
-        background = _filled(part, far >= 1, textured, unit)
+        background = _filled(part, far >= 1, unit)
         opacity, background = _with_remains(
             opacity, far, part, background, distance=distance, textured=textured, unit=unit
         )
@@ -140,19 +137,14 @@ def _sharpened(opacity: Floats, textured: Floats) -> Floats:
     return sharpened
 
 
-def _filled(part: Picture, visible: NDArray[np.bool_], textured: Floats, unit: float) -> Picture:
+def _filled(part: Picture, visible: NDArray[np.bool_], unit: float) -> Picture:
     """Return the part with everything filled in that is not visible, shape (H, W)."""
     step = sampling_step(unit)
-    samples, seen = part[::step, ::step], np.ascontiguousarray(visible[::step, ::step], np.uint8)
-    smooth = fill_smoothly(samples, seen)
-    rim = seen - cv2.erode(seen, np.ones((3, 3), np.uint8))
-    deep = cv2.distanceTransform(1 - seen, cv2.DIST_L2, 3) * np.float32(step / (_DEPTH * unit))
-    near = np.exp(-deep * deep)[..., None]
-    smooth += (fill_smoothly(samples, rim) - smooth) * near
+    smooth = fill_smoothly(part[::step, ::step], visible[::step, ::step])
     small = np.clip(np.round(smooth), 0, 255).astype(np.uint8)
     filled = np.asarray(cv2.resize(small, part.shape[1::-1]), np.uint8)
     filled[visible] = part[visible]
-    return fill_with_texture(filled, visible.astype(np.float32), textured, unit)
+    return fill_with_texture(filled, visible.astype(np.float32), unit)
 
 
 def _with_remains(
@@ -168,8 +160,8 @@ def _with_remains(
     """Return an opacity that includes what would remain of the person, and the background.
 
     A pixel that differs from the background that was filled in becomes as opaque as the difference
-    requires, if that belongs to the person. In the outer quarter of the margin, the fill passes
-    into the photo.
+    requires, if that belongs to the person. In the outer half of the margin, the fill passes into
+    the photo.
 
     Args:
         opacity: The person's, shape (H, W), 0 to 1.
@@ -185,7 +177,7 @@ def _with_remains(
     persons = np.maximum(1 - textured[beside], np.minimum(opacity[beside] * _SOLID, 1))
     persons = np.maximum(persons, smoothstep(2 - distance[beside] / np.float32(_RIM)))
     share = np.maximum(persons, _likeness(part, filled, opacity, beside, unit))
-    share *= smoothstep(4 - 4 * far[beside])
+    share *= smoothstep(2 - 2 * far[beside])
     change = (part[beside] - filled) * share[:, None]
     behind = part[beside] - change
     room = np.where(change > 0, 255 - behind, behind)

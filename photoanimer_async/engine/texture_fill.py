@@ -108,13 +108,12 @@ def fill_smoothly(
     return np.asarray(filled, np.float32)
 
 
-def fill_with_texture(picture: Picture, visible: Floats, textured: Floats, unit: float) -> Picture:
+def fill_with_texture(picture: Picture, visible: Floats, unit: float) -> Picture:
     """Return a smoothly filled picture with texture in the rim of its hole.
 
     Args:
         picture: Shape (H, W, 3).
         visible: 1 where pixels are those of the photo, else 0, shape (H, W).
-        textured: How much texture there is, shape (H, W), 0 to 1: elsewhere, only grain is copied.
         unit: u in pixels.
     """
     coarse = _Scaled.of(picture, visible, _COARSE_SCALE / unit)
@@ -126,8 +125,7 @@ def fill_with_texture(picture: Picture, visible: Floats, textured: Floats, unit:
         if offset is not None:
             offset = fine.best_offset(centre, reach, offset, 1.5 / coarse.scale)
         if offset is not None:
-            x, y = centre.astype(int)
-            mosaic.copy_tile(centre, offset, float(textured[y, x]))
+            mosaic.copy_tile(centre, offset)
     return mosaic.filled(sampling_step(unit))
 
 
@@ -149,11 +147,8 @@ class _Mosaic:
         colours, weights = np.zeros(picture.shape, np.float32), np.zeros_like(visible)
         return cls(picture, visible, window, fine, colours, weights)
 
-    def copy_tile(self, centre: Array, offset: Array, textured: float = 1.0) -> None:
-        """Copy a tile around a point from a place at an offset, both of shape (2,).
-
-        Only its grain is copied as far as it does not fit, or the background is not textured.
-        """
+    def copy_tile(self, centre: Array, offset: Array) -> None:
+        """Copy a tile around a point from a place at an offset, both of shape (2,)."""
         square, whole = _square(centre, len(self.window) // 2), Box.of(self.picture)
         x, y = offset.round().astype(int).tolist()
         tile = square & whole & Box(-x, -y, whole.right - x, whole.bottom - y)
@@ -171,7 +166,7 @@ class _Mosaic:
         error = float((np.square(seen - copied) * both).sum())
         spread = float((np.square(seen - mean) * both).sum()) + _NOISE * area
         most = min(spread * _MAX_ERROR, 3 * area * _MAX_MISMATCH**2)
-        fits = np.float32(textured * np.clip(2 - 2 * error / most, 0, 1))
+        fits = np.float32(np.clip(2 - 2 * error / most, 0, 1))
         if fits < 1:
             grain = copied - cv2.blur(copied, (self.fine, self.fine))
             plain = seen + np.clip(grain, -_MAX_FINE, _MAX_FINE)

@@ -104,17 +104,3 @@ def test_letters_are_not_scrambled_where_the_person_hides_them() -> None:
     edges = cv2.Laplacian(cv2.cvtColor(filled, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
     drawn = cv2.Laplacian(cv2.cvtColor(behind, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
     assert np.abs(edges[rim]).mean() < 0.5 * np.abs(drawn[rim]).mean()
-
-
-def test_a_shadow_beside_the_person_goes_on_behind_it() -> None:
-    """A fill that is lighter than the shadow would leave the outline of where the person was."""
-    y, x = np.indices((240, 240)) - 120
-    radius = np.hypot(x, y)
-    wall = np.repeat((160 - 60 * np.exp((50 - radius) / 12))[..., None], 3, axis=2)
-    opacity = disc(240, 50, 2)
-    part = np.round(wall * (1 - opacity[..., None])).clip(0, 255).astype(np.uint8)
-    filled = Layers.of(part, opacity, unit=80).background[..., 0].astype(float)
-    outside, edge = (
-        filled[(radius > first) & (radius < last)].mean() for first, last in ((58, 60), (50, 54))
-    )
-    assert abs(edge - outside) < 7

@@ -34,9 +34,7 @@ def test_stripes_meet_in_the_rim(slope: float) -> None:
     hidden = hole(260, 60)
     smooth = picture.copy()
     smooth[hidden] = 125
-    filled = fill_with_texture(
-        smooth, (~hidden).astype(np.float32), np.ones(hidden.shape, np.float32), 80
-    )
+    filled = fill_with_texture(smooth, (~hidden).astype(np.float32), unit=80)
     rim = hidden & ~hole(260, 48)
     error = np.abs(filled[rim].astype(int) - picture[rim]).mean()
     assert error < 15  # a smooth fill has 38
@@ -45,13 +43,11 @@ def test_stripes_meet_in_the_rim(slope: float) -> None:
 
 def test_without_a_hole_nothing_changes() -> None:
     picture = np.random.default_rng(4).integers(0, 256, (50, 60, 3), np.uint8)
-    every = np.ones((50, 60), np.float32)
-    filled = fill_with_texture(picture, every, every, unit=30)
+    filled = fill_with_texture(picture, np.ones((50, 60), np.float32), unit=30)
     assert np.array_equal(filled, picture)
 
 
 def test_with_nothing_visible_nothing_is_copied() -> None:
     picture = np.full((50, 60, 3), 99, np.uint8)
-    none = np.zeros((50, 60), np.float32)
-    filled = fill_with_texture(picture, none, none, unit=30)
+    filled = fill_with_texture(picture, np.zeros((50, 60), np.float32), unit=30)
     assert np.array_equal(filled, picture)
