@@ -9,7 +9,6 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from photoanimer_async.errors import JournalError
 from photoanimer_async.jobs.budget import price
 from photoanimer_async.jobs.journal.entries import (
     DEFERRED,
@@ -24,6 +23,7 @@ from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.journal.writer import Step, Writer
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.models import AnimationRequest, Location
+from photoanimer_async.photos.finish_despite_cancel import ThreadStep
 
 _T = TypeVar("_T")
 
@@ -80,12 +80,10 @@ class Journal:
         writer.start()
         try:
             self._last = await writer.opened
-        except asyncio.CancelledError:
+        except BaseException:
+            # The lock is released before the error, or the cancellation, is raised.
             writer.groups.put(None)
-            raise
-        except JournalError:
-            # The lock is released before the error is raised.
-            await asyncio.to_thread(writer.join)
+            await ThreadStep(asyncio.to_thread(writer.join))
             raise
         self._writer = writer
         self._numbers = count(1)
@@ -101,7 +99,7 @@ class Journal:
             return
         self._hand_over()
         self._writer.groups.put(None)
-        await asyncio.shield(asyncio.to_thread(self._writer.join))
+        await ThreadStep(asyncio.to_thread(self._writer.join))
 
     async def plan(
         self, photos: Sequence[tuple[bytes, AnimationRequest]], folder: Location | None

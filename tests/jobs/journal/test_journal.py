@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from photoanimer_async import (
     State,
 )
 from photoanimer_async.jobs.journal import DEFERRED, Facts, Journal
+from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import Event
 
 from ...support.journals import REQUEST, SERVICE, photo_count, states_in
@@ -93,3 +95,32 @@ async def test_deferred_records_keep_their_order_and_are_written_at_the_end(path
         ]
     await asyncio.gather(*last)
     assert await asyncio.to_thread(states_in, path) == {a: State.FINISHED, b: State.FAILED}
+
+
+@pytest.mark.parametrize("step", ["require_sound", "close"])
+async def test_a_journal_is_free_when_a_cancellation_during_a_step_has_ended(
+    path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    began, may_continue = threading.Event(), threading.Event()
+    original = getattr(JournalStore, step)
+
+    def slow(store: JournalStore) -> None:
+        began.set()
+        may_continue.wait(30)
+        original(store)
+
+    async def use() -> None:
+        async with Journal(path, SERVICE):
+            pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalStore, step, slow)
+        using = asyncio.create_task(use())
+        await asyncio.to_thread(began.wait, 30)
+        for _ in range(2):
+            using.cancel()
+            await asyncio.sleep(0.01)
+        may_continue.set()
+        with pytest.raises(asyncio.CancelledError):
+            await using
+    await use()
