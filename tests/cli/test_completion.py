@@ -1,5 +1,6 @@
 """Completion in the shells, by the scripts that cyclopts generates."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def test_in_fish(tmp_path: Path) -> None:
             text=True,
             check=True,
             cwd=tmp_path,
+            env={**os.environ, "HOME": str(tmp_path)},  # fish makes folders there
         )
         assert expected in done.stdout
 
