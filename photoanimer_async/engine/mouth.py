@@ -48,8 +48,9 @@ _SOFT = 0.06
 _BLUR = 0.018
 """Width of the soft edge of the opening, in u."""
 
-_BLURRED = 0.8
-"""The same, in deviations of the photo's blur, where that is wider."""
+_BLURRED, _SHARP = 4.0, 1.0
+"""The same in deviations of the photo's blur beyond that of a sharp photo, in pixels, where that is
+wider."""
 
 _INVISIBLE = 1 / 255
 """Opacity that changes no pixel."""
@@ -89,7 +90,7 @@ class Mouth:
             picture, landmarks, lips, texture, unit=unit, half_width=axes.half_width,
             teeth=slit or interior is None or interior.split == 0,
         )  # fmt: skip
-        edge = max(_BLUR * unit, _BLURRED * texture.blur, 1.0)
+        edge = max(_BLUR * unit, _BLURRED * (texture.blur - _SHARP), 1.0)
         return cls(unit, edge, axes, lips, layers, interior, slit)
 
     def lips(self, coefficients: Floats) -> Lips:

@@ -22,6 +22,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.photo_texture import PhotoTexture
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, resample
 
@@ -44,6 +45,10 @@ _INTERIOR = 0.09
 _FOREIGN = 0.5
 """Distance of a colour from skin's, relative to its colourfulness, that is not one of lips."""
 
+_BLURRED, _BLURRED_FACE = 2.5, 0.015
+"""Blur, in pixels and in u, above which a photo shows no lips, line or teeth of any mouth: it was
+enlarged, or out of focus. A mouth in it is taken as visible, unless it has a foreign colour."""
+
 _RESOLUTION = 100.0
 """Largest u, in pixels, at which colours are compared."""
 
@@ -52,7 +57,7 @@ _SKIN = (50, 101, 280, 330, 118, 347, 151, 108, 337)
 
 
 def mouth_is_covered(
-    picture: Picture, landmarks: Array, unit: float, *, monochrome: bool = False
+    picture: Picture, landmarks: Array, unit: float, texture: PhotoTexture
 ) -> bool:
     """Return whether something is in front of the mouth.
 
@@ -60,14 +65,16 @@ def mouth_is_covered(
         picture: The photo.
         landmarks: Shape (478, 3).
         unit: u in pixels.
-        monochrome: Whether the photo is grey or toned.
+        texture: The photo's texture.
     """
     colours = _MouthColours.of(picture, landmarks[:, :2], unit)
     if colours is None:
         return False
     if colours.foreign and colours.line < _CLEAR_LINE:
         return True
-    lined = colours.line > (_GREY_LINE if monochrome else _LINE)
+    if texture.blur > max(_BLURRED, _BLURRED_FACE * unit):
+        return False
+    lined = colours.line > (_GREY_LINE if texture.monochrome else _LINE)
     return not (lined or colours.redder or colours.opened)
 
 

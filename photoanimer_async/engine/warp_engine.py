@@ -111,7 +111,7 @@ class WarpPortrait:
             Shading.of(photo, landmarks, coordinates.unit, glasses),
             Mouth.of(photo, landmarks, coordinates, blendshapes, texture),
             _moving_eyes(photo, landmarks, coordinates.unit, texture, glasses),
-            mouth_is_covered(photo, landmarks, coordinates.unit, monochrome=texture.monochrome),
+            mouth_is_covered(photo, landmarks, coordinates.unit, texture),
         )
 
     def frame(self, motion: FaceMotion) -> Picture:

@@ -19,9 +19,7 @@ WIDE_OPEN = {"jawOpen": 0.8, "mouthSmileLeft": 1.0, "mouthPucker": 0.5, "mouthUp
 
 def covered(picture: Picture, face: Face) -> bool:
     texture = PhotoTexture.of(picture, face.landmarks, face.eye_distance)
-    return mouth_is_covered(
-        picture, face.landmarks, face.eye_distance, monochrome=texture.monochrome
-    )
+    return mouth_is_covered(picture, face.landmarks, face.eye_distance, texture)
 
 
 def grey(picture: Picture) -> Picture:
@@ -34,6 +32,13 @@ def noisy(picture: Picture) -> Picture:
     return np.asarray(np.clip(picture + 10 * noise, 0, 255), np.uint8)
 
 
+def enlarged(picture: Picture) -> Picture:
+    """Return a picture with the details of a tenth of its size."""
+    small = cv2.resize(picture, None, fx=0.1, fy=0.1, interpolation=cv2.INTER_AREA)
+    large = cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(large, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
 LOOKS: dict[str, Callable[[Picture], Picture]] = {
     "plain": lambda picture: picture,
     "grey": grey,
@@ -43,6 +48,7 @@ LOOKS: dict[str, Callable[[Picture], Picture]] = {
     "blue light": lambda picture: np.asarray(picture * np.array([0.6, 0.8, 1.0]), np.uint8),
     "blurred": lambda picture: np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.5), np.uint8),
     "noisy": noisy,
+    "enlarged": enlarged,
     "large": lambda picture: np.asarray(cv2.resize(picture, None, fx=2, fy=2), np.uint8),
 }
 
@@ -52,6 +58,13 @@ def test_visible_mouths_are_visible(picture: Picture, face: Face, look: str) -> 
     photo = LOOKS[look](picture)
     scale = photo.shape[0] / picture.shape[0]
     assert not covered(photo, Face(face.landmarks * scale, face.score))
+
+
+def test_a_foreign_colour_is_a_cover_in_a_blurred_photo_too(
+    grace_hopper: Picture, grace_hopper_face: Face
+) -> None:
+    masked = enlarged(mask(grace_hopper, grace_hopper_face))
+    assert covered(masked, grace_hopper_face.scaled(2, 2))
 
 
 def fill(picture: Picture, points: np.ndarray, colours: Picture) -> Picture:
