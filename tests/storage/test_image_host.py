@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from photoanimer_async import Evidence, LocalImageHost
+from photoanimer_async import Evidence, LocalImageHost, PhotoAnimerClient
 from photoanimer_async.models import Photo
 from photoanimer_async.storage.image_host import evidence_of
 
@@ -37,3 +37,18 @@ class TestEvidence:
 
     async def test_a_url_of_another_host_proves_nothing(self) -> None:
         assert await evidence_of(LocalImageHost(), "http://h/a.jpg", within=0) is Evidence.NONE
+
+
+async def test_a_host_is_kept_open_while_a_client_is() -> None:
+    steps: list[str] = []
+
+    class Host(MinimalHost):
+        @asynccontextmanager
+        async def kept_open(self) -> AsyncIterator[None]:
+            steps.append("opened")
+            yield
+            steps.append("closed")
+
+    async with PhotoAnimerClient("key", base_url="http://127.0.0.1:9/api/v1", host=Host()):
+        assert steps == ["opened"]
+    assert steps == ["opened", "closed"]
