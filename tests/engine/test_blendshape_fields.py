@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from photoanimer_async.engine.blendshape_fields import Lip
 from photoanimer_async.engine.blendshapes import SKIN, Blendshapes
@@ -63,3 +64,25 @@ def test_a_smile_lifts_the_corner_of_its_side(
     assert moved[1] < -0.05
     assert np.sign(moved[0]) == np.sign(coordinates.local[corner, 0])
     assert np.abs(still).max() < 0.01
+
+
+def smile_of_a_mouth(
+    coordinates: FaceCoordinates, outwards: float, down: float
+) -> NDArray[np.float64]:
+    """Return how a smile moves the left corner of a mouth with corners that are moved, in u."""
+    local = coordinates.local.copy()
+    corners = [[61, 78, 62, 76], [291, 308, 292, 306]]
+    for side, points in zip((-1, 1), corners, strict=True):
+        local[points, :2] += [side * outwards, down]
+    smile = Blendshapes.of(local).fields(local[[61], :2], Lip.UPPER)
+    return np.asarray(smile[list(SKIN).index("mouthSmileLeft"), 0], np.float64)
+
+
+def test_a_wide_mouth_smiles_less_wide(coordinates: FaceCoordinates) -> None:
+    plain, wide = (smile_of_a_mouth(coordinates, outwards, 0.0) for outwards in (0.0, 0.06))
+    assert -plain[0] > -1.3 * wide[0] > 0
+
+
+def test_hanging_corners_rise_further_in_a_smile(coordinates: FaceCoordinates) -> None:
+    plain, hanging = (smile_of_a_mouth(coordinates, 0.0, down) for down in (0.0, 0.12))
+    assert -hanging[1] > -plain[1] + 0.03
