@@ -39,6 +39,10 @@ Floats: TypeAlias = NDArray[np.float32]
 SHUT = 0.15
 """Distance of the lids, in widths of the eye, below which an eye is shut in the photo."""
 
+WINKING = 0.2
+"""The distance from which an eye is open though the other one is shut: eyes that narrow in a laugh
+are both left as they are, and would not close one without the other."""
+
 _RISE = 0.03
 """Part of the opening that the lower lid covers when the eye closes."""
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from photoanimer_async.engine.blendshape_fields import Lip
 from photoanimer_async.engine.blendshapes import Blendshapes, FaceMotion, skin_coefficients
 from photoanimer_async.engine.eye_outline import EyeOutline
-from photoanimer_async.engine.eyes import SHUT, Eye, EyePatch
+from photoanimer_async.engine.eyes import SHUT, WINKING, Eye, EyePatch
 from photoanimer_async.engine.face import Face
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.glasses import glasses_confidence, hidden_eyes
@@ -249,10 +249,12 @@ def _moving_eyes(
     """Return the eyes that are open in the photo, and not behind dark glasses."""
     hidden = hidden_eyes(photo, landmarks, unit)
     outlines = [EyeOutline.of(landmarks, side) for side in ("Left", "Right")]
+    is_one_shut = min(outline.opening for outline in outlines) <= SHUT
+    bound = WINKING if is_one_shut else SHUT
     return [
         Eye.of(photo, outline, texture, glasses)
         for outline, dark in zip(outlines, hidden, strict=True)
-        if not dark and outline.opening > SHUT
+        if not dark and outline.opening > bound
     ]
 
 

@@ -235,3 +235,15 @@ def test_eyes_that_are_shut_in_the_photo_stay_as_they_are(
     portrait = engine.prepare(shut, face_finder.find(shut)[0])
     for motion in (dict.fromkeys(BOTH, 1.0), dict.fromkeys(BOTH, -0.3), {"gazeX": 0.5}):
         assert np.array_equal(portrait.frame(motion), shut)
+
+
+def test_a_narrow_eye_beside_a_shut_one_stays_too_and_a_winkers_open_eye_closes(
+    astronaut: Picture, astronaut_face: Face, face_finder: FaceFinder
+) -> None:
+    engine = WarpEngine()
+    portrait = engine.prepare(astronaut, astronaut_face)
+    for narrowed, closes in ((0.68, False), (0.2, True)):
+        photo = portrait.frame({"eyeBlinkLeft": 1.0, "eyeBlinkRight": narrowed})
+        again = engine.prepare(photo, face_finder.find(photo)[0])
+        blink = again.frame(dict.fromkeys(BOTH, 1.0))
+        assert np.array_equal(blink, photo) != closes
