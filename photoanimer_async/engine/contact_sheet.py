@@ -9,6 +9,7 @@ engine before and after a change, draw the sheet twice, the second time with `--
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def contact_sheet(
             portrait = engine.prepare(small, face)
             window = _window(small, face)
             for template in templates:
-                motions = motion(template, seed=0)
+                motions = motion(template, seed=0, yaw=math.degrees(face.yaw))
                 moments = np.linspace(0, len(motions) - 1, columns + 2).round().astype(int)[1:-1]
                 frames = [portrait.frame(motions[at]) for at in moments.tolist()]
                 tiles = [_tile(frame[window], side) for frame in frames]

@@ -4,6 +4,8 @@ An `Expression` has the keyframes, (seconds, value), of some coefficients; `blen
 describes these. All curves begin and end at 0, that is with the photo itself; these two keyframes
 are omitted. A paired coefficient without a side ("mouthSmile") stands for both sides. To add an
 expression, append it to `EXPRESSIONS`.
+
+A one-sided expression, such as a wink, is mirrored where the left side of the face is the far one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +16,7 @@ from attrs import field, frozen
 from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.curves import (
     FRAME_RATE,
+    Curve,
     Knot,
     frame_times,
     monotone,
@@ -48,6 +51,11 @@ class Expression:
     def seconds(self) -> float:
         """Duration of the video, in seconds."""
         return self.frames / FRAME_RATE
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether it differs between the sides of the face."""
+        return any(_other_side(name) != name for name in self.curves)
 
 
 TALKING = Expression(
@@ -261,6 +269,12 @@ MAX_LAG = 0.3
 """Largest lag of an expression in seconds, of people who are animated together. In the shortest
 one, time then runs at 0.55 to 1.45 of its pace."""
 
+_TURNED = 9.0
+"""Yaw in degrees from which the far side of a face is hardly visible."""
+
+_ACROSS = ("headYaw", "headRoll", "headX", "gazeX")
+"""Coefficients that change their sign in a mirror."""
+
 
 def expression(template: int) -> Expression:
     """Return the expression of a template.
@@ -278,7 +292,7 @@ def frames(template: int) -> int:
     return expression(template).frames
 
 
-def motion(template: int, seed: int, lag: float = 0.0) -> list[FaceMotion]:
+def motion(template: int, seed: int, lag: float = 0.0, yaw: float = 0.0) -> list[FaceMotion]:
     """Return the motion of a template, with idle motion.
 
     Args:
@@ -286,6 +300,7 @@ def motion(template: int, seed: int, lag: float = 0.0) -> list[FaceMotion]:
         seed: The seed of the idle motion, derived from the photo; not negative.
         lag: How far the middle of the expression lags behind, in seconds; at most `MAX_LAG`, and
             at least -`MAX_LAG`. The first and the last frame are those without a lag.
+        yaw: How far the face in the photo is turned to the picture's right, in degrees.
 
     Returns:
         Coefficients of each frame. Those of the first and the last frame are 0.
@@ -302,6 +317,24 @@ def motion(template: int, seed: int, lag: float = 0.0) -> list[FaceMotion]:
         name: monotone([(0.0, 0.0), *knots, (last, 0.0)], shown)
         for name, knots in chosen.curves.items()
     }
+    if chosen.one_sided and yaw < -_TURNED:
+        curves = _mirrored(curves)
     busy = np.array(chosen.eyes_busy).reshape(-1, 2)
     busy += lag * np.sin(np.pi * busy / last)
     return with_idle_motion(curves, times, rng, busy)
+
+
+def _mirrored(curves: Mapping[str, Curve]) -> dict[str, Curve]:
+    """Exchange the sides of the face."""
+    return {
+        _other_side(name): -curve if name in _ACROSS else curve for name, curve in curves.items()
+    }
+
+
+def _other_side(name: str) -> str:
+    """Return the same coefficient of the other side; `name` itself if it has no side."""
+    if name.endswith("Left"):
+        return name.removesuffix("Left") + "Right"
+    if name.endswith("Right"):
+        return name.removesuffix("Right") + "Left"
+    return name

@@ -6,6 +6,7 @@ photo → `load_picture` → `FaceFinder` → `Engine.prepare` → `Portrait.fra
 
 import contextlib
 import functools
+import math
 import secrets
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -118,7 +119,7 @@ def animate(
     loaded = load_picture(photo, max(settings.longest_side, SEARCHED_SIDE))
     picture, faces = _find_faces(loaded, settings)
     seed = photo_seed(photo)
-    motions = [_motion(template, sound, seed, person) for person in range(len(faces))]
+    motions = [_motion(template, sound, seed, person, face) for person, face in enumerate(faces)]
     frame_at = _frames(engine or load_engine(settings.engine), picture, faces, motions)
     frame_count = len(motions[0])
     height, width = picture.shape[:2]
@@ -166,12 +167,14 @@ def _find_faces(photo: Picture, settings: RenderSettings) -> tuple[Picture, list
     return np.ascontiguousarray(even), [face.scaled(across, down) for face in faces]
 
 
-def _motion(template: int, sound: Sound | None, seed: int, person: int) -> Sequence[FaceMotion]:
+def _motion(
+    template: int, sound: Sound | None, seed: int, person: int, face: Face
+) -> Sequence[FaceMotion]:
     """Return the motion of a person, the largest first: all speak at once, but smile in turn."""
     if sound is not None:
         return voice_motion(sound, seed + person)
     lag = 0.0 if person == 0 else np.random.default_rng([seed, person]).uniform(-MAX_LAG, MAX_LAG)
-    return motion(template, seed + person, lag)
+    return motion(template, seed + person, lag, math.degrees(face.yaw))
 
 
 def _frames(

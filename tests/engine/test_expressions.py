@@ -8,13 +8,15 @@ Write the golden coefficients anew with::
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from photoanimer_async import Template
-from photoanimer_async.engine.blendshapes import NAMES
+from photoanimer_async.engine.blendshapes import NAMES, FaceMotion
 from photoanimer_async.engine.curves import monotone
 from photoanimer_async.engine.expressions import (
     EXPRESSIONS,
@@ -156,3 +158,35 @@ def test_no_single_turn_of_the_head_stands_out() -> None:
     assert speed.max() < 4.5 * speed.mean()
     assert yaw.max() > 10
     assert yaw.min() < -10
+
+
+FAR_LEFT, FAR_RIGHT = -20.0, 20.0
+"""Yaw of a face whose left or right side is the far one, in degrees."""
+
+
+def curve(moved: Sequence[FaceMotion], name: str) -> NDArray[np.float64]:
+    return np.array([moment.get(name, 0.0) for moment in moved])
+
+
+def test_a_wink_is_on_the_near_side_of_a_turned_face() -> None:
+    shown, mirrored = motion(2, 3), motion(2, 3, yaw=FAR_LEFT)
+    assert motion(2, 3, yaw=FAR_RIGHT) == shown
+    for name in ("eyeBlink", "mouthSmile", "cheekSquint", "browUp", "browDown"):
+        for side, other in (("Left", "Right"), ("Right", "Left")):
+            then, now = curve(shown, name + side), curve(mirrored, name + other)
+            assert now == pytest.approx(then), name
+    assert curve(shown, "eyeBlinkLeft").max() == curve(mirrored, "eyeBlinkRight").max() == 1
+    for name in ("headYaw", "headRoll"):
+        assert np.corrcoef(curve(shown, name), curve(mirrored, name))[0, 1] < -0.8, name
+    assert np.corrcoef(curve(shown, "headPitch"), curve(mirrored, "headPitch"))[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("yaw", [-5.0, 0.0, 5.0])
+def test_a_wink_is_on_the_left_of_a_frontal_face(yaw: float) -> None:
+    assert motion(2, 3, yaw=yaw) == motion(2, 3)
+
+
+@every_expression
+def test_expressions_without_a_side_do_not_depend_on_yaw(shown: Expression) -> None:
+    same = motion(shown.template, 3, yaw=FAR_LEFT) == motion(shown.template, 3)
+    assert same == (shown.name != "wink")

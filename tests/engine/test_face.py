@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.engines import Portrait
 from photoanimer_async.engine.face import Face, FaceFinder
 from photoanimer_async.engine.picture import Picture
 
@@ -61,6 +62,18 @@ def test_landmarks_of_a_mirrored_photo_are_mirrored(
     (mirrored,) = face_finder.find(np.ascontiguousarray(astronaut[:, ::-1]))
     back = astronaut.shape[1] - 1 - mirrored.landmarks[: lm.MESH_COUNT, 0]
     assert back.mean() == pytest.approx(face.landmarks[: lm.MESH_COUNT, 0].mean(), abs=0.5)
+
+
+@pytest.mark.parametrize("degrees", [-15.0, 15.0])
+def test_a_turned_head_has_its_yaw_and_the_opposite_one_in_a_mirror(
+    face_finder: FaceFinder, portrait: Portrait, degrees: float
+) -> None:
+    turned = portrait.frame({"headYaw": degrees})
+    (face,), (mirrored,) = (
+        face_finder.find(np.ascontiguousarray(seen)) for seen in (turned, turned[:, ::-1])
+    )
+    assert np.degrees(face.yaw) == pytest.approx(degrees, abs=6)
+    assert np.degrees(mirrored.yaw) == pytest.approx(-degrees, abs=6)
 
 
 def test_faces_are_ordered_by_size(

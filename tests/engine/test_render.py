@@ -15,7 +15,7 @@ from PIL.GifImagePlugin import GifImageFile
 from photoanimer_async.engine import NoFaceError, PictureError, Rendering, RenderSettings, animate
 from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.engine_errors import VoiceError
-from photoanimer_async.engine.engines import Engine
+from photoanimer_async.engine.engines import Engine, Portrait
 from photoanimer_async.engine.face import Face
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.samples import ASTRONAUT, GRACE_HOPPER
@@ -203,6 +203,23 @@ def test_files_are_written_atomically(tmp_path: Path) -> None:
         animate(PHOTO, 2, mp4=mp4, gif=gif, engine=Failing())
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
     assert mp4.read_bytes() == b"an earlier video"
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("yaw", [-15.0, 15.0])
+def test_the_near_eye_of_a_turned_face_winks(
+    marking: MarkingEngine, portrait: Portrait, yaw: float, mirrored: bool, tmp_path: Path
+) -> None:
+    turned = portrait.frame({"headYaw": yaw})
+    photo = io.BytesIO()
+    Image.fromarray(turned[:, ::-1] if mirrored else turned).save(photo, "PNG")
+    animate(photo.getvalue(), 2, mp4=tmp_path / "out.mp4", engine=marking)
+    shut = [
+        max(motion.get(f"eyeBlink{side}", 0.0) for motion in marking.motions)
+        for side in ("Left", "Right")
+    ]
+    is_left_near = (yaw > 0) != mirrored
+    assert shut == ([1, 0] if is_left_near else [0, 1])
 
 
 @pytest.fixture
