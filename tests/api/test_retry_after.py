@@ -1,5 +1,7 @@
 """`Retry-After` is a number of seconds or a date."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,3 +45,13 @@ def test_retry_after_is_a_number_or_a_date(value: str, seconds: float | None) ->
 def test_any_text_gives_seconds_or_nothing(value: str) -> None:
     seconds = parse_retry_after(value, now=1_700_000_000.0)
     assert seconds is None or 0 <= seconds <= 86_400
+
+
+def test_a_date_without_a_time_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    try:
+        assert parse_retry_after("Tue, 14 Nov 2023 22:14:20 -0000", now=1_700_000_000.0) == 60.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()

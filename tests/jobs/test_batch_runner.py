@@ -339,6 +339,19 @@ async def test_max_seconds_counts_earlier_runs_of_the_journal(
     assert len(stub.submits) == 3
 
 
+async def test_a_submit_whose_answer_is_lost_counts_as_spent(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    stub.submit_script = [drop]
+    outcomes: list[Outcome] = []
+    with pytest.raises(BudgetExceededError):
+        async for outcome in client.animate_many(urls(2), max_seconds=7.13, in_flight=1):
+            outcomes.append(outcome)  # noqa: PERF401 - kept when the batch raises
+    assert isinstance(outcomes[0].error, AmbiguousSubmitError)
+    assert not any(outcome.ok for outcome in outcomes)
+    assert len(stub.submits) == 1
+
+
 async def test_a_refused_submit_releases_its_reservation(
     client: PhotoAnimerClient, stub: StubService
 ) -> None:

@@ -36,11 +36,14 @@ def test_an_estimate_adds_up_and_counts_assumptions() -> None:
                 "d.jpg", AnimationOptions(template=0, voice_url=VOICE, voice_seconds=20)
             ),
             AnimationRequest("e.jpg", AnimationOptions(template=0, voice_url=VOICE)),
+            AnimationRequest(
+                "f.jpg", AnimationOptions(template=0, voice_url=VOICE, voice_seconds=5)
+            ),
         ],
         template=3,
     )
-    assert (cost.photos, cost.seconds) == (5, 2 * 6.75 + 2.13 + 20 + 3.13)
-    assert (cost.assumed, cost.unknown) == (2, 1)
+    assert (cost.photos, cost.seconds) == (6, 2 * 6.75 + 2.13 + 20 + 3.13 + 5)
+    assert (cost.assumed, cost.unknown) == (3, 1)
 
 
 def test_no_photos_cost_nothing() -> None:

@@ -1,11 +1,16 @@
 """Equal photos of a batch, paid for once."""
 
+import asyncio
 from pathlib import Path
 
 from photoanimer_async import (
+    AnimationRequest,
     InvalidPhotoError,
+    Outcome,
+    Photo,
     PhotoAnimerClient,
 )
+from photoanimer_async.jobs.deduplication import Deduplicated
 
 from ..support.batches import outcomes_of
 from ..support.pictures import png
@@ -38,3 +43,28 @@ async def test_deduplicated_photos_share_a_task_after_a_restart(
         assert len(outcomes) == 5
         assert all(outcome.ok for outcome in outcomes)
     assert len(stub.submits) == 1
+
+
+async def test_a_cancelled_photo_leaves_the_outcome_to_its_equals() -> None:
+    released = asyncio.Event()
+
+    async def run_job(index: int, request: AnimationRequest) -> Outcome:
+        await released.wait()
+        return Outcome(index, request, "task-1")
+
+    async def digest(photo: Photo) -> bytes:
+        return b"the same"
+
+    deduplicated = Deduplicated(run_job, digest)
+    jobs = [
+        asyncio.create_task(deduplicated(index, AnimationRequest(f"{index}.jpg")))
+        for index in range(3)
+    ]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    jobs[1].cancel()
+    await asyncio.wait([jobs[1]])
+    released.set()
+    outcomes = [await jobs[0], await jobs[2]]
+    assert jobs[1].cancelled()
+    assert [(each.index, each.task_id) for each in outcomes] == [(0, "task-1"), (2, "task-1")]

@@ -37,6 +37,17 @@ def test_each_further_notification_of_a_task_waits_twice_as_long() -> None:
     assert [task_id for task_id, _ in recorded.polls] == ["a", "a", "a", "a", "b"]
 
 
+def test_a_notification_waits_for_ten_minutes_at_most() -> None:
+    recorded = Recorded()
+    delays, now = [], 0.0
+    for _ in range(12):
+        delay = recorded.notify("a", at=now)
+        assert delay is not None
+        delays.append(delay)
+        now += delay
+    assert delays == [0.0, *(2.0**power for power in range(1, 10)), 600.0, 600.0]
+
+
 def test_a_task_id_may_be_a_number_or_a_string() -> None:
     recorded = Recorded()
     assert recorded.notify(7, at=100.0) == 0.0

@@ -49,6 +49,15 @@ async def test_a_failed_clip_can_be_retried_and_does_not_affect_others(
     assert len(renderer.jobs) == 3
 
 
+async def test_a_refused_photo_is_not_animated(page: Page) -> None:
+    refused, good = await page.add_photo(b"%PDF-1.4"), await page.add_photo(png())
+    order = {"photos": [refused["id"]], "template": 2, "voice": False}
+    response = await page.request("POST", "/api/clips", 409, json=order)
+    assert "None of the photos can be animated" in (await response.json())["error"]
+    [clip] = await page.start(refused, good)
+    assert clip["photo"] == good["id"]
+
+
 async def test_a_finished_or_running_clip_is_not_started_again(
     page: Page, renderer: CommentRenderer
 ) -> None:

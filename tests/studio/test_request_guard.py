@@ -42,6 +42,11 @@ async def test_requests_from_other_origins_change_nothing(page: Page, origin: st
     assert kept["waiting"]
 
 
+async def test_an_origin_has_the_scheme_of_a_page(page: Page) -> None:
+    origin = page.origin.replace("http:", "ftp:")
+    await page.request("POST", "/api/photos", 403, data=png(), headers={"Origin": origin})
+
+
 async def test_a_post_without_origin_is_rejected(page: Page) -> None:
     async with page.session.post(f"{page.origin}/api/photos", data=png()) as response:
         assert response.status == 403

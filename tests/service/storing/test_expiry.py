@@ -1,8 +1,11 @@
 """Expiry: when results and tasks are removed."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+
+import pytest
 
 from photoanimer_async.service import RenderFailedError
 from photoanimer_async.service.app_keys import DATABASE, FOLDER, STORE
@@ -80,6 +83,23 @@ async def test_many_tasks_expire_at_once(start: Start, host: PhotoHost) -> None:
     await sweeper(service)(time.time() + 210)
     assert list((service.settings.data_dir / "results").iterdir()) == []
     assert (await service.refusal("faceDriven/getTaskInfo", taskId=str(ids[0])))[0] == 40004
+
+
+async def test_a_database_that_fails_once_does_not_end_the_sweeping(
+    start: Start, host: PhotoHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, fails = Expiry.sweep, [sqlite3.OperationalError("database is locked")]
+
+    async def failing(self: Expiry, now: float) -> None:
+        if fails:
+            raise fails.pop()
+        await sweep(self, now)
+
+    monkeypatch.setattr(Expiry, "sweep", failing)
+    service = await start(keep_results_seconds=0.01, sweep_seconds=0.05)
+    await service.end_of(await service.submit(host.url("photo.png")))
+    results = service.settings.data_dir / "results"
+    await until(lambda: not fails and not list(results.iterdir()))
 
 
 async def test_a_running_service_removes_what_has_expired(start: Start, host: PhotoHost) -> None:
