@@ -1,7 +1,7 @@
 """Two queues of tasks to be polled: those that wait for their time, and those whose time has come.
 
 Waking the event loop for a single item costs about as much as the item itself, so `DueQueue`
-groups items that are due close together, up to 64 under one time. That moves an item, earlier or
+groups items that are due close together, up to 256 under one time. That moves an item, earlier or
 later, by at most a quarter of its wait or 16 ms, and at most 256 ms; where the groups nearby are
 full, or in the past, by at most twice that. Polls that are as often early as late barely change the
 mean delay: it grows only with the square of the shift.
@@ -33,7 +33,7 @@ _WIDTHS = [1] + [  # what is due now does not wait
 ]
 """The ticks between two groups, by the ticks that an item waits."""
 
-_GROUP_SIZE = 64
+_GROUP_SIZE = 256
 _NEIGHBOURS = 8
 _NEVER = math.inf
 

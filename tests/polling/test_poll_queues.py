@@ -50,10 +50,10 @@ def test_items_due_close_together_share_a_time() -> None:
     assert len(times) < 210
 
 
-def test_a_group_holds_64_items() -> None:
+def test_a_group_holds_256_items() -> None:
     queue: DueQueue[int] = DueQueue()
-    times = Counter(queue.add(number, 30, 0.0) for number in range(500))
-    assert max(times.values()) == 64
+    times = Counter(queue.add(number, 30, 0.0) for number in range(2000))
+    assert max(times.values()) == 256
     assert len(times) == 8
 
 
