@@ -1,14 +1,19 @@
-"""A job's deadline ends the wait for its turn, and never a submit that is on its way."""
+"""A job's deadline ends the wait for its turn, and never a submit; its journal is needed."""
 
 import asyncio
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
+from attrs import evolve
 
 from photoanimer_async import (
     AmbiguousSubmitError,
+    AnimationRequest,
+    JournalError,
     NotSentError,
     PhotoAnimerClient,
     PhotoAnimerError,
@@ -16,6 +21,9 @@ from photoanimer_async import (
     State,
     WaitTimeoutError,
 )
+from photoanimer_async.jobs.job import Job, JobContext
+from photoanimer_async.jobs.journal import Journal
+from photoanimer_async.jobs.lifecycle import Event
 
 from ..support.batches import drop, outcomes_of, read_all, urls
 from ..support.stub_service import StubService, envelope, quick_client, task
@@ -114,3 +122,23 @@ async def test_what_waits_for_a_connection_when_a_batch_is_left_was_not_sent(
         await asyncio.gather(batch, return_exceptions=True)
     assert len(stub.submits) == 1
     assert (await read_all(journal))[0].counts == {State.AMBIGUOUS: 1, State.PLANNED: 2}
+
+
+@pytest.mark.parametrize(("damage", "closes"), [(None, False), ("DROP TABLE photos", True)])
+async def test_only_a_journal_that_cannot_be_written_closes_the_gate(
+    tmp_path: Path, damage: str | None, *, closes: bool
+) -> None:
+    path = tmp_path / "batch.db"
+    async with Journal(path, "http://127.0.0.1:9/api/v1") as journal:
+        entry = await journal.plan_one(b"digest", AnimationRequest(PHOTO), None)
+        await journal.entry(entry.id)  # now it is on disk
+        if damage is not None:
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute(damage)
+        # The journal holds another state, so the step is refused.
+        submitted = evolve(entry, state=State.SUBMITTED)
+        job = Job(0, entry.request, JobContext(journal=journal), submitted)
+        job.record_later(Event.FINISH)
+        with suppress(JournalError):
+            await journal.entry(entry.id)  # behind the step
+    assert job.context.gate.closed.is_set() == closes

@@ -277,3 +277,22 @@ def test_it_keeps_observing_when_tasks_begin_to_end() -> None:
     policy = trained(lognormal(10), tasks=4000)
     state = policy.to_dict()["kinds"][KIND]
     assert sum(weight for _, age, weight in state if age < 8) > 5
+
+
+def test_a_large_batch_is_forgotten_once_it_has_ended() -> None:
+    policy, rng = AdaptivePolling(0.5, shortest=0.01, longest=600), Random(7)
+    durations = lognormal(20.0)
+
+    def remembered() -> float:
+        intervals: list[tuple[float, float, float]] = policy.to_dict()["kinds"][KIND]
+        return sum(weight for _, _, weight in intervals)
+
+    for _ in range(5000):
+        policy.task_added(KIND)
+    for _ in range(5000):
+        poll_until(policy, durations(), rng)
+    assert remembered() > 2000
+    for _ in range(4000):
+        policy.task_added(KIND)
+        poll_until(policy, durations(), rng)
+    assert remembered() < 1000
