@@ -3,8 +3,8 @@
 At m, b and p the lips meet; at t, d, k and g the tongue closes the mouth behind open lips. Both
 are short dips of the same loudness. What tells them apart is around the dip: the burst after it
 (low for lips, above 3 kHz for the tip of the tongue, near the second formant for its back), and the
-formants on both sides, which fall towards lips and rise towards the tongue. These are products of
-bands and moments, which no weighted sum can tell, so a network with one hidden layer reads the
+formants on both sides, which fall towards lips and rise towards the tongue. No weighted sum of
+bands separates them, so a network with one hidden layer reads the
 levels of twelve bands within 120 ms.
 
 Its weights were fitted by `tests/engine/fit_lip_closure.py` to synthetic speech in nine languages,
@@ -45,10 +45,12 @@ class LipClosure:
     @functools.cache
     def load(cls) -> Self:
         """Return the fitted network."""
-        with as_file(files("photoanimer_async.engine") / "weights" / "lip_closure.npz") as path:
-            stored = np.load(path)
-        fields = {name: stored[name].astype(np.float32) for name in ("edges", "hidden", "kinds")}
-        return cls(offsets=stored["offsets"].astype(np.int64), **fields)
+        place = files("photoanimer_async.engine") / "weights" / "lip_closure.npz"
+        with as_file(place) as path, np.load(path) as stored:
+            weights = {
+                name: stored[name].astype(np.float32) for name in ("edges", "hidden", "kinds")
+            }
+            return cls(offsets=stored["offsets"].astype(np.int64), **weights)
 
     def log_odds(self, levels: NDArray[np.float64]) -> Curve:
         """Return the log-odds that the lips are closed, shape (n,).
