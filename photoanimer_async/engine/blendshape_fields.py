@@ -119,6 +119,10 @@ class FaceShape:
 
 _KISS = 0.165
 """Half width of a kissing mouth, in u."""
+_FARTHEST = 0.19
+"""How far a corner of the mouth moves inwards at most, in u."""
+_UNDER_NOSE, _BESIDE_NOSE = 0.08, 0.40
+"""Distances from the middle, in u, between which more and more of the skin above follows a kiss."""
 _CLOSING = 0.25
 """Where open lips meet, from 0 at the upper lip to 1 at the lower one."""
 _PRESSED = 0.006
@@ -195,11 +199,12 @@ def _pucker(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:
     """Move the corners together, thicken the lips and move them forward; flatten a smile."""
     mouth = face.mouth
     across, v = mouth.along(x), mouth.below(x, y, lip)
-    # The lips of a smile are wide and thin: they have a longer way.
-    narrower = float(np.clip(1 - _KISS / mouth.half_width, 0.38, 0.56))
+    # The lips of a smile are wide and thin: they have a longer way, but skin yields only so far.
+    narrower = min(max(1 - _KISS / mouth.half_width, 0.38), _FARTHEST / mouth.half_width)
     upper = v < 0
-    # The nose above stays as wide as it is.
-    reach = _decay(v, np.where(upper, 0.10, 0.15))
+    # The nose above stays almost as wide as it is. Cheeks follow, or their folds would curl.
+    beside = (np.abs(across) - _UNDER_NOSE) / (_BESIDE_NOSE - _UNDER_NOSE)
+    reach = _decay(v, np.where(upper, 0.10, 0.15) + 0.12 * smoothstep(beside))
     reach = reach * np.exp(-0.5 * (across / (1.25 * mouth.half_width)) ** 4)
     thickness = np.where(upper, *(mouth.thickness[each] for each in Lip))
     pouting = np.where(upper, *(_KISSING_LIPS[each] for each in Lip))

@@ -24,9 +24,10 @@ _WIDEST = 0.09
 _FINEST = 0.012
 """Deviation of the blur, in u, under which hairs and pores stay as they are."""
 _REACH = 0.085
-"""Deviation, in u, of the soft spot around each corner in which creases are smoothed."""
+"""Deviation, in u, of the soft spots along each fold of a smile, and beside each corner, in which
+creases are smoothed."""
 _OUTWARDS = 0.02
-"""Distance of that spot from the corner, in u."""
+"""Distance of the spot beside a corner from it, in u."""
 _LIGHTEST = 0.4
 """Largest relative change of brightness."""
 
@@ -47,10 +48,12 @@ def smoothed_creases(picture: Picture, points: Array, unit: float, box: Box, ste
     samples = box.pixels()[::step, ::step]
     lighter = _lighter(resample(picture, samples).astype(np.float32) @ LUMINANCE, unit / step)
     middle = points[[lm.LIP_INNER_TOP, lm.LIP_INNER_BOTTOM]].mean(axis=0)
+    away = points[[lm.MOUTH_LEFT, lm.MOUTH_RIGHT]] - middle
+    away /= np.maximum(np.hypot(*away.T), 1e-6)[:, None]
+    corners = points[[lm.MOUTH_LEFT, lm.MOUTH_RIGHT]] + away * _OUTWARDS * unit
     spots = np.zeros_like(lighter)
-    for corner in points[[lm.MOUTH_LEFT, lm.MOUTH_RIGHT]]:
-        away = (corner - middle) / max(float(np.hypot(*(corner - middle))), 1e-6)
-        offsets = samples - (corner + away * _OUTWARDS * unit).astype(np.float32)
+    for centre in (*corners, *points[[*lm.FOLD_LEFT[1:], *lm.FOLD_RIGHT[1:]]]):
+        offsets = samples - centre.astype(np.float32)
         distance = np.hypot(offsets[..., 0], offsets[..., 1]) / np.float32(_REACH * unit)
         np.maximum(spots, np.exp(-0.5 * distance**2), out=spots)
     return np.asarray(lighter * spots, np.float32)

@@ -12,10 +12,10 @@ from photoanimer_async.engine.shading import UNCHANGED, Shading
 from photoanimer_async.engine.warp import Box
 
 
-def creased(picture: Picture, face: Face, level: int = 70) -> Picture:
-    """Return a face of one colour, with a dark crease across the left corner of the mouth."""
-    drawn = np.full_like(picture, 180)
-    x, y = face.landmarks[lm.MOUTH_LEFT, :2].round().astype(int).tolist()
+def creased(picture: Picture, face: Face, landmark: int = lm.MOUTH_LEFT) -> Picture:
+    """Return a face of one colour, with a dark crease across a landmark."""
+    drawn, level = np.full_like(picture, 180), 70
+    x, y = face.landmarks[landmark, :2].round().astype(int).tolist()
     length, width = round(0.04 * face.eye_distance), max(1, round(0.03 * face.eye_distance))
     cv2.line(drawn, (x, y - length), (x, y + length), (level,) * 3, width, cv2.LINE_AA)
     return drawn
@@ -39,6 +39,24 @@ def test_only_creases_at_the_corners_are_lightened(
     assert largest(lm.MOUTH_LEFT) > 0.2
     assert largest(lm.MOUTH_RIGHT) < 0.01
     assert largest(lm.NOSE_TIP) < 0.01
+
+
+def test_the_folds_of_a_smile_are_lightened_and_less_so_the_wing_of_the_nose(
+    grace_hopper: Picture, grace_hopper_face: Face
+) -> None:
+    face, unit = grace_hopper_face, grace_hopper_face.eye_distance
+    points = face.landmarks[:, :2]
+    box = Box.around(points, 0.1 * unit)
+
+    def lightened(landmark: int) -> float:
+        drawn = creased(grace_hopper, face, landmark)
+        x, y = (points[landmark] - [box.left, box.top]).round().astype(int)
+        return float(smoothed_creases(drawn, points, unit, box, 1)[y, x])
+
+    wing, *fold = map(lightened, lm.FOLD_RIGHT)
+    assert min(fold) > 0.3
+    assert wing < 0.75 * min(fold)
+    assert lightened(lm.NOSE_TIP) < 0.01
 
 
 def test_a_kiss_smooths_a_crease(grace_hopper: Picture, grace_hopper_face: Face) -> None:
