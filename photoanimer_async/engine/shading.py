@@ -16,7 +16,7 @@ Patterns are smooth, so on large faces they are drawn and sampled on every n-th 
 | cheekSquint | crow's feet, a furrow under the eye, and light on the raised cheek |
 | browUp | two lines across the forehead |
 | browDown | one upright line above the inner end of the brow |
-| mouthPucker | none: the creases at the corners of the mouth smooth out (`creases`) |
+| mouthPucker | none: creases beside the mouth and folds of a smile smooth out (`creases`) |
 """
 
 from collections.abc import Mapping, Sequence
