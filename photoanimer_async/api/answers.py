@@ -64,10 +64,9 @@ _MAX_TEXT = 4000
 _MAX_REQUEST_ID = 100
 _MAX_EXCERPT = 500
 # Error pages repeat the request's query in many forms: plain, percent-encoded, escaped for JSON.
-_QUERY = re.compile(r"(\?|%(?:25)*3f|\\u003f)[^\s\"'<>]+", re.IGNORECASE)
-_TOO_MANY_REQUESTS = re.compile(
-    r"too many requests|too frequent|rate.?limit|requests? per second|\bqps\b", re.IGNORECASE
-)
+# Patterns are compiled when they are first used: most clients meet none of these answers.
+_QUERY = r"(\?|%(?:25)*3f|\\u003f)[^\s\"'<>]+"
+_TOO_MANY_REQUESTS = r"too many requests|too frequent|rate.?limit|requests? per second|\bqps\b"
 
 _ERRORS: Mapping[int, type[ApiError]] = {
     # Envelope codes seen on the vendor's APIs.
@@ -122,7 +121,7 @@ class Answer:
         """Return a text from the answer without the API key and queries of URLs, in one line."""
         # Cut before the search for URLs, which takes long in a long text that is made for it.
         known = without_secret(text, self.secret)[:_MAX_TEXT]
-        return safe_text(_QUERY.sub("?…", without_queries(known)))
+        return safe_text(re.sub(_QUERY, "?…", without_queries(known), flags=re.IGNORECASE))
 
     @property
     def content(self) -> object:
@@ -221,7 +220,7 @@ def _api_error(answer: Answer, envelope: _Envelope | None) -> ApiError:
     kind = _ERRORS.get(code or 0)
     if kind is None and "insufficient credits" in message.lower():
         kind = InsufficientCreditsError
-    if kind is None and _TOO_MANY_REQUESTS.search(message):
+    if kind is None and re.search(_TOO_MANY_REQUESTS, message, re.IGNORECASE):
         kind = RateLimitedError
     if kind is None:
         kind = _ERRORS.get(answer.status, ApiError)

@@ -13,7 +13,7 @@ json_decoder = json.JSONDecoder(strict=False)
 
 _SLICE = 4096
 # Not every codec: some take very long for a text that is made for it.
-_CHARSET = re.compile(r"(big5|cp|euc|gb|iso-8859|koi8|latin|shift|utf-8|windows)[\w-]*", re.ASCII)
+_CHARSET = r"(big5|cp|euc|gb|iso-8859|koi8|latin|shift|utf-8|windows)[\w-]*"
 
 
 def decompressed(body: bytes, encoding: str) -> bytes:
@@ -63,6 +63,6 @@ def _readings(body: bytes, content_type: str) -> Iterator[str]:
         # Halves of surrogate pairs are passed: some services write each character as two of them.
         yield body.decode(json.detect_encoding(body), "surrogatepass")
     for charset in (declared, "gb18030", "latin-1"):
-        if _CHARSET.fullmatch(charset):
+        if re.fullmatch(_CHARSET, charset, re.ASCII):
             with suppress(LookupError, ValueError):
                 yield body.decode(charset)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 _MAX_SECONDS = 86_400.0
-_SECONDS = re.compile(r"\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
+_SECONDS = r"\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 
 
 def parse_retry_after(value: str, now: float) -> float | None:
@@ -16,7 +16,7 @@ def parse_retry_after(value: str, now: float) -> float | None:
         now: when the answer arrived, in seconds since the epoch.
     """
     value = value.strip()
-    if _SECONDS.fullmatch(value):
+    if re.fullmatch(_SECONDS, value):
         return min(float(value), _MAX_SECONDS)
     try:
         date = parsedate_to_datetime(value)

@@ -38,12 +38,10 @@ _SERVER_ERRORS = range(500, 600)
 _ID_NAMES = ("taskId", "task_id", "id")
 _MIN_ID = 100_000
 _MAX_EXACT_FLOAT = 2**53
-_ID_TEXT = re.compile(
-    r"\d{6,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16,}", re.IGNORECASE
-)
-_CODE_IN_TEXT = re.compile(r'"code"\s*:\s*"?(-?\d+)')
+_ID_TEXT = r"\d{6,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16,}"
+_CODE_IN_TEXT = r'"code"\s*:\s*"?(-?\d+)'
 # With what follows it, so that a number that is cut off is not taken for the whole.
-_ID_IN_TEXT = re.compile(r'"(?:taskId|data)"\s*:\s*(?:"([^"\\]+)"|(\d+))\s*[,}\]\r\n]')
+_ID_IN_TEXT = r'"(?:taskId|data)"\s*:\s*(?:"([^"\\]+)"|(\d+))\s*[,}\]\r\n]'
 
 
 class Meaning(Enum):
@@ -97,17 +95,21 @@ def _task_id(value: object, *, is_success: bool) -> TaskId | None:
         value = int(value)
     if not isinstance(value, int | str) or not is_task_id(value):
         return None
-    looks_right = value >= _MIN_ID if isinstance(value, int) else bool(_ID_TEXT.fullmatch(value))
+    looks_right = (
+        value >= _MIN_ID
+        if isinstance(value, int)
+        else bool(re.fullmatch(_ID_TEXT, value, re.IGNORECASE))
+    )
     return value if is_success or looks_right else None
 
 
 def _task_id_in_text(text: str) -> TaskId | None:
     """Return the id in JSON that is cut off or damaged."""
-    code, found = _CODE_IN_TEXT.search(text), _ID_IN_TEXT.search(text)
+    code, found = re.search(_CODE_IN_TEXT, text), re.search(_ID_IN_TEXT, text)
     if found is None:
         return None
     is_success = code is not None and int(code[1]) == 0
     value = found[1] or int(found[2])
-    if isinstance(value, str) and not _ID_TEXT.fullmatch(value):
+    if isinstance(value, str) and not re.fullmatch(_ID_TEXT, value, re.IGNORECASE):
         return None
     return _task_id(value, is_success=is_success)

@@ -26,9 +26,7 @@ _HTTP_OK = 200
 _NOT_FOUND = frozenset({404, 410})
 _SERVER_ERRORS = range(500, 600)
 _NOT_IMPLEMENTED = 501
-_ACCEPTED_TYPE = re.compile(
-    r"image/(png|p?jpe?g|jpg|(x-)?(ms-)?bmp|webp)|(application|binary)/octet-stream"
-)
+_ACCEPTED_TYPE = r"image/(png|p?jpe?g|jpg|(x-)?(ms-)?bmp|webp)|(application|binary)/octet-stream"
 
 
 class UrlChecker:
@@ -94,7 +92,7 @@ def _require_photo(response: aiohttp.ClientResponse) -> None:
     if status != _HTTP_OK:
         return
     kind = response.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
-    if kind and not _ACCEPTED_TYPE.fullmatch(kind):
+    if kind and not re.fullmatch(_ACCEPTED_TYPE, kind):
         raise PictureFlawError(
             f"its server says that it is {printable(kind)}; allowed are PNG, JPEG, BMP and WEBP"
         )

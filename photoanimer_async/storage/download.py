@@ -70,7 +70,7 @@ _SOCKET_TIMEOUT = ClientTimeout(total=None, sock_connect=10.0, sock_read=30.0)
 _EXPIRED = frozenset({403, 404, 410})
 _TRANSIENT = frozenset({408, 416, 425, 429})
 _HEAD_BYTES = 8
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)")
+_CONTENT_RANGE = r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)"
 
 
 class ResultDownloader:
@@ -277,7 +277,9 @@ class _Transfer:
         version = _Version.of(response)
         coding = response.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
         if response.status == 206:  # noqa: PLR2004 - Partial Content
-            content_range = _CONTENT_RANGE.fullmatch(response.headers.get(hdrs.CONTENT_RANGE, ""))
+            content_range = re.fullmatch(
+                _CONTENT_RANGE, response.headers.get(hdrs.CONTENT_RANGE, "")
+            )
             if content_range is None or int(content_range[1]) != self.received or self.decoder:
                 self.version = None
                 raise TransientError("the server sent another range than requested")

@@ -14,9 +14,9 @@ from photoanimer_async.models import Photo
 from photoanimer_async.redaction import is_url
 
 _MAX_STEM_BYTES = 180  # with a number and a suffix, a name stays within 200
-_UNSAFE = re.compile(r'[/\\:*?"<>|]')
+_UNSAFE = r'[/\\:*?"<>|]'
 _JOINERS = "\u200c\u200d"  # not printable by themselves, but part of Persian words and emoji
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_RESERVED = r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?"
 
 
 def result_name(photo: Photo, suffix: str, name: str | None = None) -> str:
@@ -39,8 +39,8 @@ def safe_stem(name: str) -> str:
     visible = normal
     if not normal.isprintable():
         visible = "".join([c if c.isprintable() or c in _JOINERS else "_" for c in normal])
-    stem = _cut(_UNSAFE.sub("_", visible).strip(" .-")).rstrip(" .-") or "photo"
-    return f"_{stem}" if _RESERVED.fullmatch(stem) else stem
+    stem = _cut(re.sub(_UNSAFE, "_", visible).strip(" .-")).rstrip(" .-") or "photo"
+    return f"_{stem}" if re.fullmatch(_RESERVED, stem, re.IGNORECASE) else stem
 
 
 def numbered(name: str, number: int) -> str:
