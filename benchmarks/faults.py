@@ -231,7 +231,7 @@ def show(found: dict[str, list[Result]], modes: Sequence[Mode], tasks: int) -> N
     closed = f"charged and lost of {tasks}, if every fifth submit is closed"
     row = [closed, *(str(found[name][0]) for name in some)]
     figures(
-        "faults-summary", table(["", *(names[name] for name in some)], [row]), packages=packages
+        "faults-summary", table(["", *(names[name] for name in some)], [row]), packages=["aiohttp"]
     )
 
 

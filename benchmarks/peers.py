@@ -239,7 +239,9 @@ def show_summary(runs: Runs, tasks: int) -> None:
         ["memory for a task in flight, KiB"]
         + [f"{_median(runs, name, _kib):.1f}" for name in some],
     ]
-    figures("peers-summary", table(["", *(names[name] for name in some)], rows), packages=VERSIONS)
+    figures(
+        "peers-summary", table(["", *(names[name] for name in some)], rows), packages=["aiohttp"]
+    )
 
 
 def show_many(runs: Runs, tasks: int, repeats: int) -> None:
