@@ -35,11 +35,6 @@ import aiohttp
 from aiohttp import web
 from attrs import evolve
 
-from photoanimer_async.cli.memory_tuning import (
-    collect_garbage_less_often,
-    return_large_blocks_to_system,
-    share_one_heap,
-)
 from photoanimer_async.engine.samples import ASTRONAUT
 from photoanimer_async.service import (
     LocalService,
@@ -49,6 +44,11 @@ from photoanimer_async.service import (
     assembly,
 )
 from photoanimer_async.service.fetching.received_file import ReceivedFile
+from photoanimer_async.service.memory_tuning import (
+    collect_garbage_less_often,
+    return_large_blocks_to_system,
+    share_one_heap,
+)
 
 _MANY = 1_000_000
 _SHORT = 20.0

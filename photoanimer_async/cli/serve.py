@@ -8,11 +8,6 @@ from rich.text import Text
 
 from photoanimer_async.cli.exit_status import ExitStatus, UsageError
 from photoanimer_async.cli.logs import LogFormat, log_everything
-from photoanimer_async.cli.memory_tuning import (
-    collect_garbage_less_often,
-    return_large_blocks_to_system,
-    share_one_heap,
-)
 from photoanimer_async.cli.open_files import raise_open_file_limit
 from photoanimer_async.cli.options import listen_error
 from photoanimer_async.cli.output import Output
@@ -30,6 +25,11 @@ from photoanimer_async.service import LocalService, ServiceSettings, SetupError
 from photoanimer_async.service import serve as serve_until_stopped
 from photoanimer_async.service.faults import FaultInjector, Rule
 from photoanimer_async.service.fetching.addresses import LOOPBACK
+from photoanimer_async.service.memory_tuning import (
+    collect_garbage_less_often,
+    return_large_blocks_to_system,
+    share_one_heap,
+)
 
 app = App(
     name="serve",

@@ -10,7 +10,7 @@ PROGRAM = """
 import ctypes
 import sys
 
-from photoanimer_async.cli.memory_tuning import return_large_blocks_to_system
+from photoanimer_async.service.memory_tuning import return_large_blocks_to_system
 
 library = ctypes.CDLL(None)
 library.malloc.restype = ctypes.c_void_p
@@ -58,7 +58,7 @@ import ctypes
 import sys
 import threading
 
-from photoanimer_async.cli.memory_tuning import share_one_heap
+from photoanimer_async.service.memory_tuning import share_one_heap
 
 library = ctypes.CDLL(None)
 library.malloc.restype = library.fopen.restype = ctypes.c_void_p
@@ -100,7 +100,7 @@ def test_threads_share_one_heap() -> None:
 def test_garbage_is_collected_less_often_and_still_collected() -> None:
     program = """
 import gc
-from photoanimer_async.cli.memory_tuning import collect_garbage_less_often
+from photoanimer_async.service.memory_tuning import collect_garbage_less_often
 
 def collections():
     return sum(generation["collections"] for generation in gc.get_stats())
