@@ -17,6 +17,7 @@ import asyncio
 import hmac
 import logging
 import math
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -85,7 +86,7 @@ class AccessControl:
             sqlite3.Error: they cannot be read.
             TimeoutError: that takes too long.
         """
-        began = self._loop.time()
+        began = time.monotonic()
         async with asyncio.timeout(_READ_SECONDS):
             accounts = await self._database.read(named_accounts)
         self._update(accounts)
@@ -138,7 +139,7 @@ class AccessControl:
             RequestRefusedError: the key is not accepted, its account's rate is exceeded, or the
                 accounts cannot be read.
         """
-        if self._loop.time() - self._read_at > REFRESH_SECONDS:
+        if time.monotonic() - self._read_at > REFRESH_SECONDS:
             self._is_wanted.set()
             is_read = await asyncio.shield(self._next_reading)
             if not is_read and key_digest(key or "") not in self._own:

@@ -158,7 +158,7 @@ class _Connection(asyncio.BufferedProtocol):
             return
         self._received = 0
         self.has_asked = True
-        self._guard.note_request(self)
+        self._guard.open.move_to_end(self)
         if self.is_in_reserve:
             self.handler.close()  # once it is answered
 
@@ -205,12 +205,13 @@ class ConnectionGuard:
 
     Attributes:
         addresses: where it listens, as sockets name it.
+        open: the connections, that with the latest request last.
         buffer: what was received last, on whichever connection.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
-        self._open: OrderedDict[_Connection, None] = OrderedDict()  # by their latest requests
+        self.open: OrderedDict[_Connection, None] = OrderedDict()
         self._per_address: Counter[str] = Counter()
         self._closed: Counter[str] = Counter()
         self._listening: asyncio.Server | None = None
@@ -248,14 +249,14 @@ class ConnectionGuard:
         address = connection.address
         room = True
         if self._per_address[address] >= self._bound(address):
-            room = self._make_room(each for each in self._open if each.address == address)
-        elif len(self._open) >= self._limits.in_all:
-            room = self._make_room(self._open)
-        if not room and len(self._open) >= self._limits.in_all + IN_RESERVE:
+            room = self._make_room(each for each in self.open if each.address == address)
+        elif len(self.open) >= self._limits.in_all:
+            room = self._make_room(self.open)
+        if not room and len(self.open) >= self._limits.in_all + IN_RESERVE:
             self.close_one(connection, "refused")
             return
         connection.is_in_reserve = not room
-        self._open[connection] = None
+        self.open[connection] = None
         self._per_address[address] += 1
         _limit_stalls(connection.transport)
 
@@ -275,14 +276,10 @@ class ConnectionGuard:
             self.close_one(found, "displaced")
         return found is not None
 
-    def note_request(self, connection: _Connection) -> None:
-        """Record that a connection has sent a whole request."""
-        self._open.move_to_end(connection)
-
     def remove(self, connection: _Connection) -> None:
         """Forget a connection."""
-        if connection in self._open:
-            del self._open[connection]
+        if connection in self.open:
+            del self.open[connection]
             self._per_address[connection.address] -= 1
             if not self._per_address[connection.address]:
                 del self._per_address[connection.address]
@@ -307,7 +304,7 @@ class ConnectionGuard:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = loop.time()
             oldest = now - self._limits.request_seconds
-            for each in [*self._open]:
+            for each in [*self.open]:
                 if not each.has_asked and each.since < oldest and each.is_idle():
                     self.close_one(each, "silent")
             if self._closed and now >= next_log:
@@ -322,7 +319,7 @@ class ConnectionGuard:
                 self._closed["too_large"],
                 self._closed["displaced"],
                 self._closed["refused"],
-                len(self._open),
+                len(self.open),
             )
             self._closed.clear()
 

@@ -8,12 +8,13 @@ from photoanimer_async.service.tasks import Task, TaskStatus
 
 def success(data: object) -> dict[str, object]:
     """Return the envelope of a successful answer: `code` 0, `msg` null."""
-    return {"code": 0, "data": data, "msg": None, "time": _epoch_milliseconds()}
+    return {"code": 0, "data": data, "msg": None, "time": time.time_ns() // 1_000_000}
 
 
 def failure(code: ErrorCode, message: str) -> dict[str, object]:
     """Return the envelope of an error: `data` null."""
-    return {"code": code.number, "data": None, "msg": message, "time": _epoch_milliseconds()}
+    now = time.time_ns() // 1_000_000
+    return {"code": code.number, "data": None, "msg": message, "time": now}
 
 
 def task_info(task: Task, origin: str) -> dict[str, object]:
@@ -46,7 +47,3 @@ def ended_event(task: Task) -> dict[str, object]:
     if not finished:
         data["status"] = task.status.value
     return {"eventName": "EVENT_FACE_DRIVEN_TASK_FINISHED", "eventData": data}
-
-
-def _epoch_milliseconds() -> int:
-    return time.time_ns() // 1_000_000

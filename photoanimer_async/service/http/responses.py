@@ -40,7 +40,7 @@ _JSON: Final = "application/json; charset=utf-8"
 
 def answer(data: object) -> web.Response:
     """Return a successful answer."""
-    return _json(success(data))
+    return web.Response(body=_encode(success(data)).encode(), headers={"Content-Type": _JSON})
 
 
 def envelope_errors(check: Callable[[web.Request], None] | None = None) -> Middleware:
@@ -95,7 +95,11 @@ def _failure(request: web.Request, error: Exception) -> web.Response:
 def _refusal(request: web.Request, error: RequestRefusedError) -> web.Response:
     code = error.code
     _logger.info("event=refused route=%s code=%s", route_of(request), code.name)
-    response = _json(failure(code, error.message), status=code.http_status)
+    response = web.Response(
+        body=_encode(failure(code, error.message)).encode(),
+        status=code.http_status,
+        headers={"Content-Type": _JSON},
+    )
     response[ERROR_CODE] = code.name
     if error.retry_after is not None:
         # The header has whole seconds only (RFC 9110, 10.2.3).
@@ -107,9 +111,3 @@ def route_of(request: web.Request) -> str:
     """Return the route's pattern, for logs and metrics: the path may contain a result's token."""
     resource = request.match_info.route.resource
     return "none" if resource is None else _MORE_SLASHES.sub("", resource.canonical)
-
-
-def _json(envelope: dict[str, object], status: int = 200) -> web.Response:
-    return web.Response(
-        body=_encode(envelope).encode(), status=status, headers={"Content-Type": _JSON}
-    )

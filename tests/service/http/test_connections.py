@@ -187,7 +187,7 @@ async def test_one_address_has_half_of_the_connections(
         with monkeypatch.context() as elsewhere:
             elsewhere.setattr(where, lambda _: "203.0.113.8")
             await peer.connect(16)
-        await until(lambda: len(guards[0]._open) == 32)
+        await until(lambda: len(guards[0].open) == 32)
         assert await peer.closed() == 16
 
 
@@ -230,13 +230,13 @@ async def test_a_connection_that_takes_nothing_of_its_response_is_closed(
     await asyncio.to_thread(result.write_bytes, bytes(20_000_000))
     [guard] = guards
     await service.session.close()
-    await until(lambda: not guard._open)
+    await until(lambda: not guard.open)
     async with peer_of(service.service.base_url) as peer:
         request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
         await peer.connect(1, request.encode())
         [(reader, _)] = peer.streams
         await reader.read(1)  # its buffer fills up, and then it asks for no more
-        await until(lambda: not guard._open)
+        await until(lambda: not guard.open)
 
 
 async def test_connections_that_cannot_be_accepted_are_logged_once_a_minute(
