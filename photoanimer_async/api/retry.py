@@ -33,7 +33,7 @@ from photoanimer_async.errors import (
 )
 
 PATIENCE = 3600.0
-"""Seconds for which a call that is refused with 429 each time goes on asking."""
+"""Seconds for which a call is repeated that is refused with 429 each time."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -362,7 +362,7 @@ def _left_over(response: ClientResponse) -> bytes:
     """Return what had arrived when the connection failed, which aiohttp keeps back."""
     if response.content.exception() is None:
         return b""
-    response.content.set_exception(None)  # type: ignore[arg-type] # takes the exception back
+    response.content.set_exception(None)  # type: ignore[arg-type] # only an exception is declared
     return response.content.read_nowait()
 
 

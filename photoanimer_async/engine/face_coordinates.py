@@ -9,7 +9,7 @@ between them. Blendshapes are defined in these coordinates, once for all faces.
 
 Pixels are mapped to face coordinates by a quadratic map, fitted to the landmarks by least squares.
 Its linear part undoes scale, roll and the foreshortening of a turned head, its quadratic part the
-curvature of the face. Outside the face, the map goes on linearly.
+curvature of the face. Outside the face, the map continues linearly.
 """
 
 from typing import Self
@@ -22,7 +22,7 @@ from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.warp import Field
 
 _REACH = 1.3
-"""Distance from the face's centre, in u, beyond which the quadratic map goes on linearly."""
+"""Distance from the face's centre, in u, beyond which the quadratic map continues linearly."""
 
 
 @frozen(eq=False)

@@ -5,6 +5,7 @@ the GIL while encoding. If several frames are queued, `write` blocks.
 """
 
 import functools
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -58,7 +59,7 @@ class FrameWriter(Protocol):
     ) -> None: ...
 
 
-class _ThreadedWriter:
+class _ThreadedWriter(ABC):
     """A writer that calls `_encode` for each frame in a thread, in order."""
 
     def __init__(self, container: av.container.OutputContainer) -> None:
@@ -88,12 +89,13 @@ class _ThreadedWriter:
             self._failed = True
             raise
 
+    @abstractmethod
     def _encode(self, frame: Picture, number: int) -> None:
-        raise NotImplementedError
+        """Encode a frame, the `number`-th from 0."""
 
+    @abstractmethod
     def _finish(self) -> None:
         """Flush the encoder after the last frame."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""What the failure of a download means: whether it may pass, and how it is told."""
+"""What the failure of a download means: whether a retry may help, and the error to raise."""
 
 import errno
 

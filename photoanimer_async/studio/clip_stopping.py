@@ -2,7 +2,7 @@
 
 A batch cannot let go of single photos. So it is stopped, which lets open submits get their
 answers; its journal then says which clips were not submitted, and it is resumed without those.
-At a service that cannot cancel, a clip that was submitted is paid for and goes on.
+At a service that cannot cancel, a clip that was submitted is paid for and continues.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _AT_ONCE = 8
 
 @frozen
 class Stopped:
-    """How many clips were stopped, and how many go on since they are paid for."""
+    """How many clips were stopped, and how many continue since they are paid for."""
 
     stopped: int
     paid: int

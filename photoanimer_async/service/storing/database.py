@@ -68,12 +68,12 @@ class _Result(NamedTuple):
 class _Uncancellable(asyncio.Future[_R]):
     """A future that only its result ends.
 
-    A task that is cancelled while it waits for one goes on waiting, and gets the cancellation in
+    A task that is cancelled while it waits for one continues to wait, and gets the cancellation in
     place of the result. That costs half as much as `asyncio.shield`.
     """
 
     def cancel(self, msg: object = None) -> bool:
-        """Do nothing; the task that waits keeps the cancellation in mind."""
+        """Do nothing; the waiting task is cancelled once the result is there."""
         del msg
         return False
 
