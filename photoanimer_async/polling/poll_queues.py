@@ -2,9 +2,9 @@
 
 Waking the event loop for a single item costs about as much as the item itself, so `DueQueue`
 groups items that are due close together, up to 256 under one time. That moves an item, earlier or
-later, by at most a quarter of its wait or 16 ms, and at most 256 ms; where the groups nearby are
-full, or in the past, by at most twice that. Polls that are as often early as late barely change the
-mean delay: it grows only with the square of the shift.
+later, by at most a quarter of its wait, a sixteenth of its age or 16 ms, and at most 256 ms; where
+the groups nearby are full, or in the past, by at most twice that. Polls that are as often early as
+late barely change the mean delay: it grows only with the square of the shift.
 
 As long as items wait only for moments, a `ReadyQueue` is first in, first out. When it has not been
 empty for longer than `patience`, requests are scarce, and it prefers the item that a poll most
@@ -25,6 +25,7 @@ _T = TypeVar("_T")
 
 _TICKS_PER_SECOND = 1000
 _WAIT_PER_GROUP_WIDTH = 2
+_AGE_PER_WAIT = 4
 _NARROWEST, _WIDEST = 32, 512  # ticks between two groups
 _LONG_WAIT = _WIDEST * _WAIT_PER_GROUP_WIDTH / _TICKS_PER_SECOND
 _WIDTHS = [1] + [  # what is due now does not wait
@@ -53,9 +54,21 @@ class DueQueue(Generic[_T]):
         self._ticks: list[int] = []  # a heap
         self._groups: dict[int, _Group[_T]] = {}
 
-    def add(self, item: _T, due: float, now: float, not_before: float = 0.0) -> float:
-        """Add an item; return the time of the group that it joined."""
+    def add(
+        self, item: _T, due: float, now: float, not_before: float = 0.0, age: float = 0.0
+    ) -> float:
+        """Add an item; return the time of the group that it joined.
+
+        Args:
+            item: the item.
+            due: when it is due.
+            now: the time.
+            not_before: the group's time is no earlier.
+            age: the item's, when it is due.
+        """
         wait = due - now if due > now else 0.0
+        if 0.0 < wait < age / _AGE_PER_WAIT:
+            wait = age / _AGE_PER_WAIT
         width = _WIDTHS[int(wait * _TICKS_PER_SECOND)] if wait < _LONG_WAIT else _WIDEST
         tick = int(due * _TICKS_PER_SECOND / width + 0.5) * width
         if tick < now * _TICKS_PER_SECOND:

@@ -303,8 +303,10 @@ class Timetable:
                 failed[key] = error
                 continue
             # Polls that are overdue by the new plan are spread, so that they do not come at once.
-            earliest = now + _SPREAD * rng.random() * (now - since)
-            self._schedule(key, row, max(earliest, due), now)
+            if due < now:
+                due = now + _SPREAD * rng.random() * (now - since)
+            if abs(due - self._due[row]) > _EARLY * (due - since):
+                self._schedule(key, row, due, now)
         return failed
 
     def _schedule(
@@ -312,7 +314,8 @@ class Timetable:
     ) -> float:
         self._state[row] = _QUEUED
         if due < self._queued[row]:
-            due = self._queued[row] = self._queue.add(key, due, now, not_before)
+            age = due - self._since[row]
+            due = self._queued[row] = self._queue.add(key, due, now, not_before, age)
         self._due[row] = due
         return due
 
