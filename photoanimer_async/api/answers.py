@@ -21,7 +21,7 @@ from functools import cache
 from typing import Any, NewType, TypeVar
 
 import cattrs
-from attrs import field, frozen
+from attrs import define, field
 
 from photoanimer_async.api.body import json_decoder, parsed
 from photoanimer_async.api.retry_after import parse_retry_after
@@ -90,7 +90,7 @@ _ERRORS: Mapping[int, type[ApiError]] = {
 """The error for an envelope code or an HTTP status."""
 
 
-@frozen
+@define
 class Answer:
     """One HTTP answer.
 
@@ -146,7 +146,7 @@ class Answer:
         return self.redacted(start)[:_MAX_EXCERPT]
 
 
-@frozen
+@define
 class _Envelope:
     code: Number
     data: Any = None

@@ -14,7 +14,7 @@ from string import ascii_letters, digits
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from attrs import frozen
+from attrs import define
 
 from photoanimer_async.api.answers import (
     Answer,
@@ -53,7 +53,7 @@ class Operation(StrEnum):
     GET_BALANCE = "mySubscription"
 
 
-@frozen
+@define
 class Request(Generic[_T]):
     """One GET request, and how its answer is read.
 
@@ -137,7 +137,7 @@ def _require_url(name: str, url: object) -> None:
 # --- answers ---
 
 
-@frozen
+@define
 class _TaskData:
     status: Number
     taskId: Id | None = None  # noqa: N815 - the JSON names, which error paths show
@@ -149,7 +149,7 @@ class _TaskData:
     percentage: Any = None
 
 
-@frozen
+@define
 class _BalanceData:
     videoBalance: float | None = None  # noqa: N815
     monthBalance: float | None = None  # noqa: N815

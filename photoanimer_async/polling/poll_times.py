@@ -46,8 +46,9 @@ def optimal_poll_times(
             farthest = min(farthest, max(math.ceil(position(ages[i])), i + 1))
             continue
         # A loop, not `min`: it runs thousands of times for each new plan.
-        least, best = math.inf, i + 1
-        for j in range(i + 1, farthest + 1):
+        best = i + 1
+        least = alive * EDGES[best] + costs[best]
+        for j in range(i + 2, farthest + 1):
             following = alive * EDGES[j] + costs[j]
             if following < least:
                 least, best = following, j
@@ -55,9 +56,9 @@ def optimal_poll_times(
         costs[i] = alive * (cost - edge) + least
         ages[i] = EDGES[best]
         if best == i + 1:
-            ages[i] = edge + min(
-                _constant_hazard_interval(hazards[i], _WIDTHS[i], cost), _WIDTHS[i]
-            )
+            interval = _constant_hazard_interval(hazards[i], _WIDTHS[i], cost)
+            if interval < _WIDTHS[i]:
+                ages[i] = edge + interval
     return ages
 
 
@@ -80,5 +81,6 @@ def _integrals(survival: Sequence[float]) -> list[float]:
 
 
 def _constant_hazard_interval(hazard: float, width: float, cost: float) -> float:
-    per_second = -math.log1p(-hazard) / width
-    return math.sqrt(2.0 * cost / max(per_second, 1e-9))
+    per_width: float = -math.log1p(-hazard) or 1e-9
+    interval: float = (2.0 * cost * width / per_width) ** 0.5
+    return interval
