@@ -8,7 +8,7 @@ _T = TypeVar("_T")
 
 
 class ThreadStep(asyncio.Task[_T]):
-    """A step in a thread, which nothing can stop: what awaits it is cancelled once it has ended.
+    """A step that nothing can stop, as one in a thread: a cancellation waits until it has ended.
 
     path = await ThreadStep(asyncio.to_thread(save, content))
     """
@@ -24,18 +24,24 @@ async def finish_despite_cancel(
     """Return the result of some work; if cancelled, raise `CancelledError` once it is done.
 
     Args:
-        work: what to do. A cancellation waits for it.
-        within: seconds after a cancellation until the work is cancelled too; `None`, where it is
-            bounded in time, to wait until it is done.
+        work: what to do. A cancellation waits for it, however often it is repeated.
+        within: seconds after the first cancellation until the work is cancelled too; `None`, where
+            it is bounded in time, to wait until it is done.
     """
+    # Not a `ThreadStep` itself: a time limit within the work cancels the task in which it runs.
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task], timeout=within)
-        if not task.done():
-            task.cancel()
-            await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # retrieved, so that asyncio does not log it
+        await ThreadStep(_end(task, within))
         raise
+
+
+async def _end(task: asyncio.Task[Any], within: float | None) -> None:
+    """Wait until a task has ended; cancel it if that takes too long."""
+    await asyncio.wait([task], timeout=within)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # retrieved, so that asyncio does not log it

@@ -18,7 +18,8 @@ async def test_the_result_or_error_is_that_of_the_work() -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_a_cancellation_is_raised_once_the_work_is_done(*, fails: bool) -> None:
+@pytest.mark.parametrize("times", [1, 3])
+async def test_cancellations_are_raised_once_the_work_is_done(*, times: int, fails: bool) -> None:
     may_continue = asyncio.Event()
     done = False
 
@@ -30,10 +31,10 @@ async def test_a_cancellation_is_raised_once_the_work_is_done(*, fails: bool) ->
             raise ZeroDivisionError
 
     waiting = asyncio.create_task(finish_despite_cancel(work()))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    for _ in range(times):
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+    await asyncio.sleep(0.01)
     assert not waiting.done()
     may_continue.set()
     with pytest.raises(asyncio.CancelledError):
@@ -41,7 +42,8 @@ async def test_a_cancellation_is_raised_once_the_work_is_done(*, fails: bool) ->
     assert done
 
 
-async def test_work_that_does_not_end_in_time_after_a_cancellation_is_cancelled() -> None:
+@pytest.mark.parametrize("times", [1, 3])
+async def test_work_that_does_not_end_in_time_after_cancellations_is_cancelled(times: int) -> None:
     cancelled = False
 
     async def work() -> None:
@@ -52,9 +54,10 @@ async def test_work_that_does_not_end_in_time_after_a_cancellation_is_cancelled(
             cancelled = True
             raise
 
-    waiting = asyncio.create_task(finish_despite_cancel(work(), within=0.01))
-    await asyncio.sleep(0)
-    waiting.cancel()
+    waiting = asyncio.create_task(finish_despite_cancel(work(), within=0.02))
+    for _ in range(times):
+        await asyncio.sleep(0)
+        waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert cancelled
