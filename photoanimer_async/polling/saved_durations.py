@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from photoanimer_async.errors import InvalidRequestError
+from photoanimer_async.photos.finish_despite_cancel import ThreadStep
 from photoanimer_async.polling.adaptive import AdaptivePolling
 
 _log = logging.getLogger(__name__)
@@ -21,17 +22,17 @@ async def persisted(policy: AdaptivePolling, path: Path) -> AsyncIterator[None]:
     """Load a policy's durations before the block, and save them after it.
 
     A file that is damaged, or cannot be read or written, only causes a warning in the log: the
-    policy then starts cold.
+    policy then starts cold. A cancellation waits until the file is read or written.
 
     Args:
         policy: the policy.
         path: a JSON file; created if missing, replaced in one step.
     """
-    await asyncio.to_thread(_load, policy, path)
+    await ThreadStep(asyncio.to_thread(_load, policy, path))
     try:
         yield
     finally:
-        await asyncio.to_thread(_save, path, policy.to_dict())
+        await ThreadStep(asyncio.to_thread(_save, path, policy.to_dict()))
 
 
 def _load(policy: AdaptivePolling, path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from photoanimer_async import AdaptivePolling, FixedInterval, InvalidRequestError
 from photoanimer_async.models import AnimationOptions
 from photoanimer_async.polling.policies import kind_of
+from photoanimer_async.polling.saved_durations import persisted
 
 from ..support.stub_service import StubService, envelope, quick_client, task
 
@@ -73,6 +75,41 @@ async def test_the_file_is_its_owners_alone(stub: StubService, tmp_path: Path) -
     path = tmp_path / "durations.json"
     await run_once(stub, path)
     assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_client_that_is_cancelled_leaves_no_thread_with_the_file(
+    tmp_path: Path, times: int
+) -> None:
+    path = tmp_path / "durations.json"
+    is_saving, may_continue = threading.Event(), threading.Event()
+
+    class SlowState(dict[str, Any]):
+        def items(self) -> Any:
+            is_saving.set()
+            may_continue.wait()
+            return super().items()
+
+    class SlowPolling(AdaptivePolling):
+        def to_dict(self) -> dict[str, Any]:
+            return SlowState(super().to_dict())
+
+    async def use() -> None:
+        async with persisted(SlowPolling(), path):
+            pass
+
+    using = asyncio.create_task(use())
+    await asyncio.to_thread(is_saving.wait)
+    for _ in range(times):
+        using.cancel()
+        await asyncio.sleep(0.01)
+    was_abandoned = using.done()
+    may_continue.set()
+    assert not was_abandoned
+    with pytest.raises(asyncio.CancelledError):
+        await using
+    assert json.loads(path.read_text())["version"] == 1
+    assert await asyncio.to_thread(lambda: list(tmp_path.iterdir())) == [path]
 
 
 def test_a_policy_that_does_not_learn_has_nothing_to_keep(tmp_path: Path) -> None:
