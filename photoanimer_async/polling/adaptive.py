@@ -9,9 +9,9 @@ polls are spread over ages from early to very late, in proportion to the age. Th
 out when tasks begin to end, which makes a new plan for all tasks long before the late ones are
 due.
 
-New plans are made whenever the observations have grown by a quarter. Ends count in full; a poll
-that found a task processing counts as much as an end had been expected, so tasks that take
-longer than expected are noticed before any of them ends.
+A new plan is made whenever the observations have doubled, and later, from a hundred on, whenever
+they have grown by 30 %. Ends count in full; a poll that found a task processing counts as much as
+an end had been expected, so tasks that take longer than expected are noticed before any ends.
 
 Exploring. If every first poll came at the same age, and most tasks had ended by then, nothing
 would be learned any more about the ages before it. So a few first polls come early.
@@ -33,7 +33,7 @@ _EARLIEST = 0.3
 _GOLDEN = 0.6180339887498949
 _EARLY_SHARE = 0.6
 _ENOUGH = 4.0
-_GROWTH = 0.25
+_FEW, _GROWTH_OF_FEW, _GROWTH = 100.0, 1.0, 0.3
 _CHANGED = 1.2
 
 
@@ -148,7 +148,6 @@ class _Kind:
         self._generation = 0.0
         self._spread = 0
         self._observed = durations.weight
-        self._plan_at = max(_ENOUGH, self._observed * (1 + _GROWTH))
         self._plan()
 
     def added(self) -> None:
@@ -182,7 +181,6 @@ class _Kind:
             self._observed += ends
         if self._observed < self._plan_at:
             return False
-        self._plan_at = self._observed + _GROWTH * min(self._observed, MEMORY)
         before, was_cold = self.poll_ages, self.cold
         self.durations.update(max(MEMORY, self._generation))
         self._plan()
@@ -196,6 +194,8 @@ class _Kind:
         )
 
     def _plan(self) -> None:
+        growth = _GROWTH_OF_FEW if self._observed < _FEW else _GROWTH
+        self._plan_at = max(_ENOUGH, self._observed + growth * min(self._observed, MEMORY))
         self._survival = self.durations.survival()
         self.poll_ages = optimal_poll_times(self._survival, self.durations.hazards, self._cost)
 
