@@ -18,7 +18,7 @@ import av
 import av.filter
 import numpy as np
 from av.filter.context import FilterContext
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from photoanimer_async.engine.curves import FRAME_RATE
 from photoanimer_async.engine.picture import Picture
@@ -136,6 +136,8 @@ class Mp4Writer(_ThreadedWriter):
         container = av.open(path, "w", format="mp4", options={"movflags": "+faststart"})
         super().__init__(container)
         self._sound = sound
+        # One for all frames: a frame's own would be set up, and start its threads, for that frame.
+        self._reformatter = VideoReformatter()
         self._video = container.add_stream("libx264", rate=FRAME_RATE, options=_H264_OPTIONS)
         self._video.width, self._video.height = width, height
         self._video.pix_fmt = "yuv420p"
@@ -148,11 +150,13 @@ class Mp4Writer(_ThreadedWriter):
             self._audio.codec_context.bit_rate = _AAC_BIT_RATE
 
     def _encode(self, frame: Picture, number: int) -> None:
-        image = _image(frame, number).reformat(
+        image = self._reformatter.reformat(
+            _image(frame, number),
             format="yuv420p",
             interpolation=Interpolation.AREA,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
+            threads=1,
         )
         self._container.mux(self._video.encode(image))
 

@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
+from photoanimer_async.engine import video
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.speech import Sound
 from photoanimer_async.engine.video import GifWriter, Mp4Writer
@@ -52,6 +55,26 @@ def test_mp4_has_the_frames_in_order(tmp_path: Path) -> None:
     assert len(read) == 30
     for then, now in zip(written, read, strict=True):
         assert np.abs(then.astype(int) - now).mean() < 6
+
+
+def test_converting_a_frame_sets_up_nothing_and_starts_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up, threads = [], []
+
+    class Recorded:
+        def __init__(self) -> None:
+            self._own = VideoReformatter()
+            set_up.append(self)
+
+        def reformat(self, *arguments: Any, **options: Any) -> av.VideoFrame:
+            threads.append(options["threads"])
+            return self._own.reformat(*arguments, **options)
+
+    monkeypatch.setattr(video, "VideoReformatter", Recorded)
+    write_mp4(tmp_path / "square.mp4", frames(20))
+    assert len(set_up) == 1
+    assert threads == [1] * 20
 
 
 def test_the_index_comes_before_the_frames(tmp_path: Path) -> None:
