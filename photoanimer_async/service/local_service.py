@@ -38,6 +38,9 @@ _http_logger = logging.getLogger(f"{__name__}.http")
 _LONGEST_REQUEST_LINE: Final = 32 * 1024
 _OPERATORS: Final = ConnectionLimits(in_all=64, per_address=32, request_seconds=10.0)
 _SHORTEST_SHUTDOWN: Final = 0.05
+# How long aiohttp reads and drops the body of an answered request, also during a shutdown. No
+# interface has a body.
+_LINGERING_SECONDS: Final = 0.5
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
@@ -94,6 +97,7 @@ class LocalService:
             logger=_http_logger,
             max_line_size=_LONGEST_REQUEST_LINE,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
+            lingering_time=_LINGERING_SECONDS,
             # The work for a request ends when its sender hangs up; see `acceptance`.
             handler_cancellation=True,
             # aiohttp waits twice this time for open requests; 0 would mean without limit.

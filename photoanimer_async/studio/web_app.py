@@ -18,10 +18,12 @@ from photoanimer_async.studio.studio_actions import Studio
 from photoanimer_async.studio.studio_errors import RefusedError
 from photoanimer_async.studio.studio_settings import StudioSettings
 from photoanimer_async.studio.task_cancelling import TaskCanceller
+from photoanimer_async.studio.unread_bodies import UnreadBodies
 
 _log = logging.getLogger(__name__)
 
 _SHUTDOWN_SECONDS: Final = 3.0
+_LINGERING_SECONDS: Final = 10.0  # see `unread_bodies`
 _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
@@ -58,6 +60,7 @@ def create_app(
 
     app.cleanup_ctx.append(run_studio)
     app.on_shutdown.append(end_event_streams)
+    UnreadBodies().add_to(app)
     app.router.add_get("/enter/{token}", guard.enter)
     for routes in (page, ApiRoutes(studio), MediaRoutes(studio)):
         app.router.add_routes(routes.table())
@@ -95,6 +98,7 @@ class RunningStudio:
             create_app(client, settings, canceller, everyone),
             access_log=None,
             shutdown_timeout=_SHUTDOWN_SECONDS,
+            lingering_time=_LINGERING_SECONDS,
         )
 
     async def __aenter__(self) -> Self:

@@ -104,6 +104,17 @@ class TestDrain:
                 await service.submit(host.url("photo.png"))
                 await until(lambda: stuck.jobs)
 
+    async def test_a_body_that_never_arrives_is_not_waited_for(self, tmp_path: Path) -> None:
+        settings = ServiceSettings(data_dir=tmp_path, port=0, drain_seconds=60)
+        async with asyncio.timeout(8):  # aiohttp itself would wait for 10 seconds
+            async with running(settings, InstantRenderer()) as service:
+                host, port = service.service.base_url.split("/")[2].split(":")
+                reader, writer = await asyncio.open_connection(host, int(port))
+                writer.write(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n\r\n")
+                assert b" 405 " in await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> ServiceSettings:
