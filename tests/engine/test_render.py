@@ -152,34 +152,43 @@ def test_a_voice_requires_the_talking_template(tmp_path: Path) -> None:
         animate(PHOTO, 0, mp4=tmp_path / "out.mp4", voice=b"no sound")
 
 
-def test_the_video_has_the_length_of_the_voice(
+Talk = Callable[[NDArray[np.float32], str, RenderSettings], Rendering]
+
+
+@pytest.fixture
+def talk(
     marking: MarkingEngine,
-    speech: NDArray[np.float32],
     sound_file: Callable[[NDArray[np.float32], str], bytes],
     tmp_path: Path,
+) -> Talk:
+    """Render a video, `out.mp4`, with sound samples as its voice, in a sound format."""
+
+    def talk(sound: NDArray[np.float32], kind: str, settings: RenderSettings) -> Rendering:
+        voice = sound_file(sound, kind)
+        mp4 = tmp_path / "out.mp4"
+        return animate(PHOTO, 0, mp4=mp4, voice=voice, engine=marking, settings=settings)
+
+    return talk
+
+
+def test_the_video_has_the_length_of_the_voice(
+    talk: Talk, speech: NDArray[np.float32], tmp_path: Path
 ) -> None:
-    mp4 = tmp_path / "out.mp4"
-    rendering = animate(PHOTO, 0, mp4=mp4, voice=sound_file(speech, "flac"), engine=marking)
+    rendering = talk(speech, "flac", RenderSettings())
     assert rendering.frames == 60
     assert rendering.seconds == 2.5
-    with av.open(mp4) as container:
+    with av.open(tmp_path / "out.mp4") as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
-    settings = RenderSettings(voice_limit=1)
     with pytest.raises(VoiceError, match="at most 1 seconds"):
-        animate(PHOTO, 0, mp4=mp4, voice=sound_file(speech, "wav"), settings=settings)
+        talk(speech, "wav", RenderSettings(voice_limit=1))
 
 
 def test_a_short_voice_is_followed_by_silence(
-    marking: MarkingEngine,
-    speech: NDArray[np.float32],
-    sound_file: Callable[[NDArray[np.float32], str], bytes],
-    tmp_path: Path,
+    talk: Talk, speech: NDArray[np.float32], tmp_path: Path
 ) -> None:
-    mp4 = tmp_path / "out.mp4"
-    word = sound_file(speech[12_000:14_400], "wav")  # 0.05 seconds
-    rendering = animate(PHOTO, 0, mp4=mp4, voice=word, engine=marking)
+    rendering = talk(speech[12_000:14_400], "wav", RenderSettings())  # 0.05 seconds
     assert (rendering.frames, rendering.seconds) == (12, 0.5)
-    with av.open(mp4) as container:
+    with av.open(tmp_path / "out.mp4") as container:
         sound = container.streams.audio[0]
         assert sound.duration is not None
         assert sound.time_base is not None
