@@ -24,6 +24,7 @@ from photoanimer_async.service.error_codes import (
 )
 from photoanimer_async.service.http.envelope import failure, success
 from photoanimer_async.service.shortages import is_shortage, reason_of
+from photoanimer_async.service.throttled_log import ThrottledLog
 
 _logger = logging.getLogger(__name__)
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -50,6 +51,7 @@ def envelope_errors(check: Callable[[web.Request], None] | None = None) -> Middl
         check: raises a `RequestRefusedError` for requests that are not allowed, before they are
             handled. A middleware of its own would cost each request twice as much.
     """
+    log = ThrottledLog(_logger)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -61,40 +63,46 @@ def envelope_errors(check: Callable[[web.Request], None] | None = None) -> Middl
             if error.code.http_status == _TOO_MANY:
                 # A caller that repeats a request as fast as it can would keep others waiting.
                 await asyncio.sleep(_REFUSAL_SECONDS)
-            return _refusal(request, error)
+            return _refusal(request, error, log)
         except Exception as error:  # noqa: BLE001 - logged or answered
-            return _failure(request, error)
+            return _failure(request, error, log)
 
     return middleware
 
 
-def _failure(request: web.Request, error: Exception) -> web.Response:
+def _failure(request: web.Request, error: Exception, log: ThrottledLog) -> web.Response:
     """Return the answer to an error that no handler has foreseen."""
     match error:
         case web.HTTPNotFound():
             message = f"there is nothing at {request.path[:120]!r}"
-            return _refusal(request, RequestRefusedError(NO_SUCH_PATH, message))
+            return _refusal(request, RequestRefusedError(NO_SUCH_PATH, message), log)
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
             message = f"the method is {error.method}; allowed is {allowed}"
-            response = _refusal(request, RequestRefusedError(NO_SUCH_METHOD, message))
+            response = _refusal(request, RequestRefusedError(NO_SUCH_METHOD, message), log)
             response.headers["Allow"] = allowed
             return response
         case _ if is_shortage(error):
-            _logger.warning("event=shortage route=%s why=%s", route_of(request), reason_of(error))
-            message = f"nothing can be stored now ({reason_of(error)}); nothing was charged"
-            return _refusal(
-                request, RequestRefusedError(NO_STORAGE, message, retry_after=_RETRY_SECONDS)
-            )
+            why = reason_of(error)
+            log.event(logging.WARNING, "event=shortage route=%s why=%r", route_of(request), why)
+            message = f"nothing can be stored now ({why}); nothing was charged"
+            refused = RequestRefusedError(NO_STORAGE, message, retry_after=_RETRY_SECONDS)
+            return _refusal(request, refused, log)
         case _:
-            _logger.error("event=internal_error route=%s", route_of(request), exc_info=error)
+            log.event(
+                logging.ERROR,
+                "event=internal_error route=%s kind=%s",
+                route_of(request),
+                type(error).__name__,
+                error=error,
+            )
             message = "an internal error; see the service's log"
-            return _refusal(request, RequestRefusedError(INTERNAL, message))
+            return _refusal(request, RequestRefusedError(INTERNAL, message), log)
 
 
-def _refusal(request: web.Request, error: RequestRefusedError) -> web.Response:
+def _refusal(request: web.Request, error: RequestRefusedError, log: ThrottledLog) -> web.Response:
     code = error.code
-    _logger.info("event=refused route=%s code=%s", route_of(request), code.name)
+    log.event(logging.INFO, "event=refused route=%s code=%s", route_of(request), code.name)
     response = web.Response(
         body=_encode(failure(code, error.message)).encode(),
         status=code.http_status,

@@ -147,6 +147,24 @@ class TestPathsAndMethods:
         assert len(logged_errors) == 1
         logged_errors.clear()
 
+    async def test_a_lasting_shortage_is_one_line_of_the_log(
+        self,
+        service: Running,
+        host: PhotoHost,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        async def full(self: object, *args: object) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        caplog.set_level("INFO")
+        monkeypatch.setattr("photoanimer_async.service.storing.task_store.TaskStore.add", full)
+        for _ in range(5):
+            answer = await Customer(service, KEY).submit(host.url("photo.png"))
+            assert answer["code"] == 50301
+        assert caplog.text.count("event=shortage") == 1
+        assert caplog.text.count("event=refused") == 1
+
     async def test_an_invalid_host_header_is_refused(self, start: Start, host: PhotoHost) -> None:
         service = await start(keys={KEY})
         task_id = await service.submit(host.url("photo.png"))
