@@ -215,8 +215,9 @@ class PhotoAnimerClient:
                 await stack.enter_async_context(persisted(self._poll, self._durations_file))
             if isinstance(self._host, KeptOpen):
                 await stack.enter_async_context(self._host.kept_open())
-            stack.push_async_callback(self._pending.cancel)
             await stack.enter_async_context(self._scheduler)
+            # Before the scheduler ends: jobs that clean up by then must not be interrupted.
+            stack.push_async_callback(self._pending.cancel)
             if self._receiver is not None:
                 await stack.enter_async_context(self._receiver.listening(self._dispatcher.dispatch))
             stack.push_async_callback(self._runner.close)

@@ -18,6 +18,7 @@ from typing import Generic, TypeAlias, TypeVar
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.jobs.job import SubmitGate
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Photo
+from photoanimer_async.photos.finish_despite_cancel import ThreadStep
 from photoanimer_async.polling.cancellation import is_cancelled
 
 _T = TypeVar("_T")
@@ -84,7 +85,7 @@ class Batch(Generic[_T]):
             # Only once: a second cancellation would interrupt the jobs' clean-up.
             if not self._work.cancelling():
                 self._work.cancel()
-            await asyncio.wait([self._work])
+            await ThreadStep(asyncio.wait([self._work]))
 
     async def _run_all(self) -> None:
         try:

@@ -1,5 +1,6 @@
 """Whole batches: from photos, or from what an earlier run has left in its journal."""
 
+import asyncio
 import os
 from collections.abc import (
     AsyncGenerator,
@@ -129,9 +130,10 @@ class BatchRunner:
     running: set[Batch[Any]] = field(factory=set)
 
     async def close(self) -> None:
-        """Close all batches in progress."""
-        for batch in list(self.running):
-            await batch.close()
+        """Close all batches in progress, at the same time."""
+        async with asyncio.TaskGroup() as closing:
+            for batch in self.running:
+                closing.create_task(batch.close())
 
     def animate(
         self,

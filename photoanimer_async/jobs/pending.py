@@ -29,6 +29,7 @@ from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.jobs.submission import ambiguous_submit
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import AnimationRequest, Outcome, TaskId
+from photoanimer_async.photos.finish_despite_cancel import ThreadStep
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -179,7 +180,7 @@ class PendingJobs:
         for task in self._running:
             task.cancel()
         if self._running:
-            await asyncio.wait(list(self._running))
+            await ThreadStep(asyncio.wait(list(self._running)))
 
     def _end_detached(self, task: "asyncio.Task[Any]") -> None:
         """Keep the record of a detached job that has ended, without its photo."""

@@ -24,6 +24,7 @@ from photoanimer_async import (
     NotSubmittedError,
     Outcome,
     PhotoAnimerClient,
+    PhotoAnimerError,
     State,
 )
 from photoanimer_async.jobs.journal.journal_store import JournalStore
@@ -150,6 +151,35 @@ async def test_a_second_cancellation_makes_open_submits_ambiguous(
     assert lost.image_url == urls(1)[0]
     assert sum(outcome.ok for outcome in outcomes) == 2
     assert len(stub.submits) == 3
+
+
+async def test_closing_a_client_ends_all_its_batches_also_if_it_is_cancelled(
+    stub: StubService,
+) -> None:
+    arrived = asyncio.Event()
+
+    async def never(_: web.Request) -> web.Response:
+        arrived.set()
+        await asyncio.sleep(3600)
+        return web.Response()
+
+    client = quick_client(stub.base_url)
+    await client.__aenter__()
+    batches = [client.animate_many(urls(2)) for _ in range(2)]
+    for batch in batches:
+        arrived.clear()
+        stub.submit_script = [lambda _: envelope(77), never]
+        await anext(batch)
+        await arrived.wait()
+    closing = asyncio.create_task(client.__aexit__(None, None, None))
+    await asyncio.sleep(0.01)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "photoanimer batch"]
+    for batch in batches:
+        with pytest.raises(PhotoAnimerError, match="stopped before its end"):
+            [_ async for _ in batch]
 
 
 async def test_submitted_photos_are_not_submitted_again(
