@@ -8,7 +8,7 @@ Every answer is one of three things:
   `UnexpectedResponseError`, which names the JSON path of the fault.
 
 Both errors keep the HTTP status and the start of a body that was not understood. Which of them mean
-that a submit was refused is written down in `retry`.
+that a submit was refused is written down in `submit_answers`.
 
 Values are read into typed classes by cattrs. cattrs itself converts where it can (`True` becomes 1,
 5 becomes "5"); the types defined here accept only the JSON types that the API page or a known

@@ -79,7 +79,7 @@ async def open_link(
         method: GET or HEAD.
         headers: of each request.
         timeout: of each request.
-        max_redirects: the redirect of this number raises; aiohttp counts in the same way.
+        max_redirects: how many are followed; one more raises.
         decompress: whether to decode compressed content.
 
     Raises:
@@ -104,7 +104,7 @@ async def open_link(
             return response
         async with response:
             history.append(response)
-            if len(history) >= max_redirects:
+            if len(history) > max_redirects:
                 raise aiohttp.TooManyRedirects(history[0].request_info, tuple(history))
             url = _target(url, location)
 

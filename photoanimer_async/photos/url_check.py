@@ -73,7 +73,7 @@ async def check_url(session: aiohttp.ClientSession, url: str) -> None:
                 method=hdrs.METH_HEAD,
                 headers={hdrs.ACCEPT_ENCODING: "identity"},
                 timeout=_TIMEOUT,
-                max_redirects=_MAX_REDIRECTS + 1,
+                max_redirects=_MAX_REDIRECTS,
             ) as response,
         ):
             _require_photo(response)

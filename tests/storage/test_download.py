@@ -395,7 +395,7 @@ class TestRedirects:
         results.script = [responds(302, Location="/again")] * 20
         with pytest.raises(DownloadError, match="more than 5 redirects"):
             await save()
-        assert len(results.requests) == 5
+        assert len(results.requests) == 6
 
     @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://a/b", "http://[::"])
     async def test_redirects_lead_to_http_only(

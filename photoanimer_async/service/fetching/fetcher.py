@@ -99,7 +99,7 @@ class Fetcher:
             url,
             headers={"Accept": accept, "Accept-Encoding": "identity"},
             timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS),
-            max_redirects=self._limits.redirects + 1,
+            max_redirects=self._limits.redirects,
         ) as response:
             if response.status != 200:  # noqa: PLR2004 - HTTP's own number
                 raise FetchError(f"its server answers with HTTP status {response.status}")
