@@ -1,11 +1,15 @@
 """What an image host is: it gives local photos URLs that the service can fetch."""
 
 import asyncio
+import logging
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
 from photoanimer_async.errors import HostingError
 from photoanimer_async.models import Evidence, Photo
+from photoanimer_async.redaction import shown_url
+
+_log = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 0.1
 
@@ -64,7 +68,7 @@ async def evidence_of(host: object, url: str, within: float) -> Evidence:
     """Return whether the service fetched a photo: evidence that a submit without answer arrived.
 
     Args:
-        host: any image host; one that does not count fetches gives `Evidence.NONE`.
+        host: any image host; one that does not count fetches, or fails, gives `Evidence.NONE`.
         url: the URL that was published for this one submit, not withdrawn yet.
         within: seconds to wait for a fetch.
     """
@@ -72,11 +76,24 @@ async def evidence_of(host: object, url: str, within: float) -> Evidence:
         return Evidence.NONE
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within
-    try:
-        while not host.fetches(url):
-            if loop.time() >= deadline:
-                return Evidence.NOT_FETCHED
-            await asyncio.sleep(_CHECK_SECONDS)
-    except HostingError:
-        return Evidence.NONE
+    while not (fetches := _fetches(host, url)):
+        if fetches is None:
+            return Evidence.NONE
+        if loop.time() >= deadline:
+            return Evidence.NOT_FETCHED
+        await asyncio.sleep(_CHECK_SECONDS)
     return Evidence.FETCHED
+
+
+def _fetches(host: FetchCounter, url: str) -> int | None:
+    """Return how often a URL was fetched; `None` if the host does not know."""
+    try:
+        return host.fetches(url)
+    except HostingError:
+        return None
+    # A host of the user's may raise anything, and its text may contain the URL. Nothing is awaited:
+    # a cancellation is not one of this task.
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see above
+        reason = type(error).__name__
+        _log.warning("%s: its image host cannot count fetches: %s", shown_url(url), reason)
+        return None

@@ -6,11 +6,18 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from photoanimer_async import Outcome, Photo, PhotoAnimerError, ProgressEvent
+from photoanimer_async import (
+    AmbiguousSubmitError,
+    Evidence,
+    Outcome,
+    Photo,
+    PhotoAnimerError,
+    ProgressEvent,
+)
 
 from ..support.batches import outcomes_of, urls
 from ..support.pictures import png
-from ..support.stub_service import StubService, quick_client
+from ..support.stub_service import StubService, drop_connection, quick_client
 
 ERRORS: list[Callable[[], BaseException]] = [
     lambda: ConnectionResetError("the upload broke off"),
@@ -67,6 +74,28 @@ async def test_a_host_whose_clean_up_raises_costs_no_result(
     assert failed(outcomes) == []
     assert len(outcomes) == 20
     assert "failed to clean up" in caplog.text
+
+
+@pytest.mark.parametrize("make_error", ERRORS)
+async def test_a_host_that_cannot_count_fetches_hides_no_ambiguous_submit(
+    stub: StubService, make_error: Callable[[], BaseException]
+) -> None:
+    class Host:
+        @asynccontextmanager
+        async def publish(self, photo: Photo) -> AsyncIterator[str]:
+            yield "https://cdn.example/a.png"
+
+        def fetches(self, url: str) -> int:
+            raise make_error()
+
+    stub.submit_script = [drop_connection] * 2
+    async with quick_client(stub.base_url, host=Host()) as client:
+        [outcome] = await outcomes_of(client, photos(1))
+        with pytest.raises(AmbiguousSubmitError) as caught:
+            await client.animate(photos(1)[0])
+    assert isinstance(outcome.error, AmbiguousSubmitError)
+    assert caught.value.evidence is outcome.error.evidence is Evidence.NONE
+    assert len(stub.submits) == 2
 
 
 @pytest.mark.parametrize("make_error", ERRORS)
