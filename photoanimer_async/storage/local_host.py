@@ -28,6 +28,7 @@ from attrs import define
 from photoanimer_async.errors import HostingError, InvalidRequestError
 from photoanimer_async.models import Photo
 from photoanimer_async.photos.check import detect_media_format
+from photoanimer_async.photos.finish_despite_cancel import finish_despite_cancel
 from photoanimer_async.photos.shortage import is_shortage
 from photoanimer_async.redaction import is_url, shown_url
 
@@ -111,10 +112,14 @@ class LocalImageHost:
     async def _leave(self) -> None:
         self._users -= 1
         if not self._users:
-            async with self._lock:
-                if self._runner is not None and not self._users:
-                    runner, self._runner = self._runner, None
-                    await runner.cleanup()
+            await finish_despite_cancel(self._stop())
+
+    async def _stop(self) -> None:
+        """Stop the server, unless a photo has come meanwhile; takes two seconds at most."""
+        async with self._lock:
+            if self._runner is not None and not self._users:
+                runner, self._runner = self._runner, None
+                await runner.cleanup()
 
     @asynccontextmanager
     async def publish(self, photo: Photo) -> AsyncIterator[str]:

@@ -242,6 +242,26 @@ class TestServer:
         writer.close()
         await writer.wait_closed()
 
+    async def test_a_cancellation_waits_until_the_server_has_ended(self) -> None:
+        host = LocalImageHost()
+        await host.__aenter__()
+        async with host.publish(PHOTO) as url:
+            address = urlsplit(url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        # A body that never arrives is waited for.
+        writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9999\r\n\r\n")
+        assert b" 404 " in await reader.readline()
+        leaving = asyncio.create_task(host.__aexit__(None, None, None))
+        for _ in range(3):
+            await asyncio.sleep(0.01)
+            leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        async with asyncio.timeout(8):  # aiohttp itself would wait for 10 seconds
+            await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
     async def test_a_port_in_use(self) -> None:
         async with LocalImageHost() as first, first.publish(PHOTO) as url:
             port = urlsplit(url).port or 0
