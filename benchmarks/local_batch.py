@@ -27,7 +27,6 @@ from photoanimer_async.engine.samples import ASTRONAUT
 SIDE = 512
 TEMPLATE = 1
 COMMAND_LINE = "from photoanimer_async.cli import main; main()"
-_EVERY = 0.1
 
 
 @frozen
@@ -48,18 +47,10 @@ def write_photos(folder: Path, count: int) -> None:
         brighter.save(folder / f"{number:03}.png")
 
 
-def workers_cpu(parent: int) -> dict[int, float]:
-    """Return the CPU seconds of each child process of a process that runs."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == parent:
-            ticks = int(fields[11]) + int(fields[12])
-            found[int(stat.parent.name)] = ticks / os.sysconf("SC_CLK_TCK")
-    return found
+def own_cpu(pid: int) -> float:
+    """Return the CPU seconds of a process that has ended, without those of its children."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def animate(count: int) -> Use:
@@ -71,19 +62,19 @@ def animate(count: int) -> Use:
         write_photos(folder / "photos", count)
         command = [sys.executable, "-c", COMMAND_LINE, "animate", "photos", "--local", "--yes"]
         command += ["--template", str(TEMPLATE), "--out", "out"]
-        began, workers = time.monotonic(), dict[int, float]()
+        began = time.monotonic()
         with (folder / "output").open("w") as output:
             process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)  # noqa: S603 - our own command
-        while (ended := os.wait4(process.pid, os.WNOHANG))[0] == 0:
-            workers |= workers_cpu(process.pid)
-            time.sleep(_EVERY)
-        process.returncode = os.waitstatus_to_exitcode(ended[1])
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         wall = time.monotonic() - began
+        own = own_cpu(process.pid)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
         made = len(list((folder / "out").glob("*.mp4")))
         assert made == count, (folder / "output").read_text()
-    spent = ended[2].ru_utime + ended[2].ru_stime
+    spent = usage.ru_utime + usage.ru_stime  # with the workers', which have been waited for
     available = cores * wall
-    return Use(spent / available, sum(workers.values()) / available, 3600 * count / wall)
+    return Use(spent / available, (spent - own) / available, 3600 * count / wall)
 
 
 def main() -> None:
