@@ -146,6 +146,11 @@ def photo_seed(photo: bytes) -> int:
     return zlib.crc32(photo)
 
 
+def load_models() -> None:
+    """Load the models that find faces; otherwise the first photo does."""
+    _face_finder()
+
+
 @functools.cache
 def _face_finder() -> FaceFinder:
     """Return the process's face finder: loading the models takes longer than using them."""

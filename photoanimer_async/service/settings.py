@@ -1,6 +1,5 @@
 """The settings of a local service, and their defaults."""
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from photoanimer_async.service.fetching.addresses import (
 )
 from photoanimer_async.service.fetching.fetcher import UnsuitableUrlError, parse_url
 from photoanimer_async.service.notifying.signing import secret_bytes
+from photoanimer_async.service.rendering.resource_limits import available_cores
 from photoanimer_async.service.storing.ledger import LARGEST_AMOUNT, Charging
 
 MIB = 1024 * 1024
@@ -40,13 +40,6 @@ _SMALLEST_WEIGHT: Final = 0.001
 _SHORTEST: Final = 0.001
 _LONGEST: Final = 100 * 365 * 24 * _HOUR
 _SECONDS: Final = and_(ge(_SHORTEST), le(_LONGEST))  # refuse NaN and infinity too
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS has no affinity
-        return os.cpu_count() or 1
 
 
 def _shown_keys(keys: frozenset[str] | None) -> str:
@@ -279,7 +272,7 @@ class ServiceSettings:
 
     @workers.default
     def _default_workers(self) -> int:
-        return _cores() if self.dask is None else _CLUSTER_WORKERS
+        return available_cores() if self.dask is None else _CLUSTER_WORKERS
 
     def __attrs_post_init__(self) -> None:
         _check_notification_address(self.notify_url, self.notify_secret)

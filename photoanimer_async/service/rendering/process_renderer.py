@@ -10,6 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from types import MappingProxyType, TracebackType
@@ -74,6 +75,7 @@ class ProcessRenderer:
             cpu_seconds=math.ceil(_THREADS * render_seconds),
             file_bytes=_LONGEST_RESULT,
         )
+        self._workers = workers
         self._slots = asyncio.Semaphore(workers)
         self._idle: list[WorkerProcess] = []
         self._busy = 0
@@ -92,6 +94,19 @@ class ProcessRenderer:
     ) -> None:
         while self._idle:
             await self._idle.pop().stop()
+
+    async def start_workers(self, photos: int) -> None:
+        """Start the workers for the first photos, which load the engine before these come.
+
+        A worker that is not started here starts, and loads the engine, with a photo.
+
+        Args:
+            photos: how many photos will come.
+        """
+        with suppress(OSError):  # the first job tries again, and says why
+            for _ in range(min(photos, self._workers)):
+                worker = await WorkerProcess.start(self._animate, self._limits, load_engine=True)
+                self._idle.append(worker)
 
     async def render(self, job: RenderJob) -> float | None:
         """Render in a worker; see `Renderer.render`."""

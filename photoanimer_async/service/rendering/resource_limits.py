@@ -15,6 +15,7 @@ limit cannot be set, work continues without it; the timeout of `ProcessRenderer`
 
 import contextlib
 import json
+import os
 import resource
 from typing import Final, Self
 
@@ -22,6 +23,9 @@ from attrs import asdict, frozen
 
 OUT_OF_MEMORY_STATUS: Final = 71
 """Exit status of a worker that could not allocate memory."""
+
+LOAD_ENGINE: Final = "load-engine"
+"""Argument of a worker that loads the engine at once."""
 
 _OPEN_FILES: Final = 128
 
@@ -70,6 +74,14 @@ class ResourceLimits:
         used = int(usage.ru_utime + usage.ru_stime) + 1
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
         _set(resource.RLIMIT_CPU, _capped(used + self.cpu_seconds, hard), hard)
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS has no affinity
+        return os.cpu_count() or 1
 
 
 def _limit(kind: int, most: int) -> None:

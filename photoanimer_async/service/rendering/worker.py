@@ -1,12 +1,13 @@
 """The program of a worker process: read a job, render it, write a reply.
 
 `WorkerProcess` starts it as `python -m photoanimer_async.service.rendering.worker
-MODULE:FUNCTION LIMITS`. A job is one line of JSON on standard input, a reply one line of JSON on
-standard output. The process decodes untrusted photos, so the service accepts nothing from it
-that could run code, as a pickle could.
+MODULE:FUNCTION LIMITS [load-engine]`. A job is one line of JSON on standard input, a reply one
+line of JSON on standard output. The process decodes untrusted photos, so the service accepts
+nothing from it that could run code, as a pickle could.
 
-The engine is imported with the first job. When the service ends, for whatever reason, standard
-input ends, and the worker exits at once, even in the middle of a render.
+The engine is imported with the first job, or at once with `load-engine`. When the service ends,
+for whatever reason, standard input ends, and the worker exits at once, even in the middle of a
+render.
 """
 
 import importlib
@@ -35,6 +36,7 @@ from photoanimer_async.service.error_codes import (
     ErrorCode,
 )
 from photoanimer_async.service.rendering.resource_limits import (
+    LOAD_ENGINE,
     OUT_OF_MEMORY_STATUS,
     ResourceLimits,
 )
@@ -70,6 +72,9 @@ def main() -> None:
     replies = _take_standard_output()
     jobs: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_receive, args=(jobs,), daemon=True).start()
+    if LOAD_ENGINE in sys.argv[3:]:
+        # If this fails, the process ends; the first job is tried again without it, and says why.
+        importlib.import_module("photoanimer_async.engine.render").load_models()
     while True:
         job = json.loads(jobs.get())
         limits.begin_job()

@@ -21,6 +21,7 @@ from photoanimer_async.redaction import printable
 from photoanimer_async.service.error_codes import TABLE, RenderFailedError
 from photoanimer_async.service.rendering.renderer import RendererFaultError, RenderJob
 from photoanimer_async.service.rendering.resource_limits import (
+    LOAD_ENGINE,
     OUT_OF_MEMORY_STATUS,
     ResourceLimits,
 )
@@ -69,12 +70,15 @@ class WorkerProcess:
         self._reading_stderr = asyncio.create_task(self._read_stderr())
 
     @classmethod
-    async def start(cls, animate: str, limits: ResourceLimits) -> Self:
+    async def start(
+        cls, animate: str, limits: ResourceLimits, *, load_engine: bool = False
+    ) -> Self:
         """Start a worker.
 
         Args:
             animate: the function that renders, as `module:name`.
             limits: what the process may use.
+            load_engine: whether it loads the engine at once, and not with its first job.
 
         Raises:
             OSError: the process cannot be started.
@@ -87,6 +91,7 @@ class WorkerProcess:
             _PROGRAM,
             animate,
             limits.as_argument(),
+            *[LOAD_ENGINE] * load_engine,
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,

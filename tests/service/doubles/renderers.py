@@ -31,6 +31,13 @@ def copy(photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: byt
         gif.write_bytes(b"gif")
 
 
+def is_engine_loaded(
+    photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None
+) -> None:
+    """Write whether the engine has been imported before the job."""
+    mp4.write_bytes(b"%d" % ("photoanimer_async.engine.render" in sys.modules))
+
+
 def return_seconds(
     photo: bytes, template: int, *, mp4: Path, gif: Path | None, voice: bytes | None
 ) -> float:

@@ -15,6 +15,7 @@ from photoanimer_async.engine.samples import GRACE_HOPPER
 from photoanimer_async.service import RenderFailedError, RenderJob, ServiceSettings, SetupError
 from photoanimer_async.service.rendering.process_renderer import _ENGINES, _WARP, ProcessRenderer
 from photoanimer_async.service.rendering.renderer import RendererFaultError
+from photoanimer_async.service.settings import MIB
 
 from ..conftest import PhotoHost, Running, Start, png, running, until
 from .conftest import is_free, render_job, unfinished_files
@@ -35,6 +36,49 @@ async def test_workers_get_all_files_and_are_used_again(tmp_path: Path) -> None:
         await renderer.render(silent)
         assert silent.mp4.read_bytes() == b"3:photo:silent"
         assert renderer._idle == [worker]
+
+
+@pytest.mark.slow
+async def test_workers_that_start_early_load_the_engine(tmp_path: Path) -> None:
+    async with ProcessRenderer(2, animate="renderers:is_engine_loaded") as renderer:
+        job = render_job(tmp_path)
+        await renderer.render(job)
+        assert job.mp4.read_bytes() == b"0"
+    for photos, workers in ((1, 1), (5, 2)):
+        async with ProcessRenderer(2, animate="renderers:is_engine_loaded") as renderer:
+            await renderer.start_workers(photos)
+            early = list(renderer._idle)
+            assert len(early) == workers
+            jobs = [render_job(tmp_path) for _ in early]
+            await asyncio.gather(*map(renderer.render, jobs))
+            assert [job.mp4.read_bytes() for job in jobs] == [b"1"] * workers
+            assert set(renderer._idle) == set(early)
+        assert not any(worker.is_running for worker in early)
+
+
+@pytest.mark.slow
+async def test_a_job_is_rendered_though_a_worker_cannot_load_the_engine(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = render_job(tmp_path)
+    async with ProcessRenderer(1, animate="renderers:copy", memory=48 * MIB) as renderer:
+        await renderer.start_workers(1)
+        await renderer.render(job)
+    assert job.mp4.exists()
+    assert "event=worker_died attempt=1" in caplog.text
+
+
+async def test_where_no_process_can_be_started_early_jobs_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ProcessRenderer(2, animate="renderers:copy") as renderer:
+        with monkeypatch.context() as context:
+            context.setattr(sys, "executable", str(tmp_path / "missing"))
+            await renderer.start_workers(2)
+            assert renderer._idle == []
+            with pytest.raises(FileNotFoundError):
+                await renderer.render(render_job(tmp_path))
+        await renderer.render(render_job(tmp_path))
 
 
 async def test_errors_of_the_engine_have_codes(tmp_path: Path) -> None:
