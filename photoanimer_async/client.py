@@ -18,8 +18,8 @@ from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.api.transport import Credentials, Transport
 from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError, TaskFailedError
 from photoanimer_async.jobs.batch_runner import BatchOptions, BatchRunner, BatchSettings, Photos
-from photoanimer_async.jobs.job import DEFAULT_TIMEOUT, Job, JobContext
-from photoanimer_async.jobs.lifecycle import State
+from photoanimer_async.jobs.job import Job, JobContext
+from photoanimer_async.jobs.lifecycle import DEFAULT_TIMEOUT, State
 from photoanimer_async.jobs.pending import OpenState, PendingJobs
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook

@@ -3,7 +3,7 @@
 import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from attrs import evolve
 from cyclopts import Parameter
@@ -14,7 +14,6 @@ from photoanimer_async.cli.clients import (
     local_client,
     persistent_local_client,
 )
-from photoanimer_async.cli.dry_run import dry_run as show_dry_run
 from photoanimer_async.cli.exit_status import ExitStatus, UsageError
 from photoanimer_async.cli.journals import (
     JournalOptions,
@@ -51,9 +50,11 @@ from photoanimer_async.cli.run_batch import BatchRun
 from photoanimer_async.cli.signals import run_async
 from photoanimer_async.cli.summary import NextCommand
 from photoanimer_async.cli.template_names import name_by_expression
-from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.jobs.budget import Estimate, estimate
 from photoanimer_async.models import OutputFormat
+
+if TYPE_CHECKING:
+    from photoanimer_async.client import PhotoAnimerClient
 
 CONSENT_ABOVE = 100.0
 """Video seconds that are spent without asking the user."""
@@ -91,6 +92,9 @@ def animate(
     journal = journal_options.path(out, local=local)
     selection = evolve(selection, requests=name_by_expression(selection.requests, journal))
     if dry_run:
+        # It needs aiohttp, whose import would delay the workers of a batch.
+        from photoanimer_async.cli.dry_run import dry_run as show_dry_run  # noqa: PLC0415
+
         return run_async(show_dry_run(selection, submit, journal))
     client: AbstractAsyncContextManager[PhotoAnimerClient]
     if local:
@@ -98,7 +102,7 @@ def animate(
             resume=resume_arguments(journal, submit, all_faces=all_faces), free=True
         )
         submit = without_limit(submit)
-        client = _local_client(journal, concurrency, all_faces=all_faces)
+        client = _local_client(journal, concurrency, len(selection.requests), all_faces=all_faces)
     else:
         client = _account_client(account, submit, journal, concurrency)
         next_command = NextCommand(
@@ -136,7 +140,7 @@ def _require_honoured(photos: PhotoOptions, journal: JournalOptions, submit: Sub
 
 def _account_client(
     account: AccountOptions, submit: SubmitOptions, journal: Path | None, concurrency: int
-) -> PhotoAnimerClient:
+) -> "PhotoAnimerClient":
     client = account_client(
         account,
         concurrency=concurrency,
@@ -148,13 +152,15 @@ def _account_client(
 
 
 def _local_client(
-    journal: Path | None, concurrency: int, *, all_faces: bool
-) -> AbstractAsyncContextManager[PhotoAnimerClient]:
+    journal: Path | None, concurrency: int, photos: int, *, all_faces: bool
+) -> "AbstractAsyncContextManager[PhotoAnimerClient]":
     if journal is None:
-        return local_client(concurrency=concurrency, all_faces=all_faces)
+        return local_client(concurrency=concurrency, photos=photos, all_faces=all_faces)
     folder = local_folder(journal)
     require_service(journal, local_base_url(folder))
-    return persistent_local_client(folder, concurrency=concurrency, all_faces=all_faces)
+    return persistent_local_client(
+        folder, concurrency=concurrency, photos=photos, all_faces=all_faces
+    )
 
 
 def _with_name_of(out: str, selection: PhotoSelection) -> tuple[str, PhotoSelection]:
@@ -168,7 +174,7 @@ def _with_name_of(out: str, selection: PhotoSelection) -> tuple[str, PhotoSelect
 
 
 async def _animate(
-    client: AbstractAsyncContextManager[PhotoAnimerClient],
+    client: "AbstractAsyncContextManager[PhotoAnimerClient]",
     batch: BatchRun,
     selection: PhotoSelection,
     submit: SubmitOptions,

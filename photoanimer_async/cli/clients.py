@@ -1,4 +1,8 @@
-"""Open clients for commands: of an account, or of a service in this process."""
+"""Open clients for commands: of an account, or of a service in this process.
+
+The client and the service take a third of a second to import. They are imported when they are
+first used: by then the workers have been started, and load the engine meanwhile.
+"""
 
 import asyncio
 import errno
@@ -8,27 +12,33 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+import photoanimer_async
+from photoanimer_async import service
 from photoanimer_async.cli.exit_status import UsageError
 from photoanimer_async.cli.options import API_KEY_VARIABLE, AccountOptions
-from photoanimer_async.client import PhotoAnimerClient
-from photoanimer_async.jobs import pipeline
 from photoanimer_async.photos.loopback import is_loopback
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.policies import PollPolicy
 from photoanimer_async.redaction import printable
-from photoanimer_async.service import LocalService, ServiceSettings, SetupError
-from photoanimer_async.service.app import API_PREFIX
-from photoanimer_async.storage.local_host import LocalImageHost
+from photoanimer_async.service.api_path import API_PREFIX
+from photoanimer_async.service.error_codes import SetupError
+from photoanimer_async.service.rendering.process_renderer import ProcessRenderer
+from photoanimer_async.service.rendering.resource_limits import available_cores
+
+if TYPE_CHECKING:
+    from photoanimer_async.client import PhotoAnimerClient
 
 _PORT_FILE = "port"
+_PIPELINE: Final = "photoanimer_async.jobs.pipeline"
 
 
 def account_client(
     account: AccountOptions, *, concurrency: int, host: str | None = None, without_key: str = ""
-) -> PhotoAnimerClient:
+) -> "PhotoAnimerClient":
     """Return a client of an account, to be entered.
 
     Args:
@@ -43,7 +53,7 @@ def account_client(
     if not account.api_key:
         raise UsageError(f"no API key: set {API_KEY_VARIABLE} or pass --api-key{without_key}")
     base_url = account.chosen_base_url
-    return PhotoAnimerClient(
+    return photoanimer_async.PhotoAnimerClient(
         account.api_key,
         base_url=base_url,
         concurrency=concurrency,
@@ -57,12 +67,13 @@ def account_client(
 
 @asynccontextmanager
 async def local_client(
-    *, concurrency: int, all_faces: bool = False
-) -> AsyncIterator[PhotoAnimerClient]:
+    *, concurrency: int, photos: int = 0, all_faces: bool = False
+) -> AsyncIterator["PhotoAnimerClient"]:
     """Open a client of a service in this process, whose data is deleted at the end.
 
     Args:
         concurrency: most requests of one kind that are open at once.
+        photos: how many photos are expected; workers for them are started at once.
         all_faces: whether everyone in a photo is animated, or only the largest face.
 
     Raises:
@@ -71,17 +82,17 @@ async def local_client(
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="photoanimer-"))
         # It would warn of tasks that are left though they are paid for: these cost nothing.
-        logger = logging.getLogger(pipeline.__name__)
+        logger = logging.getLogger(_PIPELINE)
         stack.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.ERROR)
-        settings = _settings(Path(folder), all_faces=all_faces)
-        yield await stack.enter_async_context(_client_and_service(settings, concurrency))
+        opening = _client_and_service(Path(folder), concurrency, photos, all_faces=all_faces)
+        yield await stack.enter_async_context(opening)
 
 
 @asynccontextmanager
 async def persistent_local_client(
-    folder: Path, *, concurrency: int, all_faces: bool = False
-) -> AsyncIterator[PhotoAnimerClient]:
+    folder: Path, *, concurrency: int, photos: int = 0, all_faces: bool = False
+) -> AsyncIterator["PhotoAnimerClient"]:
     """Open a client of a service in this process, which keeps its tasks for the next time.
 
     The port is kept too, because a journal belongs to a service's URL.
@@ -89,6 +100,7 @@ async def persistent_local_client(
     Args:
         folder: for the service's data; created if missing.
         concurrency: most requests of one kind that are open at once.
+        photos: how many photos are expected; workers for them are started at once.
         all_faces: whether everyone in a photo is animated, or only the largest face.
 
     Raises:
@@ -97,8 +109,9 @@ async def persistent_local_client(
     await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
     port = await asyncio.to_thread(_read_port, folder)
     try:
-        settings = _settings(folder, port, all_faces=all_faces)
-        async with _client_and_service(settings, concurrency) as client:
+        async with _client_and_service(
+            folder, concurrency, photos, port=port, all_faces=all_faces
+        ) as client:
             if not port:
                 chosen = str(urlsplit(client.base_url).port)
                 await asyncio.to_thread((folder / _PORT_FILE).write_text, chosen)
@@ -127,15 +140,10 @@ def _read_port(folder: Path) -> int:
     return 0
 
 
-def _settings(folder: Path, port: int = 0, *, all_faces: bool) -> ServiceSettings:
-    # Renders that the end interrupts are not needed any more, or are done again next time.
-    return ServiceSettings(data_dir=folder, port=port, drain_seconds=0, all_faces=all_faces)
-
-
 @asynccontextmanager
 async def _client_and_service(
-    settings: ServiceSettings, concurrency: int
-) -> AsyncIterator[PhotoAnimerClient]:
+    folder: Path, concurrency: int, photos: int, *, port: int = 0, all_faces: bool
+) -> AsyncIterator["PhotoAnimerClient"]:
     clients: list[PhotoAnimerClient] = []  # one, once the service is there
 
     def on_end(task_id: int) -> None:
@@ -143,16 +151,22 @@ async def _client_and_service(
             client.notify(task_id)
 
     async with AsyncExitStack() as stack:
-        service = LocalService(settings, on_end=on_end)
+        renderer = ProcessRenderer(available_cores(), options={"all_faces": all_faces})
         try:
-            await stack.enter_async_context(service)
+            await stack.enter_async_context(renderer)
+            await renderer.start_workers(photos)
+            # Renders that the end interrupts are not needed any more, or are done again next time.
+            settings = service.ServiceSettings(data_dir=folder, port=port, drain_seconds=0)
+            running = service.LocalService(settings, renderer=renderer, on_end=on_end)
+            await stack.enter_async_context(running)
         except SetupError as error:
             raise UsageError(str(error)) from error
-        client = PhotoAnimerClient(
+        client = photoanimer_async.PhotoAnimerClient(
             token_hex(16),
-            base_url=service.base_url,
+            base_url=running.base_url,
             concurrency=concurrency,
-            host=LocalImageHost(),  # whatever the environment says: photos stay on this machine
+            # Whatever the environment says: photos stay on this machine.
+            host=photoanimer_async.LocalImageHost(),
             poll=_local_polling(),
         )
         clients.append(client)

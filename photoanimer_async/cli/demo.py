@@ -33,7 +33,8 @@ def demo(*, out: Out = "photoanimer-demo") -> ExitStatus:
 
 
 async def _demo(console: Output, out: Location, next_command: NextCommand) -> ExitStatus:
-    async with local_client(concurrency=DEFAULT_CONCURRENCY) as client:
+    videos = len(PORTRAITS) * len(Template)
+    async with local_client(concurrency=DEFAULT_CONCURRENCY, photos=videos) as client:
         requests = await asyncio.to_thread(_requests)
         if isinstance(out, Path):
             await asyncio.to_thread(_remove_earlier, out, requests)

@@ -8,7 +8,7 @@ import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from attrs import evolve, field, frozen
 from attrs.converters import optional
@@ -18,13 +18,15 @@ from cyclopts.validators import Number
 from photoanimer_async.api.base_url import complete_base_url
 from photoanimer_async.cli.exit_status import UsageError
 from photoanimer_async.cli.template_names import TemplateName
-from photoanimer_async.jobs.batch_runner import BatchOptions
-from photoanimer_async.jobs.job import DEFAULT_TIMEOUT
+from photoanimer_async.jobs.lifecycle import DEFAULT_TIMEOUT
 from photoanimer_async.jobs.progress import ProgressHook
 from photoanimer_async.models import Location
 from photoanimer_async.redaction import printable, shown_url
 from photoanimer_async.storage.default_host import HOST_VARIABLE
 from photoanimer_async.storage.result_store import parse_location, split_result
+
+if TYPE_CHECKING:  # it needs aiohttp, whose import would delay the workers of `animate --local`
+    from photoanimer_async.jobs.batch_runner import BatchOptions
 
 API_KEY_VARIABLE = "PHOTOANIMER_API_KEY"
 BASE_URL_VARIABLE = "PHOTOANIMER_BASE_URL"
@@ -219,18 +221,18 @@ class SubmitOptions:
 
     def batch_options(
         self, on_progress: ProgressHook, *, save_to: Location | None = None
-    ) -> BatchOptions:
+    ) -> "BatchOptions":
         """Return the keywords of `animate_many` and `resume` for these options."""
-        return BatchOptions(
-            save_to=save_to,
-            on_progress=on_progress,
-            timeout=limit_of(self.timeout),
-            max_seconds=self.max_seconds,
-            prepare=not self.no_prepare,
-            check_urls=self.check_urls,
-            retry_failed=self.retry_failed,
-            resubmit_ambiguous=self.resubmit_ambiguous,
-        )
+        return {
+            "save_to": save_to,
+            "on_progress": on_progress,
+            "timeout": limit_of(self.timeout),
+            "max_seconds": self.max_seconds,
+            "prepare": not self.no_prepare,
+            "check_urls": self.check_urls,
+            "retry_failed": self.retry_failed,
+            "resubmit_ambiguous": self.resubmit_ambiguous,
+        }
 
     def as_arguments(self) -> Sequence[str]:
         """Return the arguments that repeat how photos are sent."""

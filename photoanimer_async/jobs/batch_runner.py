@@ -21,9 +21,9 @@ from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError
 from photoanimer_async.jobs.batch import Batch, RunJob, request_of, requests_of
 from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.deduplication import Deduplicated
-from photoanimer_async.jobs.job import DEFAULT_TIMEOUT, Job, JobContext
+from photoanimer_async.jobs.job import Job, JobContext
 from photoanimer_async.jobs.journal import Entry
-from photoanimer_async.jobs.lifecycle import State
+from photoanimer_async.jobs.lifecycle import DEFAULT_TIMEOUT, State
 from photoanimer_async.jobs.pending import OpenState
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook

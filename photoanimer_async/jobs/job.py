@@ -35,9 +35,6 @@ from photoanimer_async.redaction import shown_photo, without_queries
 if TYPE_CHECKING:
     from photoanimer_async.jobs.journal import Journal
 
-DEFAULT_TIMEOUT = 3600.0
-"""Seconds to wait for the end of one task, where the caller does not say how long."""
-
 _log = logging.getLogger(__name__)
 
 

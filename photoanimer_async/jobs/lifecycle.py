@@ -15,6 +15,9 @@ and event that is not in the table is a mistake in the caller, and raises.
 from collections.abc import Mapping
 from enum import StrEnum
 
+DEFAULT_TIMEOUT = 3600.0
+"""Seconds to wait for the end of one task, where the caller does not say how long."""
+
 
 class State(StrEnum):
     """How far a job is."""

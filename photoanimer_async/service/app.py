@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from photoanimer_async.service.api_path import API_PREFIX
 from photoanimer_async.service.app_keys import ACCEPTANCE, ACCESS, FOLDER, QUEUE, SETTINGS, STORE
 from photoanimer_async.service.assembly import running_parts, stop_rendering
 from photoanimer_async.service.error_codes import (
@@ -45,8 +46,6 @@ from photoanimer_async.service.tasks import Task, TaskStatus
 if TYPE_CHECKING:  # faults are for tests; prometheus_client is in the extra `local` only
     from photoanimer_async.service.faults import FaultInjector
     from photoanimer_async.service.http.metrics import Metrics
-
-API_PREFIX: Final = "/api/v1"
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _NO_SIGNATURES: Final = (

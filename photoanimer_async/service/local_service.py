@@ -13,7 +13,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from photoanimer_async.photos.loopback import is_loopback
-from photoanimer_async.service.app import API_PREFIX, create_app
+from photoanimer_async.service.api_path import API_PREFIX
+from photoanimer_async.service.app import create_app
 from photoanimer_async.service.app_keys import ACCESS, FOLDER
 from photoanimer_async.service.error_codes import SetupError
 from photoanimer_async.service.http.connections import (

@@ -61,6 +61,31 @@ def test_help_loads_neither_engine_nor_service_nor_client() -> None:
     assert {name for name in loaded if ".engine" in name or ".service" in name} == set()
 
 
+def test_animate_and_demo_start_workers_before_the_client_and_the_service_are_imported() -> None:
+    program = (
+        "import sys, asyncio\n"
+        "from photoanimer_async.cli import animate, clients, demo\n"
+        "class Renderer(clients.ProcessRenderer):\n"
+        "    async def start_workers(self, photos):\n"
+        "        print(photos, *sys.modules)\n"
+        "        await super().start_workers(photos)\n"
+        "clients.ProcessRenderer = Renderer\n"
+        "async def main():\n"
+        "    async with clients.local_client(concurrency=1, photos=1) as client:\n"
+        "        assert client.base_url\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    photos, *loaded = done.stdout.split()
+    assert photos == "1"
+    assert "photoanimer_async.service.rendering.process_renderer" in loaded
+    assert {"aiohttp", "photoanimer_async.client", "photoanimer_async.service.app"} & {
+        *loaded
+    } == set()
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

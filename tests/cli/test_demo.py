@@ -22,7 +22,7 @@ def test_it_makes_twelve_videos_and_replaces_earlier_ones(
     photoanimer: CommandLine, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @asynccontextmanager
-    async def local_client(*, concurrency: int) -> AsyncIterator[PhotoAnimerClient]:
+    async def local_client(*, concurrency: int, photos: int) -> AsyncIterator[PhotoAnimerClient]:
         base_url, poll = service.base_url, FixedInterval(0.01)
         async with PhotoAnimerClient(KEY, base_url=base_url, poll=poll) as client:
             yield client
