@@ -194,6 +194,8 @@ def read_fields(answer: Answer, value: object, kind: type[_T], path: str) -> _T:
         UnexpectedResponseError: a field is missing or has another type; the text ends with its
             path, such as `@ $.data.status`.
     """
+    if type(value) is not dict and isinstance(kind, type):  # cattrs would read what it can index
+        raise unexpected(answer, f"expected an object, not {printable(repr(value))} @ {path}")
     try:
         found: _T = _hooks[kind](value, kind)
     except Exception:  # noqa: BLE001 - cattrs passes on whatever a hook raises

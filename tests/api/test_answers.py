@@ -150,7 +150,9 @@ def test_accepted_values(value: object, fields: object) -> None:
         ({"number": 1, "link": "ftp://h/"}, "expected an http or https URL"),
         ({"number": 1, "id": 1.5}, "expected a task id (number or string), not 1.5 @ $.data.id"),
         ({"number": None, "text": 5}, "@ $.data.number; expected a string, not 5 @ $.data.text"),
-        ([], "@ $.data"),
+        ([], "expected an object, not [] @ $.data"),
+        ("number", "expected an object, not 'number' @ $.data"),
+        (None, "expected an object, not None @ $.data"),
     ],
 )
 def test_faults_name_their_paths(value: object, fault: str) -> None:

@@ -54,6 +54,12 @@ def test_the_task_info_sample_of_the_api_page() -> None:
     assert info.gif_url == "http://xxxxxxxxxxx.gif"
 
 
+@pytest.mark.parametrize("wrong", [None, [], ["videoBalance"], "none", 5])
+def test_a_balance_that_is_no_object_is_refused(wrong: object) -> None:
+    with pytest.raises(UnexpectedResponseError, match=r"expected an object, not .* @ \$\.data"):
+        wire.parse_get_balance(data(wrong))
+
+
 def test_balance_with_and_without_video_seconds() -> None:
     balance = wire.parse_get_balance(
         data(
