@@ -157,18 +157,27 @@ class ResultFolder:
             DownloadError: the folder cannot be created or written to, or its disk is full.
         """
         wanted = result_name(photo, suffix, name)
-        while True:
-            released = self._released
-            path = await _in_thread(self.path, self._claim, wanted, earlier, paid=paid)
-            if path is not None:
-                break
-            await released.wait()
+        claimed: list[Path] = []  # one, also if this is cancelled while the thread claims it
+
+        def claim() -> None:
+            if (path := self._claim(wanted, earlier, paid=paid)) is not None:
+                claimed.append(path)
+
         try:
-            yield FileDestination(path, is_claimed=True)
+            while not claimed:
+                released = self._released
+                await _in_thread(self.path, claim)
+                if not claimed:
+                    await released.wait()
+            yield FileDestination(claimed[0], is_claimed=True)
         finally:
-            self._claimed.discard(_key(path))
-            self._released, released = asyncio.Event(), self._released
-            released.set()
+            for path in claimed:
+                self._release(path)
+
+    def _release(self, path: Path) -> None:
+        self._claimed.discard(_key(path))
+        self._released, released = asyncio.Event(), self._released
+        released.set()
 
     def _claim(self, name: str, earlier: Location | None, *, paid: bool) -> Path | None:
         """Return the claimed name; `None` if results in progress may need the room on the disk."""

@@ -8,6 +8,7 @@ import shutil
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -270,6 +271,22 @@ class TestClaim:
         for _ in range(2):
             async with claims(folder, "me.jpg") as names:
                 assert names == ["me.mp4"]
+
+    async def test_a_claim_that_is_cancelled_meanwhile_leaves_its_name_free(
+        self, tmp_path: Path
+    ) -> None:
+        folder, may_claim = ResultFolder(tmp_path), threading.Event()
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        busy = asyncio.create_task(asyncio.to_thread(may_claim.wait))
+        claiming = asyncio.create_task(folder.claim("me.jpg", ".mp4").__aenter__())
+        await asyncio.sleep(0.01)
+        claiming.cancel()
+        may_claim.set()
+        with pytest.raises(asyncio.CancelledError):
+            await claiming
+        await busy
+        async with claims(folder, "me.jpg") as names:
+            assert names == ["me.mp4"]
 
     async def test_the_claim_of_a_killed_run_is_claimed_again_without_its_part(
         self, tmp_path: Path
