@@ -94,7 +94,8 @@ def _keep_read_buffers() -> None:
     asyncio reads into 256 KiB and then shrinks them to what has arrived, so that glibc maps, moves
     and unmaps memory for every answer; where the process has a second thread, such as a journal's,
     each time interrupts all of its processors. Blocks as large as the largest one that was ever
-    freed are not mapped any more (M_MMAP_THRESHOLD in mallopt(3)). Elsewhere this has no effect.
+    freed are not mapped any more (M_MMAP_THRESHOLD in mallopt(3)), unless the program has set that
+    threshold itself. Elsewhere this has no effect.
     """
     bytes(_KEPT_BLOCK)
 
