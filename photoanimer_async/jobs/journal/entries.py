@@ -24,7 +24,7 @@ from photoanimer_async.models import (
 )
 from photoanimer_async.redaction import encodable, is_url, safe_text
 
-DEFERRED: Final = 0.04
+DEFERRED: Final = 0.25
 """Seconds for which a record that nobody waits for may be held back, to share a transaction."""
 
 Column = str | int | float | bytes | None
@@ -185,40 +185,40 @@ class Summary:
 
 def key_of(digest: bytes, options: AnimationOptions) -> bytes:
     """Return what identifies a request: a hash of the photo's digest and of the options."""
+    return hashed(digest, said_by(options))
+
+
+def hashed(digest: bytes, how: bytes) -> bytes:
+    """Return the key of a photo's digest and of what `said_by` has returned."""
+    return hashlib.sha256(digest + how).digest()[:16]
+
+
+def said_by(options: AnimationOptions) -> bytes:
+    """Return what options add to a request's key."""
     how = f"{options.template:d}\0{options.output_format}\0".encode()
     voice = options.voice_url or "" if options.voice is None else _path_bytes(options.voice)
-    said = voice.encode() if isinstance(voice, str) else b"file\0" + voice
-    return hashlib.sha256(digest + how + said).digest()[:16]
+    return how + (voice.encode() if isinstance(voice, str) else b"file\0" + voice)
 
 
-REQUEST_COLUMNS = (
-    "kind",
-    "source",
-    "name",
-    "template",
-    "output_format",
-    "voice_url",
-    "voice_seconds",
-    "cost",
-    "folder",
-)
+PHOTO_COLUMNS = ("kind", "source", "name", "folder")
+OPTION_COLUMNS = ("template", "output_format", "voice_url", "voice_seconds", "cost")
 
 
-def columns_of(request: AnimationRequest, folder: Location | None) -> dict[str, Column]:
-    """Return a request as columns, in the order of `REQUEST_COLUMNS`."""
-    kind, source = _source(request.photo)
-    options = request.options
-    return {
-        "kind": kind,
-        "source": source,
-        "name": request.name,
-        "template": int(options.template),
-        "output_format": str(options.output_format),
-        "voice_url": options.voice_url if options.voice is None else _path_bytes(options.voice),
-        "voice_seconds": options.voice_seconds,
-        "cost": price(options),
-        "folder": None if folder is None else _stored(folder),
-    }
+def photo_values(request: AnimationRequest, folder: Location | None) -> tuple[Column, ...]:
+    """Return what `PHOTO_COLUMNS` hold of a request."""
+    stored = None if folder is None else _stored(folder)
+    return (*_source(request.photo), request.name, stored)
+
+
+def option_values(options: AnimationOptions) -> tuple[Column, ...]:
+    """Return what `OPTION_COLUMNS` hold of a request's options."""
+    return (
+        int(options.template),
+        str(options.output_format),
+        options.voice_url if options.voice is None else _path_bytes(options.voice),
+        options.voice_seconds,
+        price(options),
+    )
 
 
 def entry_of(row: Mapping[str, Any]) -> Entry:

@@ -75,10 +75,12 @@ def create_journal(path: Path) -> None:
     try:
         connection = sqlite3.connect(draft, timeout=BUSY_SECONDS, isolation_level=None)
         try:
+            connection.execute("BEGIN")  # each statement would be synced
             for statement in STATEMENTS:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute("COMMIT")
         finally:
             connection.close()
         draft.rename(path)

@@ -9,13 +9,16 @@ and a power cut as far as the disk honours a sync.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import chain
+from typing import TypeAlias
 
 from photoanimer_async.errors import JournalError
 from photoanimer_async.jobs.budget import price
 from photoanimer_async.jobs.journal.entries import (
-    REQUEST_COLUMNS,
+    OPTION_COLUMNS,
+    PHOTO_COLUMNS,
     Column,
     Entry,
     Facts,
@@ -23,10 +26,13 @@ from photoanimer_async.jobs.journal.entries import (
     Record,
     RefusedStepError,
     Summary,
-    columns_of,
     entry_of,
+    hashed,
     key_of,
+    option_values,
     photo_of,
+    photo_values,
+    said_by,
 )
 from photoanimer_async.jobs.journal.journal_file import JournalFile
 from photoanimer_async.jobs.journal.journal_schema import SIDECAR
@@ -41,6 +47,10 @@ _ALSO = {
     Event.RETRY: "task_id = NULL, seconds = NULL",
 }
 _PAGE = 500
+_MOST_ROWS = 64
+"""In one statement: older versions of SQLite take 999 values."""
+
+_Row: TypeAlias = tuple[Column, ...]
 
 
 class JournalStore(JournalFile):
@@ -84,36 +94,38 @@ class JournalStore(JournalFile):
         A photo that is in a batch twice has two entries. Photos are identified by content;
         among several equal entries the one with the same name is taken.
         """
-        key = key_of(digest, request.options)
-        columns = columns_of(request, folder)
-        number = self._earlier(key, columns)
+        options = request.options
+        key = key_of(digest, options)
+        photo = photo_values(request, folder)
+        number = self._earlier(key, photo)
         if number is not None:
-            values = (self._run, *map(columns.get, _MOVABLE), number)
-            self._connection.execute(_TAKE, values)
+            self._connection.execute(_TAKE, (self._run, *photo, number))
             return self.entry(number)
-        values = (None, key, self._run, *columns.values())
-        number = self._inserted(_INSERT, values)
-        return Entry(number, request, State.PLANNED, price(request.options), folder)
+        values = (None, key, self._run, *photo, *option_values(options))
+        number = self._inserted(_insert_statement(1), values)
+        return Entry(number, request, State.PLANNED, price(options), folder)
 
     def add_all(self, entries: Sequence[NewEntry]) -> None:
         """Add entries for photos that no earlier run can have."""
-        rows = [
-            (
-                entry.number,
-                key_of(entry.digest, entry.request.options),
-                self._run,
-                *columns_of(entry.request, entry.folder).values(),
-            )
-            for entry in entries
-        ]
-        if rows:
-            self._connection.executemany(_INSERT, rows)
+        rows: list[_Row] = []
+        shared: dict[int, tuple[bytes, _Row]] = {}  # most photos of a batch share their options
+        for entry in entries:
+            options = entry.request.options
+            if id(options) not in shared:
+                shared[id(options)] = said_by(options), option_values(options)
+            how, values = shared[id(options)]
+            key = hashed(entry.digest, how)
+            photo = photo_values(entry.request, entry.folder)
+            rows.append((entry.number, key, self._run, *photo, *values))
+        for part in _parts(rows):
+            self._connection.execute(_insert_statement(len(part)), [*chain.from_iterable(part)])
 
-    def _earlier(self, key: bytes, columns: Mapping[str, Column]) -> int | None:
+    def _earlier(self, key: bytes, photo: _Row) -> int | None:
+        _, source, name, _ = photo
         found = self._connection.execute(
             "SELECT id FROM photos WHERE key = ? AND run <> ?"
             " ORDER BY source IS NOT ?, name IS NOT ?, id LIMIT 1",
-            (key, self._run, columns["source"], columns["name"]),
+            (key, self._run, source, name),
         ).fetchone()
         with self._reading():
             return None if found is None else int(found[0])
@@ -133,19 +145,21 @@ class JournalStore(JournalFile):
             RefusedStepError: an entry is in another state. Others may have been changed: roll
                 the transaction back.
         """
-        alike: dict[tuple[Event, State, tuple[str, ...]], list[tuple[Column, ...]]] = {}
+        alike: dict[tuple[Event, State, tuple[str, ...]], list[_Row]] = {}
         for record in records:
             changes = record.facts.columns()
             kind = (record.event, record.state, (*changes,))
             alike.setdefault(kind, []).append((*changes.values(), record.number))
         for (event, state, names), rows in alike.items():
-            statement = _record_statement(event, state, names)
-            if self._connection.executemany(statement, rows).rowcount != len(rows):
-                numbers = ", ".join(str(row[-1]) for row in rows)
-                raise RefusedStepError(
-                    f"{printable(str(self._path))}: photo {numbers} is no longer "
-                    f"{state.value}: {event.value} cannot be recorded"
-                )
+            for part in _parts(rows):
+                statement = _record_statement(event, state, names, len(part))
+                values = [*chain.from_iterable(part)]
+                if self._connection.execute(statement, values).rowcount != len(part):
+                    numbers = ", ".join(str(row[-1]) for row in part)
+                    raise RefusedStepError(
+                        f"{printable(str(self._path))}: photo {numbers} is no longer "
+                        f"{state.value}: {event.value} cannot be recorded"
+                    )
 
     def note(self, number: int, facts: Facts) -> None:
         """Store facts that change no state."""
@@ -245,17 +259,45 @@ def _assignments(names: Sequence[str]) -> str:
     return ", ".join(f"{name} = ?" for name in names)
 
 
+def _parts(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
+    """Yield rows in parts of 64, 32, 16, 8, 4, 2, 1: few statements, to be compiled once.
+
+    One statement writes a whole part, since the interpreter's lock is given up, and has to be
+    waited for, with every statement.
+    """
+    start = 0
+    while left := len(rows) - start:
+        size = min(1 << left.bit_length() - 1, _MOST_ROWS)
+        yield rows[start : start + size]
+        start += size
+
+
 @cache
-def _record_statement(event: Event, state: State, names: tuple[str, ...]) -> str:
+def _insert_statement(rows: int) -> str:
+    row = f"({', '.join('?' * len(_NEW))}, '{State.PLANNED.value}')"
+    names = ", ".join(_NEW)
+    return f"INSERT INTO photos ({names}, state) VALUES {', '.join([row] * rows)}"  # noqa: S608 - our own column names
+
+
+@cache
+def _record_statement(event: Event, state: State, names: tuple[str, ...], rows: int) -> str:
+    """Return a statement whose values are, for each row, those of `names` and the entry's number.
+
+    `UPDATE ... FROM (VALUES ...)` would do the same, but from SQLite 3.33 on only.
+    """
+    width = len(names) + 1
+    numbers = range(width, width * rows + 1, width)
     # Of two assignments to one column, SQLite uses the second.
     changes = [f"state = '{apply(state, event).value}'"]
     if event in _ALSO:
         changes.append(_ALSO[event])
-    if names:
-        changes.append(_assignments(names))
+    for before, name in zip(range(width - 1, 0, -1), names, strict=False):
+        cases = " ".join(f"WHEN ?{number} THEN ?{number - before}" for number in numbers)
+        changes.append(f"{name} = CASE id {cases} END")
     return (
-        f"UPDATE photos SET {', '.join(changes)}"  # noqa: S608 - our own column names
-        f" WHERE id = ? AND state = '{state.value}'"
+        f"UPDATE photos SET {', '.join(changes)}"  # noqa: S608 - likewise
+        f" WHERE id IN ({', '.join(f'?{number}' for number in numbers)})"
+        f" AND state = '{state.value}'"
     )
 
 
@@ -263,10 +305,5 @@ _REACHED = (
     "SELECT 1 FROM photos WHERE task_id IS NOT NULL OR spent > 0 OR at_risk > 0"  # noqa: S608 - states
     f" OR state NOT IN ('{State.PLANNED.value}', '{State.FAILED.value}') LIMIT 1"
 )
-_MOVABLE = ("kind", "source", "name", "folder")
-_TAKE = f"UPDATE photos SET run = ?, {_assignments(_MOVABLE)} WHERE id = ?"  # noqa: S608 - likewise
-_NEW = ("id", "key", "run", *REQUEST_COLUMNS)
-_INSERT = (
-    f"INSERT INTO photos ({', '.join(_NEW)}, state)"  # noqa: S608 - likewise
-    f" VALUES ({', '.join('?' * len(_NEW))}, '{State.PLANNED.value}')"
-)
+_TAKE = f"UPDATE photos SET run = ?, {_assignments(PHOTO_COLUMNS)} WHERE id = ?"  # noqa: S608 - likewise
+_NEW = ("id", "key", "run", *PHOTO_COLUMNS, *OPTION_COLUMNS)
