@@ -19,7 +19,6 @@ from photoanimer_async.errors import (
 )
 from photoanimer_async.jobs.budget import Budget, Reservation
 from photoanimer_async.jobs.journal import (
-    DEFERRED,
     NOTHING,
     Entry,
     Facts,
@@ -194,14 +193,12 @@ class Job:
         """
         state = TRANSITIONS[self.state, event]
         if self.context.journal is not None and self.entry is not None:
-            written = self.context.journal.record(
-                self.entry.id, self.state, event, facts, within=DEFERRED
+            self.context.journal.record_later(
+                self.entry.id, self.state, event, facts, self._close_gate
             )
-            written.add_done_callback(self._close_gate_unless_written)
         self.state = state
 
-    def _close_gate_unless_written(self, written: "asyncio.Future[None]") -> None:
-        error = None if written.cancelled() else written.exception()
+    def _close_gate(self, error: BaseException) -> None:
         if isinstance(error, PhotoAnimerError):
             _log.error("%s: %s", shown_photo(self.request.photo), error)
             if not isinstance(error, RefusedStepError):

@@ -29,7 +29,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from photoanimer_async.jobs.journal.entries import (
-    DEFERRED,
     NOTHING,
     Entry,
     Facts,
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from photoanimer_async.jobs.journal.journal import Journal, read_journal
 
 __all__ = [
-    "DEFERRED",
     "NOTHING",
     "Entry",
     "Facts",

@@ -1,14 +1,14 @@
 """The values that are written to a journal and read from it."""
 
+import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, TypeAlias
 
-from attrs import field, frozen
-from attrs.converters import optional
+from attrs import define, field, frozen
 
 from photoanimer_async.errors import JournalError
 from photoanimer_async.jobs.budget import price
@@ -24,14 +24,13 @@ from photoanimer_async.models import (
 )
 from photoanimer_async.redaction import encodable, is_url, safe_text
 
-DEFERRED: Final = 0.25
-"""Seconds for which a record that nobody waits for may be held back, to share a transaction."""
+Told: TypeAlias = "asyncio.Future[Any] | Callable[[BaseException], None] | None"
 
 Column = str | int | float | bytes | None
 """What SQLite stores."""
 
 
-@frozen
+@define
 class Entry:
     """The record of one photo.
 
@@ -79,21 +78,21 @@ class Entry:
             return False
 
 
-@frozen
+@define
 class Facts:
     """What is recorded with an event; `None` leaves a column unchanged.
 
-    Image hosts and errors of foreign code may have any text: it is made safe here.
+    Image hosts and errors of foreign code may have any text: it is made safe as it is stored.
     """
 
     task_id: TaskId | None = None
-    image_url: str | None = field(default=None, converter=optional(encodable))
+    image_url: str | None = None
     submitted_at: float | None = None
     evidence: Evidence | None = None
     seconds: float | None = None
     destination: Location | None = None
     path: Location | None = None
-    error: str | None = field(default=None, converter=optional(safe_text))
+    error: str | None = None
 
     def columns(self) -> dict[str, Column]:
         """Return the columns that change, by name."""
@@ -101,7 +100,7 @@ class Facts:
         if self.task_id is not None:
             changes["task_id"] = _stored_id(self.task_id)
         if self.image_url is not None:
-            changes["image_url"] = self.image_url
+            changes["image_url"] = encodable(self.image_url)
         if self.submitted_at is not None:
             changes["submitted_at"] = self.submitted_at
         if self.evidence is not None:
@@ -113,14 +112,14 @@ class Facts:
         if self.path is not None:
             changes["path"] = _stored(self.path)
         if self.error is not None:
-            changes["error"] = self.error
+            changes["error"] = safe_text(self.error)
         return changes
 
 
 NOTHING = Facts()
 
 
-@frozen
+@define
 class Record:
     """An event of one photo, to be written.
 
@@ -129,12 +128,15 @@ class Record:
         state: its state before the event.
         event: what happened.
         facts: what to store with it.
+        told: the future of who waits until it is on disk, or what is called in the loop with the
+            reason if it could not be written.
     """
 
     number: int
     state: State
     event: Event
     facts: Facts = NOTHING
+    told: Told = field(default=None, repr=False)
 
 
 class RefusedStepError(JournalError):
@@ -144,7 +146,7 @@ class RefusedStepError(JournalError):
     """
 
 
-@frozen
+@define
 class NewEntry:
     """A photo that is new to the journal, to be written.
 

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from photoanimer_async.jobs.budget import price
 from photoanimer_async.jobs.journal.entries import (
-    DEFERRED,
     NOTHING,
     Entry,
     Facts,
@@ -20,7 +19,7 @@ from photoanimer_async.jobs.journal.entries import (
     Summary,
 )
 from photoanimer_async.jobs.journal.journal_store import JournalStore
-from photoanimer_async.jobs.journal.writer import Step, Writer
+from photoanimer_async.jobs.journal.writer import Queued, Step, Writer
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.models import AnimationRequest, Location
 from photoanimer_async.photos.finish_despite_cancel import ThreadStep
@@ -28,9 +27,11 @@ from photoanimer_async.photos.finish_despite_cancel import ThreadStep
 _T = TypeVar("_T")
 
 _PROMPT: Final = 0.0
-"""The same for a record that is waited for: it leaves with all others of this loop iteration.
+"""Seconds for which a record that is waited for is held back: it leaves with all others of this
+loop iteration. More records gather while the writer syncs."""
 
-More records gather while the writer syncs."""
+_DEFERRED: Final = 0.25
+"""The same for what nobody waits for."""
 
 _BACKLOG = 4
 """Groups queued for the writer, above which planning waits for it."""
@@ -68,8 +69,8 @@ class Journal:
         self._path = path
         self._create = create
         self._service = service
-        self._waiting: list[Step | NewEntry] = []
-        self._within = DEFERRED
+        self._waiting: list[Queued] = []
+        self._within = _DEFERRED
         self._timer: asyncio.TimerHandle | None = None
         self._last = 0
         self._numbers = count(1)
@@ -138,7 +139,7 @@ class Journal:
         if self._last:
             return await self._do(lambda store: store.plan(digest, request, folder))
         number = next(self._numbers)
-        self._add(NewEntry(number, digest, request, folder), DEFERRED)
+        self._add(NewEntry(number, digest, request, folder), _DEFERRED)
         if self._writer is not None and self._writer.groups.qsize() > _BACKLOG:
             await self._do(lambda _: None)
         return _unsubmitted(number, request, folder)
@@ -168,13 +169,7 @@ class Journal:
         return await self._do(JournalStore.summary)
 
     def record(
-        self,
-        number: int,
-        state: State,
-        event: Event,
-        facts: Facts = NOTHING,
-        *,
-        within: float = _PROMPT,
+        self, number: int, state: State, event: Event, facts: Facts = NOTHING
     ) -> "asyncio.Future[None]":
         """Queue an event; it is on disk when the returned future is done.
 
@@ -183,10 +178,27 @@ class Journal:
             state: its state before the event.
             event: what happened.
             facts: what to store with it.
-            within: seconds for which it may be held back to share a sync: `DEFERRED` if
-                nobody waits for it. Records are always written in the order of the calls.
         """
-        return self._promised(Record(number, state, event, facts), within)
+        done = asyncio.get_running_loop().create_future()
+        self._add(Record(number, state, event, facts, done), _PROMPT)
+        return done
+
+    def record_later(
+        self,
+        number: int,
+        state: State,
+        event: Event,
+        facts: Facts,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """Queue an event, as `record` does, that nobody waits for; it is written within a second.
+
+        Records are always written in the order of the calls. If this one cannot be written,
+        `failed` is called in the loop with the reason.
+        """
+        # A submit that seems to be open is ambiguous after a crash.
+        within = _PROMPT if state is State.SUBMITTING else _DEFERRED
+        self._add(Record(number, state, event, facts, failed), within)
 
     async def note(self, number: int, facts: Facts) -> None:
         """Store facts that change no state; they are on disk when this returns."""
@@ -196,16 +208,11 @@ class Journal:
         return self._do(lambda store: store.page(states, after))
 
     def _do(self, work: Callable[[JournalStore], _T]) -> "asyncio.Future[_T]":
-        return self._promised(work, _PROMPT)
-
-    def _promised(
-        self, work: Record | Callable[[JournalStore], Any], within: float
-    ) -> "asyncio.Future[Any]":
         step = Step(asyncio.get_running_loop().create_future(), work)
-        self._add(step, within)
-        return step.done
+        self._add(step, _PROMPT)
+        return step.told
 
-    def _add(self, step: Step | NewEntry, within: float) -> None:
+    def _add(self, step: Queued, within: float) -> None:
         """Queue a step; all that is queued is handed over when the first deadline is reached."""
         self._waiting.append(step)
         if self._timer is None or within < self._within:

@@ -11,21 +11,23 @@ from typing import Any, TypeAlias
 from attrs import define
 
 from photoanimer_async.errors import JournalError
-from photoanimer_async.jobs.journal.entries import NewEntry, Record, RefusedStepError
+from photoanimer_async.jobs.journal.entries import NewEntry, Record, RefusedStepError, Told
 from photoanimer_async.jobs.journal.journal_lock import OwnerLock
 from photoanimer_async.jobs.journal.journal_opening import journal_path
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.redaction import printable
 
-_Answer: TypeAlias = tuple["asyncio.Future[Any]", Any, BaseException | None]
-
 
 @define
 class Step:
-    """Work to do in a transaction, and the future of its result."""
+    """Other work to do in a transaction, and the future of its result."""
 
-    done: "asyncio.Future[Any]"
-    work: Record | Callable[[JournalStore], Any]
+    told: "asyncio.Future[Any]"
+    work: Callable[[JournalStore], Any]
+
+
+Queued: TypeAlias = NewEntry | Record | Step
+_Answer: TypeAlias = tuple[Told, Any, BaseException | None]
 
 
 class Writer(threading.Thread):
@@ -52,7 +54,7 @@ class Writer(threading.Thread):
     ) -> None:
         super().__init__(name="photoanimer journal", daemon=True)
         self.opened: asyncio.Future[int] = loop.create_future()
-        self.groups: SimpleQueue[Sequence[Step | NewEntry] | None] = SimpleQueue()
+        self.groups: SimpleQueue[Sequence[Queued] | None] = SimpleQueue()
         self._loop = loop
         self._path = path
         self._create = create
@@ -71,7 +73,7 @@ class Writer(threading.Thread):
             error.__cause__ = fault
         else:
             return
-        self._resolve([(self.opened, None, error)])
+        self._answer([(self.opened, None, error)])
 
     def _own(self) -> None:
         path = journal_path(self._path, create=self._create)
@@ -83,9 +85,9 @@ class Writer(threading.Thread):
                 with store.transaction():
                     store.begin_run(self._service)
                 store.merge()
-                self._resolve([(self.opened, store.last_number, None)])
+                self._answer([(self.opened, store.last_number, None)])
                 while group := self._next_group():
-                    self._resolve(self._commit(store, group))
+                    self._answer(self._commit(store, group))
                     with suppress(JournalError):  # the next group's commit shows it as well
                         store.merge_if_large()
             finally:
@@ -93,9 +95,9 @@ class Writer(threading.Thread):
         finally:
             lock.release()
 
-    def _next_group(self) -> list[Step | NewEntry]:
+    def _next_group(self) -> list[Queued]:
         """Return all that is queued, at least one step; nothing at the end."""
-        group: list[Step | NewEntry] = []
+        group: list[Queued] = []
         more = self.groups.get()
         while more is not None:
             group += more
@@ -108,7 +110,7 @@ class Writer(threading.Thread):
             self.groups.put(None)
         return group
 
-    def _commit(self, store: JournalStore, group: Sequence[Step | NewEntry]) -> list[_Answer]:
+    def _commit(self, store: JournalStore, group: Sequence[Queued]) -> list[_Answer]:
         """Write a group in one transaction; if one step is at fault, each in one of its own."""
         try:
             return self._transact(store, group)
@@ -119,53 +121,51 @@ class Writer(threading.Thread):
             # The transaction was rolled back as a whole.
             return [answer for one in group for answer in self._commit(store, [one])]
         self._lost |= {one.number: reason for one in group if isinstance(one, NewEntry)}
-        return [(one.done, None, reason) for one in group if isinstance(one, Step)]
+        return [(one.told, None, reason) for one in group if not isinstance(one, NewEntry)]
 
-    def _transact(self, store: JournalStore, group: Sequence[Step | NewEntry]) -> list[_Answer]:
+    def _transact(self, store: JournalStore, group: Sequence[Queued]) -> list[_Answer]:
         """Write entries, then records in rounds of different photos, then run other steps."""
         answers: list[_Answer] = []
         others: list[Step] = []
         records: dict[int, Record] = {}
         with store.transaction():
             store.add_all([one for one in group if isinstance(one, NewEntry)])
-            for step in group:
-                if isinstance(step, NewEntry):
-                    continue
-                work = step.work
-                if not isinstance(work, Record):
-                    others.append(step)
-                    continue
-                number = work.number
-                if number in self._lost:
-                    # Nobody waited for the entry: the photo's first record reports the failure.
-                    answers.append((step.done, None, self._lost[number]))
-                    continue
-                if number in records:
-                    store.record_all([*records.values()])
-                    records.clear()
-                records[number] = work
-                answers.append((step.done, None, None))
+            for one in group:
+                if isinstance(one, Record):
+                    number = one.number
+                    if number in self._lost:
+                        # Nobody waited for the entry: its first record reports the failure.
+                        answers.append((one.told, None, self._lost[number]))
+                        continue
+                    if number in records:
+                        store.record_all([*records.values()])
+                        records.clear()
+                    records[number] = one
+                    answers.append((one.told, None, None))
+                elif isinstance(one, Step):
+                    others.append(one)
             store.record_all([*records.values()])
-            for step in others:
-                assert not isinstance(step.work, Record)  # noqa: S101 - records are written above
-                answers.append((step.done, step.work(store), None))
+            answers += [(other.told, other.work(store), None) for other in others]
         return answers
 
-    def _resolve(self, answers: Sequence[_Answer]) -> None:
+    def _answer(self, answers: Sequence[_Answer]) -> None:
         if not answers:
             return
         try:
-            self._loop.call_soon_threadsafe(_resolve_futures, answers)
+            self._loop.call_soon_threadsafe(_tell, answers)
         except RuntimeError:
             # The loop was closed before the journal was: no coroutine waits any more.
             return
 
 
-def _resolve_futures(answers: Sequence[_Answer]) -> None:
-    for done, result, error in answers:
-        if done.done():
+def _tell(answers: Sequence[_Answer]) -> None:
+    for told, result, error in answers:
+        if not isinstance(told, asyncio.Future):
+            if told is not None and error is not None:
+                told(error)
+        elif told.done():
             continue
-        if error is None:
-            done.set_result(result)
+        elif error is None:
+            told.set_result(result)
         else:
-            done.set_exception(error)
+            told.set_exception(error)

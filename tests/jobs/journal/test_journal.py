@@ -11,7 +11,7 @@ from photoanimer_async import (
     JournalError,
     State,
 )
-from photoanimer_async.jobs.journal import DEFERRED, Facts, Journal
+from photoanimer_async.jobs.journal import Facts, Journal, RefusedStepError
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import Event
 
@@ -83,18 +83,29 @@ async def test_planning_the_same_batch_again_finds_its_entries(
 
 
 async def test_deferred_records_keep_their_order_and_are_written_at_the_end(path: Path) -> None:
+    failures: list[BaseException] = []
+
+    def later(number: int, state: State, event: Event) -> None:
+        journal.record_later(number, state, event, Facts(), failures.append)
+
     async with Journal(path, SERVICE) as journal:
         a = (await journal.plan_one(b"a", REQUEST, None)).id
         b = (await journal.plan_one(b"b", REQUEST, None)).id
-        first = journal.record(a, State.PLANNED, Event.SUBMIT, within=DEFERRED)
+        later(a, State.PLANNED, Event.SUBMIT)
         await journal.record(a, State.SUBMITTING, Event.ACCEPT, Facts(task_id=1))
-        assert first.done()
-        last = [
-            journal.record(a, State.SUBMITTED, Event.FINISH, within=DEFERRED),
-            journal.record(b, State.PLANNED, Event.REFUSE, within=DEFERRED),
-        ]
-    await asyncio.gather(*last)
+        later(a, State.SUBMITTED, Event.FINISH)
+        later(b, State.PLANNED, Event.REFUSE)
     assert await asyncio.to_thread(states_in, path) == {a: State.FINISHED, b: State.FAILED}
+    assert failures == []
+
+
+async def test_a_deferred_record_that_is_refused_is_told(path: Path) -> None:
+    failures: list[BaseException] = []
+    async with Journal(path, SERVICE) as journal:
+        (number,) = await journal.plan([(b"a", REQUEST)], None)
+        journal.record_later(number, State.SUBMITTED, Event.FINISH, Facts(), failures.append)
+        await journal.record(number, State.PLANNED, Event.SUBMIT)
+    assert [type(error) for error in failures] == [RefusedStepError]
 
 
 @pytest.mark.parametrize("step", ["require_sound", "close"])
