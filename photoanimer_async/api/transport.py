@@ -27,6 +27,7 @@ from yarl import URL
 from photoanimer_async.api.answers import Answer
 from photoanimer_async.api.base_url import check_base_url
 from photoanimer_async.api.body import MAX_BODY_BYTES, decompressed
+from photoanimer_async.api.cancellation import is_cancelled
 from photoanimer_async.api.time_limits import (
     Delivery,
     ReportingConnector,
@@ -61,7 +62,6 @@ _PROVABLY_NOT_SENT = (
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
 )
-
 
 _UNSENT = "the request had no connection yet: it was not sent"
 
@@ -264,13 +264,13 @@ class Transport:
                     **HEADER_LIMITS,
                 )
                 cut = await _read(response, body)
-        except asyncio.CancelledError as error:
-            if response is not None:
-                response.close()
-            if not delivery.may_have_left:
-                error.add_note(_UNSENT)
-            raise
-        except Exception as error:  # noqa: BLE001 - a session of the user's may raise anything
+        except (Exception, asyncio.CancelledError) as error:  # foreign code may raise anything
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                if response is not None:
+                    response.close()
+                if not delivery.may_have_left:
+                    error.add_note(_UNSENT)
+                raise
             if response is None:
                 failure = self._failure(operation, error, delivery)
             else:
@@ -317,7 +317,7 @@ class Transport:
         self._seen_until = selected + _MOMENT
 
     def _failure(
-        self, operation: Operation, error: Exception, delivery: Delivery
+        self, operation: Operation, error: BaseException, delivery: Delivery
     ) -> PhotoAnimerError:
         where, reason = shown_url(self._base_url), _reason(error)
         failure: PhotoAnimerError

@@ -15,11 +15,11 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Generic, TypeAlias, TypeVar
 
+from photoanimer_async.api.cancellation import is_cancelled
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.jobs.job import SubmitGate
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Photo
 from photoanimer_async.photos.finish_despite_cancel import ThreadStep
-from photoanimer_async.polling.cancellation import is_cancelled
 
 _T = TypeVar("_T")
 

@@ -19,6 +19,7 @@ from random import Random
 from attrs import evolve
 
 from photoanimer_async.api.calls import ApiCalls
+from photoanimer_async.api.cancellation import is_cancelled
 from photoanimer_async.api.request_queue import Turn
 from photoanimer_async.api.retry import RetryPolicy, Verdict, repeating, verdict
 from photoanimer_async.api.time_limits import TurnDeadline
@@ -56,7 +57,6 @@ from photoanimer_async.models import (
     TaskStatus,
 )
 from photoanimer_async.photos.voice import check_voice
-from photoanimer_async.polling.cancellation import is_cancelled
 from photoanimer_async.polling.policies import kind_of
 from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.redaction import is_url, printable, shown_photo

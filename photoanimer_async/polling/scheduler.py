@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from photoanimer_async.api.answers import require_task_id
+from photoanimer_async.api.cancellation import is_cancelled
 from photoanimer_async.api.rate_limits import Pace
 from photoanimer_async.api.retry import RetryPolicy, Verdict, verdict
 from photoanimer_async.api.time_limits import TimeLimits
@@ -30,7 +31,6 @@ from photoanimer_async.errors import (
 )
 from photoanimer_async.models import TaskId, TaskInfo, TaskStatus
 from photoanimer_async.polling.adaptive import AdaptivePolling
-from photoanimer_async.polling.cancellation import is_cancelled
 from photoanimer_async.polling.policies import PollPolicy
 from photoanimer_async.polling.timetable import PolicyError, Timetable
 from photoanimer_async.polling.waiting import (

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 
 from photoanimer_async import (
@@ -128,6 +129,29 @@ async def test_a_hook_that_raises_costs_no_result(
         outcomes = await outcomes_of(client, urls(20), on_progress=hook)
     assert len(outcomes) == 20
     assert failed(outcomes) == []
+
+
+@pytest.mark.parametrize("make_error", ERRORS)
+async def test_a_session_that_raises_after_a_submit_leaves_it_ambiguous(
+    stub: StubService, make_error: Callable[[], BaseException]
+) -> None:
+    async def on_answer(_: object, __: object, end: aiohttp.TraceRequestEndParams) -> None:
+        if end.url.path.endswith("/submitTaskByUrl"):
+            raise make_error()
+
+    hooks = aiohttp.TraceConfig()
+    hooks.on_request_end.append(on_answer)
+    async with (
+        aiohttp.ClientSession(trace_configs=[hooks]) as session,
+        quick_client(stub.base_url, session=session) as client,
+    ):
+        outcomes = await outcomes_of(client, urls(3))
+        with pytest.raises(AmbiguousSubmitError):
+            await client.animate(urls(1)[0])
+        with pytest.raises(AmbiguousSubmitError):
+            await client.submit(urls(1)[0])
+    assert [type(outcome.error) for outcome in outcomes] == [AmbiguousSubmitError] * 3
+    assert len(stub.submits) == 5
 
 
 async def test_an_iterable_that_is_cancelled_ends_the_pulling_only(stub: StubService) -> None:

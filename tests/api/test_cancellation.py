@@ -2,7 +2,7 @@
 
 import asyncio
 
-from photoanimer_async.polling.cancellation import is_cancelled
+from photoanimer_async.api.cancellation import is_cancelled
 
 
 async def test_a_cancelled_error_that_nobody_asked_for_is_no_cancellation() -> None:
