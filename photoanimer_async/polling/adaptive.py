@@ -219,6 +219,6 @@ def _intervals_by_kind(state: Mapping[str, Any]) -> dict[str, Sequence[Interval]
 
 
 def _interval(after: float, age: float, weight: float) -> Interval:
-    if not (0 <= after < age <= EDGES[-1] and 0 < weight < math.inf):
+    if not (0 <= after < age < math.inf and 0 < weight < math.inf):
         raise ValueError((after, age, weight))
     return after, age, weight

@@ -13,6 +13,7 @@ from photoanimer_async import (
     AdaptivePolling,
     InvalidRequestError,
 )
+from photoanimer_async.polling.durations import EDGES
 from photoanimer_async.polling.policies import LearningPolicy
 
 KIND = "1 mp4"
@@ -231,6 +232,13 @@ def test_any_loaded_state_can_be_saved_again(
     assert set(again.to_dict()["kinds"]) == set(kinds)
 
 
+def test_a_saved_duration_beyond_the_last_bin_is_taken_for_its_end() -> None:
+    policy = AdaptivePolling()
+    policy.learn_from({"version": 1, "kinds": {"1 mp4": [[1.0, 2.0 * EDGES[-1], 3.0]]}})
+    [[_, age, weight]] = policy.to_dict()["kinds"]["1 mp4"]
+    assert (age, weight) == (EDGES[-1], 3.0)
+
+
 def test_learn_from_does_not_replace_known_kinds() -> None:
     policy, other = trained(lognormal(3)), trained(lognormal(300))
     before = policy.to_dict()
@@ -251,6 +259,7 @@ def test_learn_from_does_not_replace_known_kinds() -> None:
         {"version": 1, "kinds": {"1 mp4": [[1, 2, -1]]}},
         {"version": 1, "kinds": {"1 mp4": [[1, "x", 1]]}},
         {"version": 1, "kinds": {"1 mp4": [[1, float("nan"), 1]]}},
+        {"version": 1, "kinds": {"1 mp4": [[1, float("inf"), 1]]}},
         {"version": 1, "kinds": {"1 mp4": 5}},
     ],
 )
