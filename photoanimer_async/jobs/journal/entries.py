@@ -187,15 +187,15 @@ class Summary:
 
 def key_of(digest: bytes, options: AnimationOptions) -> bytes:
     """Return what identifies a request: a hash of the photo's digest and of the options."""
-    return hashed(digest, said_by(options))
+    return key_from(digest, key_part(options))
 
 
-def hashed(digest: bytes, how: bytes) -> bytes:
-    """Return the key of a photo's digest and of what `said_by` has returned."""
+def key_from(digest: bytes, how: bytes) -> bytes:
+    """Return the key of a photo's digest and of what `key_part` has returned."""
     return hashlib.sha256(digest + how).digest()[:16]
 
 
-def said_by(options: AnimationOptions) -> bytes:
+def key_part(options: AnimationOptions) -> bytes:
     """Return what options add to a request's key."""
     how = f"{options.template:d}\0{options.output_format}\0".encode()
     voice = options.voice_url or "" if options.voice is None else _path_bytes(options.voice)

@@ -27,12 +27,12 @@ from photoanimer_async.jobs.journal.entries import (
     RefusedStepError,
     Summary,
     entry_of,
-    hashed,
+    key_from,
     key_of,
+    key_part,
     option_values,
     photo_of,
     photo_values,
-    said_by,
 )
 from photoanimer_async.jobs.journal.journal_file import JournalFile
 from photoanimer_async.jobs.journal.journal_schema import SIDECAR
@@ -112,9 +112,9 @@ class JournalStore(JournalFile):
         for entry in entries:
             options = entry.request.options
             if id(options) not in shared:
-                shared[id(options)] = said_by(options), option_values(options)
+                shared[id(options)] = key_part(options), option_values(options)
             how, values = shared[id(options)]
-            key = hashed(entry.digest, how)
+            key = key_from(entry.digest, how)
             photo = photo_values(entry.request, entry.folder)
             rows.append((entry.number, key, self._run, *photo, *values))
         for part in _parts(rows):

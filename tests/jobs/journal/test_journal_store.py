@@ -25,6 +25,7 @@ from photoanimer_async import (
     State,
 )
 from photoanimer_async.jobs.journal import Facts, Record
+from photoanimer_async.jobs.journal.entries import NewEntry, key_of
 from photoanimer_async.jobs.journal.journal_schema import SCHEMA_VERSION
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import TRANSITIONS, Event
@@ -39,6 +40,38 @@ def test_an_event_needs_the_state_that_it_names(path: Path) -> None:
     with pytest.raises(JournalError, match="no longer planned"), store.transaction():
         store.record(Record(number, State.PLANNED, Event.SUBMIT))
     assert store.entry(number).state is State.SUBMITTING
+    store.close()
+
+
+@pytest.mark.parametrize("count", [1, 63, 200])
+def test_records_that_share_a_statement_keep_their_own_values(path: Path, count: int) -> None:
+    requests = {
+        number: AnimationRequest(
+            f"http://photos.example/{number}", AnimationOptions(template=number % 3)
+        )
+        for number in range(1, count + 1)
+    }
+    store = JournalStore(path)
+    with store.transaction():
+        store.begin_run(SERVICE)
+        store.add_all([NewEntry(n, bytes([n]), request, None) for n, request in requests.items()])
+        store.record_all([Record(n, State.PLANNED, Event.SUBMIT) for n in requests])
+        store.record_all(
+            [
+                Record(
+                    n, State.SUBMITTING, Event.ACCEPT, Facts(task_id=n, image_url=f"http://{n}/")
+                )
+                for n in requests
+            ]
+        )
+    found = {entry.id: entry for entry in store.entries([State.SUBMITTED])}
+    assert {number: entry.request for number, entry in found.items()} == requests
+    assert {n: (entry.task_id, entry.image_url) for n, entry in found.items()} == {
+        n: (n, f"http://{n}/") for n in requests
+    }
+    assert [key for key, _ in store.states()] == [
+        key_of(bytes([n]), request.options) for n, request in requests.items()
+    ]
     store.close()
 
 
