@@ -10,7 +10,7 @@ a new one. From there every step of its job is one `record`:
 The job awaits that future before it does what the event announces: the intent to submit is on
 disk before the submit leaves, and a task or a saved file is reported only when no power cut can
 take it back. Records that nobody waits for (a new photo, a task that has ended) are held back
-for up to 250 ms, and leave in order together with the next one that has to go. The writer thread
+for up to a second, and leave in order together with the next one that has to go. The writer thread
 writes all that is queued in one transaction and syncs once: the busier the batch, the more
 photos share a sync. A record that cannot be stored, or finds its entry in another state, fails
 alone (`RefusedStepError`); if the disk refuses, all records of the transaction fail and none has

@@ -30,8 +30,12 @@ _PROMPT: Final = 0.0
 """Seconds for which a record that is waited for is held back: it leaves with all others of this
 loop iteration. More records gather while the writer syncs."""
 
-_DEFERRED: Final = 0.25
-"""The same for what nobody waits for."""
+_DEFERRED: Final = 1.0
+"""The same for what nobody waits for. A transaction writes whole pages: the more photos end in it,
+the more of them share a page."""
+
+_MOST_WAITING = 1000
+"""What is held back at once, at most."""
 
 _BACKLOG = 4
 """Groups queued for the writer, above which planning waits for it."""
@@ -215,7 +219,9 @@ class Journal:
     def _add(self, step: Queued, within: float) -> None:
         """Queue a step; all that is queued is handed over when the first deadline is reached."""
         self._waiting.append(step)
-        if self._timer is None or within < self._within:
+        if len(self._waiting) >= _MOST_WAITING:
+            self._hand_over()
+        elif self._timer is None or within < self._within:
             if self._timer is not None:
                 self._timer.cancel()
             self._within = within
