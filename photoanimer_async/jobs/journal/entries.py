@@ -24,7 +24,7 @@ from photoanimer_async.models import (
 )
 from photoanimer_async.redaction import encodable, is_url, safe_text
 
-Told: TypeAlias = "asyncio.Future[Any] | Callable[[BaseException], None] | None"
+Recipient: TypeAlias = "asyncio.Future[Any] | Callable[[BaseException], None] | None"
 
 Column = str | int | float | bytes | None
 """What SQLite stores."""
@@ -128,15 +128,15 @@ class Record:
         state: its state before the event.
         event: what happened.
         facts: what to store with it.
-        told: the future of who waits until it is on disk, or what is called in the loop with the
-            reason if it could not be written.
+        recipient: the future that is done when it is on disk, or what is called in the loop with
+            the reason if it could not be written.
     """
 
     number: int
     state: State
     event: Event
     facts: Facts = NOTHING
-    told: Told = field(default=None, repr=False)
+    recipient: Recipient = field(default=None, repr=False)
 
 
 class RefusedStepError(JournalError):

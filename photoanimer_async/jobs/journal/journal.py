@@ -214,7 +214,7 @@ class Journal:
     def _do(self, work: Callable[[JournalStore], _T]) -> "asyncio.Future[_T]":
         step = Step(asyncio.get_running_loop().create_future(), work)
         self._add(step, _PROMPT)
-        return step.told
+        return step.recipient
 
     def _add(self, step: Queued, within: float) -> None:
         """Queue a step; all that is queued is handed over when the first deadline is reached."""

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from attrs import define
 
 from photoanimer_async.errors import JournalError
-from photoanimer_async.jobs.journal.entries import NewEntry, Record, RefusedStepError, Told
+from photoanimer_async.jobs.journal.entries import NewEntry, Recipient, Record, RefusedStepError
 from photoanimer_async.jobs.journal.journal_lock import OwnerLock
 from photoanimer_async.jobs.journal.journal_opening import journal_path
 from photoanimer_async.jobs.journal.journal_store import JournalStore
@@ -22,12 +22,12 @@ from photoanimer_async.redaction import printable
 class Step:
     """Other work to do in a transaction, and the future of its result."""
 
-    told: "asyncio.Future[Any]"
+    recipient: "asyncio.Future[Any]"
     work: Callable[[JournalStore], Any]
 
 
 Queued: TypeAlias = NewEntry | Record | Step
-_Answer: TypeAlias = tuple[Told, Any, BaseException | None]
+_Answer: TypeAlias = tuple[Recipient, Any, BaseException | None]
 
 
 class Writer(threading.Thread):
@@ -121,7 +121,7 @@ class Writer(threading.Thread):
             # The transaction was rolled back as a whole.
             return [answer for one in group for answer in self._commit(store, [one])]
         self._lost |= {one.number: reason for one in group if isinstance(one, NewEntry)}
-        return [(one.told, None, reason) for one in group if not isinstance(one, NewEntry)]
+        return [(one.recipient, None, reason) for one in group if not isinstance(one, NewEntry)]
 
     def _transact(self, store: JournalStore, group: Sequence[Queued]) -> list[_Answer]:
         """Write entries, then records in rounds of different photos, then run other steps."""
@@ -135,37 +135,37 @@ class Writer(threading.Thread):
                     number = one.number
                     if number in self._lost:
                         # Nobody waited for the entry: its first record reports the failure.
-                        answers.append((one.told, None, self._lost[number]))
+                        answers.append((one.recipient, None, self._lost[number]))
                         continue
                     if number in records:
                         store.record_all([*records.values()])
                         records.clear()
                     records[number] = one
-                    answers.append((one.told, None, None))
+                    answers.append((one.recipient, None, None))
                 elif isinstance(one, Step):
                     others.append(one)
             store.record_all([*records.values()])
-            answers += [(other.told, other.work(store), None) for other in others]
+            answers += [(other.recipient, other.work(store), None) for other in others]
         return answers
 
     def _answer(self, answers: Sequence[_Answer]) -> None:
         if not answers:
             return
         try:
-            self._loop.call_soon_threadsafe(_tell, answers)
+            self._loop.call_soon_threadsafe(_deliver, answers)
         except RuntimeError:
             # The loop was closed before the journal was: no coroutine waits any more.
             return
 
 
-def _tell(answers: Sequence[_Answer]) -> None:
-    for told, result, error in answers:
-        if not isinstance(told, asyncio.Future):
-            if told is not None and error is not None:
-                told(error)
-        elif told.done():
+def _deliver(answers: Sequence[_Answer]) -> None:
+    for recipient, result, error in answers:
+        if not isinstance(recipient, asyncio.Future):
+            if recipient is not None and error is not None:
+                recipient(error)
+        elif recipient.done():
             continue
         elif error is None:
-            told.set_result(result)
+            recipient.set_result(result)
         else:
-            told.set_exception(error)
+            recipient.set_exception(error)

@@ -99,7 +99,7 @@ async def test_deferred_records_keep_their_order_and_are_written_at_the_end(path
     assert failures == []
 
 
-async def test_a_deferred_record_that_is_refused_is_told(path: Path) -> None:
+async def test_a_deferred_record_that_is_refused_is_reported(path: Path) -> None:
     failures: list[BaseException] = []
     async with Journal(path, SERVICE) as journal:
         (number,) = await journal.plan([(b"a", REQUEST)], None)

@@ -60,10 +60,10 @@ async def test_an_entry_that_could_not_be_written_fails_at_its_first_record(
             await journal.summary()
         full.clear()
         kept = (await journal.plan_one(b"b", REQUEST, None)).id
-        told = journal.record(lost, State.PLANNED, Event.SUBMIT)
+        recorded = journal.record(lost, State.PLANNED, Event.SUBMIT)
         await journal.record(kept, State.PLANNED, Event.SUBMIT)
         with pytest.raises(JournalError, match="no space is left"):
-            await told
+            await recorded
 
 
 def unstorable() -> AnimationRequest:
