@@ -53,7 +53,7 @@ class AdaptivePolling:
         InvalidRequestError: a value is not above 0, or `longest` is below `shortest`.
     """
 
-    def __init__(self, cost: float = 0.31, *, shortest: float = 0.1, longest: float = 60.0) -> None:
+    def __init__(self, cost: float = 0.28, *, shortest: float = 0.1, longest: float = 60.0) -> None:
         check_above_zero("cost", cost)
         check_above_zero("shortest", shortest)
         if not longest >= shortest:
