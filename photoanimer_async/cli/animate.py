@@ -92,10 +92,7 @@ def animate(
     journal = journal_options.path(out, local=local)
     selection = evolve(selection, requests=name_by_expression(selection.requests, journal))
     if dry_run:
-        # It needs aiohttp, whose import would delay the workers of a batch.
-        from photoanimer_async.cli.dry_run import dry_run as show_dry_run  # noqa: PLC0415
-
-        return run_async(show_dry_run(selection, submit, journal))
+        return _show_dry_run(selection, submit, journal)
     client: AbstractAsyncContextManager[PhotoAnimerClient]
     if local:
         next_command = NextCommand(
@@ -136,6 +133,15 @@ def _require_honoured(photos: PhotoOptions, journal: JournalOptions, submit: Sub
         raise UsageError(f"{option} needs the journal of an earlier run: leave out --no-journal")
     if photos.voice_seconds is not None and photos.voice_url is None and photos.manifest is None:
         raise UsageError("--voice-seconds needs a voice: add --voice-url")
+
+
+def _show_dry_run(
+    selection: PhotoSelection, submit: SubmitOptions, journal: Path | None
+) -> ExitStatus:
+    # It needs aiohttp, whose import would delay the workers of a batch.
+    from photoanimer_async.cli.dry_run import dry_run  # noqa: PLC0415
+
+    return run_async(dry_run(selection, submit, journal))
 
 
 def _account_client(

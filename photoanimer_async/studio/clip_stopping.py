@@ -73,7 +73,7 @@ class ClipStopper:
         return [clip for clip in found if not clip.stage.ended]
 
     async def _withdraw(self, batch: str, ids: Sequence[str]) -> None:
-        """Remove clips of a batch that were not submitted; the batch goes on without them."""
+        """Remove clips of a batch that were not submitted; the batch continues without them."""
         was_running = await self.tasks.stop(batch)
         try:
             standings = await self.batches.read_journal(batch)

@@ -22,6 +22,7 @@ from photoanimer_async import (
     TaskFailedError,
 )
 
+from ..support.batches import SlowCleanUpHost
 from ..support.pictures import png
 from ..support.stub_service import StubService, envelope, quick_client, task
 
@@ -220,39 +221,28 @@ async def test_outer_cancellation_gets_through(
 async def test_jobs_end_before_a_batch_that_is_cancelled_again_and_again(
     stub: StubService,
 ) -> None:
-    is_cleaning_up, may_end, has_ended = asyncio.Event(), asyncio.Event(), False
-
-    class Host:
-        @asynccontextmanager
-        async def publish(self, photo: Photo) -> AsyncIterator[str]:
-            nonlocal has_ended
-            try:
-                yield "https://cdn.example/a.png"
-            finally:
-                is_cleaning_up.set()
-                await may_end.wait()
-                has_ended = True
+    host = SlowCleanUpHost()
 
     async def consume(client: PhotoAnimerClient) -> None:
         async for _ in client.animate_many([png(64, 64)]):
             pass
 
     stub.poll_script[str(stub.next_id + 1)] = [lambda _: envelope(task("1", 0))] * 10_000
-    async with quick_client(stub.base_url, host=Host()) as client:
+    async with quick_client(stub.base_url, host=host) as client:
         consumer = asyncio.create_task(consume(client))
         while not stub.polls:
             await asyncio.sleep(0.001)
         consumer.cancel()
-        await is_cleaning_up.wait()
+        await host.is_cleaning_up.wait()
         for _ in range(3):
             consumer.cancel()
             await asyncio.sleep(0.01)
         was_abandoned = consumer.done()
-        may_end.set()
+        host.may_end.set()
         with pytest.raises(asyncio.CancelledError):
             await consumer
     assert not was_abandoned
-    assert has_ended
+    assert host.is_clean
 
 
 async def test_outcomes_precede_the_error_of_the_iterable(client: PhotoAnimerClient) -> None:

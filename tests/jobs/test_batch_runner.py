@@ -29,7 +29,7 @@ from photoanimer_async import (
 )
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 
-from ..support.batches import VIDEO, drop, outcomes_of, read_all, urls
+from ..support.batches import VIDEO, NeverAnswers, drop, outcomes_of, read_all, urls
 from ..support.pictures import png
 from ..support.stub_service import Reply, StubService, envelope, quick_client, task
 
@@ -128,17 +128,11 @@ async def test_open_submits_get_their_answers_when_the_batch_is_closed(
 async def test_a_second_cancellation_makes_open_submits_ambiguous(
     stub: StubService, journal: Path
 ) -> None:
-    arrived = asyncio.Event()
-
-    async def never(_: web.Request) -> web.Response:
-        arrived.set()
-        await asyncio.sleep(3600)
-        return web.Response()
-
+    never = NeverAnswers()
     stub.submit_script = [never]
     async with quick_client(stub.base_url, concurrency=1) as client:
         consumer = asyncio.create_task(outcomes_of(client, urls(3), journal=journal))
-        await arrived.wait()
+        await never.arrived.wait()
         for _ in range(2):
             consumer.cancel()
             await asyncio.sleep(0.01)
@@ -156,21 +150,15 @@ async def test_a_second_cancellation_makes_open_submits_ambiguous(
 async def test_closing_a_client_ends_all_its_batches_also_if_it_is_cancelled(
     stub: StubService,
 ) -> None:
-    arrived = asyncio.Event()
-
-    async def never(_: web.Request) -> web.Response:
-        arrived.set()
-        await asyncio.sleep(3600)
-        return web.Response()
-
+    never = NeverAnswers()
     client = quick_client(stub.base_url)
     await client.__aenter__()
     batches = [client.animate_many(urls(2)) for _ in range(2)]
     for batch in batches:
-        arrived.clear()
+        never.arrived.clear()
         stub.submit_script = [lambda _: envelope(77), never]
         await anext(batch)
-        await arrived.wait()
+        await never.arrived.wait()
     closing = asyncio.create_task(client.__aexit__(None, None, None))
     await asyncio.sleep(0.01)
     closing.cancel()

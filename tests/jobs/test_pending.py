@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -15,7 +14,6 @@ from photoanimer_async import (
     AmbiguousSubmitError,
     Animation,
     InvalidRequestError,
-    Photo,
     PhotoAnimerClient,
     PhotoAnimerError,
     ProgressEvent,
@@ -24,7 +22,7 @@ from photoanimer_async import (
     WaitTimeoutError,
 )
 
-from ..support.batches import outcomes_of, urls
+from ..support.batches import SlowCleanUpHost, outcomes_of, urls
 from ..support.pictures import png
 from ..support.stub_service import StubService, envelope, quick_client, serving, task
 
@@ -205,35 +203,23 @@ async def test_closing_raises_in_waiting_callers(stub: StubService) -> None:
 
 
 async def test_closing_ends_all_jobs_however_often_it_is_cancelled(stub: StubService) -> None:
-    is_cleaning_up, may_end, is_clean = asyncio.Event(), asyncio.Event(), False
-
-    class Host:
-        @asynccontextmanager
-        async def publish(self, photo: Photo) -> AsyncIterator[str]:
-            nonlocal is_clean
-            try:
-                yield "https://cdn.example/a.png"
-            finally:
-                is_cleaning_up.set()
-                await may_end.wait()
-                is_clean = True
-
+    host = SlowCleanUpHost()
     stub.poll_script[str(FIRST)] = [lambda _: envelope(task(FIRST, 0))] * 10_000
-    client = quick_client(stub.base_url, host=Host())
+    client = quick_client(stub.base_url, host=host)
     await client.__aenter__()
     animating = asyncio.create_task(client.animate(png(64, 64)))
     await until_submitted(stub)
     closing = asyncio.create_task(client.__aexit__(None, None, None))
-    await is_cleaning_up.wait()
+    await host.is_cleaning_up.wait()
     for _ in range(3):
         closing.cancel()
         await asyncio.sleep(0.01)
     was_abandoned = closing.done()
-    may_end.set()
+    host.may_end.set()
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert not was_abandoned
-    assert is_clean
+    assert host.is_clean
     with pytest.raises(PhotoAnimerError) as caught:
         await animating
     assert caught.value.task_id == FIRST

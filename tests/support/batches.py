@@ -11,6 +11,7 @@ from aiohttp import web
 
 from photoanimer_async import (
     Outcome,
+    Photo,
     PhotoAnimerClient,
     State,
 )
@@ -84,3 +85,33 @@ async def serving_results(stub: StubService, **more: object) -> AsyncIterator[li
 
         stub.submit_script = [accept] * 20
         yield requests
+
+
+class SlowCleanUpHost:
+    """An image host whose clean-up waits until it may end."""
+
+    def __init__(self) -> None:
+        self.is_cleaning_up = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.is_clean = False
+
+    @asynccontextmanager
+    async def publish(self, _: Photo) -> AsyncIterator[str]:
+        try:
+            yield "https://cdn.example/a.png"
+        finally:
+            self.is_cleaning_up.set()
+            await self.may_end.wait()
+            self.is_clean = True
+
+
+class NeverAnswers:
+    """A reply to a request that does not come."""
+
+    def __init__(self) -> None:
+        self.arrived = asyncio.Event()
+
+    async def __call__(self, _: web.Request) -> web.Response:
+        self.arrived.set()
+        await asyncio.sleep(3600)
+        return web.Response()
