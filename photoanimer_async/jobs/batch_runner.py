@@ -11,6 +11,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AsyncExitStack, aclosing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
@@ -21,7 +22,7 @@ from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError
 from photoanimer_async.jobs.batch import Batch, RunJob, request_of, requests_of
 from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.deduplication import Deduplicated
-from photoanimer_async.jobs.job import Job, JobContext
+from photoanimer_async.jobs.job import Job, JobContext, SubmitGate
 from photoanimer_async.jobs.journal import Entry
 from photoanimer_async.jobs.lifecycle import DEFAULT_TIMEOUT, State
 from photoanimer_async.jobs.pending import OpenState
@@ -176,7 +177,7 @@ class BatchRunner:
         *,
         deduplicate: bool,
     ) -> AsyncGenerator[Outcome]:
-        digest = context.preparer.digest
+        digest, failed = context.preparer.digest, partial(_failed_before, context.gate)
         store = None if settings.save_to is None else result_store(settings.save_to)
         self.state.require_open()
         async with AsyncExitStack() as stack:
@@ -193,10 +194,10 @@ class BatchRunner:
                 try:
                     entry = None if planning is None else await planning.entry(index, request)
                 except Exception as error:  # noqa: BLE001 - it fails this photo alone
-                    return _failed_before(index, request, context, error)
+                    return failed(index, request, error)
                 return await self.pipeline.run(Job(index, request, context, entry), store)
 
-            run = Deduplicated(run_job, digest) if deduplicate else run_job
+            run = Deduplicated(run_job, digest, failed) if deduplicate else run_job
             requests = requests_of(photos, options)
             async with aclosing(self._outcomes(requests, run, settings, context)) as outcomes:
                 async for outcome in outcomes:
@@ -216,7 +217,7 @@ class BatchRunner:
                     if location is not None and location not in stores:
                         stores[location] = result_store(location)
                 except Exception as error:  # noqa: BLE001 - it fails this photo alone
-                    return _failed_before(index, entry.request, context, error)
+                    return _failed_before(context.gate, index, entry.request, error)
                 store = None if location is None else stores[location]
                 return await self.pipeline.run(Job(index, entry.request, context, entry), store)
 
@@ -288,9 +289,9 @@ def _planning(
 
 
 def _failed_before(
-    index: int, request: AnimationRequest, context: JobContext, error: Exception
+    gate: SubmitGate, index: int, request: AnimationRequest, error: Exception
 ) -> Outcome:
     """Return the outcome of a photo whose job could not begin."""
     if not isinstance(error, PhotoAnimerError):
         error = foreign_failure(request.photo, error)
-    return Outcome(index, request, error=close_gate(context.gate, State.PLANNED, error))
+    return Outcome(index, request, error=close_gate(gate, State.PLANNED, error))

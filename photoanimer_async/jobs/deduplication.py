@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 
 from attrs import evolve
 
-from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.jobs.batch import RunJob
 from photoanimer_async.jobs.journal.entries import key_of
 from photoanimer_async.models import AnimationRequest, Outcome, Photo
@@ -20,21 +19,26 @@ class Deduplicated:
     Args:
         run_job: runs the job of one request.
         digest: returns what identifies a photo.
+        failed: returns the outcome of a request whose photo's digest failed with an error.
     """
 
     def __init__(
-        self, run_job: RunJob[AnimationRequest], digest: Callable[[Photo], Awaitable[bytes]]
+        self,
+        run_job: RunJob[AnimationRequest],
+        digest: Callable[[Photo], Awaitable[bytes]],
+        failed: Callable[[int, AnimationRequest, Exception], Outcome],
     ) -> None:
         self._run_job = run_job
         self._digest = digest
+        self._failed = failed
         self._outcomes: dict[bytes, asyncio.Future[Outcome]] = {}
 
     async def __call__(self, index: int, request: AnimationRequest) -> Outcome:
         """Return the outcome of one request, its own or that of an equal one."""
         try:
             key = key_of(await self._digest(request.photo), request.options)
-        except PhotoAnimerError as error:
-            return Outcome(index, request, error=error)
+        except Exception as error:  # noqa: BLE001 - it fails this photo alone
+            return self._failed(index, request, error)
         first = self._outcomes.get(key)
         if first is not None:
             return evolve(await asyncio.shield(first), index=index, request=request)

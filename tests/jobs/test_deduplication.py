@@ -55,7 +55,10 @@ async def test_a_cancelled_photo_leaves_the_outcome_to_its_equals() -> None:
     async def digest(photo: Photo) -> bytes:
         return b"the same"
 
-    deduplicated = Deduplicated(run_job, digest)
+    def failed(index: int, request: AnimationRequest, error: Exception) -> Outcome:
+        raise AssertionError
+
+    deduplicated = Deduplicated(run_job, digest, failed)
     jobs = [
         asyncio.create_task(deduplicated(index, AnimationRequest(f"{index}.jpg")))
         for index in range(3)

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import BinaryIO
 
 import aiohttp
 import pytest
@@ -12,9 +14,13 @@ from photoanimer_async import (
     Evidence,
     Outcome,
     Photo,
+    PhotoAnimerClient,
     PhotoAnimerError,
     ProgressEvent,
 )
+from photoanimer_async.photos import check
+from photoanimer_async.photos.header import PictureHeader
+from photoanimer_async.photos.rules import inspect_content
 
 from ..support.batches import outcomes_of, urls
 from ..support.pictures import png
@@ -56,6 +62,30 @@ async def test_a_host_that_raises_fails_its_photo(
     assert len(outcomes) == 20
     assert failed(outcomes) == [3]
     assert caught.value.__cause__ is error
+    assert len(stub.submits) == 19
+
+
+@pytest.mark.parametrize("deduplicate", [False, True])
+async def test_a_library_that_raises_while_a_photo_is_read_fails_its_photo(
+    client: PhotoAnimerClient,
+    stub: StubService,
+    journal: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    deduplicate: bool,
+) -> None:
+    all_photos, error = photos(20), RuntimeError("a bug")
+
+    def inspect(file: BinaryIO, size: int) -> PictureHeader:
+        if file.read() == all_photos[3]:
+            raise error
+        file.seek(0)
+        return inspect_content(file, size)
+
+    monkeypatch.setattr(check, "inspect_content", inspect)
+    outcomes = await outcomes_of(client, all_photos, journal=journal, deduplicate=deduplicate)
+    assert failed(outcomes) == [3]
+    assert len(outcomes) == 20
+    assert [o.error.__cause__ for o in outcomes if o.error is not None] == [error]
     assert len(stub.submits) == 19
 
 

@@ -208,13 +208,20 @@ async def test_a_folder_that_cannot_be_written_to_costs_nothing(
     assert results.submits == []
 
 
+@pytest.mark.parametrize("deduplicate", [False, True])
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
 async def test_a_photo_that_cannot_be_opened_for_a_shortage_stays_planned(
-    client: PhotoAnimerClient, stub: StubService, photo: Path, journal: Path, number: int
+    client: PhotoAnimerClient,
+    stub: StubService,
+    photo: Path,
+    journal: Path,
+    *,
+    number: int,
+    deduplicate: bool,
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "open", refuse_photos(number))
-        _, error = await unfinished_batch(client, [photo], journal=journal)
+        _, error = await unfinished_batch(client, [photo], journal=journal, deduplicate=deduplicate)
         assert f"grandma.png: cannot be read: {os.strerror(number)}" in str(error)
         with pytest.raises(MachineShortageError):
             await client.animate(photo)

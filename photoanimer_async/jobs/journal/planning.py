@@ -6,7 +6,6 @@ from itertools import count
 
 from attrs import evolve
 
-from photoanimer_async.errors import InvalidPhotoError, PreparationError
 from photoanimer_async.jobs.journal import Entry, Journal, RefusedStepError
 from photoanimer_async.models import AnimationRequest, Location, Photo
 from photoanimer_async.photos.check import photo_digest
@@ -80,5 +79,5 @@ class Planning:
     async def _digest_or_none(self, request: AnimationRequest) -> bytes | None:
         try:
             return await self._digest(request.photo)
-        except (InvalidPhotoError, PreparationError):
+        except Exception:  # noqa: BLE001 - `entry` raises it, for this photo alone
             return None
