@@ -27,7 +27,7 @@ from photoanimer_async.service.error_codes import (
 from photoanimer_async.service.http.browser_guard import CrossOriginAccess, own_hosts_only
 from photoanimer_async.service.http.documentation import add_documentation
 from photoanimer_async.service.http.envelope import task_info
-from photoanimer_async.service.http.health import add_health
+from photoanimer_async.service.http.health import HEALTH, HealthCheck, add_health
 from photoanimer_async.service.http.parameters import (
     SIGNED_PARAMETERS,
     SUBMIT_PARAMETERS,
@@ -102,12 +102,14 @@ def create_app(
         app.router.add_route(method, _with_any_slashes(API_PREFIX + path), handler)
     app.router.add_get(f"/results/{{name:{RESULT_NAME}}}", interfaces.result)
     add_documentation(app, API_PREFIX)
+    app[HEALTH] = HealthCheck(app)
     add_health(app, app)
     app.cleanup_ctx.append(
         functools.partial(
             running_parts, renderer=renderer, faults=faults, metrics=metrics, on_end=on_end
         )
     )
+    app.cleanup_ctx.append(app[HEALTH].running)
     app.on_shutdown.append(stop_rendering)
     return app
 

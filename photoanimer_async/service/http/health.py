@@ -10,6 +10,7 @@ second, and requests that arrive meanwhile share it.
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncIterator
 from enum import Enum
 from typing import Final
 
@@ -46,6 +47,9 @@ class Diagnosis:
     reason: str | None = None
 
 
+_STOPPING: Final = Diagnosis(Health.DRAINING, "the service is stopping")
+
+
 async def health_of(app: web.Application) -> Diagnosis:
     """Return the health of a service that has started and is not stopping."""
     try:
@@ -69,7 +73,11 @@ async def health_of(app: web.Application) -> Diagnosis:
 
 
 class HealthCheck:
-    """The health of a service, checked at most once a second."""
+    """The health of a service, checked at most once a second.
+
+    Args:
+        service: its application, in which `HEALTH` is the check.
+    """
 
     def __init__(self, service: web.Application) -> None:
         self._service = service
@@ -79,14 +87,23 @@ class HealthCheck:
     async def latest(self) -> Diagnosis:
         """Return the health of the service, at most a second old."""
         if self._service[QUEUE].is_draining:
-            return Diagnosis(Health.DRAINING, "the service is stopping")
+            return _STOPPING
         loop = asyncio.get_running_loop()
         if self._checking is None or (
             self._checking.done() and loop.time() > self._checked + _VALID_SECONDS
         ):
             self._checking = asyncio.create_task(self._check())
+        checking = self._checking
         # The request may be cancelled, but others wait for the same check.
-        return await asyncio.shield(self._checking)
+        await asyncio.wait([checking])
+        return _STOPPING if checking.cancelled() else checking.result()
+
+    async def running(self, _: web.Application) -> AsyncIterator[None]:
+        """Stop a check under way before the parts that it uses; for `cleanup_ctx`."""
+        yield
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.wait([self._checking])
 
     async def _check(self) -> Diagnosis:
         try:
@@ -95,9 +112,12 @@ class HealthCheck:
             self._checked = asyncio.get_running_loop().time()
 
 
+HEALTH: Final = web.AppKey("health", HealthCheck)
+
+
 def add_health(app: web.Application, service: web.Application) -> None:
     """Add `/healthz` of a service to an application, which may be another one."""
-    check = HealthCheck(service)
+    check = service[HEALTH]
 
     async def answer(_: web.Request) -> web.Response:
         found = await check.latest()

@@ -19,6 +19,23 @@ from ..conftest import KEY, InstantRenderer, PhotoHost, Running, Start, until
 from .conftest import health, metrics
 
 
+class HangingRenderer(InstantRenderer):
+    """A renderer that never says whether it is ready."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked = asyncio.Event()
+        self.has_stopped = False
+
+    async def is_ready(self) -> bool:
+        self.is_asked.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            self.has_stopped = True
+        return True
+
+
 class TestHealth:
     async def test_a_working_service_is_ok_at_both_addresses(self, measured: Running) -> None:
         assert await health(measured) == (200, "ok")
@@ -50,6 +67,21 @@ class TestHealth:
             await stopping
             with pytest.raises(aiohttp.ClientConnectorError):
                 await session.get(f"{address}/healthz")
+
+    async def test_a_check_under_way_ends_before_the_service(
+        self, tmp_path: Path, host: PhotoHost
+    ) -> None:
+        renderer = HangingRenderer()
+        settings = ServiceSettings(
+            data_dir=tmp_path, port=0, metrics_address="0", workers=1, drain_seconds=0
+        )
+        async with aiohttp.ClientSession() as session:
+            local = await LocalService(settings, renderer=renderer).__aenter__()
+            check = asyncio.create_task(health(Running(local, settings, session)))
+            await renderer.is_asked.wait()
+            await local.__aexit__(None, None, None)
+            assert renderer.has_stopped
+            assert await check == (503, "draining")
 
     async def test_a_database_that_cannot_be_written_to(
         self, measured: Running, monkeypatch: pytest.MonkeyPatch, logged_errors: list[object]
