@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from attrs import define
 
+from photoanimer_async.photos.finish_despite_cancel import ThreadStep
 from photoanimer_async.service.acceptance import Acceptance, FileSource
 from photoanimer_async.service.access import AccessControl, open_access_control
 from photoanimer_async.service.app_keys import (
@@ -239,15 +240,16 @@ def _configured_renderer(settings: ServiceSettings) -> AbstractAsyncContextManag
 @asynccontextmanager
 async def _locked(folder: DataFolder, settings: ServiceSettings) -> AsyncIterator[None]:
     """Create the data folder, and hold its lock."""
+    lock = FolderLock(folder.lock)
     try:
-        await asyncio.to_thread(folder.create)
-        lock = await asyncio.to_thread(FolderLock, folder.lock)
-    except OSError as error:
-        raise SetupError(f"{settings.data_dir} cannot be used: {error.strerror}") from error
-    try:
+        try:
+            await asyncio.to_thread(folder.create)
+            await ThreadStep(asyncio.to_thread(lock.acquire))
+        except OSError as error:
+            raise SetupError(f"{settings.data_dir} cannot be used: {error.strerror}") from error
         yield
     finally:
-        await asyncio.to_thread(lock.release)
+        await ThreadStep(asyncio.to_thread(lock.release))
 
 
 def _ignore(_: DeliveryOutcome) -> None:

@@ -140,26 +140,38 @@ class DataFolder:
 
 
 class FolderLock:
-    """An exclusive lock on a file, from its creation until `release`.
+    """An exclusive lock on a file, from `acquire` until `release`.
 
     The kernel releases it too when the process ends, however it ends. The file itself stays.
 
-    Raises:
-        SetupError: another process has the lock.
-        OSError: the file cannot be created.
+    Args:
+        path: the file; created if it does not exist.
     """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._path = path
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            SetupError: another process has it.
+            OSError: the file cannot be created.
+        """
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(self._descriptor)
-            raise SetupError(f"{path.parent} is in use by another service") from None
+            os.close(descriptor)
+            raise SetupError(f"{self._path.parent} is in use by another service") from None
+        self._descriptor = descriptor
 
     def release(self) -> None:
-        """Release the lock."""
-        os.close(self._descriptor)
+        """Release the lock, if it was taken."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 def write_atomically(path: Path, content: bytes) -> None:

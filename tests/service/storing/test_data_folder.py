@@ -1,7 +1,9 @@
 """The files of a service."""
 
 import asyncio
+import fcntl
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,29 @@ async def test_a_folder_with_other_things_in_it_is_not_closed(settings: ServiceS
     async with running(settings, InstantRenderer()):
         assert stat.S_IMODE(root.stat().st_mode) == 0o755
         assert stat.S_IMODE((root / "results").stat().st_mode) == 0o700
+
+
+async def test_a_start_that_is_cancelled_leaves_the_folder_unlocked(
+    settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, locking, may_lock = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def slow_flock(descriptor: int, operation: int) -> None:
+        loop.call_soon_threadsafe(locking.set)
+        may_lock.wait()
+        flock(descriptor, operation)
+
+    flock = fcntl.flock
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", slow_flock)
+        starting = asyncio.create_task(LocalService(settings).__aenter__())
+        await locking.wait()
+        starting.cancel()
+        loop.call_soon(may_lock.set)
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+    async with running(settings, InstantRenderer()):
+        pass
 
 
 async def test_a_second_service_cannot_use_the_folder(settings: ServiceSettings) -> None:
