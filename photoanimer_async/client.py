@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -15,6 +15,7 @@ from photoanimer_async.api.answers import require_task_id
 from photoanimer_async.api.calls import ApiCalls
 from photoanimer_async.api.rate_limits import RateLimiter
 from photoanimer_async.api.retry import RetryPolicy
+from photoanimer_async.api.task_errors import naming
 from photoanimer_async.api.transport import Credentials, Transport
 from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError, TaskFailedError
 from photoanimer_async.jobs.batch_runner import BatchOptions, BatchRunner, BatchSettings, Photos
@@ -240,6 +241,14 @@ class PhotoAnimerClient:
         """The service's URL, with its path."""
         return self._transport.base_url
 
+    @contextmanager
+    def _call_on(self, task_id: TaskId) -> Iterator[None]:
+        """Begin a call on a task, which may be paid for: each of its errors names the task."""
+        require_task_id(task_id)
+        with naming(task_id):
+            self._state.require_open()
+            yield
+
     @property
     def takes_files(self) -> bool:
         """Whether photos that are files or content can be given a URL that the service reaches.
@@ -291,8 +300,8 @@ class PhotoAnimerClient:
             ApiError: the service refused.
             TransportError, UnexpectedResponseError: no usable answer, after all retries.
         """
-        self._state.require_open()
-        return await self._calls.get_task_info(task_id)
+        with self._call_on(task_id):
+            return await self._calls.get_task_info(task_id)
 
     async def get_balance(self) -> Balance:
         """Return what is left on the account.
@@ -321,8 +330,8 @@ class PhotoAnimerClient:
             WaitTimeoutError: it had not ended by then; it can be waited for again.
             PhotoAnimerError: its state cannot be asked for.
         """
-        self._state.require_open()
-        info = await self._scheduler.wait(task_id, timeout=timeout)
+        with self._call_on(task_id):
+            info = await self._scheduler.wait(task_id, timeout=timeout)
         if info.status is TaskStatus.FAILED:
             raise TaskFailedError(info)
         return info
@@ -386,8 +395,9 @@ class PhotoAnimerClient:
         Raises:
             PhotoAnimerError: as `download`.
         """
-        self._state.require_open()
-        return await self._downloader.save(info, destination, output_format)
+        with naming(info.task_id):
+            self._state.require_open()
+            return await self._downloader.save(info, destination, output_format)
 
     # --- from the photo to the result ---
 
@@ -473,8 +483,17 @@ class PhotoAnimerClient:
             WaitTimeoutError: it had not ended by then.
             PhotoAnimerError: its state cannot be asked for, or its result cannot be saved.
         """
-        self._state.require_open()
-        require_task_id(task_id)
+        with self._call_on(task_id):
+            return await self._attach(task_id, output_format, save_to, timeout, on_progress)
+
+    async def _attach(
+        self,
+        task_id: TaskId,
+        output_format: str,
+        save_to: str | os.PathLike[str] | None,
+        timeout: float | None,
+        on_progress: ProgressHook | None,
+    ) -> Animation:
         options = AnimationOptions(output_format=output_format)
         store, name = result_target(save_to, options.output_format)
         request = AnimationRequest(str(task_id), options, name or str(task_id))

@@ -31,6 +31,7 @@ A message names the photo, the task or the parameter. It never contains the API 
 the query of a URL. Programs read the attributes; messages are for people.
 """
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -56,12 +57,13 @@ class PhotoAnimerError(Exception):
     """
 
     task_id: "TaskId | None" = None
+    _advice = " has been paid for: attach to it by its id"
 
     def __str__(self) -> str:
         text = super().__str__()
-        if self.task_id is None or str(self.task_id) in text:
+        if self.task_id is None or re.search(rf"task {re.escape(str(self.task_id))}\b", text):
             return text
-        return f"{text} (task {self.task_id} has been paid for: attach to it by its id)"
+        return f"{text} (task {self.task_id}{self._advice})"
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return _restored, (type(self), self.args, self.__dict__)
@@ -248,6 +250,8 @@ class RefusedRequestError(ApiError, InvalidRequestError):
     Raised for HTTP 400, 404, 413, 414, 415 and 422 and for the codes of unusable photos. Sending
     the same request again does not help.
     """
+
+    _advice = ""  # a task that the service does not know may be a mistyped one
 
 
 class AmbiguousSubmitError(PhotoAnimerError):

@@ -29,7 +29,7 @@ from photoanimer_async.cli.reports import Report, report_of
 from photoanimer_async.cli.signals import run_async
 from photoanimer_async.cli.summary import NextCommand, exit_status
 from photoanimer_async.client import PhotoAnimerClient
-from photoanimer_async.errors import ApiError, PhotoAnimerError
+from photoanimer_async.errors import PhotoAnimerError, RefusedRequestError
 from photoanimer_async.models import OutputFormat
 from photoanimer_async.redaction import printable
 
@@ -91,8 +91,8 @@ class _Waiting:
                 task_id, self.output_format, save_to=self.out, timeout=self.timeout
             )
             result = PhotoResult(name, task_id, animation.place, index=index)
-        except ApiError as error:
-            # The service does not give this task's result, so waiting again is of no use.
+        except RefusedRequestError as error:
+            # The service does not know this task, so waiting again is of no use.
             result = PhotoResult(name, error=error, index=index)
         except PhotoAnimerError as error:
             result = PhotoResult(name, task_id, error=error, index=index)

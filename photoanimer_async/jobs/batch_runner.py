@@ -11,7 +11,6 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AsyncExitStack, aclosing
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
@@ -22,9 +21,9 @@ from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError
 from photoanimer_async.jobs.batch import Batch, RunJob, request_of, requests_of
 from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.deduplication import Deduplicated
-from photoanimer_async.jobs.job import Job, JobContext, SubmitGate
+from photoanimer_async.jobs.job import Job, JobContext
 from photoanimer_async.jobs.journal import Entry
-from photoanimer_async.jobs.lifecycle import DEFAULT_TIMEOUT, State
+from photoanimer_async.jobs.lifecycle import DEFAULT_TIMEOUT
 from photoanimer_async.jobs.pending import OpenState
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook
@@ -177,7 +176,7 @@ class BatchRunner:
         *,
         deduplicate: bool,
     ) -> AsyncGenerator[Outcome]:
-        digest, failed = context.preparer.digest, partial(_failed_before, context.gate)
+        digest = context.preparer.digest
         store = None if settings.save_to is None else result_store(settings.save_to)
         self.state.require_open()
         async with AsyncExitStack() as stack:
@@ -190,11 +189,14 @@ class BatchRunner:
                 if isinstance(photos, Sequence) and not deduplicate:
                     await planning.plan_all([request_of(photo, options) for photo in photos])
 
+            async def failed(index: int, request: AnimationRequest, error: Exception) -> Outcome:
+                return await _fail_before(Job(index, request, context), error)
+
             async def run_job(index: int, request: AnimationRequest) -> Outcome:
                 try:
                     entry = None if planning is None else await planning.entry(index, request)
                 except Exception as error:  # noqa: BLE001 - it fails this photo alone
-                    return failed(index, request, error)
+                    return await failed(index, request, error)
                 return await self.pipeline.run(Job(index, request, context, entry), store)
 
             run = Deduplicated(run_job, digest, failed) if deduplicate else run_job
@@ -212,14 +214,15 @@ class BatchRunner:
             context, journal = await self._open_journal(context, journal_path, stack, create=False)
 
             async def run_job(index: int, entry: Entry) -> Outcome:
+                job = Job(index, entry.request, context, entry)
                 location = settings.save_to if settings.save_to is not None else entry.folder
                 try:
                     if location is not None and location not in stores:
                         stores[location] = result_store(location)
                 except Exception as error:  # noqa: BLE001 - it fails this photo alone
-                    return _failed_before(context.gate, index, entry.request, error)
+                    return await _fail_before(job, error)
                 store = None if location is None else stores[location]
-                return await self.pipeline.run(Job(index, entry.request, context, entry), store)
+                return await self.pipeline.run(job, store)
 
             entries = journal.unsaved()
             async with aclosing(self._outcomes(entries, run_job, settings, context)) as outcomes:
@@ -288,10 +291,8 @@ def _planning(
     return Planning(journal, folder, digest)
 
 
-def _failed_before(
-    gate: SubmitGate, index: int, request: AnimationRequest, error: Exception
-) -> Outcome:
-    """Return the outcome of a photo whose job could not begin."""
+async def _fail_before(job: Job, error: Exception) -> Outcome:
+    """End a job that could not begin."""
     if not isinstance(error, PhotoAnimerError):
-        error = foreign_failure(request.photo, error)
-    return Outcome(index, request, error=close_gate(gate, State.PLANNED, error))
+        error = foreign_failure(job.request.photo, error)
+    return await job.fail(close_gate(job.context.gate, job.state, error))

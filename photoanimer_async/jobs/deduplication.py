@@ -26,7 +26,7 @@ class Deduplicated:
         self,
         run_job: RunJob[AnimationRequest],
         digest: Callable[[Photo], Awaitable[bytes]],
-        failed: Callable[[int, AnimationRequest, Exception], Outcome],
+        failed: Callable[[int, AnimationRequest, Exception], Awaitable[Outcome]],
     ) -> None:
         self._run_job = run_job
         self._digest = digest
@@ -38,7 +38,7 @@ class Deduplicated:
         try:
             key = key_of(await self._digest(request.photo), request.options)
         except Exception as error:  # noqa: BLE001 - it fails this photo alone
-            return self._failed(index, request, error)
+            return await self._failed(index, request, error)
         first = self._outcomes.get(key)
         if first is not None:
             return evolve(await asyncio.shield(first), index=index, request=request)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
+from photoanimer_async.api.task_errors import with_task
 from photoanimer_async.errors import (
     AmbiguousSubmitError,
     InvalidPhotoError,
@@ -179,6 +180,7 @@ class Job:
         self.image_url = image_url
         if self.state is not State.PLANNED:
             await self.record(Event.RETRY if self.state is State.FAILED else Event.RESUBMIT)
+            self.task_id = None  # that of a task which has failed
         facts = NOTHING
         if self.entry is not None:
             # The signature in a published URL is a secret that the journal does not need.
@@ -212,10 +214,9 @@ class Job:
     async def fail(self, error: PhotoAnimerError) -> Outcome:
         """End the job with an error: record it, report it, and return the outcome.
 
-        After payment the error gets the task's id.
+        After payment the error names the task, and before it none.
         """
-        if error.task_id is None:
-            error.task_id = self.task_id
+        error = with_task(error, self.task_id)
         try:
             match self.state, error:
                 case State.PLANNED, InvalidPhotoError():

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack, suppress
 
 from photoanimer_async.api.retry import Verdict, verdict
+from photoanimer_async.api.task_errors import copied
 from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import (
     AmbiguousSubmitError,
@@ -140,12 +141,13 @@ def close_gate(gate: SubmitGate, state: State, failure: PhotoAnimerError) -> Pho
     Returns:
         The failure for the outcome of its photo, which is in this state.
     """
-    shortage = machine_shortage(failure)
+    of_all = copied(failure, None)
+    shortage = machine_shortage(of_all)
     if shortage is not None:
         gate.close(shortage)
         return shortage if state in {State.PLANNED, State.FAILED} else failure
     if isinstance(failure, ENDS_BATCH) and not isinstance(failure, RefusedStepError):
-        gate.close(failure)
+        gate.close(of_all)
     return failure
 
 

@@ -21,6 +21,7 @@ from photoanimer_async.api.answers import require_task_id
 from photoanimer_async.api.cancellation import is_cancelled
 from photoanimer_async.api.rate_limits import Pace
 from photoanimer_async.api.retry import RetryPolicy, Verdict, verdict
+from photoanimer_async.api.task_errors import with_task
 from photoanimer_async.api.time_limits import TimeLimits
 from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import (
@@ -290,9 +291,7 @@ class PollScheduler:
         task_id = self._task_ids[key]
         if not isinstance(error, PhotoAnimerError):
             error = unpollable(task_id, error)
-        elif error.task_id is None:
-            error.task_id = task_id
-        self._settle(key, error)
+        self._settle(key, with_task(error, task_id))
 
     def _end_all(self, owner: asyncio.Task[None]) -> None:
         """End all waiting: nothing polls any more."""

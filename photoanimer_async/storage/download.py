@@ -29,6 +29,7 @@ from yarl import URL
 
 from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.api.retry_after import parse_retry_after
+from photoanimer_async.api.task_errors import naming
 from photoanimer_async.api.transport import Transport
 from photoanimer_async.errors import (
     DownloadError,
@@ -117,11 +118,8 @@ class ResultDownloader:
             InvalidRequestError: the task has no result yet.
             DownloadError: the result is gone, or cannot be written. `task_id` is the task.
         """
-        try:
+        with naming(info.task_id):
             return await self._save(info, destination, output_format)
-        except PhotoAnimerError as error:
-            error.task_id = info.task_id
-            raise
 
     async def _save(
         self, info: TaskInfo, destination: Destination[_LocationT], output_format: str

@@ -1,9 +1,11 @@
 """`photoanimer wait`."""
 
+import json
 import re
 
 from ..support.command_line import CommandLine
 from ..support.s3_server import BUCKET, S3Server
+from ..support.stub_service import StubService, envelope
 from .conftest import FACELESS, GIF, SLOW, VIDEO, Service, png
 
 
@@ -28,7 +30,8 @@ def test_failed_and_unknown_tasks_are_listed(connected: CommandLine) -> None:
     assert done.returncode == 1
     assert "1 of 3 finished" in done.stdout
     assert "no person's face was found" in done.stdout
-    assert "task 12345: " in done.stdout
+    assert "task 12345: getTaskInfo: " in done.stdout
+    assert "paid for" not in done.stdout
     assert len(list((connected.folder / "out").iterdir())) == 1
 
 
@@ -61,3 +64,16 @@ def test_a_task_that_does_not_end_can_be_waited_for_again(
     service.release()
     assert connected("resume", "out/photoanimer.journal").returncode == 0
     assert (connected.folder / "out/anna.mp4").read_bytes() == VIDEO
+
+
+def test_a_task_that_cannot_be_asked_for_now_can_be_waited_for_again(
+    connected: CommandLine, stub: StubService
+) -> None:
+    stub.finished = lambda _: envelope(code=401, msg="no such key")
+    connected.environment["PHOTOANIMER_BASE_URL"] = stub.base_url
+    done = connected("wait", "471367831765062", "--json")
+    ended, summary = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert (ended["event"], ended["task"]) == ("uncollected", "471367831765062")
+    assert "task 471367831765062 " in ended["reason"]
+    assert summary["next"][1:3] == ["wait", "471367831765062"]
