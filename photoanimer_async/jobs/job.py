@@ -25,7 +25,7 @@ from photoanimer_async.jobs.journal import (
     Facts,
     RefusedStepError,
 )
-from photoanimer_async.jobs.lifecycle import TRANSITIONS, Event, State
+from photoanimer_async.jobs.lifecycle import Event, State, apply
 from photoanimer_async.jobs.progress import ProgressEvent, ProgressHook, report
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import AnimationRequest, Evidence, Outcome, TaskId
@@ -161,10 +161,15 @@ class Job:
 
         Raises:
             JournalError: it could not be written; the state is as before.
+            asyncio.CancelledError: it is written all the same, and the state has changed.
         """
-        state = TRANSITIONS[self.state, event]
+        state = apply(self.state, event)
         if self.entry is not None and self.context.journal is not None:
-            await self.context.journal.record(self.entry.id, self.state, event, facts)
+            try:
+                await self.context.journal.record(self.entry.id, self.state, event, facts)
+            except asyncio.CancelledError:
+                self.state = state
+                raise
         self.state = state
         if self.context.hook is not None:
             self.report_progress()
@@ -186,14 +191,18 @@ class Job:
             # The signature in a published URL is a secret that the journal does not need.
             published = None if image_url == self.request.photo else without_queries(image_url)
             facts = Facts(image_url=published, submitted_at=time.time())
-        await self.record(Event.SUBMIT, facts)
+        try:
+            await self.record(Event.SUBMIT, facts)
+        except asyncio.CancelledError:
+            self.record_later(Event.DEFER)  # nothing was sent
+            raise
 
     def record_later(self, event: Event, facts: Facts = NOTHING) -> None:
         """Change the state, and have the event written without waiting for it.
 
         If the journal cannot be written, the gate closes: without one nothing more is paid for.
         """
-        state = TRANSITIONS[self.state, event]
+        state = apply(self.state, event)
         if self.context.journal is not None and self.entry is not None:
             self.context.journal.record_later(
                 self.entry.id, self.state, event, facts, self._close_gate

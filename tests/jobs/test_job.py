@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import threading
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from photoanimer_async import (
 )
 from photoanimer_async.jobs.job import Job, JobContext
 from photoanimer_async.jobs.journal import Journal
+from photoanimer_async.jobs.journal.entries import Record
+from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import Event
 
 from ..support.batches import drop, outcomes_of, read_all, urls
@@ -142,3 +146,36 @@ async def test_only_a_journal_that_cannot_be_written_closes_the_gate(
         with suppress(JournalError):
             await journal.entry(entry.id)  # behind the step
     assert job.context.gate.closed.is_set() == closes
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_a_photo_whose_intent_is_being_written_when_it_is_cancelled_stays_planned(
+    stub: StubService, journal: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    begun, may_end, record_all = asyncio.Event(), threading.Event(), JournalStore.record_all
+    loop = asyncio.get_running_loop()
+
+    def slow(store: JournalStore, records: Sequence[Record]) -> None:
+        if any(record.event is Event.SUBMIT for record in records):
+            loop.call_soon_threadsafe(begun.set)
+            may_end.wait(60)
+        record_all(store, records)
+
+    monkeypatch.setattr(JournalStore, "record_all", slow)
+    async with quick_client(stub.base_url) as client:
+        batch = asyncio.create_task(outcomes_of(client, urls(3), journal=journal))
+        await begun.wait()
+        for _ in range(times):
+            batch.cancel()
+            for _ in range(20):
+                await asyncio.sleep(0)
+        may_end.set()
+        await asyncio.wait([batch])
+    counts = (await read_all(journal))[0].counts
+    assert counts.get(State.PLANNED, 0) == 3 - len(stub.submits)
+    assert State.AMBIGUOUS not in counts
+    assert times == 1 or stub.submits == []
+    async with quick_client(stub.base_url) as client:
+        outcomes = await outcomes_of(client, urls(3), journal=journal)
+    assert all(outcome.ok for outcome in outcomes)
+    assert len(stub.submits) == 3
