@@ -22,7 +22,9 @@ _AT_LIMITER = 4
 """Callers that ask the user's limiter at once: a single submit waits behind no more."""
 
 _SPARE_FILES = 5
-_MOMENT = 0.01
+"""The photo for its fetch, and the connection; a poll; the result, and its download."""
+_RECENT_SECONDS = 0.01
+"""For how long a check for spare files holds: submits often come together."""
 
 
 class ApiCalls:
@@ -85,7 +87,7 @@ class ApiCalls:
             now = time.monotonic()
             if now >= self._files_known_until:
                 require_spare_files()
-                self._files_known_until = now + _MOMENT
+                self._files_known_until = now + _RECENT_SECONDS
         except BaseException as error:
             self.queue.end(turn, error)
             raise

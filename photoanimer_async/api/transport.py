@@ -6,9 +6,6 @@ middleware `_send_once` therefore turns them into another exception, except wher
 made.
 
 A request that has no connection yet was provably not sent, whatever happens to it; see `Delivery`.
-
-Errors of aiohttp are not chained, since their texts contain the whole URL of the request, and with
-it the signed URL of a photo.
 """
 
 import asyncio
@@ -28,6 +25,15 @@ from photoanimer_async.api.answers import Answer
 from photoanimer_async.api.base_url import check_base_url
 from photoanimer_async.api.body import MAX_BODY_BYTES, decompressed
 from photoanimer_async.api.cancellation import is_cancelled
+from photoanimer_async.api.send_errors import (
+    PROVABLY_NOT_SENT,
+    PROXY_AUTHENTICATION_REQUIRED,
+    ConnectionLostError,
+    failure_of,
+    mark_unsent,
+    reason_of,
+    refused_by_proxy,
+)
 from photoanimer_async.api.time_limits import (
     Delivery,
     ReportingConnector,
@@ -36,56 +42,32 @@ from photoanimer_async.api.time_limits import (
     current_delivery,
 )
 from photoanimer_async.api.wire import Operation, Request
-from photoanimer_async.errors import (
-    InvalidRequestError,
-    NoAnswerError,
-    NotSentError,
-    PhotoAnimerError,
-)
+from photoanimer_async.errors import InvalidRequestError, NoAnswerError, PhotoAnimerError
 from photoanimer_async.photos.links import HEADER_LIMITS
 from photoanimer_async.redaction import is_url, shown_url
 
 _T = TypeVar("_T")
 
 _MAX_CONNECTIONS = 150
-_MOMENT = 0.005
+"""With no limit, aiohttp sends half as many requests a second."""
 _OTHER_FILES = 20
-_KEPT_BLOCK = 2**19
+"""Open files of the program that are no connection's: its streams, a journal, libraries."""
 _FILES_PER_CONNECTION = 4
 """The connection; that by which the service fetches the photo; the photo; the result."""
 
-_PROXY_AUTHENTICATION_REQUIRED = 407
-_PROVABLY_NOT_SENT = (
-    aiohttp.ClientConnectorCertificateError,
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.InvalidURL,
-)
+_RECENT_SECONDS = 0.005
+"""For how long a check for closed connections holds: submits often come together."""
 
-_UNSENT = "the request had no connection yet: it was not sent"
-
-
-def is_unsent(error: BaseException) -> bool:
-    """Return whether a request that was cancelled had no connection yet."""
-    return _UNSENT in getattr(error, "__notes__", ())
-
-
-class _ConnectionLostError(Exception):
-    """The connection failed after it was made. Not a `ClientError`: aiohttp would resend."""
-
-
-_OF_AIOHTTP = (aiohttp.ClientError, TimeoutError, _ConnectionLostError)
-"""Errors that are not chained."""
+_KEPT_BLOCK = 2**19  # twice what asyncio reads into
 
 
 async def _send_once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
     try:
         return await handler(request)
-    except _PROVABLY_NOT_SENT:
+    except PROVABLY_NOT_SENT:
         raise
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-        raise _ConnectionLostError(type(error).__name__) from None
+        raise ConnectionLostError(type(error).__name__) from None
 
 
 def _keep_read_buffers() -> None:
@@ -179,7 +161,7 @@ class Transport:
         self._scheme, self._authority, self._root = base.scheme, base.raw_authority, base.raw_path
         self.limits = TimeLimits()
         self._seconds = timeout
-        self._seen_until = 0.0  # connections that were closed before are not in the pool
+        self._noticed_until = 0.0  # connections that were closed before are not in the pool
         self._timeout = ClientTimeout(total=None, sock_connect=min(timeout, 10.0))
 
     async def __aenter__(self) -> Self:
@@ -241,7 +223,7 @@ class Transport:
         is_submit = operation is Operation.SUBMIT
         if is_submit:
             middlewares = (_send_once,)
-            await self._see_closed_connections()
+            await self._notice_closed_connections()
         url = self._url(request)
         response: ClientResponse | None = None
         body, cut = bytearray(), ""
@@ -269,12 +251,14 @@ class Transport:
                 if response is not None:
                     response.close()
                 if not delivery.may_have_left:
-                    error.add_note(_UNSENT)
+                    mark_unsent(error)
                 raise
             if response is None:
-                failure = self._failure(operation, error, delivery)
+                failure = failure_of(
+                    operation, self._base_url, error, may_have_left=delivery.may_have_left
+                )
             else:
-                cut = _reason(error)
+                cut = reason_of(error)
         finally:
             if is_reported:
                 current_delivery.set(None)
@@ -289,8 +273,8 @@ class Transport:
         if cut:
             body += _left_over(response)
             response.close()
-        if response.status == _PROXY_AUTHENTICATION_REQUIRED:
-            raise _refused_by_proxy(operation)
+        if response.status == PROXY_AUTHENTICATION_REQUIRED:
+            raise refused_by_proxy(operation)
         encoding = response.headers.get(hdrs.CONTENT_ENCODING)
         content = bytes(body[:MAX_BODY_BYTES])
         return Answer(
@@ -303,36 +287,18 @@ class Transport:
             cut=cut,
         )
 
-    async def _see_closed_connections(self) -> None:
+    async def _notice_closed_connections(self) -> None:
         """Let the loop, which may have been blocked, notice connections that were closed meanwhile.
 
         A submit that is lost in one cannot be told from one that arrived. A connection that was
         closed within the last moments may not be seen in any case.
         """
-        if time.monotonic() < self._seen_until:
+        if time.monotonic() < self._noticed_until:
             return
         await asyncio.sleep(0)
         selected = time.monotonic()
         await asyncio.sleep(0)
-        self._seen_until = selected + _MOMENT
-
-    def _failure(
-        self, operation: Operation, error: BaseException, delivery: Delivery
-    ) -> PhotoAnimerError:
-        where, reason = shown_url(self._base_url), _reason(error)
-        failure: PhotoAnimerError
-        if getattr(error, "status", 0) == _PROXY_AUTHENTICATION_REQUIRED:
-            return _refused_by_proxy(operation)
-        if isinstance(error, _PROVABLY_NOT_SENT) or not delivery.may_have_left:
-            failure = NotSentError(f"{operation.value}: no connection to {where}: {reason}")
-            failure.is_permanent = isinstance(error, aiohttp.ClientConnectorCertificateError)
-        else:
-            failure = NoAnswerError(f"{operation.value}: no answer from {where}: {reason}")
-        if isinstance(error, aiohttp.ClientConnectorError):
-            failure.__cause__ = error.os_error
-        elif not isinstance(error, _OF_AIOHTTP):
-            failure.__cause__ = error
-        return failure
+        self._noticed_until = selected + _RECENT_SECONDS
 
 
 def most_connections() -> int:
@@ -345,12 +311,6 @@ def most_connections() -> int:
     if limit == resource.RLIM_INFINITY:
         return _MAX_CONNECTIONS
     return max(1, min(_MAX_CONNECTIONS, (limit - _OTHER_FILES) // _FILES_PER_CONNECTION))
-
-
-def _refused_by_proxy(operation: Operation) -> NotSentError:
-    error = NotSentError(f"{operation.value}: the proxy does not accept its user or password")
-    error.is_permanent = True
-    return error
 
 
 def _has_host(url: str) -> bool:
@@ -378,23 +338,3 @@ def _left_over(response: ClientResponse) -> bytes:
         return b""
     response.content.set_exception(None)  # type: ignore[arg-type] # only an exception is declared
     return response.content.read_nowait()
-
-
-def _reason(error: BaseException) -> str:
-    reason = type(error).__name__
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            reason = "unknown host name"
-        case aiohttp.ClientConnectorCertificateError():
-            reason = "the server's certificate is not trusted"
-        case aiohttp.ClientConnectorError():
-            reason = error.os_error.strerror or "connection failed"
-        case aiohttp.ClientHttpProxyError():
-            reason = f"the proxy refused it with HTTP status {error.status}"
-        case TimeoutError():
-            reason = "timed out"
-        case _ConnectionLostError():
-            reason = f"the connection was lost ({error})"
-        case _:
-            pass
-    return reason
