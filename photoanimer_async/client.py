@@ -210,7 +210,7 @@ class PhotoAnimerClient:
     async def __aenter__(self) -> Self:
         self._submit_context = JobContext()  # the gate of the last one was closed
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._state.close)
+            stack.callback(self._state.close)
             await stack.enter_async_context(self._transport)
             if self._durations_file is not None and isinstance(self._poll, AdaptivePolling):
                 await stack.enter_async_context(persisted(self._poll, self._durations_file))
@@ -223,7 +223,7 @@ class PhotoAnimerClient:
                 await stack.enter_async_context(self._receiver.listening(self._dispatcher.dispatch))
             stack.push_async_callback(self._runner.close)
             stack.push_async_callback(self._pending.drain)
-            stack.push_async_callback(self._state.begin_closing)
+            stack.callback(self._state.begin_closing)
             self._state.open()
             self._open = stack.pop_all()
         return self

@@ -50,11 +50,11 @@ class OpenState:
         self._loop, self._process = asyncio.get_running_loop(), os.getpid()
         self._is_closing = False
 
-    async def begin_closing(self) -> None:
+    def begin_closing(self) -> None:
         """Refuse calls that begin from now on."""
         self._is_closing = True
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Refuse all calls."""
         self._loop = None
 
