@@ -25,7 +25,7 @@ from photoanimer_async.jobs.journal import (
     Facts,
     RefusedStepError,
 )
-from photoanimer_async.jobs.lifecycle import Event, State, apply
+from photoanimer_async.jobs.lifecycle import TRANSITIONS, Event, State
 from photoanimer_async.jobs.progress import ProgressEvent, ProgressHook, report
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import AnimationRequest, Evidence, Outcome, TaskId
@@ -163,7 +163,7 @@ class Job:
             JournalError: it could not be written; the state is as before.
             asyncio.CancelledError: it is written all the same, and the state has changed.
         """
-        state = apply(self.state, event)
+        state = TRANSITIONS[self.state, event]
         if self.entry is not None and self.context.journal is not None:
             try:
                 await self.context.journal.record(self.entry.id, self.state, event, facts)
@@ -202,7 +202,7 @@ class Job:
 
         If the journal cannot be written, the gate closes: without one nothing more is paid for.
         """
-        state = apply(self.state, event)
+        state = TRANSITIONS[self.state, event]
         if self.context.journal is not None and self.entry is not None:
             self.context.journal.record_later(
                 self.entry.id, self.state, event, facts, self._close_gate

@@ -9,7 +9,7 @@
     ambiguous ──resubmit──▶ planned
 
 The last two happen only where the user asks for them, since they may pay again. A pair of state
-and event that is not in the table is a mistake in the caller, and raises.
+and event that is not in the table is a mistake in the caller, and raises `KeyError`.
 """
 
 from collections.abc import Mapping
@@ -73,21 +73,3 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.FAILED, Event.RETRY): State.PLANNED,
     (State.AMBIGUOUS, Event.RESUBMIT): State.PLANNED,
 }
-
-
-class IllegalTransitionError(LookupError):
-    """An event that cannot happen in this state."""
-
-
-def apply(state: State, event: Event) -> State:
-    """Return the state after the event.
-
-    Raises:
-        IllegalTransitionError: the pair is not in the table.
-    """
-    try:
-        return TRANSITIONS[state, event]
-    except KeyError:
-        raise IllegalTransitionError(
-            f"{event.value} cannot happen to a job that is {state.value}"
-        ) from None

@@ -1,16 +1,9 @@
 """The table of transitions."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photoanimer_async.jobs.lifecycle import (
-    TRANSITIONS,
-    Event,
-    IllegalTransitionError,
-    State,
-    apply,
-)
+from photoanimer_async.jobs.lifecycle import TRANSITIONS, Event, State
 
 FINAL = {State.SAVED, State.FAILED, State.AMBIGUOUS}
 BY_CONSENT = {Event.RETRY, Event.RESUBMIT}
@@ -19,7 +12,7 @@ BY_CONSENT = {Event.RETRY, Event.RESUBMIT}
 def test_a_job_without_faults() -> None:
     state = State.PLANNED
     for event in (Event.SUBMIT, Event.ACCEPT, Event.FINISH, Event.SAVE):
-        state = apply(state, event)
+        state = TRANSITIONS[state, event]
     assert state is State.SAVED
 
 
@@ -30,11 +23,9 @@ def test_only_retry_and_resubmit_leave_a_final_state_or_accept_twice(
     state, accepted, consents = State.PLANNED, 0, 0
     for event in events:
         if (state, event) not in TRANSITIONS:
-            with pytest.raises(IllegalTransitionError, match=event.value):
-                apply(state, event)
             continue
         assert state not in FINAL or event in BY_CONSENT
-        state = apply(state, event)
+        state = TRANSITIONS[state, event]
         accepted += event is Event.ACCEPT
         consents += event in BY_CONSENT
     assert accepted <= 1 + consents

@@ -36,7 +36,7 @@ from photoanimer_async.jobs.journal.entries import (
 )
 from photoanimer_async.jobs.journal.journal_file import JournalFile
 from photoanimer_async.jobs.journal.journal_schema import SIDECAR
-from photoanimer_async.jobs.lifecycle import Event, State, apply
+from photoanimer_async.jobs.lifecycle import TRANSITIONS, Event, State
 from photoanimer_async.models import AnimationRequest, Location, Photo
 from photoanimer_async.redaction import printable, shown_url
 
@@ -288,7 +288,7 @@ def _record_statement(event: Event, state: State, names: tuple[str, ...], rows: 
     width = len(names) + 1
     numbers = range(width, width * rows + 1, width)
     # Of two assignments to one column, SQLite uses the second.
-    changes = [f"state = '{apply(state, event).value}'"]
+    changes = [f"state = '{TRANSITIONS[state, event].value}'"]
     if event in _ALSO:
         changes.append(_ALSO[event])
     for before, name in zip(range(width - 1, 0, -1), names, strict=False):
