@@ -47,8 +47,8 @@ from photoanimer_async.polling.saved_durations import persisted
 from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.redaction import is_url, printable
 from photoanimer_async.storage.default_host import NoImageHost, chosen_host
-from photoanimer_async.storage.download import PATIENCE_SECONDS, ResultDownloader
 from photoanimer_async.storage.image_host import ImageHost, KeptOpen
+from photoanimer_async.storage.result_downloader import PATIENCE_SECONDS, ResultDownloader
 from photoanimer_async.storage.result_folder import FileDestination
 from photoanimer_async.storage.result_store import Destination, result_target
 

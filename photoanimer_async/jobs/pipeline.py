@@ -60,8 +60,8 @@ from photoanimer_async.photos.voice import check_voice
 from photoanimer_async.polling.policies import kind_of
 from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.redaction import is_url, printable, shown_photo
-from photoanimer_async.storage.download import ResultDownloader
 from photoanimer_async.storage.image_host import ImageHost, evidence_of
+from photoanimer_async.storage.result_downloader import ResultDownloader
 from photoanimer_async.storage.result_store import Destination, ResultStore
 
 _log = logging.getLogger(__name__)

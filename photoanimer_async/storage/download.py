@@ -1,43 +1,32 @@
-"""The download of a result, which ends up complete or not at all.
+"""The download from one link, which ends up complete or not at all.
 
-How it works. A finished task has been paid for, so its result is worth patience: a link that does
-not work (HTTP 404 while a store copies the file, an expired signature, a server that is down) is
-requested from the service again and again, for some minutes.
-
-The bytes are streamed to a `Destination`. After a dropped connection, the download continues where
-it stopped if the server gave a validator (`Range` with `If-Range`), and starts again otherwise, or
-if the rest is of another version. A partial download is kept within one call only: a result has a
-few MB and a short-lived link. What is neither a video nor a GIF by its first bytes is refused: the
-servers of expired links send pages. A complete result gets its final name; a failed download leaves
-nothing behind.
+How it works. The bytes are streamed to a `Destination`. After a dropped connection, the download
+continues where it stopped if the server gave a validator (`Range` with `If-Range`), and starts
+again otherwise, or if the rest is of another version. A partial download is kept within one call
+only: a result has a few MB and a short-lived link. What is neither a video nor a GIF by its first
+bytes is refused: the servers of expired links send pages. A complete result gets its final name; a
+failed download leaves nothing behind.
 """
 
 import asyncio
-import logging
 import re
 import time
 import zlib
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
 from typing import TypeVar
 
 import aiohttp
 from aiohttp import ClientResponse, ClientTimeout, hdrs
-from attrs import define, evolve, frozen
+from attrs import define, frozen
 from yarl import URL
 
 from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.api.retry_after import parse_retry_after
-from photoanimer_async.api.task_errors import naming
-from photoanimer_async.api.transport import Transport
 from photoanimer_async.errors import (
     DownloadError,
-    InvalidRequestError,
-    PhotoAnimerError,
-    TaskFailedError,
 )
-from photoanimer_async.models import Location, OutputFormat, TaskId, TaskInfo, TaskStatus
+from photoanimer_async.models import Location
 from photoanimer_async.photos.links import exact_url, open_link
 from photoanimer_async.redaction import printable, shown_url
 from photoanimer_async.storage.decompression import CODINGS, Decompressor
@@ -47,21 +36,11 @@ from photoanimer_async.storage.download_errors import (
     TRANSIENT_ERRORS,
     TransientError,
     UnavailableError,
-    may_pass,
     reason_of,
 )
 from photoanimer_async.storage.result_store import Destination
 
 _LocationT = TypeVar("_LocationT", bound=Location)
-_log = logging.getLogger(__name__)
-
-PATIENCE_SECONDS = 300.0
-"""How long new links of one result are requested."""
-
-_PATIENCE = 4
-"""Links are tried so many times as often as the policy allows: 20 times by default."""
-_DOWNLOADS = 16
-_DOWNLOAD_SECONDS = 600.0
 
 MAX_RESULT_BYTES = 2**30
 """More than any video of a few seconds has."""
@@ -72,86 +51,6 @@ _EXPIRED = frozenset({403, 404, 410})
 _TRANSIENT = frozenset({408, 416, 425, 429})
 _HEAD_BYTES = 8
 _CONTENT_RANGE = r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)"
-
-
-class ResultDownloader:
-    """Downloads results, a bounded number at a time.
-
-    Args:
-        transport: has the session that downloads use.
-        poll: polls a task at once, for its present link.
-        retry: how often, and after which waits, one link is tried; new links of a task are tried
-            four times as often, for at most five minutes.
-        rng: for jitter.
-    """
-
-    def __init__(
-        self,
-        transport: Transport,
-        poll: Callable[[TaskId], Awaitable[TaskInfo]],
-        *,
-        retry: RetryPolicy,
-        rng: Random,
-    ) -> None:
-        self._transport = transport
-        self._poll = poll
-        self._retry = retry
-        self._renewals = evolve(retry, tries=_PATIENCE * retry.tries)
-        self._rng = rng
-        self._slots = asyncio.Semaphore(_DOWNLOADS)
-
-    async def save(
-        self, info: TaskInfo, destination: Destination[_LocationT], output_format: str
-    ) -> _LocationT:
-        """Save the result of a finished task; request new links while they do not work.
-
-        Args:
-            info: the finished task.
-            destination: the target; its suffix becomes that of the result.
-            output_format: `mp4`, or `gif` for the GIF if there is one.
-
-        Returns:
-            The location of the result.
-
-        Raises:
-            TaskFailedError: the task failed.
-            InvalidRequestError: the task has no result yet.
-            DownloadError: the result is gone, or cannot be written. `task_id` is the task.
-        """
-        with naming(info.task_id):
-            return await self._save(info, destination, output_format)
-
-    async def _save(
-        self, info: TaskInfo, destination: Destination[_LocationT], output_format: str
-    ) -> _LocationT:
-        failures = 0
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                link, suffix = _link_and_suffix(info, output_format)
-                async with self._slots:
-                    return await download(
-                        self._transport.session,
-                        link,
-                        destination,
-                        suffix=suffix,
-                        timeout=_DOWNLOAD_SECONDS,
-                        retry=self._retry,
-                    )
-            except DownloadError as error:
-                if not may_pass(error):
-                    raise
-                # An old link of a resumed batch has expired: a new one is requested at once.
-                wait = self._renewals.wait(failures, error, self._rng) if failures else 0.0
-                failures += 1
-                if failures >= self._renewals.tries or time.monotonic() + wait > deadline:
-                    raise
-                _log.info("task %s: %s; requesting its link again", info.task_id, error)
-            await asyncio.sleep(wait)
-            try:
-                info = await self._poll(info.task_id)
-            except PhotoAnimerError as error:
-                _log.info("task %s: %s", info.task_id, error)  # the link that is known is used on
 
 
 async def download(
@@ -375,19 +274,6 @@ class _Version:
 
 def _differ(value: object, other: object) -> bool:
     return value is not None and other is not None and value != other
-
-
-def _link_and_suffix(info: TaskInfo, output_format: str) -> tuple[str, str]:
-    if info.gif_url and (output_format == OutputFormat.GIF or not info.result_url):
-        return info.gif_url, ".gif"
-    if info.result_url:
-        return info.result_url, ".mp4"
-    if info.status is TaskStatus.FAILED:
-        raise TaskFailedError(info)
-    if info.status is TaskStatus.FINISHED:
-        text = f"task {info.task_id} has finished, but the service gives no link to its result"
-        raise DownloadError(text, expired=True)
-    raise InvalidRequestError(f"task {info.task_id} has no result yet: wait for it first")
 
 
 def _link(url: str) -> URL:

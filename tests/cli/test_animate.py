@@ -277,7 +277,7 @@ class TestMoney:
     def test_a_result_that_cannot_be_downloaded_can_be_waited_for(
         self, photoanimer: CommandLine, stub: StubService, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("photoanimer_async.storage.download.PATIENCE_SECONDS", 0.05)
+        monkeypatch.setattr("photoanimer_async.storage.result_downloader.PATIENCE_SECONDS", 0.05)
         gone = f"{stub.base_url}/gone.mp4"
         stub.finished = lambda _: envelope(task(stub.next_id, resultUrl=gone))
         connection = ["--api-key", KEY, "--base-url", stub.base_url]

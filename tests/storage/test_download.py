@@ -5,7 +5,6 @@ import gzip
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import aiohttp
@@ -15,21 +14,12 @@ from blockbuster import blockbuster_ctx
 
 from photoanimer_async import (
     DownloadError,
-    InvalidRequestError,
-    PhotoAnimerClient,
-    ProgressEvent,
-    State,
-    TaskFailedError,
-    TaskInfo,
-    TaskStatus,
 )
 from photoanimer_async.storage.download import download
 from photoanimer_async.storage.result_folder import FileDestination
 
-from ..support import batches
-from ..support.pictures import png
 from ..support.result_server import VIDEO, Answer, ResultServer, drops_after, responds, sends
-from ..support.stub_service import QUICK_RETRY, Reply, StubService, envelope, serving, task
+from ..support.stub_service import QUICK_RETRY
 from ..support.videos import gif, mp4
 
 Save = Callable[..., Awaitable[Path]]
@@ -405,133 +395,3 @@ class TestRedirects:
         with pytest.raises(DownloadError, match="redirects to something that is not"):
             await save()
         assert len(results.requests) == 1
-
-
-# --- new links of a finished task ---
-
-URL = "http://127.0.0.1:9/photo.jpg"
-
-
-def linked(url: str | None) -> Reply:
-    """Return the answer of getTaskInfo for a finished task with this link."""
-    return lambda request: envelope(task(request.query["taskId"], resultUrl=url))
-
-
-async def test_a_link_that_works_is_used_without_a_poll(
-    client: PhotoAnimerClient, stub: StubService, tmp_path: Path
-) -> None:
-    async with serving(lambda _: web.Response(body=batches.VIDEO)) as origin:
-        info = TaskInfo(5, TaskStatus.FINISHED, f"{origin}/1.mp4")
-        assert (await client.download(info, tmp_path / "a.mp4")).read_bytes() == batches.VIDEO
-    assert len(stub.polls) == 0
-
-
-@pytest.mark.parametrize("status", [403, 404, 410])
-async def test_new_links_are_requested_until_one_works(
-    client: PhotoAnimerClient, stub: StubService, tmp_path: Path, status: int
-) -> None:
-    requested: list[str] = []
-
-    def gone(request: web.Request) -> web.Response:
-        requested.append(request.path)
-        return (
-            web.Response(body=batches.VIDEO)
-            if "new" in request.path
-            else web.Response(status=status)
-        )
-
-    async with serving(gone) as origin:
-        info = TaskInfo(5, TaskStatus.FINISHED, f"{origin}/0.mp4")
-        links = [f"{origin}/{i}.mp4" for i in range(1, 5)]
-        stub.poll_script["5"] = [*map(linked, [*links, None, f"{origin}/new.mp4"])]
-        assert (await client.download(info, tmp_path / "a.mp4")).read_bytes() == batches.VIDEO
-    assert requested == ["/0.mp4", "/1.mp4", "/2.mp4", "/3.mp4", "/4.mp4", "/new.mp4"]
-
-
-@pytest.mark.parametrize(
-    ("status", "body"), [(404, b""), (503, b""), (200, b"<p>soon"), (200, b"")]
-)
-async def test_a_link_may_begin_to_work_later(
-    client: PhotoAnimerClient, stub: StubService, tmp_path: Path, status: int, body: bytes
-) -> None:
-    attempts = 0
-
-    def copying(_: web.Request) -> web.Response:
-        nonlocal attempts
-        attempts += 1
-        if attempts > 8:
-            return web.Response(body=batches.VIDEO)
-        return web.Response(status=status, body=body, content_type="text/html")
-
-    async with serving(copying) as origin:
-        stub.finished = linked(f"{origin}/1.mp4")
-        animation = await client.animate(URL, save_to=tmp_path)
-    assert animation.path is not None
-    assert animation.path.read_bytes() == batches.VIDEO
-    assert len(stub.submits) == 1
-
-
-async def test_the_link_is_used_on_while_polls_fail(
-    client: PhotoAnimerClient, stub: StubService, tmp_path: Path
-) -> None:
-    attempts = 0
-
-    def copying(_: web.Request) -> web.Response:
-        nonlocal attempts
-        attempts += 1
-        return web.Response(body=batches.VIDEO) if attempts > 2 else web.Response(status=404)
-
-    async with serving(copying) as origin:
-        stub.finished = lambda _: web.Response(status=502)
-        info = TaskInfo(5, TaskStatus.FINISHED, f"{origin}/1.mp4")
-        assert (await client.download(info, tmp_path / "a.mp4")).read_bytes() == batches.VIDEO
-
-
-async def test_patience_ends_and_the_error_names_the_task(
-    client: PhotoAnimerClient, stub: StubService, tmp_path: Path
-) -> None:
-    async with serving(lambda _: web.Response(status=404)) as origin:
-        stub.finished = linked(f"{origin}/1.mp4")
-        with pytest.raises(DownloadError, match="HTTP status 404") as caught:
-            await client.animate(URL, save_to=tmp_path)
-        assert caught.value.task_id == stub.next_id
-        assert str(stub.next_id) in str(caught.value)
-        assert stub.next_id in client.pending
-        info = TaskInfo(5, TaskStatus.FINISHED, f"{origin}/1.mp4")
-        with pytest.raises(DownloadError, match="HTTP status 404") as caught:
-            await client.download(info, tmp_path / "a.mp4")
-        assert caught.value.task_id == 5
-    assert batches.names_in(tmp_path) == set()
-
-
-def test_by_default_patience_is_some_minutes() -> None:
-    client = PhotoAnimerClient("key-1", base_url="http://127.0.0.1:9/api/v1")
-    policy = client._downloader._renewals
-    error = DownloadError("gone", expired=True)
-    assert 120 < sum(policy.wait(n, error, Random(n)) for n in range(1, policy.tries)) < 600
-
-
-async def test_a_task_without_a_result_cannot_be_saved(
-    client: PhotoAnimerClient, tmp_path: Path
-) -> None:
-    with pytest.raises(TaskFailedError):
-        await client.download(TaskInfo(1, TaskStatus.FAILED), tmp_path / "a.mp4")
-    with pytest.raises(InvalidRequestError, match="wait for it first"):
-        await client.download(TaskInfo(1, TaskStatus.PROCESSING), tmp_path / "a.mp4")
-
-
-async def test_a_failed_download_keeps_the_task_id(
-    client: PhotoAnimerClient, stub: StubService, tmp_path: Path
-) -> None:
-    events: list[ProgressEvent] = []
-    async with batches.serving_results(stub, resultUrl="http://127.0.0.1:9/gone.mp4"):
-        [outcome] = [
-            o
-            async for o in client.animate_many(
-                [png(64, 64)], save_to=tmp_path / "out", on_progress=events.append
-            )
-        ]
-    assert isinstance(outcome.error, DownloadError)
-    assert outcome.task_id == stub.next_id
-    assert events[-1].state is State.FINISHED
-    assert batches.names_in(tmp_path / "out") == set()
