@@ -24,7 +24,6 @@ from yarl import URL
 from photoanimer_async.api.answers import Answer
 from photoanimer_async.api.base_url import check_base_url
 from photoanimer_async.api.body import MAX_BODY_BYTES, decompressed
-from photoanimer_async.api.cancellation import is_cancelled
 from photoanimer_async.api.send_errors import (
     PROVABLY_NOT_SENT,
     PROXY_AUTHENTICATION_REQUIRED,
@@ -42,6 +41,7 @@ from photoanimer_async.api.time_limits import (
     current_delivery,
 )
 from photoanimer_async.api.wire import Operation, Request
+from photoanimer_async.cancellation import is_cancelled
 from photoanimer_async.errors import InvalidRequestError, NoAnswerError, PhotoAnimerError
 from photoanimer_async.photos.links import HEADER_LIMITS
 from photoanimer_async.redaction import is_url, shown_url

@@ -15,11 +15,10 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Generic, TypeAlias, TypeVar
 
-from photoanimer_async.api.cancellation import is_cancelled
+from photoanimer_async.cancellation import ThreadStep, is_cancelled
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.jobs.job import SubmitGate
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Photo
-from photoanimer_async.photos.finish_despite_cancel import ThreadStep
 
 _T = TypeVar("_T")
 

@@ -16,6 +16,7 @@ import os
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
+from photoanimer_async.cancellation import ThreadStep
 from photoanimer_async.errors import (
     InvalidRequestError,
     PhotoAnimerError,
@@ -29,7 +30,6 @@ from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.jobs.submission import ambiguous_submit
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import AnimationRequest, Outcome, TaskId
-from photoanimer_async.photos.finish_despite_cancel import ThreadStep
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)

@@ -19,12 +19,12 @@ from random import Random
 from attrs import evolve
 
 from photoanimer_async.api.calls import ApiCalls
-from photoanimer_async.api.cancellation import is_cancelled
 from photoanimer_async.api.request_queue import Turn
 from photoanimer_async.api.retry import RetryPolicy, Verdict, repeating, verdict
 from photoanimer_async.api.send_errors import is_unsent
 from photoanimer_async.api.time_limits import TurnDeadline
 from photoanimer_async.api.wire import Operation
+from photoanimer_async.cancellation import is_cancelled
 from photoanimer_async.errors import (
     DownloadError,
     HostingError,

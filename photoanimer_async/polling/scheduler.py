@@ -18,12 +18,12 @@ from types import TracebackType
 from typing import Self
 
 from photoanimer_async.api.answers import require_task_id
-from photoanimer_async.api.cancellation import is_cancelled
 from photoanimer_async.api.rate_limits import Pace
 from photoanimer_async.api.retry import RetryPolicy, Verdict, verdict
 from photoanimer_async.api.task_errors import with_task
 from photoanimer_async.api.time_limits import TimeLimits
 from photoanimer_async.api.wire import Operation
+from photoanimer_async.cancellation import is_cancelled
 from photoanimer_async.errors import (
     InvalidRequestError,
     PhotoAnimerError,

@@ -9,6 +9,7 @@ from itertools import count
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from photoanimer_async.cancellation import ThreadStep
 from photoanimer_async.jobs.budget import price
 from photoanimer_async.jobs.journal.entries import (
     NOTHING,
@@ -22,7 +23,6 @@ from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.journal.writer import Queued, Step, Writer
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.models import AnimationRequest, Location
-from photoanimer_async.photos.finish_despite_cancel import ThreadStep
 
 _T = TypeVar("_T")
 

@@ -1,11 +1,30 @@
-"""A cancellation that waits until a step is complete."""
+"""Cancellations of our own, those that foreign code raised, and steps that they wait for."""
 
 import asyncio
 import threading
 
 import pytest
 
-from photoanimer_async.photos.finish_despite_cancel import ThreadStep, finish_despite_cancel
+from photoanimer_async.cancellation import ThreadStep, finish_despite_cancel, is_cancelled
+
+
+async def test_a_cancelled_error_that_nobody_asked_for_is_no_cancellation() -> None:
+    seen: list[bool] = []
+
+    async def work(error: BaseException | None) -> None:
+        try:
+            if error is not None:
+                raise error
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            seen.append(is_cancelled())
+
+    await asyncio.create_task(work(asyncio.CancelledError()))
+    task = asyncio.create_task(work(None))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert seen == [False, True]
 
 
 async def test_the_result_or_error_is_that_of_the_work() -> None:

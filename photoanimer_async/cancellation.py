@@ -1,10 +1,19 @@
-"""Cancellation that waits until a step is complete."""
+"""Cancellation: whether it is one of our own, and steps that it has to wait for."""
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+
+
+def is_cancelled() -> bool:
+    """Return whether the current task is being cancelled.
+
+    A `CancelledError` in a task that is not comes from the user's code, and is an error.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class ThreadStep(asyncio.Task[_T]):
