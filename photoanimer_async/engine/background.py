@@ -14,6 +14,11 @@ margin around the mask, and what differs from it there becomes part of the perso
 a plain background. Stripes, foliage or text cannot be filled in exactly, and differ, too. Beside
 them, only what has the person's colours becomes part of the person, and the mask is sharpened.
 
+A background out of focus has no texture, but it changes smoothly in ways that the fill does not
+expect. The fill's error is smooth, too, and reaches the end of the margin, where hairs are rare.
+Where it does, the smooth part of the difference is added to the fill. Otherwise, this part would
+move along with the person, as a light or dark outline.
+
 The filled background may still be brighter or darker than a mixed pixel allows. It is limited to
 what leaves the person a possible colour, so that both layers together are always the photo.
 """
@@ -50,6 +55,17 @@ its amount, as root mean square in levels, on a plain background."""
 _DOUBT = 0.3
 """Opacity below which, and transparency below which, a mask is wrong beside a textured
 background."""
+
+_OUTER = 0.5
+"""Distance from the person, relative to the margin, from which hairs are rare."""
+
+_TRUSTED, _WRONG, _AREA = 3.0, 7.0, 0.2
+"""Smooth difference of fill and photo out there, in levels, up to which the fill is kept, and from
+which the whole difference is its error; and the deviation, in u, of the area in which the
+difference is averaged."""
+
+_HAIRS = 5
+"""Side, in samples, of a square of which hairs cover less than half."""
 
 _ALIKE = 6
 """Difference, in levels, between two pixels of the same background."""
@@ -96,6 +112,7 @@ class Layers:
         distance = _distance(opacity)
         far = distance / np.maximum(margin * np.float32(unit), _LEAST_MARGIN)
         background = _filled(part, far >= 1, unit)
+        background = _without_smooth_error(background, part, far, distance, unit)
         opacity, background = _with_remains(
             opacity, far, part, background, distance=distance, textured=textured, unit=unit
         )
@@ -145,6 +162,34 @@ def _filled(part: Picture, visible: NDArray[np.bool_], unit: float) -> Picture:
     filled = np.asarray(cv2.resize(small, part.shape[1::-1]), np.uint8)
     filled[visible] = part[visible]
     return fill_with_texture(filled, visible.astype(np.float32), unit)
+
+
+def _without_smooth_error(
+    background: Picture, part: Picture, far: Floats, distance: Floats, unit: float
+) -> Picture:
+    """Return a background that was filled in, without the smooth part of the fill's error.
+
+    Args:
+        background: The part with the background filled in up to the margin, shape (H, W, 3).
+        part: The photo, shape (H, W, 3).
+        far: Distance from the person, relative to the margin, shape (H, W).
+        distance: Distance from the person, in pixels, shape (H, W).
+        unit: u in pixels.
+    """
+    step = sampling_step(unit)
+    samples = np.s_[::step, ::step]
+    seen, outer = distance[samples] > _RIM, (far[samples] > _OUTER) & (far[samples] < 1)
+    differing = part[samples] - background[samples].astype(np.float32)
+    differing = np.where(seen[..., None], differing, fill_smoothly(differing, seen))
+    levels = np.clip(np.round(differing + 128), 0, 255).astype(np.uint8)
+    smooth = cv2.blur(cv2.medianBlur(levels, _HAIRS).astype(np.float32) - 128, (3, 3))
+    sums = np.dstack([np.abs(smooth).max(axis=-1) * outer, outer]).astype(np.float32)
+    near = cv2.GaussianBlur(sums, (0, 0), _AREA * unit / step)
+    error = near[..., 0] / np.maximum(near[..., 1], np.float32(1e-4))
+    smooth = smooth * smoothstep((error - _TRUSTED) / np.float32(_WRONG - _TRUSTED))[..., None]
+    change = cv2.resize(np.round(smooth).astype(np.int16), part.shape[1::-1])
+    result = cv2.add(background, change, dtype=cv2.CV_8U)
+    return np.asarray(cv2.copyTo(part, (far >= 1).astype(np.uint8), result), np.uint8)
 
 
 def _with_remains(

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -104,3 +105,28 @@ def test_letters_are_not_scrambled_where_the_person_hides_them() -> None:
     edges = cv2.Laplacian(cv2.cvtColor(filled, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
     drawn = cv2.Laplacian(cv2.cvtColor(behind, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
     assert np.abs(edges[rim]).mean() < 0.5 * np.abs(drawn[rim]).mean()
+
+
+def out_of_focus(side: int, blur: float) -> Picture:
+    noise = np.random.default_rng(0).standard_normal((side, side, 3))
+    blurred = np.asarray(cv2.GaussianBlur(noise, (0, 0), blur), np.float64)
+    scene = 128 + 45 * (blurred - blurred.mean()) / blurred.std()
+    return np.asarray(np.clip(np.round(scene), 0, 255), np.uint8)
+
+
+@pytest.mark.parametrize("blur", [8, 12, 16])
+def test_a_background_out_of_focus_is_no_outline_of_the_person(blur: float) -> None:
+    behind, opacity = out_of_focus(240, blur), disc(240, 50, 2)
+    hair = np.zeros((240, 240), np.float32)
+    for angle in np.linspace(0, 2 * np.pi, 24):
+        to_tip = np.array([np.cos(angle), np.sin(angle)])
+        ends = [np.round(120 + to_tip * length).astype(int).tolist() for length in (40, 58)]
+        cv2.line(hair, ends[0], ends[1], 1.0)
+    shown = np.maximum(opacity, hair)[..., None]
+    part = np.round(behind * (1 - shown) + np.array([40, 25, 20]) * shown).astype(np.uint8)
+    layers = Layers.of(part, opacity, unit=80)
+    beside = (disc(240, 53, 1) == 0) & (disc(240, 58, 1) > 0)
+    bare = beside & (cv2.dilate(hair, np.ones((5, 5), np.uint8)) == 0)
+    assert layers.person[bare, 3].mean() < 8  # 11 to 22 if the fill's error is the person's
+    assert np.abs(layers.background[bare].astype(int) - behind[bare]).mean() < 2
+    assert layers.person[beside & (hair > 0), 3].mean() > 100
