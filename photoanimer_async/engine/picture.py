@@ -11,11 +11,12 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from photoanimer_async.engine.engine_errors import PictureError
 from photoanimer_async.photos.pictures.colours import source_profile, to_srgb
 from photoanimer_async.photos.pictures.jpeg_scans import read_layout, with_end
+from photoanimer_async.photos.pictures.orientation import transposition_of
 
 Picture: TypeAlias = NDArray[np.uint8]
 """RGB, shape (H, W, 3)."""
@@ -58,13 +59,15 @@ def load_picture(data: bytes, longest: int = MAX_SIDE) -> Picture:
         size = _size_within(longest, image.width, image.height)
         image.draft(image.mode, size)  # decodes a JPEG to a half, a quarter or an eighth
         image.load()  # first: Pillow looks for Exif behind a PNG's pixels, and ignores a failure
+        transposition = transposition_of(image)
         profile = source_profile(image, io.BytesIO(data))
         if image.mode in _SHRINKABLE_MODES and "transparency" not in image.info:
             image = _shrunk(image, size)
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith(("I", "F")):
-            upright = _to_8_bit_grey(upright)
-        return fit(np.array(to_srgb(upright, profile)), longest)
+        if image.mode.startswith("I"):
+            image = _to_8_bit_grey(image)
+        if transposition is not None:
+            image = image.transpose(transposition)
+        return fit(np.array(to_srgb(image, profile)), longest)
     except MemoryError:
         raise  # not a fault of the file
     except Exception as error:  # decoders raise errors of any type on damaged files

@@ -10,7 +10,7 @@ from importlib import import_module
 from io import BytesIO
 from typing import BinaryIO
 
-from PIL import ExifTags, Image, features
+from PIL import Image, features
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
@@ -23,6 +23,7 @@ from photoanimer_async.errors import PreparationError
 from photoanimer_async.photos.formats import PictureFormat, SourceFormat
 from photoanimer_async.photos.header import PictureFlawError
 from photoanimer_async.photos.pictures.colours import to_srgb
+from photoanimer_async.photos.pictures.orientation import transposition_of
 from photoanimer_async.redaction import printable
 
 MAX_PIXELS = 64 * 1024 * 1024
@@ -36,16 +37,6 @@ _DECODERS: dict[PictureFormat | SourceFormat, Callable[[BinaryIO], ImageFile]] =
     PictureFormat.WEBP: WebPImageFile,
     SourceFormat.TIFF: TiffImageFile,
     SourceFormat.AVIF: AvifImageFile,
-}
-_UPRIGHT = 1
-_TRANSPOSITIONS = {  # by the Exif orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
 }
 _QUALITIES = (92, 85, 75, 60)
 
@@ -83,11 +74,6 @@ def open_picture(file: BinaryIO, picture_format: PictureFormat | SourceFormat) -
     return image
 
 
-def is_upright(image: ImageFile) -> bool:
-    """Return whether the pixels are stored in the orientation in which they are shown."""
-    return _orientation(image) not in _TRANSPOSITIONS
-
-
 def convert_to_jpeg(
     image: ImageFile, icc_profile: bytes | None, *, max_side: int, max_bytes: int
 ) -> bytes:
@@ -107,8 +93,7 @@ def convert_to_jpeg(
         if isinstance(image, JpegImageFile):
             image.draft(None, _scaled(image.size, max_side))
         image.load()
-        # Only now: some decoders rotate the picture themselves while they load it.
-        transposition = _TRANSPOSITIONS.get(_orientation(image))
+        transposition = transposition_of(image)
         resized = _resized(_with_true_colours(image), _scaled(image.size, max_side))
         picture = to_srgb(resized, icc_profile)
     except PictureFlawError:
@@ -142,13 +127,6 @@ def _decoder(picture_format: PictureFormat | SourceFormat) -> Callable[[BinaryIO
             "is a HEIC; to read it, pip install 'photoanimer-async[heic]'"
         ) from None
     return decoder
-
-
-def _orientation(image: ImageFile) -> int:
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT))
-    except Exception:  # noqa: BLE001 - damaged Exif is treated as no Exif
-        return _UPRIGHT
 
 
 def _scaled(size: tuple[int, int], max_side: int) -> tuple[int, int]:

@@ -130,10 +130,12 @@ def prepare_content(photo: Photo) -> bytes | None:
 def _prepare(file: BinaryIO, picture_format: PictureFormat | SourceFormat) -> bytes | None:
     from photoanimer_async.photos.conversion import (  # noqa: PLC0415 - an extra
         convert_to_jpeg,
-        is_upright,
         open_picture,
     )
     from photoanimer_async.photos.pictures.colours import source_profile  # noqa: PLC0415 - an extra
+    from photoanimer_async.photos.pictures.orientation import (  # noqa: PLC0415 - an extra
+        transposition_of,
+    )
 
     source, stripped = file, None
     if picture_format is PictureFormat.JPEG:
@@ -150,7 +152,7 @@ def _prepare(file: BinaryIO, picture_format: PictureFormat | SourceFormat) -> by
     profile = source_profile(image, file)
     # Many decoders ignore colours that are stated by anything but an embedded profile.
     has_known_colours = profile is None or profile == image.info.get("icc_profile")
-    if stripped is not None and has_known_colours and is_upright(image):
+    if stripped is not None and has_known_colours and transposition_of(image) is None:
         return None if stripped == _content(source) else stripped
     if picture_format is PictureFormat.PNG:
         # Pillow looks for Exif behind a PNG's pixels; a failed attempt leaves a black picture.

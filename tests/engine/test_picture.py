@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 from PIL.JpegImagePlugin import JpegImageFile
 
 from photoanimer_async.engine import PictureError
@@ -92,6 +92,17 @@ def test_the_exif_orientation_is_applied(orientation: int) -> None:
     stored = Image.fromarray(np.ascontiguousarray(back[orientation](upright)))
     picture = load_picture(encoded(stored, exif=exif))
     assert (picture == upright).all()
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP"])
+def test_damaged_exif_does_not_make_a_photo_unreadable(file_format: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.Make] = "camera"
+    # A text in the place of a number, which Pillow cannot write again.
+    damaged = exif.tobytes().replace(b"\x01\x0f\x00\x02", b"\x01\x02\x00\x02")
+    assert damaged != exif.tobytes()
+    assert load_picture(encoded(gradient(), file_format, exif=damaged)).shape == (32, 24, 3)
 
 
 def test_other_colour_spaces_are_converted_to_srgb() -> None:

@@ -1,1 +1,1 @@
-"""What picture files state: the scans of JPEG files, and colours. For `photos` and the engine."""
+"""What picture files state: scans of JPEG, colours, orientation. For `photos` and the engine."""
