@@ -55,6 +55,10 @@ _DECODER_OPTIONS = {
 _ALLOWED_RATES = range(1_000, 768_001)
 """Allowed sample rates of a voice, in Hz. Resampling others can take gigabytes of memory."""
 
+_PADDING = 0.1
+"""How much longer than the limit a voice may be, in seconds: encoders add up to two frames, of AAC
+or MP3, to what was recorded."""
+
 _JAW, _PUCKER, _SMILE = 0.52, 0.75, 0.28
 """Largest coefficients of a mouth that speaks."""
 
@@ -107,7 +111,7 @@ def decode_voice(data: bytes, limit_seconds: float) -> Sound:
 
     Args:
         data: The content of a sound file: mp3, wav, m4a, ogg, flac, or other formats of phones.
-        limit_seconds: Maximum duration in seconds.
+        limit_seconds: Maximum duration in seconds, without the padding of an encoder.
 
     Raises:
         VoiceError: It cannot be decoded, is empty, or is too long.
@@ -146,7 +150,7 @@ def _resampled(
             if frame.sample_rate not in _ALLOWED_RATES:
                 raise ValueError(f"its sample rate is {frame.sample_rate} Hz")
             seconds += frame.samples / frame.sample_rate
-        if seconds > limit_seconds:
+        if seconds > limit_seconds + _PADDING:
             raise VoiceError(
                 f"The voice is too long; at most {limit_seconds:g} seconds are allowed."
             )

@@ -3,6 +3,7 @@
 import io
 import socket
 import struct
+import wave
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,6 +161,21 @@ def test_a_voice_without_samples_is_rejected(sound_file: SoundFile) -> None:
 def test_a_too_long_voice_is_rejected(speech: Samples, sound_file: SoundFile) -> None:
     with pytest.raises(VoiceError, match=r"too long; at most 2 seconds"):
         decode_voice(sound_file(speech, "mp3"), limit_seconds=2)
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+def test_a_voice_may_be_as_long_as_the_limit(rate: int) -> None:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setparams((1, 2, rate, 0, "NONE", ""))
+        sound.writeframes(bytes(2 * 60 * rate))
+    assert decode_voice(file.getvalue(), limit_seconds=60).seconds == pytest.approx(60)
+
+
+@pytest.mark.parametrize("extension", ["mp3", "m4a"])
+def test_the_padding_of_an_encoder_does_not_count(extension: str, sound_file: SoundFile) -> None:
+    coded = sound_file(tone(200, seconds=1), extension)
+    assert decode_voice(coded, limit_seconds=2).seconds < 2.1
 
 
 @pytest.mark.parametrize("seconds", [0.02, 0.5, 1.0, 2.51])
