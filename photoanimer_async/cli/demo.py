@@ -4,7 +4,9 @@ import asyncio
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
+from typing import Annotated, TypeAlias
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,8 +22,16 @@ from photoanimer_async.cli.summary import NextCommand
 from photoanimer_async.engine.samples import PORTRAITS
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Location, Outcome, Template
 
+_Folder: TypeAlias = Annotated[
+    Out,
+    Parameter(
+        help="Folder for the results, created if missing; or one in an object store, such as "
+        "s3://bucket/prefix."
+    ),
+]
 
-def demo(*, out: Out = "photoanimer-demo") -> ExitStatus:
+
+def demo(*, out: _Folder = "photoanimer-demo") -> ExitStatus:
     """Animate two sample portraits; see `photoanimer demo --help`."""
     location = result_location(out)
     log_warnings()

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-from attrs import evolve, field, frozen
-from attrs.converters import optional
+from attrs import evolve, frozen
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
@@ -69,7 +68,7 @@ Out: TypeAlias = Annotated[
     str,
     Parameter(
         name="--out",
-        help="Folder for the results, created if missing; for one photo also a file, such as "
+        help="Folder for the results, created if missing; for a single one also a file, such as "
         "grandma.mp4; or either in an object store, such as s3://bucket/prefix.",
     ),
 ]
@@ -110,7 +109,7 @@ class AccountOptions:
             help=f"The service; by default from {BASE_URL_VARIABLE}, else "
             "https://www.cutout.pro/api/v1.",
         ),
-    ] = field(default=None, converter=optional(complete_base_url))
+    ] = None
     api_key: Annotated[
         str | None,
         Parameter(
@@ -135,7 +134,8 @@ class AccountOptions:
 
     def as_arguments(self) -> Sequence[str]:
         """Return the arguments that repeat these options, without key and passwords."""
-        options = {"--base-url": self.base_url, "--proxy": self.proxy}
+        base_url = complete_base_url(self.base_url) if self.base_url else None
+        options = {"--base-url": base_url, "--proxy": self.proxy}
         given = [(name, shown_url(url)) for name, url in options.items() if url is not None]
         return [part for pair in given for part in pair]
 
@@ -235,10 +235,11 @@ class SubmitOptions:
         }
 
     def as_arguments(self) -> Sequence[str]:
-        """Return the arguments that repeat how photos are sent."""
+        """Return the arguments that repeat how photos are sent, and what may be spent."""
         host = [] if self.host is None else ["--host", shown_url(self.host)]
         timeout = [] if self.timeout is None else ["--timeout", f"{self.timeout:g}"]
-        return [*host, *timeout, *["--no-prepare"] * self.no_prepare]
+        limit = [] if self.max_seconds is None else ["--max-seconds", f"{self.max_seconds:.15g}"]
+        return [*host, *timeout, *limit, *["--no-prepare"] * self.no_prepare]
 
 
 def refuse_with_local(account: AccountOptions, submit: SubmitOptions | None = None) -> None:
@@ -297,7 +298,7 @@ def split_out(out: str, output_format: str) -> tuple[str, str | None]:
     Raises:
         InvalidRequestError: the file has the suffix of another format.
     """
-    folder, name = split_result(out, output_format)
+    folder, name = split_result(out, output_format, "--out")
     return str(folder), name
 
 
@@ -308,7 +309,7 @@ def result_location(out: str) -> Location:
         UsageError: the folder cannot be created.
         InvalidRequestError: it is a URL, but not of an object store.
     """
-    location = parse_location(out)
+    location = parse_location(out, "--out")
     if isinstance(location, str):
         return location
     shown = printable(str(location))

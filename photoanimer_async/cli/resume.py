@@ -37,6 +37,7 @@ from photoanimer_async.redaction import printable
 
 def resume(
     journal: JournalFile,
+    /,
     *,
     submit: SubmitOptions = SubmitOptions(),
     concurrency: Concurrency = DEFAULT_CONCURRENCY,

@@ -42,7 +42,7 @@ _EVIDENCE = {
 }
 
 
-def status(journal: JournalFile, *, json: Json = False) -> ExitStatus:
+def status(journal: JournalFile, /, *, json: Json = False) -> ExitStatus:
     """Show the state of a batch, and what it has cost; see `photoanimer status --help`."""
     journal = journal_in(journal)
     with read_journal(journal) as store:

@@ -30,6 +30,7 @@ from photoanimer_async.cli.signals import run_async
 from photoanimer_async.cli.summary import NextCommand, exit_status
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.errors import PhotoAnimerError, RefusedRequestError
+from photoanimer_async.jobs.lifecycle import DEFAULT_TIMEOUT
 from photoanimer_async.models import OutputFormat
 from photoanimer_async.redaction import printable
 
@@ -38,7 +39,13 @@ def wait(
     *task_ids: Annotated[str, Parameter(name="TASK_ID", help="Ids of submitted tasks.")],
     gif: Gif = False,
     out: Out = DEFAULT_OUT,
-    timeout: Timeout = None,
+    timeout: Annotated[
+        Timeout,
+        Parameter(
+            help="Seconds to wait for the end of each task, which can be waited for again; 0 for "
+            f"no limit; by default {DEFAULT_TIMEOUT:g}."
+        ),
+    ] = None,
     concurrency: Concurrency = DEFAULT_CONCURRENCY,
     json: Json = False,
     account: AccountOptions = AccountOptions(),
