@@ -8,6 +8,7 @@ import asyncio
 
 import aiohttp
 
+from photoanimer_async.api.connection_errors import connection_failure
 from photoanimer_async.errors import NoAnswerError, NotSentError, PhotoAnimerError
 from photoanimer_async.redaction import shown_url
 
@@ -85,12 +86,10 @@ def reason_of(error: BaseException) -> str:
     """Return why a request failed, or why its answer is cut off, in some words without any URL."""
     reason = type(error).__name__
     match error:
-        case aiohttp.ClientConnectorDNSError():
-            reason = "unknown host name"
         case aiohttp.ClientConnectorCertificateError():
             reason = "the server's certificate is not trusted"
         case aiohttp.ClientConnectorError():
-            reason = error.os_error.strerror or "connection failed"
+            reason = connection_failure(error)
         case aiohttp.ClientHttpProxyError():
             reason = f"the proxy refused it with HTTP status {error.status}"
         case TimeoutError():

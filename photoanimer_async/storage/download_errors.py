@@ -4,6 +4,7 @@ import errno
 
 import aiohttp
 
+from photoanimer_async.api.connection_errors import connection_failure
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.photos.shortage import find_shortage
 
@@ -49,7 +50,7 @@ def reason_of(error: BaseException) -> str:
         case aiohttp.ClientConnectorCertificateError():
             return "the server's certificate is not valid"
         case aiohttp.ClientConnectorError():
-            return f"no connection: {error.os_error.strerror or 'unknown host'}"
+            return f"no connection: {connection_failure(error)}"
         case TimeoutError():
             return "the server stopped sending"
         case _:
