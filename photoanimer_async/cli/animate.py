@@ -14,6 +14,7 @@ from photoanimer_async.cli.clients import (
     local_client,
     persistent_local_client,
 )
+from photoanimer_async.cli.earlier_photos import count_to_render, read_earlier
 from photoanimer_async.cli.exit_status import ExitStatus, UsageError
 from photoanimer_async.cli.journals import (
     JournalOptions,
@@ -90,7 +91,8 @@ def animate(
     selection = select_photos(photos, photo_options, OutputFormat.GIF if gif else OutputFormat.MP4)
     out, selection = _with_name_of(out, selection)
     journal = journal_options.path(out, local=local)
-    selection = evolve(selection, requests=name_by_expression(selection.requests, journal))
+    earlier = read_earlier(journal)
+    selection = evolve(selection, requests=name_by_expression(selection.requests, earlier))
     if dry_run:
         return _show_dry_run(selection, submit, journal)
     client: AbstractAsyncContextManager[PhotoAnimerClient]
@@ -99,7 +101,8 @@ def animate(
             resume=resume_arguments(journal, submit, all_faces=all_faces), free=True
         )
         submit = without_limit(submit)
-        client = _local_client(journal, concurrency, len(selection.requests), all_faces=all_faces)
+        to_render = count_to_render(selection.requests, earlier)
+        client = _local_client(journal, concurrency, to_render, all_faces=all_faces)
     else:
         client = _account_client(account, submit, journal, concurrency)
         next_command = NextCommand(
@@ -215,5 +218,10 @@ def _require_consent(cost: Estimate, *, ask: bool) -> None:
     # `input` would ask on standard error.
     sys.stdout.write(f"{question[0].upper()}{question[1:]}. Continue? [y/N] ")
     sys.stdout.flush()
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    try:
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        sys.stdout.write("\n")
+        raise
+    if answer.strip().lower() not in {"y", "yes"}:
         raise UsageError("nothing was started")

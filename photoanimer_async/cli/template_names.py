@@ -1,16 +1,13 @@
 """The templates' names, as they are typed, and as they appear in the names of results."""
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 from attrs import evolve
 
-from photoanimer_async.jobs.journal import read_journal
-from photoanimer_async.models import AnimationRequest, Photo, Template
-from photoanimer_async.redaction import is_url
+from photoanimer_async.cli.earlier_photos import EarlierPhoto, source_of
+from photoanimer_async.models import AnimationRequest, Template
 from photoanimer_async.storage.result_names import stem_of
 
 TemplateName: TypeAlias = Literal[
@@ -28,7 +25,7 @@ TEMPLATES: Mapping[str, Template] = {
 
 
 def name_by_expression(
-    requests: Sequence[AnimationRequest], journal: Path | None
+    requests: Sequence[AnimationRequest], earlier: Iterable[EarlierPhoto] = ()
 ) -> list[AnimationRequest]:
     """Return the photos with the expression in the result's name where one photo has several.
 
@@ -37,36 +34,20 @@ def name_by_expression(
 
     Args:
         requests: the photos of a batch.
-        journal: the journal of earlier batches with the same photos; it need not exist.
-
-    Raises:
-        JournalError: the journal cannot be read.
+        earlier: the photos of earlier batches.
     """
     templates = defaultdict[str, set[int]](set)
     for request in requests:
-        templates[_source(request.photo)].add(request.options.template)
-    for photo, template in _earlier(journal):
-        templates[_source(photo)].add(template)
+        templates[source_of(request.photo)].add(request.options.template)
+    for one in earlier:
+        templates[one.source].add(one.template)
     return [
         evolve(request, name=f"{stem_of(request.photo)}-{_expression(request)}")
-        if request.name is None and len(templates[_source(request.photo)]) > 1
+        if request.name is None and len(templates[source_of(request.photo)]) > 1
         else request
         for request in requests
     ]
 
 
-def _earlier(journal: Path | None) -> Iterable[tuple[Photo, int]]:
-    if journal is None or not journal.exists():
-        return []
-    with read_journal(journal) as store:
-        return list(store.templates())
-
-
 def _expression(request: AnimationRequest) -> str:
     return Template(request.options.template).expression
-
-
-def _source(photo: Photo) -> str:
-    """Return what the same photo has in common in a command and in a journal."""
-    name = os.fsdecode(photo)
-    return name if is_url(name) else os.path.abspath(name)  # noqa: PTH100 - as the journal does

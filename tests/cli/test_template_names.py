@@ -1,14 +1,13 @@
 """The templates' names, and results that are named by them."""
 
-from pathlib import Path
 from typing import get_args
 
 from photoanimer_async import AnimationOptions, AnimationRequest, Template
+from photoanimer_async.cli.earlier_photos import EarlierPhoto, source_of
 from photoanimer_async.cli.template_names import TEMPLATES, TemplateName, name_by_expression
-from photoanimer_async.jobs.journal.journal_store import JournalStore
+from photoanimer_async.jobs.lifecycle import State
 
 from ..support.command_line import CommandLine
-from ..support.journals import SERVICE
 from .conftest import png
 
 
@@ -30,26 +29,20 @@ def test_the_help_lists_the_names(photoanimer: CommandLine) -> None:
 class TestNames:
     def test_are_the_photos_if_each_has_one_expression(self) -> None:
         requests = [request("a.jpg", 2), request("b.jpg", 3), request("b.jpg", 3)]
-        assert name_by_expression(requests, None) == requests
+        assert name_by_expression(requests) == requests
 
     def test_have_the_expression_if_a_photo_has_several(self) -> None:
         url = "https://x.example/anna.jpg?sig=1"
         requests = [request("a.jpg", 2), request("./a.jpg", 5), request(url, 1), request(url, 3)]
-        named = name_by_expression([*requests, request("a.jpg", 0, "Hello")], None)
+        named = name_by_expression([*requests, request("a.jpg", 0, "Hello")])
         assert [one.name for one in named] == [
             "a-wink", "a-kiss", "anna-looking-around", "anna-laughter", "Hello"
         ]  # fmt: skip
 
-    def test_have_the_expression_if_an_earlier_batch_had_another(self, tmp_path: Path) -> None:
-        journal = tmp_path / "batch.journal"
-        assert name_by_expression([request("a.jpg", 5)], journal)[0].name is None
-        store = JournalStore(journal)
-        with store.transaction():
-            store.begin_run(SERVICE)
-            store.plan(b"d", request("a.jpg", 2), None)
-        store.close()
-        assert name_by_expression([request("a.jpg", 2)], journal)[0].name is None
-        assert name_by_expression([request("a.jpg", 5)], journal)[0].name == "a-kiss"
+    def test_have_the_expression_if_an_earlier_batch_had_another(self) -> None:
+        earlier = [EarlierPhoto(source_of("a.jpg"), 2, State.FAILED)]
+        assert name_by_expression([request("a.jpg", 2)], earlier)[0].name is None
+        assert name_by_expression([request("a.jpg", 5)], earlier)[0].name == "a-kiss"
 
 
 def test_one_photo_with_one_expression_after_another(connected: CommandLine) -> None:

@@ -226,12 +226,12 @@ class JournalStore(JournalFile):
         with self._reading():
             return str(runs[0]["service"]) if runs else None
 
-    def templates(self) -> Iterator[tuple[Photo, int]]:
-        """Yield each photo, and the template it was planned with; content is empty."""
-        for row in self._rows("SELECT kind, source, template FROM photos"):
+    def templates(self) -> Iterator[tuple[Photo, int, State]]:
+        """Yield each photo, the template it was planned with, and its state; content is empty."""
+        for row in self._rows("SELECT kind, source, template, state FROM photos"):
             with self._reading():
-                photo = photo_of(row["kind"], row["source"])
-            yield photo, row["template"]
+                photo, state = photo_of(row["kind"], row["source"]), State(row["state"])
+            yield photo, row["template"], state
 
     def states(self) -> Iterator[tuple[bytes, State]]:
         """Yield the key (`key_of`) and the state of each photo."""
