@@ -3,20 +3,18 @@
 Commands are imported when they are run, so that `photoanimer --help` is quick.
 """
 
-import os
-import re
 import sys
 import warnings
 from collections.abc import Sequence
 
 from attrs import frozen
-from cyclopts import App, CycloptsError, UnknownOptionError
+from cyclopts import App, CycloptsError
 
 import photoanimer_async
+from photoanimer_async.cli.error_texts import error_text
 from photoanimer_async.cli.exit_status import ExitStatus, UsageError
 from photoanimer_async.cli.standard_streams import STANDARD_INPUT
 from photoanimer_async.errors import ApiError, InvalidRequestError, PhotoAnimerError
-from photoanimer_async.redaction import printable
 
 
 @frozen
@@ -132,8 +130,6 @@ with the same folder again, and nothing is paid for twice.""",
     ),
 )
 
-_OPTION_VALUE = re.compile(r"(--?[\w-]+)=\S*?(?=\.?(?:\s|$))")
-
 
 def build_app() -> App:
     """Return the command line with all its commands."""
@@ -174,7 +170,7 @@ def run(arguments: Sequence[str]) -> int:
             result_action="return_value",
         )
     except (CycloptsError, UsageError, PhotoAnimerError, OSError) as error:
-        sys.stderr.write(f"photoanimer: {_text(error)}\n")
+        sys.stderr.write(f"photoanimer: {error_text(error)}\n")
         return _status(error)
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
@@ -185,28 +181,3 @@ def _status(error: Exception) -> ExitStatus:
     is_ours = isinstance(error, InvalidRequestError) and not isinstance(error, ApiError)
     is_wrong_use = is_ours or isinstance(error, CycloptsError | UsageError)
     return ExitStatus.WRONG_USE if is_wrong_use else ExitStatus.FAILED
-
-
-def _text(error: Exception) -> str:
-    match error:
-        case CycloptsError():
-            return _cyclopts_text(error)
-        case OSError():
-            return _os_error_text(error)
-        case _:
-            return str(error)
-
-
-def _cyclopts_text(error: CycloptsError) -> str:
-    # A mistyped `--api-key=` is followed by a key, which is not shown.
-    text = _OPTION_VALUE.sub(r"\1", str(error))
-    if isinstance(error, UnknownOptionError):
-        name = error.token.keyword or error.token.value
-        if os.path.lexists(name):
-            text += f" To name the file: ./{printable(name)}"
-    return text
-
-
-def _os_error_text(error: OSError) -> str:
-    name = "" if error.filename is None else f"{printable(str(error.filename))}: "
-    return f"{name}{error.strerror or error}"

@@ -1,5 +1,6 @@
 """Where a batch's journal is, and which service it belongs to."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +49,7 @@ class JournalOptions:
             raise UsageError("--journal and --no-journal exclude each other")
         if self.no_journal:
             return None
-        location = parse_location(out)
+        location = parse_location(out, "--out")
         folder = location if isinstance(location, Path) else Path()
         return self.journal or folder / (LOCAL_JOURNAL_NAME if local else JOURNAL_NAME)
 
@@ -57,8 +58,13 @@ def journal_in(path: Path) -> Path:
     """Return the journal that is named, by its own name or by that of its folder.
 
     Raises:
-        UsageError: the folder has none, or one for each of two services.
+        UsageError: there is none, or the folder has one for each of two services.
     """
+    if not os.path.lexists(path):
+        raise UsageError(
+            f"{printable(str(path))}: there is no such journal; name the {JOURNAL_NAME} of a "
+            "batch, or the folder that it is in"
+        )
     if not path.is_dir():
         return path
     names = [name for name in (JOURNAL_NAME, LOCAL_JOURNAL_NAME) if (path / name).exists()]

@@ -1,10 +1,12 @@
 """Display the progress of a batch: a bar in a terminal, lines everywhere else."""
 
+import asyncio
 import time
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress import (
     BarColumn,
@@ -24,6 +26,8 @@ from photoanimer_async.cli.batch_results import (
 from photoanimer_async.cli.output import format_clock, format_duration
 from photoanimer_async.redaction import printable
 
+_WIDEST = 100
+
 
 class ProgressDisplay:
     """Displays results while they are recorded; a context manager around the batch.
@@ -37,12 +41,14 @@ class ProgressDisplay:
         self._results = results
         self._pace = Pace(results)
         self._live: Live | None = None
-        if console.is_terminal and not console.is_dumb_terminal:
-            self._live = _live_bar(console, results, self._pace)
 
     def __enter__(self) -> Self:
+        """Begin to display; the current task is the one that Ctrl-C cancels."""
         self._pace.start()
-        if self._live is not None:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            batch = asyncio.current_task()
+            assert batch is not None  # noqa: S101 - a batch runs in a task
+            self._live = _live_bar(self._console, self._results, self._pace, batch)
             self._live.start()
         return self
 
@@ -99,7 +105,9 @@ class Pace:
         return format_clock(elapsed / done * self._results.remaining)
 
 
-def _live_bar(console: Console, results: BatchResults, pace: Pace) -> Live:
+def _live_bar(
+    console: Console, results: BatchResults, pace: Pace, batch: "asyncio.Task[object]"
+) -> Live:
     bar = Progress(
         SpinnerColumn(),
         BarColumn(bar_width=None),
@@ -111,9 +119,17 @@ def _live_bar(console: Console, results: BatchResults, pace: Pace) -> Live:
 
     def render() -> RenderableType:
         bar.update(task, completed=len(results.ended), left=pace.time_left())
-        return Group(bar, _counts(results))
+        lines = [_counts(results), *[_stopping(results)] * bool(batch.cancelling())]
+        return Constrain(Group(bar, *lines), _WIDEST)
 
     return Live(console=console, get_renderable=render, transient=True)
+
+
+def _stopping(results: BatchResults) -> Text:
+    sent = sum(photo.task_id is None for photo in results.in_progress)
+    answers = f"the answer to {sent} submit" if sent == 1 else f"the answers to {sent} submits"
+    waiting = f": waiting for {answers}; Ctrl-C again exits at once" if sent else ""
+    return Text(f"  stopping{waiting}", "yellow")
 
 
 def _counts(results: BatchResults) -> Text:

@@ -15,9 +15,10 @@ from photoanimer_async.cli.batch_results import (
     PhotoResult,
     ResultKind,
 )
+from photoanimer_async.cli.error_texts import error_text
 from photoanimer_async.cli.exit_status import ExitStatus
 from photoanimer_async.cli.output import format_duration, program
-from photoanimer_async.errors import PhotoAnimerError
+from photoanimer_async.errors import BudgetExceededError, NotSentError, PhotoAnimerError
 from photoanimer_async.models import Location
 from photoanimer_async.redaction import printable
 
@@ -93,11 +94,14 @@ def print_summary(
     if unclear := results.of_kind(ResultKind.UNCLEAR):
         _print_unclear(console, len(unclear))
         _print_by_reason(console, unclear)
+        _print_resubmit_command(console, next_command)
     if results.remaining:
-        why = "" if stopped_by is None else f": {stopped_by}"
+        why = "" if stopped_by is None else f": {error_text(stopped_by)}"
         console.print(Text(f"\n{results.remaining} not tried{why}", "bold red"))
     if results.is_resumable:
-        _print_resume_command(console, next_command)
+        is_limited = isinstance(stopped_by, BudgetExceededError)
+        how = ", with a higher --max-seconds" if is_limited else ""
+        _print_resume_command(console, next_command, how)
 
 
 def print_interruption(
@@ -116,14 +120,16 @@ def print_interruption(
         console.print(
             Text(f"\n{len(paid)} submitted and paid for; the service still works on them:", "bold")
         )
-        _print_lines(console, [_name_and_task(photo) for photo in paid])
+        names = sorted(map(_name_and_task, paid))
+        _print_lines(console, names if next_command.resume is None else _shortened(names))
         _print_wait_command(console, paid, next_command)
-    unclear = [photo.name for photo in results.in_progress if photo.task_id is None]
-    unclear += [result.name for result in results.of_kind(ResultKind.UNCLEAR)]
+    unsettled = [photo.name for photo in results.in_progress if photo.task_id is None]
+    unclear = unsettled + [result.name for result in results.of_kind(ResultKind.UNCLEAR)]
     if unclear:
         _print_unclear(console, len(unclear))
-        _print_lines(console, unclear)
-    if paid or results.remaining:
+        _print_lines(console, sorted(unclear))
+        _print_resubmit_command(console, next_command)
+    if paid or results.remaining > len(unsettled):
         _print_resume_command(console, next_command)
 
 
@@ -139,7 +145,7 @@ def _print_saved(console: Console, results: BatchResults, out: Location, seconds
         )
     )
     if len(saved) <= _MOST_NAMES:
-        _print_lines(console, [result.file_name for result in saved if result.file_name])
+        _print_lines(console, sorted(result.file_name for result in saved if result.file_name))
 
 
 def _print_unclear(console: Console, count: int) -> None:
@@ -162,23 +168,42 @@ def _print_wait_command(
         console.print(Text(f"  {command}", "bold"), soft_wrap=True)
 
 
-def _print_resume_command(console: Console, next_command: NextCommand) -> None:
+def _print_resubmit_command(console: Console, next_command: NextCommand) -> None:
+    if next_command.resume is not None:
+        resume = [next_command.program, "resume", *next_command.resume]
+        command = shlex.join([*resume, "--resubmit-ambiguous", "SECONDS"])
+        console.print(
+            "To submit them again, with the most video seconds that may be paid for them twice:"
+        )
+        console.print(Text(f"  {command}", "bold"), soft_wrap=True)
+
+
+def _print_resume_command(console: Console, next_command: NextCommand, how: str = "") -> None:
     if next_command.resume is not None:
         command = shlex.join([next_command.program, "resume", *next_command.resume])
-        console.print("\nTo continue:")
+        console.print(f"\nTo continue{how}:")
         console.print(Text(f"  {command}", "bold"), soft_wrap=True)
 
 
 def _print_by_reason(console: Console, results: Sequence[PhotoResult]) -> None:
-    grouped: Mapping[str, list[str]] = defaultdict(list)
+    grouped: Mapping[str, list[PhotoResult]] = defaultdict(list)
     for result in results:
-        grouped[result.reason].append(_name_and_task(result))
-    for reason, names in grouped.items():
+        grouped[result.reason].append(result)
+    for reason, alike in grouped.items():
+        names = sorted(map(_name_and_task, alike))
         if len(names) == 1:
             _print_lines(console, [f"{names[0]}: {reason}"])
-        else:
-            _print_lines(console, [f"{reason}:"])
-            _print_lines(console, sorted(names), indent=4)
+            continue
+        _print_lines(console, [f"{reason}:"])
+        # Without a connection all fail alike, and none needs anything of its own done.
+        is_unsent = all(isinstance(result.error, NotSentError) for result in alike)
+        _print_lines(console, _shortened(names) if is_unsent else names, indent=4)
+
+
+def _shortened(names: Sequence[str]) -> Sequence[str]:
+    if len(names) <= _MOST_NAMES:
+        return names
+    return [*names[:_MOST_NAMES], f"and {len(names) - _MOST_NAMES} more"]
 
 
 def _name_and_task(photo: PhotoResult | PhotoInProgress) -> str:

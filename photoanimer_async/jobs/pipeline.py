@@ -288,7 +288,7 @@ class Pipeline:
                 raise
             lost = NoAnswerError(f"no answer: {_reason(error)}")
             self._record_failed_submit(job, reservation, lost)
-            _log.warning("%s: it may have been charged: %s", shown_photo(image_url), lost)
+            _log.warning("%s: it may have been charged: %s", shown_photo(job.request.photo), lost)
             if isinstance(error, Exception):
                 raise lost from error
             raise

@@ -92,8 +92,12 @@ class ResultStore(Protocol):
         ...
 
 
-def parse_location(save_to: str | os.PathLike[str]) -> Location:
+def parse_location(save_to: str | os.PathLike[str], option: str = "save_to") -> Location:
     """Return the folder, or the normalized URL of a part of an object store, that a user named.
+
+    Args:
+        save_to: the folder, or the URL.
+        option: what the user calls it, for the text of errors.
 
     Raises:
         InvalidRequestError: a URL that does not name a part of an object store, a path that no
@@ -102,16 +106,16 @@ def parse_location(save_to: str | os.PathLike[str]) -> Location:
     name = os.fspath(save_to)
     if _names_result(name):
         raise InvalidRequestError(
-            f"save_to names one file, {printable(name)}, and many results need a folder"
+            f"{option} names one file, {printable(name)}, and many results need a folder"
         )
     if _is_url(name):
         from photoanimer_async.storage.object_store import (  # noqa: PLC0415 - for URLs only
             parse_object_url,
         )
 
-        return parse_object_url(name, "save_to")
+        return parse_object_url(name, option)
     folder = Path(save_to)
-    require_file_name("save_to", folder)
+    require_file_name(option, folder)
     return folder
 
 
@@ -156,9 +160,14 @@ def result_target(
 
 
 def split_result(
-    save_to: str | os.PathLike[str], output_format: str
+    save_to: str | os.PathLike[str], output_format: str, option: str = "save_to"
 ) -> tuple[str | os.PathLike[str], str | None]:
     """Return the folder of `save_to`, and the name if it is one file; see `result_target`.
+
+    Args:
+        save_to: a folder, a video or GIF, or the URL of either in an object store.
+        output_format: `mp4` or `gif`.
+        option: what the user calls it, for the text of errors.
 
     Raises:
         InvalidRequestError: the file has the suffix of another format.
@@ -169,8 +178,8 @@ def split_result(
     path = PurePath(name)
     if path.suffix.lower() != f".{output_format}":
         raise InvalidRequestError(
-            f"save_to is {printable(name)}, but the result is a .{output_format}: "
-            "change its suffix, or output_format"
+            f"{option} is {printable(name)}, but the result is a .{output_format}: "
+            "change its suffix, or the format"
         )
     folder = name.rpartition("/")[0] if _is_url(name) else str(path.parent)
     return folder, path.stem

@@ -7,12 +7,17 @@ from urllib.parse import urlsplit
 import pytest
 
 import photoanimer_async
+from photoanimer_async.cli.commands import build_app
 
 from ..support.command_line import CommandLine
 from .conftest import Service, png
 
 MOST_MODULES = 250
 """Most of them are Python's, cyclopts' and rich's. To read Markdown takes 90 more."""
+
+COMMANDS = (
+    *("demo", "animate", "resume", "status", "estimate", "wait", "balance", "serve", "studio"),
+)
 
 HEAVY = {"aiohttp", "av", "cv2", "numpy", "onnxruntime", "PIL"}
 
@@ -38,6 +43,21 @@ def test_animate_and_resume_share_how_photos_are_sent(
     shown = photoanimer(command, "--help").stdout
     for option in ("no-prepare", "check-urls", "host", "max-seconds", "retry-failed", "api-key"):
         assert f"--{option} " in shown
+
+
+def test_every_argument_and_option_has_a_help_text() -> None:
+    without = [
+        f"{command} {argument.name}"
+        for command in COMMANDS
+        for argument in build_app()[command].assemble_argument_collection()
+        if argument.show and not argument.parameter.help
+    ]
+    assert without == []
+
+
+@pytest.mark.parametrize("command", ["resume", "status"])
+def test_a_journal_is_no_option(photoanimer: CommandLine, command: str) -> None:
+    assert "--JOURNAL" not in photoanimer(command, "--help").stdout
 
 
 def test_version(photoanimer: CommandLine) -> None:
@@ -108,6 +128,11 @@ def test_animate_and_demo_start_workers_before_the_client_and_the_service_are_im
         (["animate", "m.jpg", "--no-journal", "--resubmit-ambiguous", "9"], "--no-journal"),
         (["animate", "me.jpg", "--voice-seconds", "3"], "add --voice-url"),
         (["animate", "me.jpg", "--json", "--dry-run"], "exclude each other"),
+        (["animate", "a.jpg", "b.jpg", "--out", "a.mp4"], "--out names one file, a.mp4"),
+        (["animate", "a.jpg", "--gif", "--out", "a.mp4"], "--out is a.mp4, but the result is"),
+        (["demo", "--out", "a.mp4"], "--out names one file, a.mp4"),
+        (["status", "no.journal"], "no.journal: there is no such journal; name the photoanimer"),
+        (["resume", "no.journal"], "or the folder that it is in"),
         (["animate", "me.jpg", "--template", "1", "--voice-url", "http://x/a.mp3"], "template 0"),
         (["animate", "me.jpg", "--api-key", "k", "--base-url", "ftp://x"], "base_url"),
         (["animate", "me.jpg", "--api-key", "k", "--base-url", "http://[x"], "base_url"),

@@ -84,6 +84,9 @@ def test_unclear_photos_are_submitted_again_only_with_the_option(
     assert "s3cret" not in seen
     listed = photoanimer("resume", JOURNAL, *connection)
     assert "1 unclear:" in listed.stdout
+    again = f"photoanimer resume {JOURNAL} "
+    assert again in listed.stdout
+    assert "--resubmit-ambiguous SECONDS\n" in listed.stdout
     photoanimer("resume", JOURNAL, "--resubmit-ambiguous", "7", *connection)
     assert len(stub.submits) == 1
     photoanimer("resume", JOURNAL, "--resubmit-ambiguous", "8", *connection)
@@ -98,13 +101,15 @@ def test_a_limit_stops_a_batch_and_a_higher_one_continues_it(connected: CommandL
     assert done.returncode == 1
     assert done.stdout.count("submitted  ") == 2
     assert "the limit of 15" in done.stdout
-    assert f"photoanimer resume {JOURNAL}" in done.stdout
+    continued = f"photoanimer resume {JOURNAL} --max-seconds 15\n"
+    assert f"To continue, with a higher --max-seconds:\n  {continued}" in done.stdout
     assert connected("resume", JOURNAL, "--max-seconds", "22").returncode == 0
 
 
 def test_a_missing_journal_is_one_line(photoanimer: CommandLine) -> None:
     for command in (["status"], ["resume", "--api-key", "k"]):
         done = photoanimer(*command, "no.journal")
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == "photoanimer: no.journal: no such journal\n"
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("photoanimer: no.journal: there is no such journal; ")
+        assert done.stderr.count("\n") == 1
     assert list(photoanimer.folder.iterdir()) == []

@@ -8,7 +8,13 @@ from rich.console import Console
 from photoanimer_async.cli.batch_results import BatchResults, PhotoResult
 from photoanimer_async.cli.options import AccountOptions, wait_arguments
 from photoanimer_async.cli.summary import NextCommand, print_interruption, print_summary
-from photoanimer_async.errors import AmbiguousSubmitError, DownloadError, InvalidPhotoError
+from photoanimer_async.errors import (
+    AmbiguousSubmitError,
+    AuthenticationError,
+    DownloadError,
+    InvalidPhotoError,
+    NotSentError,
+)
 
 UNCLEAR_EXPLAINED = (
     "Their submits were sent, but no answer says whether they were accepted, so they may have "
@@ -85,6 +91,65 @@ def test_a_stopped_batch_lists_what_is_paid_for_or_may_be() -> None:
         UNCLEAR_EXPLAINED,
         "  c.jpg",
     ]
+
+
+def test_a_stopped_batch_with_a_journal_names_some_of_what_is_paid_for() -> None:
+    console, results = text_console(), BatchResults(total=13)
+    for index in range(12):
+        results.add_task(index, f"{index:02}.jpg", 100 + index)
+    print_interruption(console, results, next_command=NextCommand(resume=["a.journal"]))
+    assert written(console)[2:] == [
+        "12 submitted and paid for; the service still works on them:",
+        *[f"  {index:02}.jpg (task {100 + index})" for index in range(10)],
+        "  and 2 more",
+        "",
+        "To continue:",
+        "  photoanimer resume a.journal",
+    ]
+
+
+def test_a_stopped_batch_whose_submits_are_all_unclear_is_not_merely_continued() -> None:
+    console, results = text_console(), BatchResults(total=1)
+    results.add_submit(0, "a.jpg")
+    print_interruption(console, results, next_command=NextCommand(resume=["a.journal"]))
+    assert written(console)[-4:] == [
+        UNCLEAR_EXPLAINED,
+        "  a.jpg",
+        "To submit them again, with the most video seconds that may be paid for them twice:",
+        "  photoanimer resume a.journal --resubmit-ambiguous SECONDS",
+    ]
+
+
+def test_photos_that_failed_alike_for_want_of_a_connection_are_not_all_named() -> None:
+    console, results = text_console(), BatchResults(total=12)
+    for index in range(12):
+        unsent = NotSentError("no connection")
+        results.add_result(index, PhotoResult(f"{index:02}.jpg", error=unsent))
+    print_summary(
+        console, results, Path("out"), 1.0, next_command=NextCommand(resume=["a.journal"])
+    )
+    assert written(console)[2:] == [
+        "12 failed:",
+        "  no connection:",
+        *[f"    {index:02}.jpg" for index in range(10)],
+        "    and 2 more",
+        "",
+        "To continue:",
+        "  photoanimer resume a.journal",
+    ]
+
+
+def test_a_refused_key_stops_a_batch_and_says_where_it_is_set() -> None:
+    console, results = text_console(), BatchResults(total=2)
+    refused = AuthenticationError(
+        operation="submitTaskByUrl", code=4003, message="the key is not accepted", http_status=200
+    )
+    print_summary(
+        console, results, Path("out"), 1.0, next_command=NextCommand(), stopped_by=refused
+    )
+    [line] = [line for line in written(console) if "not tried" in line]
+    assert line.startswith("2 not tried: ")
+    assert line.endswith("the key is not accepted; check PHOTOANIMER_API_KEY or --api-key")
 
 
 def test_a_stopped_batch_without_a_next_command_is_one_line() -> None:
