@@ -14,6 +14,7 @@ from hypothesis import settings
 from photoanimer_async import PhotoAnimerClient
 
 from .support import missing
+from .support.clock import Clock
 from .support.proxy_server import ProxyServer, running_proxy
 from .support.redis_server import running_redis
 from .support.s3_server import S3Server, running_s3
@@ -107,6 +108,11 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxyServer]:
     with running_proxy(tmp_path_factory.mktemp("proxy")) as server:
         yield server
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from photoanimer_async import (
 from photoanimer_async.api import rate_limits, retry
 from photoanimer_async.jobs.batch_runner import BatchSettings
 
+from .support.clock import Clock
 from .support.stub_service import (
     API,
     KEY,
@@ -199,13 +200,17 @@ async def test_a_service_that_does_not_answer_in_time(stub: StubService) -> None
 
 @pytest.mark.parametrize("reply", HOSTILE)
 async def test_a_wait_that_could_not_poll_does_not_say_still_processing(
-    stub: StubService, reply: Reply
+    stub: StubService, clock: Clock, reply: Reply
 ) -> None:
     stub.poll_script |= {"1": [reply] * 1000, "2": [reply] * 1000}
     async with quick_client(stub.base_url, retry=RetryPolicy(tries=10_000)) as client:
-        late = asyncio.create_task(client.wait_all([2], timeout=0.2))
+        late = asyncio.create_task(client.wait_all([2], timeout=10))
+        waiting = asyncio.create_task(client.wait(1, timeout=10))
+        while len(stub.poll_script["1"]) > 997 or len(stub.poll_script["2"]) > 997:
+            await asyncio.sleep(0.001)
+        clock.move_forward(20)
         with pytest.raises(WaitTimeoutError, match="could not be polled") as caught:
-            await client.wait(1, timeout=0.2)
+            await waiting
         [also] = (await late).values()
     for error in (caught.value, also):
         assert isinstance(error, WaitTimeoutError)
@@ -239,12 +244,16 @@ async def test_balance(client: PhotoAnimerClient, stub: StubService) -> None:
 
 async def test_hundreds_of_submits_stay_within_the_bound(stub: StubService) -> None:
     under_way = most = 0
+    all_there = asyncio.Event()
 
     async def slowly(_: web.Request) -> web.Response:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
-        await asyncio.sleep(0.002)
+        if under_way == 5:
+            all_there.set()
+        await all_there.wait()
+        await asyncio.sleep(0.001)
         under_way -= 1
         return envelope(1)
 
@@ -260,7 +269,7 @@ async def test_a_submit_rate_is_kept(stub: StubService) -> None:
     async with quick_client(stub.base_url, submit_rate=100) as client:
         began = loop.time()
         await asyncio.gather(*(client.submit(PHOTO) for _ in range(6)))
-        assert loop.time() - began >= 0.05
+        assert loop.time() - began >= 0.049  # five gaps, and the rounding of their sum
     with pytest.raises(InvalidRequestError, match="rate"):
         quick_client(stub.base_url, submit_rate=0)
 

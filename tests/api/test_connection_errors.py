@@ -7,7 +7,7 @@ import pytest
 
 from photoanimer_async.api.connection_errors import connection_failure
 
-from ..support.ports import reserved_port
+from ..support.ports import free_port
 
 
 async def failure(url: str) -> str:
@@ -18,8 +18,7 @@ async def failure(url: str) -> str:
 
 
 async def test_a_refused_connection_is_called_one() -> None:
-    with reserved_port() as port:
-        assert await failure(f"http://127.0.0.1:{port}/") == "connection refused"
+    assert await failure(f"http://127.0.0.1:{free_port()}/") == "connection refused"
 
 
 async def test_an_error_of_tls_is_not_taken_for_one_of_the_system() -> None:

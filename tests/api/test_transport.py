@@ -26,7 +26,9 @@ from photoanimer_async import (
 from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.api.transport import most_connections
 
+from ..support.clock import Clock
 from ..support.open_files import limited_files
+from ..support.ports import free_port
 from ..support.raw_server import (
     OK,
     RawServer,
@@ -67,17 +69,22 @@ def client_of(raw: RawServer, timeout: float) -> PhotoAnimerClient:
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("kept_alive", [False, True], ids=["fresh", "kept-alive"])
 async def test_a_submit_whose_answer_is_lost_is_ambiguous_and_sent_once(
-    fault: Callable[[asyncio.StreamWriter], Awaitable[None]], kept_alive: bool
+    clock: Clock, fault: Callable[[asyncio.StreamWriter], Awaitable[None]], kept_alive: bool
 ) -> None:
-    timeout = 0.2 if fault is stall else 10.0
     async with (
         raw_server(fault, healthy_first=kept_alive) as raw,
-        client_of(raw, timeout) as client,
+        client_of(raw, timeout=10.0) as client,
     ):
         if kept_alive:
             await client.get_balance()
+        submit = asyncio.create_task(client.submit(PHOTO, template=3))
+        while not raw.submits:
+            await asyncio.sleep(0.001)
+        while fault is stall and not submit.done():
+            clock.move_forward(10.0)
+            await asyncio.sleep(0.001)
         with pytest.raises(AmbiguousSubmitError) as caught:
-            await client.submit(PHOTO, template=3)
+            await submit
         assert len(raw.submits) == 1
         assert raw.connections == 1
         assert caught.value.photo == PHOTO
@@ -110,10 +117,8 @@ async def test_the_users_session_is_used_and_not_closed() -> None:
 
 
 async def test_a_refused_connection_is_retried() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    patient = RetryPolicy(tries=200, first_wait=0.01, longest_wait=0.01)
+    port = free_port()
+    patient = RetryPolicy(tries=100_000, first_wait=0.01, longest_wait=0.01)
     async with quick_client(f"http://127.0.0.1:{port}{API}", retry=patient) as client:
         submit = asyncio.create_task(client.submit(PHOTO))
         await asyncio.sleep(0.05)
@@ -160,7 +165,7 @@ async def test_a_redirect_is_not_followed_and_gets_no_key() -> None:
 
 
 async def test_a_cancelled_submit_is_not_sent_again() -> None:
-    async with raw_server(stall) as raw, client_of(raw, timeout=1.0) as client:
+    async with raw_server(stall) as raw, client_of(raw, timeout=60.0) as client:
         submit = asyncio.create_task(client.submit(PHOTO))
         while not raw.submits:
             await asyncio.sleep(0.001)

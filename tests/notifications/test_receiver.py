@@ -75,6 +75,7 @@ async def test_a_flood_of_forged_notifications_costs_one_poll(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("photoanimer_async.notifications.dispatcher._FIRST_GAP", 600.0)
+    monkeypatch.setattr("photoanimer_async.polling.timetable._AFTER_HINT", 600.0)
     stub.finished = lambda request: envelope(task(int(request.query["taskId"]), 0))
     task_id = int(await listening.submit("http://127.0.0.1:9/a.jpg"))
     waiting = asyncio.create_task(listening.wait(task_id))

@@ -21,6 +21,7 @@ from photoanimer_async import (
     WaitTimeoutError,
 )
 
+from ..support.clock import Clock
 from ..support.stub_service import QUICK_POLL, QUICK_RETRY
 
 PROCESSING, FINISHED, FAILED = TaskStatus.PROCESSING, TaskStatus.FINISHED, TaskStatus.FAILED
@@ -106,13 +107,18 @@ async def test_a_permanent_failure_ends_the_wait_for_its_task_alone() -> None:
     assert isinstance(ended["b"], TaskInfo)
 
 
-async def test_timeout_covers_the_whole_wait() -> None:
+async def test_timeout_covers_the_whole_wait(clock: Clock) -> None:
     service = FakeService(slow=[PROCESSING])
     async with service.scheduler() as scheduler:
+        one = asyncio.create_task(scheduler.wait("slow", timeout=10))
+        both = asyncio.create_task(scheduler.wait_all(["slow", "quick"], timeout=10))
+        while len(service.polls) < 5 or len(scheduler) > 1:  # the quick one has ended
+            await asyncio.sleep(0.001)
+        clock.move_forward(20)
         with pytest.raises(WaitTimeoutError, match="slow") as caught:
-            await scheduler.wait("slow", timeout=0.02)
+            await one
         assert caught.value.task_id == "slow"
-        ended = await scheduler.wait_all(["slow", "quick"], timeout=0.05)
+        ended = await both
         assert isinstance(ended["slow"], WaitTimeoutError)
         assert isinstance(ended["quick"], TaskInfo)
         assert len(scheduler) == 0
@@ -508,7 +514,7 @@ async def test_an_error_of_the_iterable_of_ids_is_raised() -> None:
         assert len(scheduler) == 0
 
 
-async def test_a_task_keeps_its_age_between_waits() -> None:
+async def test_a_task_keeps_its_age_between_waits(clock: Clock) -> None:
     ages: list[float] = []
 
     class Recording:
@@ -519,8 +525,12 @@ async def test_a_task_keeps_its_age_between_waits() -> None:
     service = FakeService(a=[PROCESSING])
     async with PollScheduler(service.get_task_info, policy=Recording()) as scheduler:
         scheduler.submitted("a", "kind")
-        for _ in range(2):
+        for polls in (2, 4):
+            waiting = asyncio.create_task(scheduler.wait("a", timeout=10))
+            while len(service.polls) < polls or len(ages) < polls:
+                await asyncio.sleep(0.001)
+            clock.move_forward(20)
             with pytest.raises(WaitTimeoutError):
-                await scheduler.wait("a", timeout=0.03)
+                await waiting
     again = ages.index(0.0, 1)
     assert ages[again + 1] > ages[again - 1]

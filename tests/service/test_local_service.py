@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
@@ -106,12 +107,14 @@ class TestDrain:
 
     async def test_a_body_that_never_arrives_is_not_waited_for(self, tmp_path: Path) -> None:
         settings = ServiceSettings(data_dir=tmp_path, port=0, drain_seconds=60)
-        async with asyncio.timeout(8):  # aiohttp itself would wait for 10 seconds
-            async with running(settings, InstantRenderer()) as service:
-                host, port = service.service.base_url.split("/")[2].split(":")
-                reader, writer = await asyncio.open_connection(host, int(port))
-                writer.write(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n\r\n")
-                assert b" 405 " in await reader.readline()
+        async with AsyncExitStack() as stack:
+            service = await stack.enter_async_context(running(settings, InstantRenderer()))
+            host, port = service.service.base_url.split("/")[2].split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n\r\n")
+            assert b" 405 " in await reader.readline()
+            async with asyncio.timeout(8):  # aiohttp itself would wait for 10 seconds
+                await stack.aclose()
         writer.close()
         await writer.wait_closed()
 

@@ -341,12 +341,16 @@ class TestClaim:
             folder = ResultFolder(disk)
             fill(disk, free=2 * MIB + MIB // 2)
             most = claimed = 0
+            two = asyncio.Event()
 
             async def claim(name: str) -> None:
                 nonlocal most, claimed
                 async with folder.claim(name, ".mp4"):
                     claimed += 1
                     most = max(most, claimed)
+                    if claimed == 2:
+                        two.set()
+                    await two.wait()
                     await asyncio.sleep(0.001)
                     claimed -= 1
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import define, field
 from distributed.core import rpc
 
-from .ports import reserved_port
+from .ports import free_port
 
 NO_DASHBOARD = "127.0.0.1:0"
 """Dask serves HTTP also without a dashboard; by default all schedulers would use one port."""
@@ -109,11 +109,10 @@ class DaskProcesses:
 @contextmanager
 def dask_processes(folder: Path, modules: Path) -> Iterator[DaskProcesses]:
     """Processes to be started, which are killed at the end of the block."""
-    with reserved_port() as port:
-        processes = DaskProcesses(folder, port, modules)
-        try:
-            yield processes
-        finally:
-            processes.kill_workers()
-            if processes.scheduler is not None:
-                processes.kill_scheduler()
+    processes = DaskProcesses(folder, free_port(), modules)
+    try:
+        yield processes
+    finally:
+        processes.kill_workers()
+        if processes.scheduler is not None:
+            processes.kill_scheduler()

@@ -20,6 +20,7 @@ from photoanimer_async.service.http.connections import (
     limits_for,
 )
 
+from ...support.clock import Clock
 from ...support.served_process import served
 from ..conftest import KEY, LONGEST_WAIT, PhotoHost, Running, Start, until
 
@@ -90,25 +91,29 @@ async def peer_of(base_url: str) -> AsyncIterator[Peer]:
 
 @pytest.mark.parametrize("sent", [b"", b"GET /docs HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "])
 async def test_a_connection_without_a_whole_request_is_closed(
-    start: Start, sent: bytes, caplog: pytest.LogCaptureFixture
+    start: Start, sent: bytes, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service = await start(request_seconds=0.05)
+    service = await start(request_seconds=10.0)
     async with peer_of(service.service.base_url) as peer:
         await peer.connect(5, sent)
+        assert await peer.health() == 200  # they have been accepted by now
+        clock.move_forward(20.0)
         await peer.until_closed(5)
         await until(lambda: "event=connections_closed silent=" in caplog.text)
         assert await peer.health() == 200
 
 
-@pytest.mark.slow
-async def test_a_connection_that_has_sent_requests_may_be_idle(start: Start) -> None:
-    service = await start(request_seconds=0.05)
+async def test_a_connection_that_has_sent_requests_may_be_idle(start: Start, clock: Clock) -> None:
+    service = await start(request_seconds=10.0)
     async with peer_of(service.service.base_url) as peer:
         request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
         await peer.connect(1, request)
         [(reader, writer)] = peer.streams
         await reader.readuntil(b"}")
-        await asyncio.sleep(1.2)
+        await peer.connect()
+        assert await peer.health() == 200
+        clock.move_forward(20.0)
+        await peer.until_closed(1)  # the silent one
         writer.write(request)
         assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
 

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from photoanimer_async import NotificationReceiver, PhotoAnimerClient
+from photoanimer_async import FixedInterval, NotificationReceiver, PhotoAnimerClient, PollPolicy
 from photoanimer_async.service import RenderJob
 
 from ..conftest import KEY, InstantRenderer, PhotoHost, Running, Start
@@ -45,7 +45,10 @@ async def address(receiver: NotificationReceiver) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def counting_client(
-    service: Running, receiver: NotificationReceiver, polls: list[str]
+    service: Running,
+    receiver: NotificationReceiver,
+    polls: list[str],
+    policy: PollPolicy | None = None,
 ) -> AsyncIterator[PhotoAnimerClient]:
     async def count(_: object, __: object, request: aiohttp.TraceRequestStartParams) -> None:
         if request.url.path.endswith("/getTaskInfo"):
@@ -56,7 +59,11 @@ async def counting_client(
     async with (
         aiohttp.ClientSession(trace_configs=[trace]) as session,
         PhotoAnimerClient(
-            KEY, base_url=service.service.base_url, session=session, receiver=receiver
+            KEY,
+            base_url=service.service.base_url,
+            session=session,
+            receiver=receiver,
+            poll=policy,
         ) as client,
     ):
         yield client
@@ -81,6 +88,6 @@ async def test_animate_polls_once_after_the_notification(
 ) -> None:
     service = await start(SlowRenderer(), notify_url=address)
     polls: list[str] = []
-    async with counting_client(service, receiver, polls) as client:
+    async with counting_client(service, receiver, polls, FixedInterval(3600)) as client:
         animation = await client.animate(host.url("photo.png"))
     assert polls == [str(animation.task_id)]

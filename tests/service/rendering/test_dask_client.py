@@ -16,17 +16,16 @@ from photoanimer_async.service.rendering.dask_client import retry_delays, versio
 from photoanimer_async.service.rendering.dask_renderer import DaskRenderer
 
 from ...support.dask_processes import DaskProcesses
-from ...support.ports import reserved_port
+from ...support.ports import free_port
 from ..conftest import Running, Start, until
 from .conftest import render_job
 
 
 async def test_an_unreachable_scheduler(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_client, "_CONNECT_SECONDS", 0.1)
-    with reserved_port() as port:
-        address = f"tcp://127.0.0.1:{port}"
-        with pytest.raises(SetupError, match=f"no Dask scheduler .* reached at {address}: "):
-            await start(None, dask=address)
+    address = f"tcp://127.0.0.1:{free_port()}"
+    with pytest.raises(SetupError, match=f"no Dask scheduler .* reached at {address}: "):
+        await start(None, dask=address)
 
 
 async def test_tls_without_certificates() -> None:
