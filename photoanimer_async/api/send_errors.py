@@ -5,10 +5,11 @@ it the signed URL of a photo.
 """
 
 import asyncio
+import os
+import ssl
 
 import aiohttp
 
-from photoanimer_async.api.connection_errors import connection_failure
 from photoanimer_async.errors import NoAnswerError, NotSentError, PhotoAnimerError
 from photoanimer_async.redaction import shown_url
 
@@ -99,3 +100,16 @@ def reason_of(error: BaseException) -> str:
         case _:
             pass
     return reason
+
+
+def connection_failure(error: aiohttp.ClientConnectorError) -> str:
+    """Return why a connection failed, such as `connection refused`.
+
+    asyncio's own text is `Connect call failed ('127.0.0.1', 80)`.
+    """
+    cause = error.os_error
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "unknown host name"
+    if not isinstance(cause, ssl.SSLError) and isinstance(cause.errno, int) and cause.errno > 0:
+        return os.strerror(cause.errno).lower()
+    return cause.strerror or "connection failed"

@@ -4,7 +4,7 @@ import errno
 
 import aiohttp
 
-from photoanimer_async.api.connection_errors import connection_failure
+from photoanimer_async.api.send_errors import connection_failure
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.photos.shortage import find_shortage
 

@@ -8,7 +8,9 @@ import pytest
 from aiohttp import web
 
 from photoanimer_async import AmbiguousSubmitError, NotSentError
+from photoanimer_async.api.send_errors import connection_failure
 
+from ..support.ports import free_port
 from ..support.stub_service import API, StubService, quick_client
 
 PHOTO = "http://127.0.0.1:9/grandma.jpg?sig=s3cret"
@@ -89,3 +91,29 @@ async def test_a_certificate_that_is_not_trusted_is_not_sent(stub: StubService) 
     ):
         with pytest.raises(NotSentError):
             await client.submit(PHOTO)
+
+
+# --- why there is no connection, in words ---
+
+
+async def failure(url: str) -> str:
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientConnectorError) as caught:
+            await session.get(url)
+    return connection_failure(caught.value)
+
+
+async def test_a_refused_connection_is_called_one() -> None:
+    assert await failure(f"http://127.0.0.1:{free_port()}/") == "connection refused"
+
+
+async def test_an_error_of_tls_is_not_taken_for_one_of_the_system() -> None:
+    def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        why = await failure(f"https://127.0.0.1:{port}/")
+    assert "not permitted" not in why  # error 1 of the system
+    assert why
