@@ -8,13 +8,13 @@ import math
 
 import cv2
 import numpy as np
-import onnxruntime
-from attrs import define, frozen
+from attrs import frozen
 from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from photoanimer_async.engine import landmarks as lm
-from photoanimer_async.engine.detection import Detection, onnx_session
+from photoanimer_async.engine.detection import Detection
+from photoanimer_async.engine.networks import LANDMARKS, load_network
 from photoanimer_async.engine.picture import Picture
 
 _SIDE = 192
@@ -129,16 +129,12 @@ def _rotation(angle: float) -> NDArray[np.float64]:
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
-@define(eq=False)
 class AttentionMesh:
     """The network that measures landmarks."""
 
-    session: onnxruntime.InferenceSession
-
-    @classmethod
-    def load(cls, threads: int) -> "AttentionMesh":
-        """Load the model."""
-        return cls(onnx_session("face_mesh_attention_478.onnx", threads))
+    def __init__(self) -> None:
+        """Load the network."""
+        self.session = load_network(LANDMARKS)
 
     def measure(self, picture: Picture, square: FaceSquare) -> MeshReading | None:
         """Return the landmarks of the face in a square, or None if there is none at all."""

@@ -17,14 +17,14 @@ require a higher score, since each additional search is one more chance of a fal
 """
 
 from collections.abc import Iterator
-from importlib.resources import files
 
 import cv2
 import numpy as np
 import onnxruntime
-from attrs import define, field, frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
+from photoanimer_async.engine.networks import FACES, LARGE_FACES, load_network
 from photoanimer_async.engine.picture import Picture, fit
 
 SEARCHED_SIDE = 1280
@@ -117,29 +117,13 @@ _ROTATION_BACK = (
 """Maps from a picture rotated by quarters back to it: linear part, offset in units of size - 1."""
 
 
-def onnx_session(weights: str, threads: int) -> onnxruntime.InferenceSession:
-    """Load one of the package's models.
-
-    Args:
-        weights: File name in the `weights` folder.
-        threads: Number of threads for one run of the model.
-    """
-    onnxruntime.disable_telemetry_events()  # if a program loaded it before the engine
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors are raised; do not print them too
-    model = (files("photoanimer_async.engine") / "weights" / weights).read_bytes()
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
 def _grid_anchors(cells: int, each: int) -> NDArray[np.float64]:
     """Return the centres of a grid's cells, row by row, each repeated, relative to the square."""
     y, x = np.divmod(np.arange(cells * cells), cells)
     return np.repeat((np.stack([x, y], axis=1) + 0.5) / cells, each, axis=0)
 
 
-@define(eq=False)
+@frozen(eq=False)
 class BlazeFace:
     """One variant of the network.
 
@@ -154,16 +138,15 @@ class BlazeFace:
     anchors: NDArray[np.float64] = field(repr=False)
 
     @classmethod
-    def full_range(cls, threads: int) -> "BlazeFace":
-        """Load the variant for all but the largest faces."""
-        session = onnx_session("blazeface_full_range.onnx", threads)
-        return cls(session, 192, _grid_anchors(48, 1))
+    def full_range(cls) -> "BlazeFace":
+        """Return the variant for all but the largest faces."""
+        return cls(load_network(FACES), 192, _grid_anchors(48, 1))
 
     @classmethod
-    def short_range(cls, threads: int) -> "BlazeFace":
-        """Load the variant for faces that fill the picture."""
-        session = onnx_session("blazeface_short_range.onnx", threads)
-        return cls(session, 128, np.concatenate([_grid_anchors(16, 2), _grid_anchors(8, 6)]))
+    def short_range(cls) -> "BlazeFace":
+        """Return the variant for faces that fill the picture."""
+        anchors = np.concatenate([_grid_anchors(16, 2), _grid_anchors(8, 6)])
+        return cls(load_network(LARGE_FACES), 128, anchors)
 
     def detect(self, picture: Picture, min_score: float) -> list[Detection]:
         """Return all detections with at least this score, without merging them."""
@@ -197,17 +180,12 @@ class BlazeFace:
         return square, scale, np.array([x, y], np.float64)
 
 
-@define(eq=False)
 class FaceDetector:
     """A search for faces with both variants, rotations and tiles."""
 
-    full_range: BlazeFace
-    short_range: BlazeFace
-
-    @classmethod
-    def load(cls, threads: int) -> "FaceDetector":
-        """Load both models."""
-        return cls(BlazeFace.full_range(threads), BlazeFace.short_range(threads))
+    def __init__(self) -> None:
+        """Load both variants."""
+        self._full_range, self._short_range = BlazeFace.full_range(), BlazeFace.short_range()
 
     def searches(self, picture: Picture) -> Iterator[list[Detection]]:
         """Yield the detections of each search, from the cheapest search to the most expensive.
@@ -221,16 +199,16 @@ class FaceDetector:
             yield [detection.scaled(across, down) for detection in found]
 
     def _searches(self, picture: Picture) -> Iterator[list[Detection]]:
-        yield _detect_upright(self.full_range, picture, MIN_SCORE)
-        yield _detect_rotated(self.full_range, picture, MIN_SCORE)
-        yield _detect_rotated(self.short_range, picture, MIN_SCORE)
+        yield _detect_upright(self._full_range, picture, MIN_SCORE)
+        yield _detect_rotated(self._full_range, picture, MIN_SCORE)
+        yield _detect_rotated(self._short_range, picture, MIN_SCORE)
         for part in TILE_SIZES:
             side = round(max(picture.shape) * part)
             if side >= _MIN_TILE:
                 yield [
                     detection.moved(x, y)
                     for x, y, tile in tiles(picture, side)
-                    for detection in _detect_rotated(self.full_range, tile, MIN_TILE_SCORE)
+                    for detection in _detect_rotated(self._full_range, tile, MIN_TILE_SCORE)
                 ]
 
 

@@ -101,12 +101,11 @@ class Face:
 
 
 class FaceFinder:
-    """Finds faces and measures their landmarks. The models are loaded once, at construction."""
+    """Finds faces and measures their landmarks."""
 
-    def __init__(self, threads: int = 1) -> None:
-        """Load the models; `threads` is the number of threads for each."""
-        self._detector = FaceDetector.load(threads)
-        self._mesh = AttentionMesh.load(threads)
+    def __init__(self) -> None:
+        """Load the networks, unless this process has already loaded them."""
+        self._detector, self._mesh = FaceDetector(), AttentionMesh()
 
     def find(self, picture: Picture) -> list[Face]:
         """Return the faces that the first successful search finds, the largest first.

@@ -124,7 +124,7 @@ class HeadMotion:
         if person is None:
             weight = _weight_in_one_layer(photo, ellipse, lattice)
         else:
-            free = person.weight(nodes)
+            free = person.mobility.at(nodes)
             weight = _weight_of_head(ellipse, nodes)
             torso = Torso.of(person.region, ellipse, coordinates.unit, nodes)
         across, down = ellipse.axes_of(nodes)

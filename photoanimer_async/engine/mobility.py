@@ -17,8 +17,6 @@ move away from its border, or a gap would appear; it can move along.
 Each gives a weight that falls smoothly, so that nothing tears where two people touch.
 """
 
-import functools
-
 import cv2
 import numpy as np
 from attrs import frozen
@@ -133,7 +131,7 @@ class Mobility:
         return cls(box, scale, np.stack([across, down], axis=-1).astype(np.float32))
 
     def at(self, points: Field) -> Floats:
-        """Return the weights of motion across and down at points, both of shape (M, N, 2)."""
+        """Return how far points of the photo move across and down, 0 to 1; both (M, N, 2)."""
         offset = 0.5 - np.array([self._box.left, self._box.top])
         place = (points + offset) * self._scale - 0.5
         return resample(self._weight, place.astype(np.float32))
@@ -153,7 +151,7 @@ def other_faces(photo: Picture, box: Box, quarters: int, ellipse: HeadEllipse) -
     upright = np.ascontiguousarray(np.rot90(part, quarters))
     faces = [
         found.rotated_back(quarters, part).moved(near.left, near.top)
-        for found in merge(_detector().detect(upright, MIN_SCORE))
+        for found in merge(BlazeFace.full_range().detect(upright, MIN_SCORE))
     ]
     others = [face for face in faces if _is_other(face, ellipse.centre, ellipse.face_height)]
     return np.array([[*face.centre, face.size.max()] for face in others]).reshape(-1, 3)
@@ -162,12 +160,6 @@ def other_faces(photo: Picture, box: Box, quarters: int, ellipse: HeadEllipse) -
 def _is_other(face: Detection, own: Array, size: float) -> bool:
     distance = float(np.hypot(*(face.centre - own)))
     return distance > (size + float(face.size.max())) / 3
-
-
-@functools.cache
-def _detector() -> BlazeFace:
-    """Return the process's detector: loading it takes longer than using it."""
-    return BlazeFace.full_range(1)
 
 
 def _nearer(points: Array, ellipse: HeadEllipse, other: Array) -> Array:

@@ -16,23 +16,21 @@ beside the head, and is certain around it. Otherwise there is none, and the phot
 as a single layer.
 """
 
-import functools
 import math
 from typing import Self
 
 import cv2
 import numpy as np
-import onnxruntime
 from attrs import frozen
 from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
-from photoanimer_async.engine.detection import onnx_session
 from photoanimer_async.engine.head_outline import HeadEllipse
 from photoanimer_async.engine.mobility import Mobility, other_faces
+from photoanimer_async.engine.networks import PEOPLE, load_network
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.texture_fill import fill_smoothly, sampling_step
-from photoanimer_async.engine.warp import Box, Field
+from photoanimer_async.engine.warp import Box
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -106,17 +104,11 @@ class Region:
         return float(((corners - start) @ self.down).max())
 
 
-@functools.cache
-def _network() -> onnxruntime.InferenceSession:
-    """Return the process's network: loading it takes longer than using it."""
-    return onnx_session("selfie_segmentation.onnx", 1)
-
-
 def person_probability(photo: Picture, region: Region) -> Floats:
     """Return the probability of a person at each pixel of a region, shape (height, width)."""
     part = np.rot90(photo[region.box.slices], region.quarters)
     small = cv2.resize(np.ascontiguousarray(part), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    (found,) = _network().run(None, {"input": small[None] * np.float32(1 / 255)})
+    (found,) = load_network(PEOPLE).run(None, {"input": small[None] * np.float32(1 / 255)})
     upright = np.asarray(found, np.float32)[0, :, :, 0]
     size = (region.box.width, region.box.height)
     turned = np.ascontiguousarray(np.rot90(upright, -region.quarters))
@@ -131,11 +123,12 @@ class PersonMask:
         region: Where it was computed.
         opacity: How much of each pixel of the region's box is person, shape (height, width), 0
             to 1.
+        mobility: How far the pixels of the region can move with the person.
     """
 
     region: Region
     opacity: Floats
-    _mobility: Mobility
+    mobility: Mobility
 
     @classmethod
     def of(cls, photo: Picture, landmarks: Array, ellipse: HeadEllipse, unit: float) -> Self | None:
@@ -157,10 +150,6 @@ class PersonMask:
         others = other_faces(photo, region.box, region.quarters, ellipse)
         mobility = Mobility.of(probability, region.box, Box.of(photo), ellipse, others)
         return cls(region, matte(photo[region.box.slices], probability, unit), mobility)
-
-    def weight(self, points: Field) -> Floats:
-        """Return how far points of the photo, shape (M, N, 2), move across and down, 0 to 1."""
-        return self._mobility.at(points)
 
 
 def _without_holes(probability: Floats, unit: float) -> Floats:

@@ -5,7 +5,6 @@ photo → `load_picture` → `FaceFinder` → `Engine.prepare` → `Portrait.fra
 """
 
 import contextlib
-import functools
 import math
 import secrets
 import zlib
@@ -146,23 +145,12 @@ def photo_seed(photo: bytes) -> int:
     return zlib.crc32(photo)
 
 
-def load_models() -> None:
-    """Load the models that find faces; otherwise the first photo does."""
-    _face_finder()
-
-
-@functools.cache
-def _face_finder() -> FaceFinder:
-    """Return the process's face finder: loading the models takes longer than using them."""
-    return FaceFinder(threads=1)
-
-
 def _find_faces(photo: Picture, settings: RenderSettings) -> tuple[Picture, list[Face]]:
     """Return the photo in the video's size, which is even, and the faces to animate.
 
     Faces are searched for in the photo as it was loaded, in which they are larger.
     """
-    finder = _face_finder()
+    finder = FaceFinder()
     faces = finder.find_all(photo) if settings.all_faces else finder.find(photo)[:1]
     if not faces:
         raise NoFaceError("No person's face was found in the photo.")

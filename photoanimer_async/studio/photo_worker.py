@@ -5,7 +5,6 @@ here as it calls the engine. It knows one kind of job, with one output file call
 `examine` is a report in JSON, beside which the prepared photo and its thumbnails are written.
 """
 
-import functools
 import io
 import json
 import secrets
@@ -17,7 +16,7 @@ from photoanimer_async.engine.engine_errors import NoFaceError, PictureError
 from photoanimer_async.redaction import shown_photo
 
 if TYPE_CHECKING:
-    from photoanimer_async.engine.face import Face, FaceFinder
+    from photoanimer_async.engine.face import Face
     from photoanimer_async.engine.picture import Picture
 
 LINKED, UPLOADED = 0, 1
@@ -101,9 +100,10 @@ def _write_thumbnails(photo: bytes, report: Path) -> None:
 
 def _count_faces(photo: bytes) -> int:
     from photoanimer_async.engine.detection import SEARCHED_SIDE  # noqa: PLC0415 - slow to import
+    from photoanimer_async.engine.face import FaceFinder  # noqa: PLC0415 - slow to import
     from photoanimer_async.engine.picture import load_picture  # noqa: PLC0415 - slow to import
 
-    finder, picture = _face_finder(), load_picture(photo, SEARCHED_SIDE)
+    finder, picture = FaceFinder(), load_picture(photo, SEARCHED_SIDE)
     faces = finder.find_all(picture, _QUICK_SEARCHES)
     return len(faces or finder.find(picture))
 
@@ -115,21 +115,15 @@ def render_preview(photo: bytes, template: int, *, mp4: Path, **_: object) -> No
         EngineError: the photo cannot be decoded, or there is no face in it.
     """
     from photoanimer_async.engine import RenderSettings, animate  # noqa: PLC0415 - slow to import
+    from photoanimer_async.engine.face import FaceFinder  # noqa: PLC0415 - slow to import
     from photoanimer_async.engine.picture import load_picture  # noqa: PLC0415 - slow to import
 
     picture = load_picture(photo)
-    faces = _face_finder().find(picture)
+    faces = FaceFinder().find(picture)
     if not faces:
         raise NoFaceError("No face was found in the photo.")
     face = _bmp(_crop_around(picture, faces[0]))
     animate(face, template, mp4=mp4, settings=RenderSettings(longest_side=_PREVIEW_SIDE))
-
-
-@functools.cache
-def _face_finder() -> "FaceFinder":
-    from photoanimer_async.engine.face import FaceFinder  # noqa: PLC0415 - slow to import
-
-    return FaceFinder(threads=1)
 
 
 def _crop_around(picture: "Picture", face: "Face") -> "Picture":

@@ -16,7 +16,7 @@ SIDE = 192
 
 @pytest.fixture(scope="module")
 def mesh() -> AttentionMesh:
-    return AttentionMesh.load(1)
+    return AttentionMesh()
 
 
 def square_of(face: Face, log_odds: float = 5.0) -> FaceSquare:
@@ -111,7 +111,7 @@ class TestMeasuring:
     def test_a_detected_face_is_measured(
         self, mesh: AttentionMesh, picture: Picture, face: Face
     ) -> None:
-        detection = next(FaceDetector.load(1).searches(picture))[0]
+        detection = next(FaceDetector().searches(picture))[0]
         reading = mesh.measure(picture, FaceSquare.around_detection(detection))
         assert reading is not None
         assert reading.score > 0.99

@@ -76,7 +76,7 @@ def test_a_face_that_was_detected_another_way_up_is_turned(
     face_finder: FaceFinder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (true,) = next(FaceDetector.load(1).searches(astronaut))
+    (true,) = next(FaceDetector().searches(astronaut))
     (cosine, sine) = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     about = true.key_points - true.centre
     wrong = true.centre + about @ np.array([[cosine, sine], [-sine, cosine]])

@@ -101,7 +101,7 @@ def test_nothing_moves_away_from_where_the_photo_cuts_the_person_off(
     mask = mask_of(picture, face)
     assert mask is not None
     box = mask.region.box
-    weight = mask.weight(box.pixels())
+    weight = mask.mobility.at(box.pixels())
     below = weight[-1][mask.opacity[-1] > 0.5]
     assert len(below) > 100
     assert below[:, 1].max() < 0.01

@@ -24,6 +24,6 @@ def decode(photo: bytes, template: int, *, mp4: Path, voice: bytes | None, **mor
     picture = load_picture(photo)
     if voice is not None:
         voice_motion(decode_voice(voice, _VOICE_SECONDS), seed=1)
-    elif not FaceFinder(threads=1).find(picture):
+    elif not FaceFinder().find(picture):
         raise NoFaceError("No person's face was found in the photo.")
     mp4.write_bytes(b"decoded")

@@ -74,7 +74,8 @@ def main() -> None:
     threading.Thread(target=_receive, args=(jobs,), daemon=True).start()
     if LOAD_ENGINE in sys.argv[3:]:
         # If this fails, the process ends; the first job is tried again without it, and says why.
-        importlib.import_module("photoanimer_async.engine.render").load_models()
+        importlib.import_module("photoanimer_async.engine.render")
+        importlib.import_module("photoanimer_async.engine.networks").load_all()
     while True:
         job = json.loads(jobs.get())
         limits.begin_job()
