@@ -1,4 +1,4 @@
-"""Cancellation: whether it is one of our own, and steps that it has to wait for."""
+"""Cancellation: what is one, and not a fault of foreign code; and steps that it waits for."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,12 +8,25 @@ _T = TypeVar("_T")
 
 
 def is_cancelled() -> bool:
-    """Return whether the current task is being cancelled.
-
-    A `CancelledError` in a task that is not comes from the user's code, and is an error.
-    """
+    """Return whether the current task is being cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def ends_process(error: BaseException) -> bool:
+    """Return whether an exception ends the process, or a generator, and may not be caught."""
+    return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
+
+
+def ends_task(error: BaseException) -> bool:
+    """Return whether an exception ends the current task; else it is a fault of foreign code.
+
+    A `CancelledError` in a task that is not being cancelled is such a fault, and so is a
+    `BaseException` of a library's own, as those raise that are written in Rust.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        return is_cancelled()
+    return ends_process(error)
 
 
 class ThreadStep(asyncio.Task[_T]):

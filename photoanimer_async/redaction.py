@@ -20,7 +20,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile("[\t-\r\x85\u2028\u2029]")
 # Control characters, and those that turn the direction of the text around them.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_QUERY_IN_TEXT = re.compile(r"(https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+_QUERY_IN_TEXT = re.compile(
+    r"(https?://[^\s?#\"'<>]*)[?#](?!…([\s:,;.)]|$))[^\s\"'<>]*", re.IGNORECASE
+)
 
 
 def is_url(photo: str) -> bool:
@@ -96,6 +98,22 @@ def _joined(text: str) -> str:
 def without_queries(text: str) -> str:
     """Return the text with the query of every URL in it replaced by `?…`."""
     return _QUERY_IN_TEXT.sub(r"\1?…", text)
+
+
+def shown_error(error: BaseException, text: str = "") -> BaseException:
+    """Return an error of the same name and with the same traceback, for logs.
+
+    It has no cause, and by default no text: those of foreign code may contain URLs of photos, or
+    keys.
+
+    Args:
+        error: the error.
+        text: what to show in place of its text.
+    """
+    kind = type(error)
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    shown: BaseException = type(kind.__name__, (Exception,), names)(*[text] * bool(text))
+    return shown.with_traceback(error.__traceback__)
 
 
 def without_secret(text: str, secret: str) -> str:

@@ -1,5 +1,6 @@
 """What redacted URLs, photos and texts show."""
 
+import traceback
 import unicodedata
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from photoanimer_async.redaction import (
     encodable,
     printable,
     safe_text,
+    shown_error,
     shown_origin,
     shown_photo,
     shown_url,
@@ -49,6 +51,28 @@ def test_shown_photo_names_urls_paths_and_bytes() -> None:
 def test_without_queries_omits_every_query_in_a_text() -> None:
     text = 'fetch of "https://h/a.jpg?sig=1" and http://h/b?x=2&y=3 failed'
     assert without_queries(text) == 'fetch of "https://h/a.jpg?…" and http://h/b?… failed'
+
+
+def test_without_queries_leaves_what_is_without_them_already() -> None:
+    text = "https://h/a.jpg?…: refused, http://h/b?…, https://h/c?…"
+    assert without_queries(text) == text
+    assert without_queries("http://h/b?…&sig=s3cret") == "http://h/b?…"
+
+
+def test_a_shown_error_has_the_name_and_place_of_another_and_no_more() -> None:
+    url = "https://h/a.jpg?sig=1"
+
+    def fail() -> None:
+        raise LookupError(url) from TypeError(url)
+
+    with pytest.raises(LookupError) as caught:
+        fail()
+    shown = "".join(traceback.format_exception(shown_error(caught.value)))
+    assert ", in fail\n" in shown
+    assert shown.endswith("LookupError\n")
+    assert "sig" not in shown
+    assert "TypeError: " not in shown
+    assert str(shown_error(caught.value, "a text")) == "a text"
 
 
 @given(st.text() | st.binary().map(lambda b: b.decode(errors="surrogateescape")))

@@ -4,7 +4,6 @@ Errors of aiohttp are not chained, since their texts contain the whole URL of th
 it the signed URL of a photo.
 """
 
-import asyncio
 import os
 import ssl
 
@@ -36,7 +35,7 @@ _OF_AIOHTTP = (aiohttp.ClientError, TimeoutError, ConnectionLostError)
 """Errors that are not chained."""
 
 
-def mark_unsent(cancellation: asyncio.CancelledError) -> None:
+def mark_unsent(cancellation: BaseException) -> None:
     """Note in the cancellation of a request that it had no connection yet; see `is_unsent`."""
     cancellation.add_note(_UNSENT)
 

@@ -12,6 +12,8 @@ from opentelemetry.instrumentation.aiohttp_client import create_trace_config
 from opentelemetry.trace import TracerProvider
 from yarl import URL
 
+from photoanimer_async.redaction import shown_error
+
 
 def trace_config(tracer_provider: TracerProvider | None = None) -> aiohttp.TraceConfig:
     """Return the trace hooks that make a client span for each request.
@@ -32,18 +34,10 @@ def trace_config(tracer_provider: TracerProvider | None = None) -> aiohttp.Trace
         context: SimpleNamespace,
         params: aiohttp.TraceRequestExceptionParams,
     ) -> None:
-        await record(session, context, evolve(params, exception=_kind_of(params.exception)))
+        await record(session, context, evolve(params, exception=shown_error(params.exception)))
 
     hooks.on_request_exception[0] = record_kind
     return hooks
-
-
-def _kind_of(error: BaseException) -> BaseException:
-    """Return an error of the same name without text and traceback, which contain the whole URL."""
-    kind = type(error)
-    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    without_text: BaseException = type(kind.__name__, (Exception,), names)()
-    return without_text
 
 
 def _without_secrets(url: URL) -> str:

@@ -41,7 +41,7 @@ from photoanimer_async.api.time_limits import (
     current_delivery,
 )
 from photoanimer_async.api.wire import Operation, Request
-from photoanimer_async.cancellation import is_cancelled
+from photoanimer_async.cancellation import ends_task
 from photoanimer_async.errors import InvalidRequestError, NoAnswerError, PhotoAnimerError
 from photoanimer_async.photos.links import HEADER_LIMITS
 from photoanimer_async.redaction import is_url, shown_url
@@ -246,8 +246,8 @@ class Transport:
                     **HEADER_LIMITS,
                 )
                 cut = await _read(response, body)
-        except (Exception, asyncio.CancelledError) as error:  # foreign code may raise anything
-            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+        except BaseException as error:  # foreign code may raise anything
+            if ends_task(error):
                 if response is not None:
                     response.close()
                 if not delivery.may_have_left:

@@ -23,7 +23,7 @@ class LogFormat(Enum):
 
 def log_warnings() -> None:
     """Log warnings and errors, for commands whose output is something else."""
-    _add_handler(_OneLine(), logging.WARNING)
+    _add_handler(OneLine(), logging.WARNING)
 
 
 def log_everything(log_format: LogFormat) -> None:
@@ -51,13 +51,16 @@ class _StandardError(logging.Handler):
         print(self.format(record), file=sys.stderr)  # noqa: T201 - its purpose
 
 
-class _OneLine(logging.Formatter):
+class OneLine(logging.Formatter):
     """One line for each record, with the last line of its traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return a record's line."""
         line = record.getMessage()
         if record.exc_info:
-            line += f": {str(record.exc_info[1]).strip().rpartition(chr(10))[2]}"
+            kind, error, _ = record.exc_info
+            why = str(error).strip().rpartition(chr(10))[2]
+            line += f": {why or getattr(kind, '__name__', '')}"
         return f"{record.levelname.lower()}: {line}"
 
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Generic, TypeAlias, TypeVar
 
-from photoanimer_async.cancellation import ThreadStep, is_cancelled
+from photoanimer_async.cancellation import ThreadStep, ends_task
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.jobs.job import SubmitGate
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Photo
@@ -92,11 +92,11 @@ class Batch(Generic[_T]):
                 pulling = jobs.create_task(self._pull(jobs))
                 closing = jobs.create_task(self._stop_pulling_when_closed(pulling))
                 pulling.add_done_callback(lambda _: closing.cancel())
-        except asyncio.CancelledError:
-            self._fault = PhotoAnimerError("the batch was stopped before its end")
-            raise
         except ExceptionGroup as group:
             self._fault = group.exceptions[0]
+        except BaseException:
+            self._fault = PhotoAnimerError("the batch was stopped before its end")
+            raise
         finally:
             self._ended.put_nowait(None)
 
@@ -115,10 +115,10 @@ class Batch(Generic[_T]):
                     await self._slots.acquire()
         except Exception as error:  # noqa: BLE001 - the iterable's own; raised to the caller at the end
             self._fault = error
-        except asyncio.CancelledError as error:
-            if is_cancelled():
+        except BaseException as error:
+            if ends_task(error):
                 raise
-            self._fault = PhotoAnimerError("the iterable of photos was cancelled")
+            self._fault = PhotoAnimerError(f"the iterable of photos raised {type(error).__name__}")
             self._fault.__cause__ = error
 
     async def _run_one(self, index: int, item: _T) -> None:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 from attrs import evolve, field, frozen
 from attrs.converters import optional
 
-from photoanimer_async.errors import InvalidRequestError, PhotoAnimerError
+from photoanimer_async.cancellation import ends_task
+from photoanimer_async.errors import InvalidRequestError
 from photoanimer_async.jobs.batch import Batch, RunJob, request_of, requests_of
 from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.deduplication import Deduplicated
@@ -27,7 +28,7 @@ from photoanimer_async.jobs.lifecycle import DEFAULT_TIMEOUT
 from photoanimer_async.jobs.pending import OpenState
 from photoanimer_async.jobs.pipeline import Pipeline
 from photoanimer_async.jobs.progress import ProgressHook
-from photoanimer_async.jobs.submission import close_gate, foreign_failure
+from photoanimer_async.jobs.submission import close_gate, job_failure
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import (
     AnimationOptions,
@@ -189,13 +190,17 @@ class BatchRunner:
                 if isinstance(photos, Sequence) and not deduplicate:
                     await planning.plan_all([request_of(photo, options) for photo in photos])
 
-            async def failed(index: int, request: AnimationRequest, error: Exception) -> Outcome:
+            async def failed(
+                index: int, request: AnimationRequest, error: BaseException
+            ) -> Outcome:
                 return await _fail_before(Job(index, request, context), error)
 
             async def run_job(index: int, request: AnimationRequest) -> Outcome:
                 try:
                     entry = None if planning is None else await planning.entry(index, request)
-                except Exception as error:  # noqa: BLE001 - it fails this photo alone
+                except BaseException as error:
+                    if ends_task(error):
+                        raise
                     return await failed(index, request, error)
                 return await self.pipeline.run(Job(index, request, context, entry), store)
 
@@ -219,7 +224,9 @@ class BatchRunner:
                 try:
                     if location is not None and location not in stores:
                         stores[location] = result_store(location)
-                except Exception as error:  # noqa: BLE001 - it fails this photo alone
+                except BaseException as error:
+                    if ends_task(error):
+                        raise
                     return await _fail_before(job, error)
                 store = None if location is None else stores[location]
                 return await self.pipeline.run(job, store)
@@ -291,8 +298,7 @@ def _planning(
     return Planning(journal, folder, digest)
 
 
-async def _fail_before(job: Job, error: Exception) -> Outcome:
+async def _fail_before(job: Job, error: BaseException) -> Outcome:
     """End a job that could not begin."""
-    if not isinstance(error, PhotoAnimerError):
-        error = foreign_failure(job.request.photo, error)
-    return await job.fail(close_gate(job.context.gate, job.state, error))
+    failure = job_failure(job.request.photo, error)
+    return await job.fail(close_gate(job.context.gate, job.state, failure))

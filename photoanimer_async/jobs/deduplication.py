@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from attrs import evolve
 
+from photoanimer_async.cancellation import ends_task
 from photoanimer_async.jobs.batch import RunJob
 from photoanimer_async.jobs.journal.entries import key_of
 from photoanimer_async.models import AnimationRequest, Outcome, Photo
@@ -26,7 +27,7 @@ class Deduplicated:
         self,
         run_job: RunJob[AnimationRequest],
         digest: Callable[[Photo], Awaitable[bytes]],
-        failed: Callable[[int, AnimationRequest, Exception], Awaitable[Outcome]],
+        failed: Callable[[int, AnimationRequest, BaseException], Awaitable[Outcome]],
     ) -> None:
         self._run_job = run_job
         self._digest = digest
@@ -37,7 +38,9 @@ class Deduplicated:
         """Return the outcome of one request, its own or that of an equal one."""
         try:
             key = key_of(await self._digest(request.photo), request.options)
-        except Exception as error:  # noqa: BLE001 - it fails this photo alone
+        except BaseException as error:
+            if ends_task(error):
+                raise
             return await self._failed(index, request, error)
         first = self._outcomes.get(key)
         if first is not None:

@@ -197,6 +197,12 @@ class Job:
             self.record_later(Event.DEFER)  # nothing was sent
             raise
 
+    async def record_acceptance(self, task_id: TaskId, reservation: Reservation | None) -> None:
+        """Change the state to that of a submit which was accepted, and charged; see `record`."""
+        self.task_id = task_id
+        self.commit(reservation)
+        await self.record(Event.ACCEPT, Facts(task_id=task_id))
+
     def record_later(self, event: Event, facts: Facts = NOTHING) -> None:
         """Change the state, and have the event written without waiting for it.
 

@@ -24,7 +24,7 @@ from photoanimer_async.api.retry import RetryPolicy, Verdict, repeating, verdict
 from photoanimer_async.api.send_errors import is_unsent
 from photoanimer_async.api.time_limits import TurnDeadline
 from photoanimer_async.api.wire import Operation
-from photoanimer_async.cancellation import is_cancelled
+from photoanimer_async.cancellation import ends_task
 from photoanimer_async.errors import (
     DownloadError,
     HostingError,
@@ -42,7 +42,8 @@ from photoanimer_async.jobs.submission import (
     ambiguous_submit,
     close_gate,
     event_of,
-    foreign_failure,
+    job_failure,
+    reason_of,
     require_consent,
     reserve,
 )
@@ -59,7 +60,7 @@ from photoanimer_async.models import (
 from photoanimer_async.photos.voice import check_voice
 from photoanimer_async.polling.policies import kind_of
 from photoanimer_async.polling.scheduler import PollScheduler
-from photoanimer_async.redaction import is_url, printable, shown_photo
+from photoanimer_async.redaction import is_url, printable, shown_error, shown_photo
 from photoanimer_async.storage.image_host import ImageHost, evidence_of
 from photoanimer_async.storage.result_downloader import ResultDownloader
 from photoanimer_async.storage.result_store import Destination, ResultStore
@@ -67,6 +68,32 @@ from photoanimer_async.storage.result_store import Destination, ResultStore
 _log = logging.getLogger(__name__)
 
 _PAID = frozenset({State.SUBMITTED, State.FINISHED, State.SAVED})
+
+
+class _Resources(dict[str, AsyncExitStack]):
+    """What a job holds until its end, by the names of those who clean it up."""
+
+    def __missing__(self, name: str) -> AsyncExitStack:
+        stack = self[name] = AsyncExitStack()
+        return stack
+
+    async def close(self, photo: Photo) -> None:
+        """Clean up as after a success; what this raises is logged, and costs no result.
+
+        So the clean-up of an image host without `try` and `finally` runs too.
+        """
+        ending: BaseException | None = None
+        for name, stack in reversed(self.items()):
+            try:
+                await stack.aclose()
+            except BaseException as error:  # noqa: BLE001 - raised below, or logged
+                if ends_task(error):
+                    ending = error
+                    continue
+                fault = shown_error(error)
+                _log.warning("%s: %s failed to clean up", shown_photo(photo), name, exc_info=fault)
+        if ending is not None:
+            raise ending
 
 
 class Pipeline:
@@ -109,21 +136,18 @@ class Pipeline:
         """
         if job.context.hook is not None:
             job.report_progress()
-        resources = AsyncExitStack()
         try:
+            resources = _Resources()
             try:
                 animation = await self._animate(job, store, resources)
             finally:
-                # Plainly, so that an image host's clean-up runs as after a success.
-                await _close(resources, job.request.photo)
+                await resources.close(job.request.photo)
             return Outcome(job.index, job.request, job.task_id, animation)
-        except PhotoAnimerError as error:
-            failure = error
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+        except BaseException as error:
+            if ends_task(error):
                 self._keep_paid(job, store)
                 raise
-            failure = foreign_failure(job.request.photo, error)
+            failure = job_failure(job.request.photo, error)
         failure = close_gate(job.context.gate, job.state, failure)
         if not isinstance(failure, TaskFailedError):
             self._keep_paid(job, store)
@@ -135,10 +159,16 @@ class Pipeline:
         Raises:
             PhotoAnimerError: as `PhotoAnimerClient.submit`.
         """
-        return await self._submit(job, image_url, job.request.options, AsyncExitStack())
+        try:
+            return await self._submit(job, image_url, job.request.options, _Resources())
+        except BaseException as error:
+            if ends_task(error):
+                raise
+            failure = job_failure(image_url, error)
+        raise failure
 
     async def _animate(
-        self, job: Job, store: ResultStore | None, resources: AsyncExitStack
+        self, job: Job, store: ResultStore | None, resources: _Resources
     ) -> Animation:
         started = time.monotonic()
         if job.state is State.SAVED and job.entry is not None:
@@ -147,11 +177,12 @@ class Pipeline:
             destination = await _claim(job, store, resources)
             return await self._finish(job, job.task_id, destination, started)
         if job.entry is not None:
-            await require_consent(job, job.entry, resources)
+            await require_consent(job, job.entry, resources["its journal"])
         options = job.request.options
         if options.voice is not None:
             await check_voice(options.voice)
-        photo = await job.context.preparer.prepare(job.request.photo, resources)
+        copies = resources["its prepared copy"]
+        photo = await job.context.preparer.prepare(job.request.photo, copies)
         # Before the submit: shows that the result can be written, before it is paid for.
         destination = await _claim(job, store, resources)
         if options.voice is not None:
@@ -161,16 +192,18 @@ class Pipeline:
         return await self._finish(job, task_id, destination, started)
 
     async def _restore(
-        self, job: Job, entry: Entry, store: ResultStore | None, resources: AsyncExitStack
+        self, job: Job, entry: Entry, store: ResultStore | None, resources: _Resources
     ) -> Animation:
         """Return what an earlier run has saved, downloaded again if it is no longer there."""
+        task_id = "" if entry.task_id is None else entry.task_id
         if await asyncio.to_thread(entry.has_result):
-            return _saved_earlier(entry)
+            info = TaskInfo(task_id, TaskStatus.FINISHED)
+            return _animation(task_id, info, entry.seconds or 0.0, entry.path)
         place = printable(str(entry.path))
         _log.warning("%s: is no longer there: it is downloaded again", place)
         try:
             destination = await _claim(job, store, resources)
-            return await self._finish(job, entry.task_id or "", destination, time.monotonic())
+            return await self._finish(job, task_id, destination, time.monotonic())
         except PhotoAnimerError as error:
             if isinstance(error, ENDS_BATCH):
                 raise
@@ -206,7 +239,7 @@ class Pipeline:
                 job.task_id,
             )
 
-    async def _publish(self, job: Job, photo: Photo, resources: AsyncExitStack) -> str:
+    async def _publish(self, job: Job, photo: Photo, resources: _Resources) -> str:
         """Return a URL of a photo or voice until `resources` are closed: its own, if it is one.
 
         Each submit gets a new URL. If it is fetched, that submit has arrived.
@@ -215,7 +248,8 @@ class Pipeline:
             return photo
         try:
             async with self._publishing:
-                return await resources.enter_async_context(self._host.publish(photo))
+                published = resources["its image host"]
+                return await published.enter_async_context(self._host.publish(photo))
         except HostingError as error:
             if photo is job.request.photo or photo is job.request.options.voice:
                 raise
@@ -224,7 +258,7 @@ class Pipeline:
             raise HostingError(text) from error
 
     async def _submit(
-        self, job: Job, photo: Photo, options: AnimationOptions, resources: AsyncExitStack
+        self, job: Job, photo: Photo, options: AnimationOptions, resources: _Resources
     ) -> TaskId:
         """Submit a photo, again where that is safe, as long as the job may wait for its turn."""
         with TurnDeadline(self._calls.limits, job.context.timeout) as deadline:
@@ -239,7 +273,7 @@ class Pipeline:
         job: Job,
         photo: Photo,
         options: AnimationOptions,
-        resources: AsyncExitStack,
+        resources: _Resources,
         deadline: TurnDeadline,
     ) -> TaskId:
         image_url = await self._publish(job, photo, resources)
@@ -276,26 +310,25 @@ class Pipeline:
     ) -> TaskId:
         """Send a submit whose intent is recorded, and record what came of it."""
         try:
-            task_id = job.task_id = await self._calls.submit(image_url, options)
+            task_id = await self._calls.submit(image_url, options)
         except PhotoAnimerError as error:
             self._record_failed_submit(job, reservation, error)
             raise
         except BaseException as error:
             # Cancelled, or failed by code that is not ours: it may have been sent.
             if is_unsent(error):
-                unsent = NotSentError(f"not sent: {_reason(error)}")
+                unsent = NotSentError(f"not sent: {reason_of(error)}")
                 self._record_failed_submit(job, reservation, unsent)
                 raise
-            lost = NoAnswerError(f"no answer: {_reason(error)}")
+            lost = NoAnswerError(f"no answer: {reason_of(error)}")
             self._record_failed_submit(job, reservation, lost)
             _log.warning("%s: it may have been charged: %s", shown_photo(job.request.photo), lost)
-            if isinstance(error, Exception):
-                raise lost from error
-            raise
+            if ends_task(error):
+                raise
+            raise lost from error
         # Now, so that the next submit's intent is written in the same transaction.
         turn.end()
-        job.commit(reservation)
-        await job.record(Event.ACCEPT, Facts(task_id=task_id))
+        await job.record_acceptance(task_id, reservation)
         return task_id
 
     def _record_failed_submit(
@@ -330,24 +363,8 @@ class Pipeline:
         return saved
 
 
-async def _close(resources: AsyncExitStack, photo: Photo) -> None:
-    """Close a job's resources; what its image host raises costs no result."""
-    try:
-        await resources.aclose()
-    except (Exception, asyncio.CancelledError) as error:
-        if isinstance(error, asyncio.CancelledError) and is_cancelled():
-            raise
-        _log.warning("%s: its image host failed to clean up", shown_photo(photo), exc_info=error)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, asyncio.CancelledError):
-        return "the client or the batch was closed before the answer arrived"
-    return f"failed by {type(error).__name__}"
-
-
 async def _claim(
-    job: Job, store: ResultStore | None, resources: AsyncExitStack
+    job: Job, store: ResultStore | None, resources: _Resources
 ) -> Destination[Location] | None:
     """Reserve the name of the job's result until `resources` are closed."""
     if store is None:
@@ -362,7 +379,7 @@ async def _claim(
         earlier=earlier,
         paid=job.state in _PAID,
     )
-    return await resources.enter_async_context(claim)
+    return await resources["its result store"].enter_async_context(claim)
 
 
 def _seconds(entry: Entry | None, waited: float) -> float:
@@ -372,12 +389,6 @@ def _seconds(entry: Entry | None, waited: float) -> float:
     if entry.seconds is not None:
         return entry.seconds
     return max(waited, time.time() - (entry.submitted_at or time.time()))
-
-
-def _saved_earlier(entry: Entry) -> Animation:
-    task_id = entry.task_id if entry.task_id is not None else ""
-    info = TaskInfo(task_id, TaskStatus.FINISHED)
-    return _animation(task_id, info, entry.seconds or 0.0, entry.path)
 
 
 def _animation(

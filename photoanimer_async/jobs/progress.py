@@ -1,16 +1,16 @@
 """Progress of jobs: one hook, called with one frozen event."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
 from attrs import field, frozen
 
+from photoanimer_async.cancellation import ends_process
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.models import Photo, TaskId
-from photoanimer_async.redaction import shown_photo
+from photoanimer_async.redaction import shown_error, shown_photo
 
 _log = logging.getLogger(__name__)
 
@@ -42,5 +42,8 @@ def report(hook: ProgressHook, event: ProgressEvent) -> None:
     """Call the hook; log what it raises, so that a faulty hook costs no result."""
     try:
         hook(event)
-    except (Exception, asyncio.CancelledError):  # noqa: BLE001 - it is the user's code
-        _log.exception("the progress hook failed at photo %d", event.index)
+    except BaseException as error:  # it is the user's code
+        if ends_process(error):
+            raise
+        fault = shown_error(error)
+        _log.exception("the progress hook failed at photo %d", event.index, exc_info=fault)

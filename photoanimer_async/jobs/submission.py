@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, suppress
 from photoanimer_async.api.retry import Verdict, verdict
 from photoanimer_async.api.task_errors import copied
 from photoanimer_async.api.wire import Operation
+from photoanimer_async.cancellation import is_cancelled
 from photoanimer_async.errors import (
     AmbiguousSubmitError,
     AuthenticationError,
@@ -25,7 +26,7 @@ from photoanimer_async.jobs.journal import Entry, RefusedStepError
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.models import AnimationOptions, Evidence, Photo, TaskInfo, TaskStatus
 from photoanimer_async.photos.shortage import find_shortage, remedy
-from photoanimer_async.redaction import shown_photo
+from photoanimer_async.redaction import shown_photo, without_queries
 
 ENDS_BATCH = (AuthenticationError, BudgetExceededError, InsufficientCreditsError, JournalError)
 """Errors that hold for all photos of a batch."""
@@ -151,11 +152,27 @@ def close_gate(gate: SubmitGate, state: State, failure: PhotoAnimerError) -> Pho
     return failure
 
 
-def foreign_failure(photo: Photo, error: BaseException) -> PhotoAnimerError:
-    """Return the error of a job that ended by an exception which is not this package's.
+def job_failure(photo: Photo, error: BaseException) -> PhotoAnimerError:
+    """Return the error of a job that ended by an exception.
 
-    It may come from an image host, a rate limiter, a poll policy or a session of the user's.
+    If it is not this package's, it is the cause: an image host, a rate limiter, a poll policy or a
+    session of the user's may raise anything. They may also raise errors of this package with any
+    text, which is shown without queries of URLs.
     """
-    failure = PhotoAnimerError(f"{shown_photo(photo)}: failed by {type(error).__name__}")
-    failure.__cause__ = error
+    if not isinstance(error, PhotoAnimerError):
+        failure = PhotoAnimerError(f"{shown_photo(photo)}: {reason_of(error)}")
+        failure.__cause__ = error
+        return failure
+    args = tuple(without_queries(arg) if isinstance(arg, str) else arg for arg in error.args)
+    if args == error.args:
+        return error
+    failure = copied(error, error.task_id)
+    failure.args = args
     return failure
+
+
+def reason_of(error: BaseException) -> str:
+    """Return by what a job failed that was cancelled, or whose foreign code raised this."""
+    if isinstance(error, asyncio.CancelledError) and is_cancelled():
+        return "the client or the batch was closed before the answer arrived"
+    return f"failed by {type(error).__name__}"

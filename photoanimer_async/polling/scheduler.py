@@ -23,7 +23,7 @@ from photoanimer_async.api.retry import RetryPolicy, Verdict, verdict
 from photoanimer_async.api.task_errors import with_task
 from photoanimer_async.api.time_limits import TimeLimits
 from photoanimer_async.api.wire import Operation
-from photoanimer_async.cancellation import is_cancelled
+from photoanimer_async.cancellation import ends_task
 from photoanimer_async.errors import (
     InvalidRequestError,
     PhotoAnimerError,
@@ -245,7 +245,7 @@ class PollScheduler:
             return
         try:
             due = self._timetable.add(key, self._loop.time())
-        except Exception as error:  # noqa: BLE001 - a fault of the policy, for this waiter
+        except BaseException as error:  # noqa: BLE001 - a fault of the policy, for this waiter
             waiter.on_result(key, unpollable(task_id, error))
             return
         self._task_ids[key] = task_id
@@ -344,8 +344,8 @@ class PollScheduler:
                 self._record_failure(key, error)
             else:
                 self._record(key, info, asked)
-        except (Exception, asyncio.CancelledError) as error:
-            if is_cancelled():
+        except BaseException as error:  # foreign code may raise anything
+            if ends_task(error):
                 raise
             self._fail(key, error)
         finally:

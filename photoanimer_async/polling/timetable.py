@@ -20,9 +20,11 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import TypeVar
 
+from photoanimer_async.cancellation import ends_process
 from photoanimer_async.polling.notified import NotifiedPolling
 from photoanimer_async.polling.policies import LearningPolicy, PollPolicy
 from photoanimer_async.polling.poll_queues import DueQueue, ReadyQueue
+from photoanimer_async.redaction import shown_error
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ _QUEUED, _READY, _POLLED = range(3)
 class PolicyError(Exception):
     """The poll policy raised an exception, the `cause`, for the task `key`."""
 
-    def __init__(self, key: str, cause: Exception) -> None:
+    def __init__(self, key: str, cause: BaseException) -> None:
         super().__init__(key)
         self.key, self.cause = key, cause
 
@@ -131,8 +133,8 @@ class Timetable:
         if self._learner is not None:
             try:
                 self._learner.task_removed(kind, self._after[row])
-            except Exception:  # noqa: BLE001 - the task is removed all the same
-                _log.exception("the poll policy raised in task_removed; polling continues")
+            except BaseException as error:  # noqa: BLE001 - the task is removed all the same
+                _log_fault("task_removed", error)
 
     def _new_row(self, since: float, kind: str) -> int:
         if self._free_rows:
@@ -224,7 +226,9 @@ class Timetable:
         age = now - self._since[row]
         try:
             return self._learner.chance(self._kind[row], self._after[row], age)
-        except Exception as error:
+        except BaseException as error:
+            if ends_process(error):
+                raise
             raise PolicyError(key, error) from error
 
     # --- recording polls ---
@@ -262,8 +266,8 @@ class Timetable:
             try:
                 if self._learner.task_ended(kind, self._after[row], age):
                     self.outdated.add(kind)
-            except Exception:  # noqa: BLE001 - the result is delivered all the same
-                _log.exception("the poll policy raised in task_ended; polling continues")
+            except BaseException as error:  # noqa: BLE001 - the result is delivered all the same
+                _log_fault("task_ended", error)
 
     def record_failure(self, key: str, *, counts: bool = True) -> int:
         """Record a poll that failed; return how many that count have failed in a row."""
@@ -277,7 +281,7 @@ class Timetable:
 
     # --- changing plans ---
 
-    def replan(self, keys: Iterable[str], kinds: set[str], now: float) -> dict[str, Exception]:
+    def replan(self, keys: Iterable[str], kinds: set[str], now: float) -> dict[str, BaseException]:
         """Give queued tasks of these kinds the times of the policy's present plan.
 
         Args:
@@ -288,7 +292,7 @@ class Timetable:
         Returns:
             The exceptions that the policy raised, by task.
         """
-        failed: dict[str, Exception] = {}
+        failed: dict[str, BaseException] = {}
         delay, rng = self._policy.delay, self._rng
         for key in keys:
             row = self._rows.get(key)
@@ -299,8 +303,10 @@ class Timetable:
                 continue
             try:
                 due = since + after + delay(kind, after, rng)
-            except Exception as error:  # noqa: BLE001 - for the caller, who ends this task's wait
-                failed[key] = error
+            except BaseException as error:
+                if ends_process(error):
+                    raise
+                failed[key] = error  # for the caller, who ends this task's wait
                 continue
             # Polls that are overdue by the new plan are spread, so that they do not come at once.
             if due < now:
@@ -318,6 +324,14 @@ class Timetable:
             due = self._queued[row] = self._queue.add(key, due, now, not_before, age)
         self._due[row] = due
         return due
+
+
+def _log_fault(method: str, error: BaseException) -> None:
+    if ends_process(error):
+        raise error
+    _log.error(
+        "the poll policy raised in %s; polling continues", method, exc_info=shown_error(error)
+    )
 
 
 def _remember(entries: dict[str, _T], key: str, entry: _T, most: int) -> None:

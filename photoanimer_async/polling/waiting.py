@@ -6,6 +6,7 @@ from typing import TypeAlias, TypeVar
 
 from attrs import define, field
 
+from photoanimer_async.cancellation import ends_process
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.models import TaskId, TaskInfo
 
@@ -99,7 +100,13 @@ class Wakeup:
 
 
 def unpollable(task_id: TaskId, cause: BaseException) -> PhotoAnimerError:
-    """Return the error for a task that cannot be polled, by a fault of foreign code."""
+    """Return the error for a task that cannot be polled, by a fault of foreign code.
+
+    Raises:
+        BaseException: the cause itself, if it ends the process.
+    """
+    if ends_process(cause):
+        raise cause
     error = PhotoAnimerError(
         f"task {task_id} cannot be polled: {type(cause).__name__}; it continues at the service: "
         "wait for it again by its id"

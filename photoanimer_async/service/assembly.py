@@ -15,6 +15,7 @@ from aiohttp import web
 from attrs import define
 
 from photoanimer_async.cancellation import ThreadStep
+from photoanimer_async.redaction import shown_error
 from photoanimer_async.service.acceptance import Acceptance, FileSource
 from photoanimer_async.service.access import AccessControl, open_access_control
 from photoanimer_async.service.app_keys import (
@@ -151,8 +152,9 @@ def _on_end(notifier: Notifier, also: Callable[[int], object] | None) -> Callabl
         if also is not None:
             try:
                 also(task_id)
-            except Exception:  # the fault of the caller, which stops no task
-                _logger.warning("task=%d event=on_end_failed", task_id, exc_info=True)
+            except Exception as error:  # the fault of the caller, which stops no task
+                fault = shown_error(error)
+                _logger.warning("task=%d event=on_end_failed", task_id, exc_info=fault)
 
     return on_end
 

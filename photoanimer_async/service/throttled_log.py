@@ -4,6 +4,8 @@ import asyncio
 import logging
 from typing import Final
 
+from photoanimer_async.redaction import shown_error, without_queries
+
 _SECONDS: Final = 60.0
 
 
@@ -32,12 +34,13 @@ class ThrottledLog:
             level: the level, as `logging.WARNING`.
             event: the format, in pairs `name=value`.
             values: what is formatted; each combination is an event of its own, so few can occur.
-            error: its traceback is logged with the first event.
+            error: its traceback is logged with the first event, without queries of URLs.
         """
         if (event, *values) in self._left_out:
             self._left_out[event, *values] += 1
             return
-        self._logger.log(level, event, *values, exc_info=error)
+        shown = None if error is None else shown_error(error, without_queries(str(error)))
+        self._logger.log(level, event, *values, exc_info=shown)
         self._begin_minute(level, event, values)
 
     def _begin_minute(self, level: int, event: str, values: tuple[object, ...]) -> None:

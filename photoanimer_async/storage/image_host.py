@@ -5,6 +5,7 @@ import logging
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
+from photoanimer_async.cancellation import ends_process
 from photoanimer_async.errors import HostingError
 from photoanimer_async.models import Evidence, Photo
 from photoanimer_async.redaction import shown_url
@@ -93,7 +94,9 @@ def _fetches(host: FetchCounter, url: str) -> int | None:
         return None
     # A host of the user's may raise anything, and its text may contain the URL. Nothing is awaited:
     # a cancellation is not one of this task.
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see above
+    except BaseException as error:
+        if ends_process(error):
+            raise
         reason = type(error).__name__
         _log.warning("%s: its image host cannot count fetches: %s", shown_url(url), reason)
         return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from photoanimer_async.cli.logs import JsonLines
+from photoanimer_async.cli.logs import JsonLines, OneLine
 
 
 def line(message: str, *args: object, error: bool = False) -> dict[str, Any]:
@@ -37,6 +37,15 @@ def test_values_keep_their_types() -> None:
 def test_a_text_without_pairs_is_a_message(message: str) -> None:
     args = tuple(range(message.count("%")))
     assert line(message, *args)["message"] == message % args
+
+
+@pytest.mark.parametrize(("text", "shown"), [("a\nb", "b"), ("", "ValueError")])
+def test_a_warning_is_one_line_with_the_end_of_its_error(text: str, shown: str) -> None:
+    error = ValueError(text)
+    record = logging.LogRecord(
+        "a", logging.WARNING, "path", 1, "%s failed", ("it",), (ValueError, error, None)
+    )
+    assert OneLine().format(record) == f"warning: it failed: {shown}"
 
 
 def test_a_traceback_is_in_the_line() -> None:

@@ -55,7 +55,7 @@ async def test_a_cancelled_photo_leaves_the_outcome_to_its_equals() -> None:
     async def digest(photo: Photo) -> bytes:
         return b"the same"
 
-    async def failed(index: int, request: AnimationRequest, error: Exception) -> Outcome:
+    async def failed(index: int, request: AnimationRequest, error: BaseException) -> Outcome:
         raise AssertionError
 
     deduplicated = Deduplicated(run_job, digest, failed)

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from photoanimer_async import (
+    AdaptivePolling,
     AmbiguousSubmitError,
     Evidence,
     Outcome,
@@ -26,11 +27,17 @@ from ..support.batches import outcomes_of, urls
 from ..support.pictures import png
 from ..support.stub_service import StubService, drop_connection, quick_client
 
+
+class PanicException(BaseException):
+    """As libraries raise it that are written in Rust, such as obstore."""
+
+
 ERRORS: list[Callable[[], BaseException]] = [
     lambda: ConnectionResetError("the upload broke off"),
     lambda: RuntimeError("a bug"),
     lambda: asyncio.CancelledError("a cancelled upload"),
     TimeoutError,
+    lambda: PanicException("a bug in Rust"),
 ]
 
 
@@ -73,7 +80,7 @@ async def test_a_library_that_raises_while_a_photo_is_read_fails_its_photo(
     monkeypatch: pytest.MonkeyPatch,
     deduplicate: bool,
 ) -> None:
-    all_photos, error = photos(20), RuntimeError("a bug")
+    all_photos, error = photos(20), PanicException("a bug")
 
     def inspect(file: BinaryIO, size: int) -> PictureHeader:
         if file.read() == all_photos[3]:
@@ -149,6 +156,49 @@ async def test_a_rate_limiter_that_raises_once_fails_one_photo(
 
 
 @pytest.mark.parametrize("make_error", ERRORS)
+async def test_a_poll_limiter_that_raises_once_fails_one_photo(
+    stub: StubService, make_error: Callable[[], BaseException]
+) -> None:
+    class Limiter:
+        calls = 0
+
+        async def acquire(self) -> None:
+            self.calls += 1
+            if self.calls == 5:
+                raise make_error()
+
+    async with quick_client(stub.base_url, poll_rate=Limiter()) as client:
+        outcomes = await outcomes_of(client, urls(20), in_flight=8)
+    [error] = [outcome.error for outcome in outcomes if outcome.error is not None]
+    assert len(outcomes) == len(stub.submits) == 20
+    assert f"task {error.task_id} " in str(error)
+
+
+@pytest.mark.parametrize("make_error", ERRORS)
+@pytest.mark.parametrize("method", ["delay", "chance", "task_added", "task_ended", "task_removed"])
+async def test_a_poll_policy_that_raises_once_fails_one_photo_at_most(
+    stub: StubService, make_error: Callable[[], BaseException], method: str
+) -> None:
+    raised: list[str] = []
+
+    class Policy(AdaptivePolling):
+        pass
+
+    def fail_once(policy: Policy, *args: object) -> object:
+        if not raised:
+            raised.append(method)
+            raise make_error()
+        return getattr(AdaptivePolling, method)(policy, *args)
+
+    setattr(Policy, method, fail_once)
+    policy = Policy(shortest=0.001, longest=0.002)
+    async with quick_client(stub.base_url, poll=policy, poll_rate=2000) as client:
+        outcomes = await outcomes_of(client, urls(20), in_flight=20)
+    assert len(outcomes) == len(stub.submits) == 20
+    assert len(failed(outcomes)) <= 1
+
+
+@pytest.mark.parametrize("make_error", ERRORS)
 async def test_a_hook_that_raises_costs_no_result(
     stub: StubService, make_error: Callable[[], BaseException]
 ) -> None:
@@ -184,15 +234,18 @@ async def test_a_session_that_raises_after_a_submit_leaves_it_ambiguous(
     assert len(stub.submits) == 5
 
 
-async def test_an_iterable_that_is_cancelled_ends_the_pulling_only(stub: StubService) -> None:
+@pytest.mark.parametrize("make_error", [asyncio.CancelledError, lambda: PanicException("a bug")])
+async def test_an_iterable_that_raises_no_exception_ends_the_pulling_only(
+    stub: StubService, make_error: Callable[[], BaseException]
+) -> None:
     async def broken() -> AsyncIterator[Photo]:
         for url in urls(3):
             yield url
-        raise asyncio.CancelledError
+        raise make_error()
 
     outcomes = []
     async with quick_client(stub.base_url) as client:
-        with pytest.raises(PhotoAnimerError, match="iterable"):
+        with pytest.raises(PhotoAnimerError, match="the iterable of photos raised"):
             async for outcome in client.animate_many(broken()):
                 outcomes.append(outcome)  # noqa: PERF401 - kept when the error comes
     assert len(outcomes) == 3

@@ -44,8 +44,10 @@ class TestOnEnd:
     async def test_one_that_raises_stops_no_task(
         self, tmp_path: Path, host: PhotoHost, caplog: pytest.LogCaptureFixture
     ) -> None:
-        def on_end(task_id: int) -> None:
-            raise ZeroDivisionError(task_id)
+        signed = "http://127.0.0.1:9/a.png?sig=s3cret"
+
+        def on_end(_: int) -> None:
+            raise ZeroDivisionError(signed)
 
         settings = ServiceSettings(data_dir=tmp_path, port=0, workers=1)
         async with (
@@ -56,6 +58,8 @@ class TestOnEnd:
             infos = await client.wait_all(tasks)
         assert all(isinstance(infos[task], TaskInfo) for task in tasks)
         assert caplog.text.count("event=on_end_failed") == 3
+        assert "ZeroDivisionError" in caplog.text
+        assert "s3cret" not in caplog.text
 
 
 class TestDrain:

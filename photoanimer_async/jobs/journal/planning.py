@@ -6,6 +6,7 @@ from itertools import count
 
 from attrs import evolve
 
+from photoanimer_async.cancellation import ends_task
 from photoanimer_async.jobs.journal import Entry, Journal, RefusedStepError
 from photoanimer_async.models import AnimationRequest, Location, Photo
 from photoanimer_async.photos.check import photo_digest
@@ -79,5 +80,7 @@ class Planning:
     async def _digest_or_none(self, request: AnimationRequest) -> bytes | None:
         try:
             return await self._digest(request.photo)
-        except Exception:  # noqa: BLE001 - `entry` raises it, for this photo alone
-            return None
+        except BaseException as error:
+            if ends_task(error):
+                raise
+            return None  # `entry` raises it, for this photo alone

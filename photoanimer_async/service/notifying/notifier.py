@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from typing import Final
 
-from photoanimer_async.redaction import shown_origin
+from photoanimer_async.redaction import shown_error, shown_origin
 from photoanimer_async.service.notifying.webhooks import DeliveryError, Sender
 from photoanimer_async.service.shortages import log_trouble
 from photoanimer_async.service.storing import outbox
@@ -156,8 +156,10 @@ class Notifier:
                 await self._sender.send(notification)
             except DeliveryError as error:
                 await self._postpone(notification, error)
-            except Exception:
-                _logger.exception("task=%d event=sender_fault", notification.task_id)
+            except Exception as error:  # its text may contain the receiver's URL
+                fault = shown_error(error)
+                task_id = notification.task_id
+                _logger.exception("task=%d event=sender_fault", task_id, exc_info=fault)
                 await self._postpone(notification, DeliveryError("fault"))
             else:
                 await self._remove_delivered(notification)

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 import random
 import sys
 from collections.abc import AsyncIterator
@@ -23,8 +24,10 @@ from photoanimer_async.service.app_keys import DATABASE
 from photoanimer_async.service.error_codes import NO_FACE
 from photoanimer_async.service.notifying.notifier import retry_delay
 from photoanimer_async.service.notifying.signing import new_secret
+from photoanimer_async.service.notifying.webhooks import WebhookSender
 from photoanimer_async.service.settings import RETRY_SCHEDULE
 from photoanimer_async.service.storing import outbox as outbox_table
+from photoanimer_async.service.storing.outbox import Notification
 
 from ...support.stub_service import serving
 from ..conftest import (
@@ -180,6 +183,32 @@ class TestAttempts:
         assert "s3cret" not in caplog.text
         assert secret not in caplog.text
         await nothing_pending(service)
+
+    async def test_a_fault_of_the_sender_is_logged_without_the_url_and_is_retried(
+        self,
+        start: Start,
+        host: PhotoHost,
+        receiver: Receiver,
+        logged_errors: list[logging.LogRecord],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        send, faults = WebhookSender.send, [ValueError(receiver.url)]
+
+        async def faulty(sender: WebhookSender, notification: Notification) -> None:
+            if faults:
+                raise faults.pop()
+            await send(sender, notification)
+
+        caplog.set_level("INFO")
+        service = await start(notify_url=receiver.url, notify_schedule=SOON)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(WebhookSender, "send", faulty)
+            task_id = await service.submit(host.url("photo.png"))
+            await until(lambda: f"task={task_id} event=notified attempt=2" in caplog.text)
+        assert f"task={task_id} event=sender_fault" in caplog.text
+        assert "in faulty" in caplog.text
+        logged_errors.clear()
+        assert "s3cret" not in caplog.text
 
     async def test_it_is_dropped_after_the_last_attempt(
         self,
