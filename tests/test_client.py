@@ -31,6 +31,7 @@ from photoanimer_async import (
 from photoanimer_async.api import rate_limits, retry
 from photoanimer_async.jobs.batch_runner import BatchSettings
 
+from .support.batches import NeverAnswers
 from .support.clock import Clock
 from .support.stub_service import (
     API,
@@ -188,11 +189,7 @@ async def test_hostile_answers_to_a_poll_are_retried_or_raise(
 
 
 async def test_a_service_that_does_not_answer_in_time(stub: StubService) -> None:
-    async def stall(_: web.Request) -> web.Response:
-        await asyncio.sleep(3600)
-        return web.Response()
-
-    stub.poll_script["1"] = [stall] * 3
+    stub.poll_script["1"] = [NeverAnswers()] * 3
     async with quick_client(stub.base_url, timeout=0.05) as client:
         with pytest.raises(NoAnswerError, match="timed out"):
             await client.get_task_info(1)

@@ -22,9 +22,9 @@ from photoanimer_async.api.transport import Credentials, Transport
 from photoanimer_async.api.wire import Operation, Request
 
 from ..support.answers import answer, data
+from ..support.batches import PHOTO
 from ..support.open_files import limited_files
 
-PHOTO = "http://127.0.0.1:9/a.jpg"
 FINISHED = data({"taskId": 1, "status": 1, "resultUrl": "http://h/1.mp4"})
 LOST = NoAnswerError("lost")
 

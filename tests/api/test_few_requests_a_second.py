@@ -9,10 +9,8 @@ from attrs import define, field
 from photoanimer_async import PhotoAnimerClient, TaskId
 from photoanimer_async.api import rate_limits
 
-from ..support.batches import urls
+from ..support.batches import PHOTO, urls
 from ..support.stub_service import API, KEY, Reply, StubService, envelope, serving
-
-PHOTO = "http://127.0.0.1:9/a.jpg"
 
 
 @define

@@ -22,13 +22,9 @@ from photoanimer_async import (
     TaskFailedError,
 )
 
-from ..support.batches import SlowCleanUpHost
+from ..support.batches import SlowCleanUpHost, urls
 from ..support.pictures import png
-from ..support.stub_service import StubService, envelope, quick_client, task
-
-
-def urls(count: int) -> list[str]:
-    return [f"http://127.0.0.1:9/{i}.jpg" for i in range(count)]
+from ..support.stub_service import StubService, drop_connection, envelope, quick_client, task
 
 
 async def test_each_photo_has_one_outcome(client: PhotoAnimerClient, stub: StubService) -> None:
@@ -71,14 +67,9 @@ async def test_a_request_keeps_its_own_options(
 async def test_a_failed_photo_does_not_affect_the_others(
     client: PhotoAnimerClient, stub: StubService, tmp_path: Path
 ) -> None:
-    async def drop(request: web.Request) -> web.Response:
-        assert request.transport is not None
-        request.transport.abort()
-        return web.Response()
-
     stub.submit_script = [
         lambda _: envelope(1),
-        drop,
+        drop_connection,
         lambda _: envelope(code=400),
         lambda _: envelope(4),
     ]

@@ -29,9 +29,9 @@ from photoanimer_async import (
 )
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 
-from ..support.batches import VIDEO, NeverAnswers, drop, outcomes_of, read_all, urls
+from ..support.batches import VIDEO, NeverAnswers, outcomes_of, read_all, urls
 from ..support.pictures import png
-from ..support.stub_service import Reply, StubService, envelope, quick_client, task
+from ..support.stub_service import Reply, StubService, drop_connection, envelope, quick_client, task
 
 
 async def test_saved_photos_are_skipped_and_their_outcome_has_the_path(
@@ -350,7 +350,7 @@ async def test_photos_with_a_reservation_are_sent_before_one_without_ends_the_ba
 async def test_max_seconds_counts_earlier_runs_of_the_journal(
     client: PhotoAnimerClient, stub: StubService, journal: Path
 ) -> None:
-    stub.submit_script = [drop]
+    stub.submit_script = [drop_connection]
     await outcomes_of(client, urls(2), journal=journal, in_flight=1)
     with pytest.raises(BudgetExceededError):
         await outcomes_of(client, urls(5), journal=journal, max_seconds=3 * 7.13)
@@ -360,7 +360,7 @@ async def test_max_seconds_counts_earlier_runs_of_the_journal(
 async def test_a_submit_whose_answer_is_lost_counts_as_spent(
     client: PhotoAnimerClient, stub: StubService
 ) -> None:
-    stub.submit_script = [drop]
+    stub.submit_script = [drop_connection]
     outcomes: list[Outcome] = []
     with pytest.raises(BudgetExceededError):
         async for outcome in client.animate_many(urls(2), max_seconds=7.13, in_flight=1):

@@ -29,10 +29,8 @@ from photoanimer_async.jobs.journal.entries import Record
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import Event
 
-from ..support.batches import drop, outcomes_of, read_all, urls
-from ..support.stub_service import StubService, envelope, quick_client, task
-
-PHOTO = "http://127.0.0.1:9/a.jpg"
+from ..support.batches import PHOTO, NeverAnswers, outcomes_of, read_all, urls
+from ..support.stub_service import StubService, drop_connection, envelope, quick_client, task
 
 
 def busy_for_an_hour(_: web.Request) -> web.Response:
@@ -84,7 +82,7 @@ async def test_a_lost_answer_after_the_deadline_is_ambiguous(
 ) -> None:
     async def drop_late(request: web.Request) -> web.Response:
         await asyncio.sleep(0.3)
-        return await drop(request)
+        return await drop_connection(request)
 
     stub.submit_script = [drop_late]
     with pytest.raises(AmbiguousSubmitError):
@@ -109,11 +107,7 @@ async def test_what_waits_for_a_connection_when_a_batch_is_left_was_not_sent(
 ) -> None:
     monkeypatch.setattr("photoanimer_async.jobs.batch.ANSWER_SECONDS", 0.01)
 
-    async def stall(_: web.Request) -> web.Response:
-        await asyncio.sleep(3600)
-        return web.Response()
-
-    stub.submit_script = [stall]
+    stub.submit_script = [NeverAnswers()]
     connector = aiohttp.TCPConnector(limit=1)
     async with (
         aiohttp.ClientSession(connector=connector) as session,

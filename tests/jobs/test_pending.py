@@ -22,15 +22,11 @@ from photoanimer_async import (
     WaitTimeoutError,
 )
 
-from ..support.batches import SlowCleanUpHost, outcomes_of, urls
+from ..support.batches import PHOTO, VIDEO, SlowCleanUpHost, outcomes_of, urls
 from ..support.pictures import png
 from ..support.stub_service import StubService, envelope, quick_client, serving, task
 
-PHOTO = "http://127.0.0.1:9/a.jpg"
-
 FIRST = 471367831765062
-
-VIDEO = b"\0\0\0\x18ftypmp42" + bytes(5000)
 
 
 @pytest.fixture
@@ -334,9 +330,6 @@ async def test_five_hundred_callers_some_of_which_hang_up(stub: StubService) -> 
 
 
 # --- nothing is sent unless the client is open, not closing, and on the loop that opened it ---
-
-
-PHOTO = "http://127.0.0.1:9/a.jpg"
 
 
 async def test_without_async_with_nothing_is_sent(stub: StubService) -> None:

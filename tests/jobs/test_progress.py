@@ -10,11 +10,8 @@ from photoanimer_async import (
     WaitTimeoutError,
 )
 
+from ..support.batches import urls
 from ..support.stub_service import StubService, envelope, quick_client, task
-
-
-def urls(count: int) -> list[str]:
-    return [f"http://127.0.0.1:9/{i}.jpg" for i in range(count)]
 
 
 async def test_each_state_is_reported_in_order(

@@ -29,10 +29,17 @@ from photoanimer_async import (
 from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.submission import reserve
 
-from ..support.batches import drop, outcomes_of, read_all, urls
+from ..support.batches import outcomes_of, read_all, urls
 from ..support.pictures import png
 from ..support.small_disk import MIB, fill, small_disk
-from ..support.stub_service import StubService, envelope, quick_client, serving, task
+from ..support.stub_service import (
+    StubService,
+    drop_connection,
+    envelope,
+    quick_client,
+    serving,
+    task,
+)
 
 
 async def test_failed_photos_are_paid_for_again_only_with_retry_failed(
@@ -55,7 +62,7 @@ async def test_failed_photos_are_paid_for_again_only_with_retry_failed(
 async def test_ambiguous_photos_are_submitted_again_only_within_resubmit_ambiguous(
     client: PhotoAnimerClient, stub: StubService, journal: Path
 ) -> None:
-    stub.submit_script = [drop, drop]
+    stub.submit_script = [drop_connection, drop_connection]
     lost = await outcomes_of(client, urls(2), journal=journal)
     assert all(isinstance(outcome.error, AmbiguousSubmitError) for outcome in lost)
     assert (await read_all(journal))[0].at_risk == 2 * 7.13
@@ -71,7 +78,7 @@ async def test_ambiguous_photos_are_submitted_again_only_within_resubmit_ambiguo
 async def test_a_refused_submit_gives_back_what_resubmit_ambiguous_allows(
     client: PhotoAnimerClient, stub: StubService, journal: Path
 ) -> None:
-    stub.submit_script = [drop] * 4
+    stub.submit_script = [drop_connection] * 4
     await outcomes_of(client, urls(4), journal=journal)
     stub.submit_script = [lambda _: envelope(code=9010), lambda _: envelope(code=9010)]
     again = [o async for o in client.resume(journal, resubmit_ambiguous=7.13)]
@@ -83,7 +90,7 @@ async def test_a_refused_submit_gives_back_what_resubmit_ambiguous_allows(
 async def test_an_ambiguous_photo_with_a_voice_of_unknown_length_stays_ambiguous(
     client: PhotoAnimerClient, stub: StubService, journal: Path
 ) -> None:
-    stub.submit_script = [drop]
+    stub.submit_script = [drop_connection]
     for _ in range(2):
         [outcome] = await outcomes_of(
             client, urls(1), template=0, voice_url="http://v.example/a.mp3", journal=journal
@@ -100,7 +107,7 @@ async def test_an_ambiguous_photo_that_was_fetched_is_never_submitted_again(
         async def fetch_and_drop(request: web.Request) -> web.Response:
             url = request.query["imageUrl"]
             host._publications[url.rpartition("/")[2]].fetches += 1
-            return await drop(request)
+            return await drop_connection(request)
 
         stub.submit_script = [fetch_and_drop]
         async with quick_client(stub.base_url, host=host) as client:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
 
 from photoanimer_async import FixedInterval, NotificationReceiver, PhotoAnimerClient
@@ -33,9 +32,3 @@ async def address(
     async with SERVERS[request.param](receiver) as origin:
         outer = "/outer" if request.param == "starlette" else ""
         yield f"{origin}{outer}{PREFIX}{receiver.path}"
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session

@@ -19,18 +19,15 @@ from photoanimer_async.jobs.journal import Entry, Summary, read_journal
 
 from .pictures import png
 from .stub_service import StubService, envelope, serving, task
+from .videos import gif, mp4
 
-VIDEO = b"\0\0\0\x18ftypmp42" + bytes(5000)
+PHOTO = "http://127.0.0.1:9/a.jpg"
+VIDEO = mp4(bytes(5000))
+GIF = gif(bytes(3000))
 
 
 def urls(count: int) -> list[str]:
     return [f"http://127.0.0.1:9/{i}.jpg" for i in range(count)]
-
-
-async def drop(request: web.Request) -> web.Response:
-    assert request.transport is not None
-    request.transport.abort()
-    return web.Response()
 
 
 async def outcomes_of(client: PhotoAnimerClient, photos: Any, **options: Any) -> list[Outcome]:
@@ -43,9 +40,6 @@ async def read_all(journal: Path) -> tuple[Summary, list[Entry]]:
             return store.summary(), list(store.entries([*State]))
 
     return await asyncio.to_thread(entries)
-
-
-GIF = b"GIF89a" + bytes(3000)
 
 
 def names_in(folder: Path) -> set[str]:
