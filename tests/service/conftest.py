@@ -228,6 +228,12 @@ async def host() -> AsyncIterator[PhotoHost]:
 
 
 @pytest.fixture
+def settings(tmp_path: Path) -> ServiceSettings:
+    """Those of a service in a folder that does not exist yet."""
+    return ServiceSettings(data_dir=tmp_path / "new" / "data", port=0, workers=2, drain_seconds=0.0)
+
+
+@pytest.fixture
 def renderer() -> InstantRenderer:
     return InstantRenderer()
 

@@ -123,11 +123,6 @@ class TestDrain:
         await writer.wait_closed()
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> ServiceSettings:
-    return ServiceSettings(data_dir=tmp_path / "new" / "data", port=0, workers=2, drain_seconds=0.0)
-
-
 async def test_a_port_in_use_is_an_error_and_frees_the_folder(
     settings: ServiceSettings, start: Start, tmp_path: Path
 ) -> None:

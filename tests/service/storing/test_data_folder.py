@@ -4,18 +4,12 @@ import asyncio
 import fcntl
 import stat
 import threading
-from pathlib import Path
 
 import pytest
 
 from photoanimer_async.service import LocalService, ServiceSettings, SetupError
 
 from ..conftest import InstantRenderer, PhotoHost, running, until
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> ServiceSettings:
-    return ServiceSettings(data_dir=tmp_path / "new" / "data", port=0, workers=2, drain_seconds=0.0)
 
 
 async def test_leftovers_of_interrupted_work_are_removed_at_the_start(

@@ -2,19 +2,11 @@
 
 import asyncio
 import sqlite3
-from pathlib import Path
-
-import pytest
 
 from photoanimer_async.service import ServiceSettings
 
 from ...support.videos import mp4
 from ..conftest import InstantRenderer, PhotoHost, png, running
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> ServiceSettings:
-    return ServiceSettings(data_dir=tmp_path / "new" / "data", port=0, workers=2, drain_seconds=0.0)
 
 
 async def test_an_ended_task_does_not_change_after_a_restart(
