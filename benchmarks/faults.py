@@ -19,9 +19,9 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from enum import StrEnum
 from random import Random
 
@@ -29,7 +29,7 @@ import contenders
 from attrs import frozen
 from contenders import API, CONTENDERS, KEY, PEERS, require_installed, shown
 from machine import figures, table
-from stub import Tasks, answer, report
+from stub import Connection, Tasks, report, serve, started
 
 from photoanimer_async import AmbiguousSubmitError, PhotoAnimerClient, RetryPolicy
 
@@ -37,7 +37,6 @@ SECONDS = 20.0
 AT_ONCE = 8
 OURS, NAIVE = "photoanimer", "naive"
 OTHERS = (NAIVE, "runpod", "openai", "replicate", "runwayml", "elevenlabs", "fal")
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 HTML = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\n\r\n<html>ok</html>"
 GATEWAY = b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 6\r\n\r\n<html>"
 DOWN = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\ndown"
@@ -56,94 +55,39 @@ class Mode(StrEnum):
     POLL_HTML = "poll HTML, 200"
 
 
-class Connection(asyncio.Protocol):
+class FaultyConnection(Connection):
     """A connection that answers as the stub does, or in the mode's way."""
 
     def __init__(self, tasks: Tasks, mode: Mode, rng: Random) -> None:
-        self._tasks = tasks
+        super().__init__(tasks)
         self._mode = mode
         self._rng = rng
-        self._buffer = b""
-        self._transport: asyncio.Transport | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        """Answer every request that is complete."""
-        self._buffer += data
-        while (found := _first_request(self._buffer)) is not None:
-            method, target, host, self._buffer = found
-            self._answer(method, target, host)
-
-    def _answer(self, method: str, target: str, host: str) -> None:
-        assert self._transport is not None
-        if target == "/report":
-            content = self._tasks.report()
-        else:
-            content = answer(self._tasks, method, target)
-        body = json.dumps(content).replace('"/fal/', f'"http://{host}/fal/')
+    def respond(self, method: str, target: str, response: bytes) -> None:
+        """Send the response, or what goes wrong in its place."""
         submitted = method == "POST" or "submitTaskByUrl" in target
         fails = (
-            self._tasks.submits % 5 == 0
+            self.tasks.submits % 5 == 0
             if submitted
             else target != "/report" and self._rng.random() < 1 / 20
         )
         match self._mode if fails else None:
             case Mode.SUBMIT_CLOSED if submitted:
-                self._transport.close()
+                self.transport.close()
             case Mode.SUBMIT_504 if submitted:
-                self._transport.write(GATEWAY)
+                self.transport.write(GATEWAY)
             case Mode.SUBMIT_SILENT if submitted:
                 pass
             case Mode.POLL_CLOSED if not submitted:
-                self._transport.close()
+                self.transport.close()
             case Mode.POLL_503 if not submitted:
-                self._transport.write(DOWN)
+                self.transport.write(DOWN)
             case Mode.POLL_429 if not submitted:
-                self._transport.write(BUSY)
+                self.transport.write(BUSY)
             case Mode.POLL_HTML if not submitted:
-                self._transport.write(HTML)
+                self.transport.write(HTML)
             case _:
-                self._transport.write(OK % (len(body), body.encode()))
-
-
-def _first_request(buffer: bytes) -> tuple[str, str, str, bytes] | None:
-    """Return method, target and host of the first request, and the bytes after it."""
-    head, end, rest = buffer.partition(b"\r\n\r\n")
-    lower = head.lower()
-    length = 0
-    if b"\r\ncontent-length:" in lower:
-        length = int(lower.split(b"\r\ncontent-length:")[1].split(b"\r\n")[0])
-    if not end or len(rest) < length:
-        return None
-    method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
-    host = lower.split(b"\r\nhost: ")[1].split(b"\r\n")[0].decode()
-    return method, target, host, rest[length:]
-
-
-async def serve(mode: Mode) -> None:
-    """Run the stub until it is killed; print its port."""
-    tasks, rng = Tasks(1), Random(1)  # noqa: S311 - faults, no secret
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(tasks, mode, rng), "127.0.0.1", 0)
-    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
-    sys.stdout.flush()
-    await server.serve_forever()
-
-
-@contextmanager
-def serving(mode: Mode) -> Iterator[str]:
-    """Run the stub in a process of its own; give its origin."""
-    command = [sys.executable, __file__, "--serve", mode.value]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - this very file
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.terminate()
+                super().respond(method, target, response)
 
 
 async def ours(origin: str, tasks: int) -> tuple[int, int]:
@@ -186,7 +130,7 @@ class Result:
 
 def run(name: str, mode: Mode, tasks: int) -> Result:
     """Run one client in one mode."""
-    with serving(mode) as origin:
+    with started(__file__, "--serve", mode.value) as origin:
         command = [sys.executable, __file__, "--drive", name, origin, "--tasks", str(tasks)]
         done = ambiguous = 0
         with suppress(subprocess.SubprocessError):
@@ -247,7 +191,9 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.serve:
         with suppress(KeyboardInterrupt):
-            asyncio.run(serve(Mode(chosen.serve)))
+            known, rng = Tasks(1), Random(1)  # noqa: S311 - faults, no secret
+            mode = Mode(chosen.serve)
+            asyncio.run(serve(lambda: FaultyConnection(known, mode, rng)))
         return
     if chosen.drive:
         name, origin = chosen.drive

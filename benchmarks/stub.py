@@ -198,18 +198,23 @@ _SHAPES: dict[str, Shape] = {
 }
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
+    """A connection that answers each request as its client's service does."""
+
+    transport: asyncio.Transport
+
     def __init__(self, tasks: Tasks) -> None:
-        self._tasks = tasks
+        self.tasks = tasks
         self._buffer = b""
-        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the connection."""
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._tasks.connections += 1
+        self.transport = transport
+        self.tasks.connections += 1
 
     def data_received(self, data: bytes) -> None:
+        """Answer every request that is complete."""
         self._buffer += data
         while b"\r\n\r\n" in self._buffer and self._answer_one():
             pass
@@ -222,7 +227,7 @@ class _Connection(asyncio.Protocol):
             length = int(lower.split(b"\r\ncontent-length:")[1].split(b"\r\n")[0])
         elif b"\r\ntransfer-encoding: chunked" in lower:
             length = rest.find(b"0\r\n\r\n") + 5 if b"0\r\n\r\n" in rest else len(rest) + 1
-        if len(rest) < length or self._transport is None:
+        if len(rest) < length:
             return False
         self._buffer = rest[length:]
         method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
@@ -230,19 +235,31 @@ class _Connection(asyncio.Protocol):
         status = 200
         try:
             is_report = target == "/report"
-            content = self._tasks.report() if is_report else answer(self._tasks, method, target)
+            content = self.tasks.report() if is_report else answer(self.tasks, method, target)
         except LookupError:
             status, content = 404, {}
         body = json.dumps(content).replace('"/fal/', f'"http://{host.decode()}/fal/').encode()
-        self._transport.write(_HEAD % (status, len(body)) + body)
+        self.respond(method, target, _HEAD % (status, len(body)) + body)
         return True
+
+    def respond(self, method: str, target: str, response: bytes) -> None:
+        """Send the response to a request, of which method and target are known."""
+        del method, target
+        self.transport.write(response)
 
 
 @contextmanager
 def serving(seed: int = 1, slowness: float = 1.0) -> Iterator[str]:
     """Run the stub in a process of its own until the block ends; give its origin."""
-    command = [sys.executable, __file__, str(seed), str(slowness)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - this very file
+    with started(__file__, str(seed), str(slowness)) as origin:
+        yield origin
+
+
+@contextmanager
+def started(script: str, *arguments: str) -> Iterator[str]:
+    """Run a script that calls `serve` until the block ends; give its origin."""
+    command = [sys.executable, script, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own scripts
         assert process.stdout is not None
         try:
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"
@@ -258,7 +275,8 @@ def report(origin: str) -> dict[str, Any]:
     raise RuntimeError("the stub is gone")
 
 
-async def _serve(make: Callable[[], asyncio.Protocol]) -> None:
+async def serve(make: Callable[[], asyncio.Protocol]) -> None:
+    """Serve connections until this process is ended; print the port."""
     server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0, backlog=4096)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
@@ -269,4 +287,4 @@ async def _serve(make: Callable[[], asyncio.Protocol]) -> None:
 if __name__ == "__main__":
     known = Tasks(int(sys.argv[1]), *map(float, sys.argv[2:]))
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(lambda: _Connection(known)))
+        asyncio.run(serve(lambda: Connection(known)))
