@@ -22,12 +22,12 @@ from photoanimer_async.errors import InvalidRequestError
 _START_RATE = 1.0
 """A request a second, the only rate that the vendor has published for any of its services."""
 _MIN_RATE = 0.1
-_MAX_PAUSE = 30.0
+_MAX_PAUSE = 30.0  # seconds of a `Retry-After` for which all requests pause
 _REMEMBERED_ANSWERS = 8
-_FEW, _MOST = 2, 7
-_REMEMBERED_TIMES = 200
-_NEAR = 0.8
-_EXPLAINED = 0.97
+_FEW, _MOST = 2, 7  # refusals among them
+_REMEMBERED_TIMES = 200  # of accepted requests, to measure their rate
+_NEAR = 0.8  # of the rate of the last refusals, from which on it rises slowly
+_EXPLAINED = 0.97  # of that rate, from which on a refusal is taken for the limit
 _STEP_BACK = 0.9
 _FAST_GROWTH = 1.25
 _MAX_GROWTH = 0.25

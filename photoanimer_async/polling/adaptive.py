@@ -27,14 +27,15 @@ from photoanimer_async.polling.durations import EDGES, MEMORY, Durations, Interv
 from photoanimer_async.polling.policies import check_above_zero
 from photoanimer_async.polling.poll_times import at, optimal_poll_times
 
-_JITTER = 0.03
-_EXPLORERS = 0.03
-_EARLIEST = 0.3
-_GOLDEN = 0.6180339887498949
-_EARLY_SHARE = 0.6
-_ENOUGH = 4.0
-_FEW, _GROWTH_OF_FEW, _GROWTH = 100.0, 1.0, 0.3
-_CHANGED = 1.2
+# Chosen with the simulation of `benchmarks/polling.py`.
+_JITTER = 0.03  # of each delay, so that tasks submitted together are not polled together
+_EXPLORERS = 0.03  # the share of first polls that come early,
+_EARLIEST = 0.3  # at this part of their delay or later
+_GOLDEN = 0.6180339887498949  # its multiples, modulo 1, fill the range evenly, however many
+_EARLY_SHARE = 0.6  # an exponent: below 1, more first polls of a cold start come late than early
+_ENOUGH = 4.0  # ends, after which the start is no longer cold
+_FEW, _GROWTH_OF_FEW, _GROWTH = 100.0, 1.0, 0.3  # observations, and their growth for a new plan
+_CHANGED = 1.2  # the ratio of two intervals from which on they differ
 
 
 class AdaptivePolling:

@@ -43,17 +43,17 @@ EDGES: Sequence[float] = (0.0, *(_FIRST_EDGE * _RATIO**i for i in range(_BINS)))
 MEMORY = 600.0
 """The total weight of all observations beyond which old ones fade."""
 
-_ROUNDS = 3
-_MEDIAN = 10.0
-_FEW = 100.0
-_WEIGHT = 4.4
-_RISE = 0.25
-_FALL = 0.06
-_HIGHEST_HAZARD = 0.68
-_SMOOTHED = 0.65
-_NEGLIGIBLE = 0.02
-_LOADED = 400.0
-_LOADED_UPDATES = 6
+# Chosen with the simulation of `benchmarks/polling.py`.
+_ROUNDS = 3  # of expectation-maximisation in an update, which begins at the last hazards
+_LOADED_UPDATES = 6  # for loaded observations, which begin at the prior
+_LOADED = 400.0  # the weight of loaded observations: less than `MEMORY`, so that new ones count
+_NEGLIGIBLE = 0.02  # the weight below which a faded observation is dropped
+_SMOOTHED = 0.65  # the part of ends and of tasks at risk that moves to neighbouring bins,
+_FEW = 100.0  # as long as the weight of observations is below this
+_MEDIAN = 10.0  # seconds, of the prior
+_WEIGHT = 4.4  # imaginary tasks that tie a bin to the one before it
+_RISE, _FALL = 0.25, 0.06  # how far a bin is drawn to a prior that is higher, or lower
+_HIGHEST_HAZARD = 0.68  # no bin is certain to end all tasks
 
 _POSITIONS = 1024
 """Each poll needs those of two ages several times."""

@@ -24,14 +24,13 @@ from random import Random
 from photoanimer_async.polling.durations import EDGES
 from photoanimer_async.polling.policies import LearningPolicy, PollPolicy
 
-_STEP = 0.1
-_HALF = 0.5
-_NEARLY_ALL = 0.9
-_MARGIN = 1.25
-_TIMES = 10.0
-_SHORTEST = 20.0
-_LONGEST_EXTRA = 20.0
-_LONGEST = 600.0
+_STEP = 0.1  # that one end, or one notification, changes the share by
+_HALF = 0.5  # the share from which on notifications are trusted
+_NEARLY_ALL = 0.9  # the share of tasks that end before one is polled whose notification is missing,
+_MARGIN = 1.25  # and by how much later it is
+_TIMES = 10.0  # the delay of a policy that does not learn, so often
+_SHORTEST, _LONGEST = 20.0, 600.0  # seconds between two polls while notifications are trusted,
+_LONGEST_EXTRA = 20.0  # and no more than these later than the policy alone
 
 
 class NotifiedPolling:

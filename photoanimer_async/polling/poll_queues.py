@@ -24,8 +24,8 @@ from attrs import define, field
 _T = TypeVar("_T")
 
 _TICKS_PER_SECOND = 1000
-_WAIT_PER_GROUP_WIDTH = 2
-_AGE_PER_WAIT = 4
+_WAIT_PER_GROUP_WIDTH = 2  # groups are half a wait apart: an item moves by a quarter of its wait
+_AGE_PER_WAIT = 4  # a quarter of an item's age counts as its wait, where that is more
 _NARROWEST, _WIDEST = 32, 512  # ticks between two groups
 _LONG_WAIT = _WIDEST * _WAIT_PER_GROUP_WIDTH / _TICKS_PER_SECOND
 _WIDTHS = [1] + [  # what is due now does not wait
@@ -35,11 +35,11 @@ _WIDTHS = [1] + [  # what is due now does not wait
 """The ticks between two groups, by the ticks that an item waits."""
 
 _GROUP_SIZE = 256
-_NEIGHBOURS = 8
+_NEIGHBOURS = 8  # places for a group around a tick whose own group is full
 _NEVER = math.inf
 
-_SAMPLE = 12
-_OLDEST_EVERY = 4
+_SAMPLE = 12  # ready items that are compared for one pop
+_OLDEST_EVERY = 4  # pops, of which one takes the item that has waited longest
 
 
 class DueQueue(Generic[_T]):

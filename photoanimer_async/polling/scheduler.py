@@ -44,8 +44,10 @@ from photoanimer_async.polling.waiting import (
     yielding,
 )
 
-_PATIENCE = 1.0
+_FIFO_SECONDS = 1.0
+"""For how long a queue of due tasks is served in order; see `ReadyQueue`."""
 _REPLAN_PAUSE = 0.2
+"""Seconds between two plans for all tasks."""
 
 
 class PollScheduler:
@@ -90,7 +92,7 @@ class PollScheduler:
         self._retry = retry or RetryPolicy(tries=10)
         self._rng = rng or Random()  # noqa: S311 - jitter, no secret
         # With a rate, a queue may be long from the start: prefer likely tasks at once.
-        patience = _PATIENCE if rate is None else 0.0
+        patience = _FIFO_SECONDS if rate is None else 0.0
         policy = policy or AdaptivePolling()
         self._timetable = Timetable(policy, self._rng, patience=patience)
         self._limits = TimeLimits()

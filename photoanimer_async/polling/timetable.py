@@ -30,10 +30,10 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _NEVER = float("inf")
-_PROMOTED_AT_ONCE = 64
-_SPREAD = 0.05
-_EARLY = 0.03
-_AFTER_HINT = 1.0
+_PROMOTED_AT_ONCE = 64  # so that the event loop is not blocked
+_SPREAD = 0.05  # of a task's age, over which polls that a new plan finds overdue are spread
+_EARLY = 0.03  # of a task's age, by which a poll may come early
+_AFTER_HINT = 1.0  # seconds from a poll on a hint to the next one; doubled each time
 _SUBMITS = 200_000
 _NOTIFICATIONS = 10_000
 
