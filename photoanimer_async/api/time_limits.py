@@ -1,4 +1,4 @@
-"""Time limits of many coroutines, looked after by one timer; and how far a request has come.
+"""Time limits of many coroutines with one timer, and how far a request has come.
 
 A timer of the event loop for each limit costs a tenth of a request. Nearly all limits are never
 reached, so one timer is set for the earliest, and set again, for what is left, when it goes off.

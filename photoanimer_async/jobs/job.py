@@ -224,7 +224,7 @@ class Job:
     async def annotate(self, facts: Facts) -> None:
         """Write facts that change no state; they are on disk when this returns."""
         if self.context.journal is not None and self.entry is not None and facts != NOTHING:
-            await self.context.journal.note(self.entry.id, facts)
+            await self.context.journal.annotate(self.entry.id, facts)
 
     async def fail(self, error: PhotoAnimerError) -> Outcome:
         """End the job with an error: record it, report it, and return the outcome.

@@ -44,10 +44,8 @@ from photoanimer_async.polling.waiting import (
     yielding,
 )
 
-_FIFO_SECONDS = 1.0
-"""For how long a queue of due tasks is served in order; see `ReadyQueue`."""
-_REPLAN_PAUSE = 0.2
-"""Seconds between two plans for all tasks."""
+_FIFO_SECONDS = 1.0  # for which a queue of due tasks is served in order; see `ReadyQueue`
+_REPLAN_PAUSE = 0.2  # seconds between two plans for all tasks
 
 
 class PollScheduler:
@@ -204,15 +202,16 @@ class PollScheduler:
             timeout: seconds for the whole wait; tasks that have not ended by then get a
                 `WaitTimeoutError`.
         """
-        asked: dict[TaskId, None] = {}
+        unique: dict[TaskId, None] = {}
         waiter = Waiter()
-        # Shared by all tasks: each object less shortens the garbage collector's pauses.
-        alone = (waiter,)
+        alone = (
+            waiter,
+        )  # one object for all: the garbage collector's pauses grow with their number
         try:
             async with asyncio.timeout(timeout) as scope:
                 async for task_id in yielding(task_ids):
-                    if task_id not in asked:
-                        asked[task_id] = None
+                    if task_id not in unique:
+                        unique[task_id] = None
                         self._add(task_id, alone)
                 await waiter.complete()
         except TimeoutError:
@@ -221,11 +220,11 @@ class PollScheduler:
         finally:
             errors = self._errors.copy()  # those of the tasks that are missing, too
             if waiter.missing:
-                await self._remove_all(iter(asked), waiter)
+                await self._remove_all(iter(unique), waiter)
         return {
             task_id: waiter.results.get(key := str(task_id))
             or WaitTimeoutError(task_id, timeout or 0.0, errors.get(key))
-            async for task_id in yielding(asked)
+            async for task_id in yielding(unique)
         }
 
     def _add(self, task_id: TaskId, alone: tuple[Waiter]) -> None:
@@ -334,7 +333,7 @@ class PollScheduler:
                 return key, now
             await self._wakeup.sleep_until(self._timetable.next_due())
 
-    async def _poll(self, key: str, asked: float) -> None:
+    async def _poll(self, key: str, sent: float) -> None:
         """Poll a task once, record the outcome and release the slot."""
         try:
             task_id = self._task_ids.get(key)
@@ -345,7 +344,7 @@ class PollScheduler:
             except PhotoAnimerError as error:
                 self._record_failure(key, error)
             else:
-                self._record(key, info, asked)
+                self._record(key, info, sent)
         except BaseException as error:  # foreign code may raise anything
             if ends_task(error):
                 raise
@@ -354,7 +353,7 @@ class PollScheduler:
             self._under_way -= 1
             self._slots.release()
 
-    def _record(self, key: str, info: TaskInfo, asked: float) -> None:
+    def _record(self, key: str, info: TaskInfo, sent: float) -> None:
         if key not in self._waiters:
             return
         if self._errors:
@@ -364,7 +363,7 @@ class PollScheduler:
             self._timetable.record_end(key, now)
             self._settle(key, info)
         else:
-            self._wakeup.wake_at(self._timetable.record_processing(key, asked, now))
+            self._wakeup.wake_at(self._timetable.record_processing(key, sent, now))
         if self._timetable.outdated and (self._replanning is None or self._replanning.done()):
             self._replanning = self._tasks.create_task(self._replan())
 

@@ -233,8 +233,8 @@ class Timetable:
 
     # --- recording polls ---
 
-    def record_processing(self, key: str, asked: float, now: float) -> float:
-        """Record a poll sent at `asked` that found the task still processing.
+    def record_processing(self, key: str, sent: float, now: float) -> float:
+        """Record a poll sent at `sent` that found the task still processing.
 
         Returns:
             When its next poll is due.
@@ -243,7 +243,7 @@ class Timetable:
         if self._failures:
             self._failures.pop(key, None)
         kind, since, after = self._kind[row], self._since[row], self._after[row]
-        age = self._after[row] = asked - since
+        age = self._after[row] = sent - since
         if self._learner is not None and self._learner.task_processing(kind, after, age):
             self.outdated.add(kind)
         due = now + self._policy.delay(kind, age, self._rng)

@@ -214,7 +214,7 @@ class Acceptance:
 
     async def _check_image(self, image: ReceivedFile, url: str) -> None:
         try:
-            header = await image.use(_look_at)
+            header = await image.use(_read_acceptable_header)
         except PictureFlawError as error:
             raise RequestRefusedError(
                 IMAGE_UNPROCESSABLE, f"imageUrl ({shown_argument(url)}) {error}"
@@ -278,7 +278,7 @@ class Acceptance:
             return task
 
 
-def _look_at(photo: BinaryIO) -> PictureHeader:
+def _read_acceptable_header(photo: BinaryIO) -> PictureHeader:
     """Return a photo's header; a renderer would spend a minute on some that are not accepted."""
     header = read_header(photo)
     require_few_scans(photo, header.format)

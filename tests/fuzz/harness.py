@@ -23,7 +23,7 @@ from .seeds import SEEDS, portrait, voice
 
 _ROOT: Final = Path(__file__).parents[2]
 _AT_ONCE: Final = 12
-_LOOK_AGAIN: Final = 0.02
+_CHECK_SECONDS: Final = 0.02
 _PATIENCE: Final = 400.0
 _PROOF_OF_LIFE_EVERY: Final = 500
 _FAILED: Final = 2
@@ -95,7 +95,7 @@ class _Service:
                 return "finished", ""
             if info["status"] == _FAILED:
                 return f"failed, code {info['failCode']}", info["failReason"]
-            await asyncio.sleep(_LOOK_AGAIN)
+            await asyncio.sleep(_CHECK_SECONDS)
 
     async def _call(self, path: str, **query: str) -> Any:
         async with self.session.get(f"{self.base_url}/{path}", params=query) as answer:

@@ -40,7 +40,7 @@ def test_a_processing_task_is_polled_again_until_it_ends() -> None:
     assert ready_at(table, 105.0) == []
     assert ready_at(table, 112.0) == ["a"]
     assert ready_at(table, 200.0) == []
-    table.record_processing("a", asked=112.0, now=113.0)
+    table.record_processing("a", sent=112.0, now=113.0)
     assert ready_at(table, 118.0) == []
     assert ready_at(table, 126.0) == ["a"]
     table.record_end("a", 126.0)
@@ -106,7 +106,7 @@ def test_a_hint_during_a_poll_causes_another_poll() -> None:
     add(table, "a", since=0.0, kind="", now=0.0, at_once=True)
     assert ready_at(table, 1.0) == ["a"]
     table.bring_forward("a", 1.1, 1.1)
-    table.record_processing("a", asked=1.0, now=1.2)
+    table.record_processing("a", sent=1.0, now=1.2)
     assert ready_at(table, 1.3) == ["a"]
 
 
@@ -119,7 +119,7 @@ def test_failures_in_a_row_are_counted_and_postpone_is_a_floor() -> None:
     table.replan(["a"], {""}, 0.2)
     assert ready_at(table, 29.9) == []
     assert ready_at(table, 31.0) == ["a"]
-    table.record_processing("a", asked=31.0, now=31.0)
+    table.record_processing("a", sent=31.0, now=31.0)
     assert table.record_failure("a") == 1
 
 
@@ -133,7 +133,7 @@ def test_a_changed_plan_marks_its_kind_outdated_and_replan_applies_it() -> None:
         now += 0.1
         for key in ready_at(table, now):
             if key == "slow":
-                table.record_processing(key, asked=now, now=now)
+                table.record_processing(key, sent=now, now=now)
             else:
                 table.record_end(key, now)
     assert table.outdated == {"quick"}

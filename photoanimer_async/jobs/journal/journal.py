@@ -204,9 +204,9 @@ class Journal:
         within = _PROMPT if state is State.SUBMITTING else _DEFERRED
         self._add(Record(number, state, event, facts, failed), within)
 
-    async def note(self, number: int, facts: Facts) -> None:
+    async def annotate(self, number: int, facts: Facts) -> None:
         """Store facts that change no state; they are on disk when this returns."""
-        await self._do(lambda store: store.note(number, facts))
+        await self._do(lambda store: store.annotate(number, facts))
 
     def _page(self, states: Sequence[State], after: int) -> "asyncio.Future[list[Entry]]":
         return self._do(lambda store: store.page(states, after))

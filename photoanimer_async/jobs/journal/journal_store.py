@@ -161,7 +161,7 @@ class JournalStore(JournalFile):
                         f"{state.value}: {event.value} cannot be recorded"
                     )
 
-    def note(self, number: int, facts: Facts) -> None:
+    def annotate(self, number: int, facts: Facts) -> None:
         """Store facts that change no state."""
         changes = facts.columns()
         self._connection.execute(

@@ -80,7 +80,7 @@ class WebhookSender:
                 headers={"Content-Type": "application/json", **signature},
                 allow_redirects=False,
             ) as response:
-                await _read_a_little(response)
+                await _read_start(response)
         except (aiohttp.ClientError, TimeoutError, UnsuitableUrlError) as error:
             raise DeliveryError(_reason(error)) from error
         if response.status not in _SUCCESS:
@@ -105,7 +105,7 @@ async def open_sender(rules: AddressRules, *, at_once: int) -> AsyncIterator[Web
         yield WebhookSender(session)
 
 
-async def _read_a_little(response: aiohttp.ClientResponse) -> None:
+async def _read_start(response: aiohttp.ClientResponse) -> None:
     left = _MOST_READ
     with suppress(aiohttp.ClientError, TimeoutError):
         async with asyncio.timeout(_READ_SECONDS):

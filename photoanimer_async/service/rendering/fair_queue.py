@@ -104,10 +104,10 @@ class FairQueue(Generic[_T]):
         task = line.tasks.popleft()
         line.start += 1 / self._weight(account)
         line.served = self._served
-        self._forget_the_idle()
+        self._remove_idle_lines()
         return task
 
-    def _forget_the_idle(self) -> None:
+    def _remove_idle_lines(self) -> None:
         """Remove lines without tasks that would begin at the present time anyway."""
         for account, line in list(self._lines.items()):
             if not line.tasks and line.start <= self._clock:

@@ -40,7 +40,7 @@ _INCREMENTAL: Final = 2
 _KEPT_PAGES: Final = 1024
 _PAGES_AT_ONCE: Final = 1024
 _CHECK_SECONDS: Final = 5.0
-_STEPS_BETWEEN_LOOKS: Final = 100_000
+_STEPS_BETWEEN_CHECKS: Final = 100_000
 _CHECKED_TABLES: Final = ("account", "notification", "ledger", "task")
 _DAMAGED: Final = "{} is damaged ({}): put a backup in its place, or use another folder"
 _CACHE_KIB: Final = 512
@@ -155,7 +155,7 @@ class Database:
         Raises:
             sqlite3.Error: it could not be done now.
         """
-        while await self.write(_vacuum_a_little):
+        while await self.write(_vacuum_some_pages):
             pass
         await self._loop.run_in_executor(self._writer, self._empty_log)
 
@@ -214,7 +214,7 @@ class Database:
             return _Result(change.future, None, error)
 
 
-def _vacuum_a_little(connection: sqlite3.Connection) -> bool:
+def _vacuum_some_pages(connection: sqlite3.Connection) -> bool:
     """Give back some free pages; return whether there are more than are kept for new tasks."""
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     if free <= _KEPT_PAGES:
@@ -266,7 +266,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         SetupError: the database is damaged.
     """
     deadline = time.monotonic() + _CHECK_SECONDS
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_CHECKS)
     try:
         for table in _CHECKED_TABLES:
             [(found,), *_] = connection.execute(f"PRAGMA quick_check({table})").fetchall()

@@ -116,7 +116,7 @@ def test_a_new_submit_clears_the_facts_of_the_last(path: Path) -> None:
     with store.transaction():
         store.record(Record(number, State.PLANNED, Event.SUBMIT, Facts(image_url="http://h/1")))
         store.record(Record(number, State.SUBMITTING, Event.LOSE, Facts(error="lost")))
-        store.note(number, Facts(evidence=Evidence.NOT_FETCHED))
+        store.annotate(number, Facts(evidence=Evidence.NOT_FETCHED))
         store.record(Record(number, State.AMBIGUOUS, Event.RESUBMIT))
         store.record(Record(number, State.PLANNED, Event.SUBMIT, Facts(image_url="http://h/2")))
     entry = store.entry(number)
@@ -260,7 +260,7 @@ class JournalMachine(RuleBasedStateMachine):
     def fail_in_the_middle(self, number: int, digest: bytes) -> None:
         with pytest.raises(ZeroDivisionError), self.store.transaction():
             self.store.plan(digest, REQUEST, None)
-            self.store.note(number, Facts(error="never"))
+            self.store.annotate(number, Facts(error="never"))
             raise ZeroDivisionError
 
     @rule()
