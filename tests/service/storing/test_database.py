@@ -257,6 +257,6 @@ async def test_the_check_of_a_large_database_does_not_delay_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("photoanimer_async.service.storing.database._CHECK_SECONDS", -1)
-    monkeypatch.setattr("photoanimer_async.service.storing.database._STEPS_BETWEEN_LOOKS", 1)
+    monkeypatch.setattr("photoanimer_async.service.storing.database._STEPS_BETWEEN_CHECKS", 1)
     async with open_database(tmp_path / "tasks.db") as database:
         assert await database.read(lambda each: each.execute("SELECT 1").fetchone()) == (1,)
