@@ -41,8 +41,8 @@ from photoanimer_async.api.time_limits import (
     current_delivery,
 )
 from photoanimer_async.api.wire import Operation, Request
-from photoanimer_async.cancellation import ends_task
 from photoanimer_async.errors import InvalidRequestError, NoAnswerError, PhotoAnimerError
+from photoanimer_async.photos.cancellation import ends_task
 from photoanimer_async.photos.links import HEADER_LIMITS
 from photoanimer_async.redaction import is_url, shown_url
 

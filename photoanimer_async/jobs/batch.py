@@ -15,10 +15,10 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Generic, TypeAlias, TypeVar
 
-from photoanimer_async.cancellation import ThreadStep, ends_task
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.jobs.job import SubmitGate
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Outcome, Photo
+from photoanimer_async.photos.cancellation import ThreadStep, ends_task
 
 _T = TypeVar("_T")
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 from attrs import evolve, field, frozen
 from attrs.converters import optional
 
-from photoanimer_async.cancellation import ends_task
 from photoanimer_async.errors import InvalidRequestError
 from photoanimer_async.jobs.batch import Batch, RunJob, request_of, requests_of
 from photoanimer_async.jobs.budget import Budget
@@ -38,6 +37,7 @@ from photoanimer_async.models import (
     Photo,
     require_many,
 )
+from photoanimer_async.photos.cancellation import ends_task
 from photoanimer_async.photos.check import PhotoPreparers
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.saved_durations import persisted

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 
 from attrs import evolve
 
-from photoanimer_async.cancellation import ends_task
 from photoanimer_async.jobs.batch import RunJob
 from photoanimer_async.jobs.journal.entries import key_of
 from photoanimer_async.models import AnimationRequest, Outcome, Photo
+from photoanimer_async.photos.cancellation import ends_task
 
 
 class Deduplicated:

@@ -16,7 +16,6 @@ import os
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
-from photoanimer_async.cancellation import ThreadStep
 from photoanimer_async.errors import (
     InvalidRequestError,
     PhotoAnimerError,
@@ -30,6 +29,7 @@ from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.jobs.submission import ambiguous_submit
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
 from photoanimer_async.models import AnimationRequest, Outcome, TaskId
+from photoanimer_async.photos.cancellation import ThreadStep
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)

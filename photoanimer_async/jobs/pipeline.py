@@ -24,7 +24,6 @@ from photoanimer_async.api.retry import RetryPolicy, Verdict, repeating, verdict
 from photoanimer_async.api.send_errors import is_unsent
 from photoanimer_async.api.time_limits import TurnDeadline
 from photoanimer_async.api.wire import Operation
-from photoanimer_async.cancellation import ends_task
 from photoanimer_async.errors import (
     DownloadError,
     HostingError,
@@ -57,6 +56,7 @@ from photoanimer_async.models import (
     TaskInfo,
     TaskStatus,
 )
+from photoanimer_async.photos.cancellation import ends_task
 from photoanimer_async.photos.voice import check_voice
 from photoanimer_async.polling.policies import kind_of
 from photoanimer_async.polling.scheduler import PollScheduler

@@ -6,10 +6,10 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
-from photoanimer_async.cancellation import ends_process
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.models import Photo, TaskId
+from photoanimer_async.photos.cancellation import ends_process
 from photoanimer_async.redaction import shown_error, shown_photo
 
 _log = logging.getLogger(__name__)

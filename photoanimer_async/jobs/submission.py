@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, suppress
 from photoanimer_async.api.retry import Verdict, verdict
 from photoanimer_async.api.task_errors import copied
 from photoanimer_async.api.wire import Operation
-from photoanimer_async.cancellation import is_cancelled
 from photoanimer_async.errors import (
     AmbiguousSubmitError,
     AuthenticationError,
@@ -25,6 +24,7 @@ from photoanimer_async.jobs.job import Job, SubmitGate
 from photoanimer_async.jobs.journal import Entry, RefusedStepError
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.models import AnimationOptions, Evidence, Photo, TaskInfo, TaskStatus
+from photoanimer_async.photos.cancellation import is_cancelled
 from photoanimer_async.photos.shortage import find_shortage, remedy
 from photoanimer_async.redaction import shown_photo, without_queries
 

@@ -19,9 +19,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from photoanimer_async.cancellation import ThreadStep
 from photoanimer_async.errors import InvalidRequestError, PreparationError
 from photoanimer_async.models import Photo
+from photoanimer_async.photos.cancellation import ThreadStep
 from photoanimer_async.photos.formats import PictureFormat, SourceFormat, detect_format
 from photoanimer_async.photos.header import PictureFlawError, require_few_scans
 from photoanimer_async.photos.metadata import strip_metadata

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from photoanimer_async.cancellation import ThreadStep
 from photoanimer_async.errors import InvalidRequestError
+from photoanimer_async.photos.cancellation import ThreadStep
 from photoanimer_async.polling.adaptive import AdaptivePolling
 
 _log = logging.getLogger(__name__)

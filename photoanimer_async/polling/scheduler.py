@@ -23,7 +23,6 @@ from photoanimer_async.api.retry import RetryPolicy, Verdict, verdict
 from photoanimer_async.api.task_errors import with_task
 from photoanimer_async.api.time_limits import TimeLimits
 from photoanimer_async.api.wire import Operation
-from photoanimer_async.cancellation import ends_task
 from photoanimer_async.errors import (
     InvalidRequestError,
     PhotoAnimerError,
@@ -31,6 +30,7 @@ from photoanimer_async.errors import (
     WaitTimeoutError,
 )
 from photoanimer_async.models import TaskId, TaskInfo, TaskStatus
+from photoanimer_async.photos.cancellation import ends_task
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.policies import PollPolicy
 from photoanimer_async.polling.timetable import PolicyError, Timetable

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import TypeVar
 
-from photoanimer_async.cancellation import ends_process
+from photoanimer_async.photos.cancellation import ends_process
 from photoanimer_async.polling.notified import NotifiedPolling
 from photoanimer_async.polling.policies import LearningPolicy, PollPolicy
 from photoanimer_async.polling.poll_queues import DueQueue, ReadyQueue

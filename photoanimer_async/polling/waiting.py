@@ -6,9 +6,9 @@ from typing import TypeAlias, TypeVar
 
 from attrs import define, field
 
-from photoanimer_async.cancellation import ends_process
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.models import TaskId, TaskInfo
+from photoanimer_async.photos.cancellation import ends_process
 
 Result: TypeAlias = TaskInfo | PhotoAnimerError
 """How the waiting for a task ended: the task's last info, or why there is none."""

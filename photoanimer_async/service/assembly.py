@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from attrs import define
 
-from photoanimer_async.cancellation import ThreadStep
+from photoanimer_async.photos.cancellation import ThreadStep
 from photoanimer_async.redaction import shown_error
 from photoanimer_async.service.acceptance import Acceptance, FileSource
 from photoanimer_async.service.access import AccessControl, open_access_control

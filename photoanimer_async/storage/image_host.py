@@ -5,9 +5,9 @@ import logging
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
-from photoanimer_async.cancellation import ends_process
 from photoanimer_async.errors import HostingError
 from photoanimer_async.models import Evidence, Photo
+from photoanimer_async.photos.cancellation import ends_process
 from photoanimer_async.redaction import shown_url
 
 _log = logging.getLogger(__name__)

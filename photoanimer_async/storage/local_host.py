@@ -25,9 +25,9 @@ import aiohttp
 from aiohttp import hdrs
 from attrs import define
 
-from photoanimer_async.cancellation import finish_despite_cancel
 from photoanimer_async.errors import HostingError, InvalidRequestError
 from photoanimer_async.models import Photo
+from photoanimer_async.photos.cancellation import finish_despite_cancel
 from photoanimer_async.photos.check import detect_media_format
 from photoanimer_async.photos.shortage import is_shortage
 from photoanimer_async.redaction import is_url, shown_url

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from attrs import define
 
-from photoanimer_async.cancellation import finish_despite_cancel
 from photoanimer_async.errors import HostingError, InvalidPhotoError, InvalidRequestError
 from photoanimer_async.models import Photo
+from photoanimer_async.photos.cancellation import finish_despite_cancel
 from photoanimer_async.photos.check import MediaFormat, detect_media_format
 from photoanimer_async.photos.shortage import is_shortage
 from photoanimer_async.redaction import printable, shown_photo

@@ -19,9 +19,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import PurePosixPath
 
-from photoanimer_async.cancellation import finish_despite_cancel
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.models import Location, Photo
+from photoanimer_async.photos.cancellation import finish_despite_cancel
 from photoanimer_async.redaction import printable
 from photoanimer_async.storage.object_store import Bucket, MultipartUpload, ObjectStoreError
 from photoanimer_async.storage.result_names import numbered, result_name

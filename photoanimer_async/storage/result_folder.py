@@ -24,9 +24,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from photoanimer_async.cancellation import ThreadStep
 from photoanimer_async.errors import DownloadError
 from photoanimer_async.models import Location, Photo
+from photoanimer_async.photos.cancellation import ThreadStep
 from photoanimer_async.redaction import printable
 from photoanimer_async.storage.result_names import numbered, result_name
 

@@ -9,7 +9,6 @@ from itertools import count
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from photoanimer_async.cancellation import ThreadStep
 from photoanimer_async.jobs.budget import price
 from photoanimer_async.jobs.journal.entries import (
     NOTHING,
@@ -23,6 +22,7 @@ from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.journal.writer import Queued, Step, Writer
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.models import AnimationRequest, Location
+from photoanimer_async.photos.cancellation import ThreadStep
 
 _T = TypeVar("_T")
 

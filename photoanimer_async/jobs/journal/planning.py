@@ -6,9 +6,9 @@ from itertools import count
 
 from attrs import evolve
 
-from photoanimer_async.cancellation import ends_task
 from photoanimer_async.jobs.journal import Entry, Journal, RefusedStepError
 from photoanimer_async.models import AnimationRequest, Location, Photo
+from photoanimer_async.photos.cancellation import ends_task
 from photoanimer_async.photos.check import photo_digest
 
 _AT_ONCE = 64

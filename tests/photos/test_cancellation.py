@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from photoanimer_async.cancellation import ThreadStep, finish_despite_cancel, is_cancelled
+from photoanimer_async.photos.cancellation import ThreadStep, finish_despite_cancel, is_cancelled
 
 
 async def test_a_cancelled_error_that_nobody_asked_for_is_no_cancellation() -> None:
