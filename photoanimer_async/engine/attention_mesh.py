@@ -9,10 +9,10 @@ import math
 import cv2
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.detection import Detection
 from photoanimer_async.engine.networks import LANDMARKS, load_network
 from photoanimer_async.engine.picture import Picture
@@ -34,7 +34,7 @@ class MeshReading:
         log_odds: Log-odds that the square shows a face.
     """
 
-    points: NDArray[np.float64]
+    points: Array
     log_odds: float
 
     @property
@@ -54,7 +54,7 @@ class MeshReading:
         return float(np.arctan2(across[1], across[0]))
 
     @property
-    def _across_eyes(self) -> NDArray[np.float64]:
+    def _across_eyes(self) -> Array:
         return np.asarray(self.points[lm.EYE_RIGHT_OUTER, :2] - self.points[lm.EYE_LEFT_OUTER, :2])
 
     def distance(self, other: "MeshReading") -> float:
@@ -67,7 +67,7 @@ class MeshReading:
 class FaceSquare:
     """A square in the photo: centre (2,) and side in pixels, clockwise angle in radians."""
 
-    centre: NDArray[np.float64]
+    centre: Array
     side: float
     angle: float
 
@@ -90,7 +90,7 @@ class FaceSquare:
         """Return the square turned clockwise about its centre."""
         return FaceSquare(self.centre, self.side, self.angle + radians)
 
-    def to_photo(self) -> NDArray[np.float64]:
+    def to_photo(self) -> Array:
         """Return the affine map, shape (2, 3), from input pixels to photo pixels."""
         linear = _rotation(self.angle) * (self.side / _SIDE)
         return np.column_stack([linear, self.centre - linear @ np.full(2, (_SIDE - 1) / 2)])
@@ -107,9 +107,7 @@ class FaceSquare:
         )
         return np.asarray(square, np.uint8)
 
-    def _shrunk(
-        self, picture: Picture, to_photo: NDArray[np.float64], shrink: float
-    ) -> tuple[Picture, NDArray[np.float64]]:
+    def _shrunk(self, picture: Picture, to_photo: Array, shrink: float) -> tuple[Picture, Array]:
         """Return the photo around the square, shrunk by averaging, and the map into it."""
         height, width = picture.shape[:2]
         reach = self.side * 0.75
@@ -124,7 +122,7 @@ class FaceSquare:
         return np.asarray(small, np.uint8), into
 
 
-def _rotation(angle: float) -> NDArray[np.float64]:
+def _rotation(angle: float) -> Array:
     """Return the rotation by an angle in radians, clockwise in a picture, shape (2, 2)."""
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
@@ -155,7 +153,7 @@ class AttentionMesh:
         return MeshReading(points, float(outputs["conv_faceflag"].item()))
 
 
-def _assembled(outputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+def _assembled(outputs: dict[str, Floats]) -> Array:
     """Return all landmarks in input pixels: the mesh, with refined lips and eyes."""
     points = np.zeros((lm.COUNT, 3))
     points[: lm.MESH_COUNT] = outputs["output_mesh_identity"].reshape(lm.MESH_COUNT, 3)

@@ -30,11 +30,10 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Floats
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.texture_fill import fill_smoothly, fill_with_texture, sampling_step
 from photoanimer_async.engine.warp import smoothstep
-
-Floats = NDArray[np.float32]
 
 _OPAQUE = 255
 

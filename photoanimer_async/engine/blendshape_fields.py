@@ -11,12 +11,10 @@ from typing import Self, TypeAlias
 
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.arrays import Array
 from photoanimer_async.engine.warp import smoothstep
-
-Array: TypeAlias = NDArray[np.float64]
 
 
 class Lip(enum.Enum):

@@ -17,8 +17,8 @@ from typing import Self, TypeAlias
 
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.blendshape_fields import FIELDS, FaceShape, Lip
 
 FaceMotion: TypeAlias = Mapping[str, float]
@@ -95,7 +95,7 @@ class Blendshapes:
     _face: FaceShape
 
     @classmethod
-    def of(cls, local: NDArray[np.float64]) -> Self:
+    def of(cls, local: Array) -> Self:
         """Return the blendshapes of a face.
 
         Args:
@@ -103,7 +103,7 @@ class Blendshapes:
         """
         return cls(FaceShape.of(local))
 
-    def fields(self, points: NDArray[np.float64], lip: Lip) -> NDArray[np.float64]:
+    def fields(self, points: Array, lip: Lip) -> Array:
         """Return the displacement by every blendshape at coefficient 1.
 
         Args:
@@ -117,6 +117,6 @@ class Blendshapes:
         return np.stack([FIELDS[name](self._face, x, y, lip) for name in SKIN])
 
 
-def skin_coefficients(motion: FaceMotion) -> NDArray[np.float32]:
+def skin_coefficients(motion: FaceMotion) -> Floats:
     """Return the coefficients of `SKIN` in a motion, shape (len(SKIN),)."""
     return np.array([motion.get(name, 0.0) for name in SKIN], np.float32)

@@ -5,19 +5,14 @@ squeezed into black marks beside the lips. A grey closing (the dark that is narr
 filled with the level around it) tells how much lighter the skin is without them.
 """
 
-from typing import TypeAlias
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.photo_texture import LUMINANCE
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, resample
-
-Array: TypeAlias = NDArray[np.float64]
-Floats: TypeAlias = NDArray[np.float32]
 
 _WIDEST = 0.09
 """Width of the widest crease, in u."""

@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 import onnxruntime
 from attrs import field, frozen
-from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.networks import FACES, LARGE_FACES, load_network
 from photoanimer_async.engine.picture import Picture, fit
 
@@ -67,9 +67,9 @@ class Detection:
     """
 
     score: float
-    centre: NDArray[np.float64]
-    size: NDArray[np.float64]
-    key_points: NDArray[np.float64]
+    centre: Array
+    size: Array
+    key_points: Array
 
     @property
     def roll(self) -> float:
@@ -117,7 +117,7 @@ _ROTATION_BACK = (
 """Maps from a picture rotated by quarters back to it: linear part, offset in units of size - 1."""
 
 
-def _grid_anchors(cells: int, each: int) -> NDArray[np.float64]:
+def _grid_anchors(cells: int, each: int) -> Array:
     """Return the centres of a grid's cells, row by row, each repeated, relative to the square."""
     y, x = np.divmod(np.arange(cells * cells), cells)
     return np.repeat((np.stack([x, y], axis=1) + 0.5) / cells, each, axis=0)
@@ -135,7 +135,7 @@ class BlazeFace:
 
     session: onnxruntime.InferenceSession
     side: int
-    anchors: NDArray[np.float64] = field(repr=False)
+    anchors: Array = field(repr=False)
 
     @classmethod
     def full_range(cls) -> "BlazeFace":
@@ -165,9 +165,7 @@ class BlazeFace:
             for score, p in zip(scores[fired], points, strict=True)
         ]
 
-    def _letterbox(
-        self, picture: Picture
-    ) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
+    def _letterbox(self, picture: Picture) -> tuple[Floats, float, Array]:
         """Return the picture in the square, its scale, and its offset in pixels of the square."""
         height, width = picture.shape[:2]
         scale = self.side / max(height, width)

@@ -4,16 +4,13 @@ In the eye's coordinates (x from the left corner to the right one, y down, the o
 the corners, in pixels), each lid is a polynomial that is 0 at the corners.
 """
 
-from typing import Self, TypeAlias
+from typing import Self
 
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
-
-Array: TypeAlias = NDArray[np.float64]
-Floats: TypeAlias = NDArray[np.float32]
+from photoanimer_async.engine.arrays import Array, Floats
 
 _GROUPS = {
     "Left": (lm.EYE_LEFT_UPPER, lm.EYE_LEFT_LOWER, lm.BROW_LEFT_LOWER, lm.IRIS_LEFT),
@@ -28,7 +25,7 @@ class EyeOutline:
     Attributes:
         side: "Left" or "Right", the side in the picture.
         centre: The origin in the picture, shape (2,).
-        right: Direction of x in the picture, shape (2,).
+        turn: Rotation from the eye's axes to the picture's, shape (2, 2).
         width: Distance between the corners, at least 2.
         opening: Largest distance between the lids, relative to the width.
         brow: y of the brow's lower edge.
@@ -38,7 +35,7 @@ class EyeOutline:
 
     side: str
     centre: Array
-    right: Array
+    turn: Array
     width: float
     opening: float
     brow: float
@@ -61,17 +58,12 @@ class EyeOutline:
 
         rim, lids = local(iris), (local(upper), local(lower))
         return cls(
-            side, centre, right, width,
+            side, centre, turn, width,
             float(np.clip(lids[1] - lids[0], 0, None)[:, 1].max()) / width,
             float(local(brow)[:, 1].mean()), rim[0],
             float(np.hypot(*(rim[1:] - rim[0]).T).mean()),
             *(_fit_lid(points, width) for points in lids),
         )  # fmt: skip
-
-    @property
-    def turn(self) -> Array:
-        """Rotation from the eye's axes to the picture's, shape (2, 2)."""
-        return np.asarray(np.stack([self.right, [-self.right[1], self.right[0]]], axis=1))
 
     @property
     def outwards(self) -> int:

@@ -5,16 +5,12 @@ of the visible places at the same distance. So the iris stays round, and reflect
 repeated.
 """
 
-from typing import TypeAlias
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Floats
 from photoanimer_async.engine.eye_outline import EyeOutline
 from photoanimer_async.engine.warp import smoothstep
-
-Floats: TypeAlias = NDArray[np.float32]
 
 RIM = 0.07
 """Height of the strip under the upper lid with lashes and their shadow, in widths of the eye."""

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Floats
 from photoanimer_async.engine.photo_texture import LUMINANCE
 from photoanimer_async.engine.warp import smoothstep
 
-Floats: TypeAlias = NDArray[np.float32]
 Mask: TypeAlias = NDArray[np.bool_]
 
 _CREASE = 0.115

@@ -18,12 +18,12 @@ If an eye opens wide, the eyeball does not move: the part of it that the upper l
 photo is painted (`eyeball`), so the iris stays round.
 """
 
-from typing import Self, TypeAlias
+from typing import Self
 
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Floats
 from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.eye_outline import EyeOutline
 from photoanimer_async.engine.eyeball import RIM, whole_eyeball
@@ -32,9 +32,6 @@ from photoanimer_async.engine.lashes import Lashes
 from photoanimer_async.engine.photo_texture import PhotoTexture
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, Field, resample, smoothstep
-
-Array: TypeAlias = NDArray[np.float64]
-Floats: TypeAlias = NDArray[np.float32]
 
 SHUT = 0.15
 """Distance of the lids, in widths of the eye, below which an eye is shut in the photo."""
@@ -111,7 +108,7 @@ class EyePatch:
         else:
             colours = resample(self._paint.closed, place)
         offset = (np.array([self.box.left, self.box.top]) - self._outline.centre).astype(np.float32)
-        x = (place + offset) @ self._outline.right.astype(np.float32)
+        x = (place + offset) @ self._outline.turn[:, 0].astype(np.float32)
         lash = self._paint.lashes.at(x, cover[..., 1]) * np.float32(self._lashes)
         shown = target.astype(np.float32)
         shown += (colours - shown) * cover[..., :1]

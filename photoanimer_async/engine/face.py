@@ -13,9 +13,9 @@ from collections.abc import Iterable
 
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.arrays import Array
 from photoanimer_async.engine.attention_mesh import AttentionMesh, FaceSquare
 from photoanimer_async.engine.detection import Detection, FaceDetector
 from photoanimer_async.engine.face_orientation import UprightReading, measure_upright
@@ -41,7 +41,7 @@ class Face:
         score: Confidence that this is a face, 0 to 1.
     """
 
-    landmarks: NDArray[np.float64]
+    landmarks: Array
     score: float
 
     @property
@@ -155,7 +155,7 @@ class FaceFinder:
         faces = [
             best
             for (best, upright), *others in people
-            if all(upright.outdoes(other) for _, other in others)
+            if all(upright.is_clearly_better_than(other) for _, other in others)
         ]
         return sorted(faces, key=lambda face: -face.area)
 

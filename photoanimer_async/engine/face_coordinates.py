@@ -19,6 +19,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.arrays import Array
 from photoanimer_async.engine.warp import Field
 
 _REACH = 1.3
@@ -36,13 +37,13 @@ class FaceCoordinates:
     """
 
     unit: float
-    axes: NDArray[np.float64]
-    local: NDArray[np.float64]
-    _middle: NDArray[np.float64]
-    _quadratic: NDArray[np.float64]
+    axes: Array
+    local: Array
+    _middle: Array
+    _quadratic: Array
 
     @classmethod
-    def of(cls, landmarks: NDArray[np.float64]) -> Self:
+    def of(cls, landmarks: Array) -> Self:
         """Return the coordinates of a face with these landmarks, shape (478, 3), in pixels."""
         left, right = landmarks[lm.EYE_LEFT_OUTER], landmarks[lm.EYE_RIGHT_OUTER]
         across = right - left + (landmarks[lm.SIDE_RIGHT] - landmarks[lm.SIDE_LEFT]) / 2
@@ -64,17 +65,17 @@ class FaceCoordinates:
         """Angle of the x axis in the picture, in radians, clockwise."""
         return float(np.arctan2(self.axes[1, 0], self.axes[0, 0]))
 
-    def locate(self, pixels: NDArray[np.floating]) -> NDArray[np.float64]:
+    def locate(self, pixels: NDArray[np.floating]) -> Array:
         """Map pixels, shape (..., 2), to face coordinates, shape (..., 2), in u."""
         terms = _quadratic_terms((pixels.reshape(-1, 2) - self._middle) / self.unit)
         return np.asarray((terms @ self._quadratic).reshape(pixels.shape))
 
-    def project(self, displacement: NDArray[np.float64]) -> Field:
+    def project(self, displacement: Array) -> Field:
         """Project displacements on the face, shape (..., 3), in u, to pixels, shape (..., 2)."""
         return (displacement @ self.axes.T[:, :2] * self.unit).astype(np.float32)
 
 
-def _quadratic_terms(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _quadratic_terms(points: Array) -> Array:
     x, y = points.T
     near_x, near_y = np.clip(points, -_REACH, _REACH).T
     squares = near_x * (2 * x - near_x), near_y * (2 * y - near_y)

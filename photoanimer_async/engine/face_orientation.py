@@ -65,7 +65,7 @@ class UprightReading:
         """Return whether two readings have about the same roll."""
         return abs(math.remainder(self.reading.roll - other.roll, 2 * math.pi)) < _SAME_WAY_UP
 
-    def outdoes(self, rival: "UprightReading") -> bool:
+    def is_clearly_better_than(self, rival: "UprightReading") -> bool:
         """Return whether this is clearly more plausible than a reading of the same face."""
         return self.same_way_up(rival.reading) or (
             self.plausibility - rival.plausibility >= MIN_PLAUSIBILITY_LEAD
@@ -107,7 +107,7 @@ def _most_plausible(
     if (
         best.reading.log_odds < MIN_LOG_ODDS
         or best.plausibility < MIN_PLAUSIBILITY
-        or not all(best.outdoes(rival) for rival in candidates)
+        or not all(best.is_clearly_better_than(rival) for rival in candidates)
     ):
         return None
     return evolve(best, turned=not best.same_way_up(doubtful))

@@ -10,9 +10,9 @@ Skin under the eyes has 0.6 to 1.1 times the light of the cheeks; behind dark le
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.arrays import Array
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, resample, smoothstep
 
@@ -21,14 +21,13 @@ _DARK = 0.3
 """Light under the eyes, relative to the cheeks, below which lenses are dark."""
 
 _UNDER_EYES = ((230, 229, 231, 23, 24), (450, 449, 451, 253, 254))
-_CHEEKS = (50, 101, 205, 280, 330, 425)
 
 _STEPS, _COLUMNS = 48, 9
 _HALF_WIDTH = 0.05
 """Half width of the strip, in u."""
 
 
-def glasses_confidence(picture: Picture, landmarks: NDArray[np.float64], unit: float) -> float:
+def glasses_confidence(picture: Picture, landmarks: Array, unit: float) -> float:
     """Return the confidence that the face wears glasses, 0 to 1; `unit` is u in pixels."""
     start, end = landmarks[[lm.BETWEEN_BROWS, lm.NOSE_RIDGE], :2]
     down = end - start
@@ -51,7 +50,7 @@ def glasses_confidence(picture: Picture, landmarks: NDArray[np.float64], unit: f
     )
 
 
-def hidden_eyes(picture: Picture, landmarks: NDArray[np.float64], unit: float) -> tuple[bool, bool]:
+def hidden_eyes(picture: Picture, landmarks: Array, unit: float) -> tuple[bool, bool]:
     """Return whether the left and the right eye are behind dark lenses."""
 
     def light(index: int) -> float:
@@ -59,7 +58,7 @@ def hidden_eyes(picture: Picture, landmarks: NDArray[np.float64], unit: float) -
         box = Box.around(spot, 0.03 * unit) & Box.of(picture)
         return float(np.median(picture[box.slices])) if not box.empty else np.nan
 
-    cheeks = np.nanmedian([0.0, *map(light, _CHEEKS)])
+    cheeks = np.nanmedian([0.0, *map(light, lm.CHEEK_LEFT + lm.CHEEK_RIGHT)])
     left, right = (
         bool(np.nanmedian([255.0, *map(light, under)]) < _DARK * cheeks) for under in _UNDER_EYES
     )

@@ -13,51 +13,37 @@ from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.engines import Engine, Portrait
 from photoanimer_async.engine.face import Face
 from photoanimer_async.engine.picture import Picture
+from photoanimer_async.engine.warp import Box
 
 _REACH = 1.5
 """Margin of a rectangle around the face's box, in sizes of the box."""
-
-
-@frozen
-class Rectangle:
-    """A part of a picture, in pixels; `right` and `bottom` are exclusive."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    def of(self, picture: Picture) -> Picture:
-        """Return a view of this part of a picture."""
-        return picture[self.top : self.bottom, self.left : self.right]
 
 
 @frozen(eq=False)
 class GroupPortrait:
     """A photo of several people, prepared for rendering."""
 
-    photo: Picture
-    parts: Sequence[tuple[Rectangle, Portrait]]
+    _photo: Picture
+    _parts: Sequence[tuple[Box, Portrait]]
 
     @classmethod
     def prepare(cls, engine: Engine, photo: Picture, faces: Sequence[Face]) -> "GroupPortrait":
         """Prepare each face in its own rectangle."""
         parts = []
-        for rectangle, face in zip(rectangles(photo, faces), faces, strict=True):
-            moved = face.moved(-rectangle.left, -rectangle.top)
-            part = np.ascontiguousarray(rectangle.of(photo))
-            parts.append((rectangle, engine.prepare(part, moved)))
+        for box, face in zip(rectangles(photo, faces), faces, strict=True):
+            part = np.ascontiguousarray(photo[box.slices])
+            parts.append((box, engine.prepare(part, face.moved(-box.left, -box.top))))
         return cls(photo, parts)
 
     def frame(self, motions: Sequence[FaceMotion]) -> Picture:
         """Render the photo with one motion for each face, in the order of the faces."""
-        frame = self.photo.copy()
-        for (rectangle, portrait), motion in zip(self.parts, motions, strict=True):
-            rectangle.of(frame)[:] = portrait.frame(motion)
+        frame = self._photo.copy()
+        for (box, portrait), motion in zip(self._parts, motions, strict=True):
+            frame[box.slices] = portrait.frame(motion)
         return frame
 
 
-def rectangles(photo: Picture, faces: Sequence[Face]) -> list[Rectangle]:
+def rectangles(photo: Picture, faces: Sequence[Face]) -> list[Box]:
     """Return a rectangle for each face. They do not overlap unless the faces' boxes do."""
     height, width = photo.shape[:2]
     return [
@@ -66,7 +52,7 @@ def rectangles(photo: Picture, faces: Sequence[Face]) -> list[Rectangle]:
     ]
 
 
-def _own_rectangle(face: Face, others: Sequence[Face], width: int, height: int) -> Rectangle:
+def _own_rectangle(face: Face, others: Sequence[Face], width: int, height: int) -> Box:
     left, top, right, bottom = face.box
     reach = _REACH * max(right - left, bottom - top)
     sides = [max(0, left - reach), max(0, top - reach)]
@@ -76,7 +62,7 @@ def _own_rectangle(face: Face, others: Sequence[Face], width: int, height: int) 
         sides[side] = (
             max(sides[side], border) if side in (_LEFT, _TOP) else min(sides[side], border)
         )
-    return Rectangle(*(round(side) for side in sides))
+    return Box(*(round(side) for side in sides))
 
 
 _LEFT, _TOP, _RIGHT, _BOTTOM = range(4)

@@ -25,9 +25,9 @@ from typing import Self
 import cv2
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.blendshapes import BODY, HEAD, FaceMotion
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.head_outline import HeadEllipse, head_edge
@@ -35,8 +35,6 @@ from photoanimer_async.engine.person_mask import PersonMask
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.torso import Torso
 from photoanimer_async.engine.warp import Box, Field, Lattice, inverse, smoothstep
-
-Array = NDArray[np.float64]
 
 _CELL = 1 / 12
 """Side of a lattice cell, in u."""
@@ -88,10 +86,10 @@ class HeadMotion:
     lattice: Lattice
     _pixels: Field
     _coordinates: FaceCoordinates
-    _across: NDArray[np.float32]
-    _down: NDArray[np.float32]
-    _depth: NDArray[np.float32]
-    _weight: NDArray[np.float32]
+    _across: Floats
+    _down: Floats
+    _depth: Floats
+    _weight: Floats
     _nod: float
     _tilt: float
     _torso: Torso | None

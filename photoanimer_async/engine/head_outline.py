@@ -8,7 +8,7 @@ are smoothed along the outline.
 """
 
 import math
-from typing import Self, TypeAlias
+from typing import Self
 
 import cv2
 import numpy as np
@@ -16,11 +16,10 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, resample
-
-Array: TypeAlias = NDArray[np.float64]
 
 _RAYS = 72
 _RADII = np.linspace(0.6, 2.2, 33)
@@ -48,14 +47,24 @@ _COLOUR_SCALE = np.array([0.7, 1.6, 1.6], np.float32)
 
 @frozen(eq=False)
 class HeadEllipse:
-    """An ellipse around head and hair, aligned with the face."""
+    """An ellipse around head and hair, aligned with the face; lengths in pixels.
+
+    Attributes:
+        centre: The middle between forehead and chin, shape (2,), from which points are measured.
+        right: Direction of the face's right in the picture, shape (2,).
+        face_height: Distance from the forehead to the chin.
+        wide: Half width.
+        high: Half height.
+        above: How far below `centre` the ellipse's centre is, in `high`: negative, since it is
+            above.
+    """
 
     centre: Array
     right: Array
     face_height: float
     wide: float
     high: float
-    above: float  # y of the ellipse's centre, in `high`
+    above: float
 
     @classmethod
     def of(cls, landmarks: Array, coordinates: FaceCoordinates) -> Self:
@@ -69,11 +78,15 @@ class HeadEllipse:
         high = 0.72 * height
         return cls((top + chin) / 2, right, height, 0.62 * width, high, -0.10 * height / high)
 
+    @property
+    def down(self) -> Array:
+        """Direction of the chin in the picture, shape (2,)."""
+        return np.array([-self.right[1], self.right[0]])
+
     def axes_of(self, points: NDArray[np.floating]) -> tuple[Array, Array]:
         """Return coordinates along the face's axes from its centre, in pixels."""
         offset = points - self.centre
-        down = np.array([-self.right[1], self.right[0]])
-        return offset @ self.right, offset @ down
+        return offset @ self.right, offset @ self.down
 
     def radius(self, points: NDArray[np.floating]) -> Array:
         """Return the radius of points: 1 on the outline, 0 in the centre."""
@@ -85,11 +98,7 @@ class HeadEllipse:
         angle = np.linspace(-np.pi, np.pi, count, endpoint=False)
         across = self.wide * radius * np.cos(angle)
         down = self.high * (radius * np.sin(angle) + self.above)
-        return np.asarray(
-            self.centre
-            + across[:, None] * self.right
-            + down[:, None] * np.array([-self.right[1], self.right[0]])
-        )
+        return np.asarray(self.centre + across[:, None] * self.right + down[:, None] * self.down)
 
     def rays(self) -> tuple[Array, Array]:
         """Return the angles (n,) of rays and points (n, radii, 2) on them."""
@@ -124,7 +133,7 @@ def head_edge(picture: Picture, ellipse: HeadEllipse, points: NDArray[np.floatin
     return np.asarray(np.interp(ellipse.angle(points), turn, np.append(edges, edges[0])))
 
 
-def _colours(picture: Picture, ellipse: HeadEllipse, places: Array) -> NDArray[np.float32]:
+def _colours(picture: Picture, ellipse: HeadEllipse, places: Array) -> Floats:
     """Return colours at places, shape (..., 3), with perceptually scaled distances."""
     box = Box.around(places) & Box.of(picture)
     part = np.asarray(picture[box.slices])
@@ -140,9 +149,7 @@ def _colours(picture: Picture, ellipse: HeadEllipse, places: Array) -> NDArray[n
     )
 
 
-def _edge_on(
-    ray: NDArray[np.float32], head: NDArray[np.float32], beyond: NDArray[np.float32]
-) -> float:
+def _edge_on(ray: Floats, head: Floats, beyond: Floats) -> float:
     """Return the radius that best separates a ray, (radii, 3), into head and background."""
     to_head, to_beyond = _distance(ray, head), _distance(ray, beyond)
     headlike = (to_beyond - to_head) / (to_beyond + to_head + 8)
@@ -151,7 +158,7 @@ def _edge_on(
     return float(_RADII[np.argmax(separation + expected)])
 
 
-def _distance(ray: NDArray[np.float32], samples: NDArray[np.float32]) -> Array:
+def _distance(ray: Floats, samples: Floats) -> Array:
     """Return the distance of each colour of a ray to the nearest samples."""
     few = samples[:: max(1, len(samples) // 60)]
     squared = ((ray[:, None] - few) ** 2).sum(axis=-1)

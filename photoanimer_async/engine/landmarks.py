@@ -46,8 +46,14 @@ LIPS_OUTER_UPPER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 LIPS_OUTER_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 LIPS_INNER_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LIPS_INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+LIPS_OUTER = (*LIPS_OUTER_UPPER, *LIPS_OUTER_LOWER[-2:0:-1])
+LIPS_INNER = (*LIPS_INNER_UPPER, *LIPS_INNER_LOWER[-2:0:-1])
+"""The outlines of the lips and of the opening between them, clockwise from the left corner."""
 MOUTH_LEFT, MOUTH_RIGHT = 61, 291
 LIP_INNER_TOP, LIP_INNER_BOTTOM = 13, 14
+
+CHEEK_LEFT, CHEEK_RIGHT = (50, 101, 205), (280, 330, 425)
+"""Points on the cheeks, which show bare skin in most photos."""
 
 FOLD_LEFT, FOLD_RIGHT = (129, 203, 206, 216), (358, 423, 426, 436)
 """The folds of a smile, from the wing of the nose down past the corner of the mouth."""

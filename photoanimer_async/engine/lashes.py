@@ -5,16 +5,14 @@ samples the drawing at each pixel's x and distance from the lid, so it bends wit
 the photo's resolution.
 """
 
-from typing import Self, TypeAlias
+from typing import Self
 
 import cv2
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.warp import resample
-
-Floats: TypeAlias = NDArray[np.float32]
 
 _REACH = 0.66
 """Extent of the drawing on either side of the eye's middle, in widths of the eye."""
@@ -88,9 +86,7 @@ class Lashes:
         return resample(self._alpha, place, border=cv2.BORDER_CONSTANT)
 
 
-def _strands(
-    shape: tuple[int, int], fine: float, origin: NDArray[np.float64], outwards: int
-) -> Floats:
+def _strands(shape: tuple[int, int], fine: float, origin: Array, outwards: int) -> Floats:
     """Draw single lashes.
 
     Args:

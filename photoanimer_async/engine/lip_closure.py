@@ -19,9 +19,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.curves import Curve
-
-Floats = NDArray[np.float32]
 
 LIPS = 1
 """Column of `LipClosure.kinds`: the lips are closed."""
@@ -52,7 +51,7 @@ class LipClosure:
             }
             return cls(offsets=stored["offsets"].astype(np.int64), **weights)
 
-    def log_odds(self, levels: NDArray[np.float64]) -> Curve:
+    def log_odds(self, levels: Array) -> Curve:
         """Return the log-odds that the lips are closed, shape (n,).
 
         Args:
@@ -65,7 +64,7 @@ class LipClosure:
         return np.asarray(kinds[:, LIPS] - np.logaddexp.reduce(others, axis=1), np.float64)
 
 
-def in_context(levels: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+def in_context(levels: Array, offsets: NDArray[np.int64]) -> Array:
     """Return levels, shape (n, k), at all offsets side by side, shape (n, offsets * k)."""
     reach, count = int(np.abs(offsets).max()), len(levels)
     padded = np.pad(levels, ((reach, reach), (0, 0)), mode="edge")

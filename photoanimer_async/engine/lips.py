@@ -4,20 +4,17 @@ Positions are in mouth coordinates: x from the left inner corner to the right on
 origin midway between them, in pixels.
 """
 
-from typing import Self, TypeAlias
+from typing import Self
 
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.blendshape_fields import Lip
 from photoanimer_async.engine.blendshapes import Blendshapes
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.warp import Box, Field, resample
-
-Array: TypeAlias = NDArray[np.float64]
-Floats: TypeAlias = NDArray[np.float32]
 
 _SAMPLES = 96
 """Number of samples of a lip's edge from corner to corner."""

@@ -20,15 +20,12 @@ Each gives a weight that falls smoothly, so that nothing tears where two people 
 import cv2
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.detection import MIN_SCORE, BlazeFace, Detection, merge
 from photoanimer_async.engine.head_outline import HeadEllipse
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, Field, resample, smoothstep
-
-Array = NDArray[np.float64]
-Floats = NDArray[np.float32]
 
 _FADE = 0.22
 """Part of the way to a neighbour's face over which motion ends."""

@@ -17,12 +17,12 @@ is squeezed there.
 All positions are those on the unmoved head.
 """
 
-from typing import Self, TypeAlias
+from typing import Self
 
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.blendshapes import SKIN, Blendshapes
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.lips import LipEdges, Lips, MouthAxes, RestingLips
@@ -31,9 +31,6 @@ from photoanimer_async.engine.photo_texture import PhotoTexture
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.teeth import MouthLayers
 from photoanimer_async.engine.warp import Box, Field, smoothstep
-
-Array: TypeAlias = NDArray[np.float64]
-Floats: TypeAlias = NDArray[np.float32]
 
 _OPEN_GAP = 0.05
 """Gap between the lips, in widths of the mouth, above which the photo's interior is kept."""

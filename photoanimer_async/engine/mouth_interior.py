@@ -6,21 +6,17 @@ if it is lighter below.
 """
 
 from collections.abc import Iterator
-from typing import Self, TypeAlias
+from typing import Self
 
 import cv2
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Floats
 from photoanimer_async.engine.lips import LipEdges, Lips, MouthAxes
+from photoanimer_async.engine.photo_texture import LUMINANCE
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, Field, resample, smoothstep
-
-Array: TypeAlias = NDArray[np.float64]
-Floats: TypeAlias = NDArray[np.float32]
-
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 _ROWS = 12
 """Number of rows between the lips in which the darkest one is searched for."""
@@ -66,7 +62,7 @@ class MouthInterior:
         edges = rest.edges(x)
         height = edges.lower - edges.upper
         depth = (y - edges.upper) / np.maximum(height, 0.5)
-        light = picture[box.slices].astype(np.float32) @ _LUMINANCE
+        light = picture[box.slices].astype(np.float32) @ LUMINANCE
         central = (np.abs(x) < axes.half_width / 2) & (depth > 0) & (depth < 1)
         split = split_depth(depth[central], light[central])
         soft = max(0.02 * unit, 1.0)

@@ -14,20 +14,16 @@ Colours are those of CIE Lab; thresholds are relative to the skin of the same fa
 pale photo has small differences.
 """
 
-from typing import TypeAlias
-
 import cv2
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.photo_texture import PhotoTexture
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, resample
-
-Array: TypeAlias = NDArray[np.float64]
-Floats: TypeAlias = NDArray[np.float32]
 
 _REDDER = 0.08
 """Least redness of lips relative to the colourfulness of skin."""
@@ -101,8 +97,8 @@ class _MouthColours:
             at, unit = (at + 0.5) * shrunk - 0.5, unit * shrunk
         smooth = cv2.GaussianBlur(part, (0, 0), max(0.01 * unit, 0.5))
         lab = np.asarray(cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB), np.float32)
-        outer = _filled(lab, at[[*lm.LIPS_OUTER_UPPER, *lm.LIPS_OUTER_LOWER[-2:0:-1]]])
-        inner = _filled(lab, at[[*lm.LIPS_INNER_UPPER, *lm.LIPS_INNER_LOWER[-2:0:-1]]])
+        outer = _filled(lab, at[list(lm.LIPS_OUTER)])
+        inner = _filled(lab, at[list(lm.LIPS_INNER)])
         lips = (_grown(outer, -0.008 * unit) > 0) & (_grown(inner, 0.012 * unit) == 0)
         around = (_grown(outer, 0.10 * unit) > 0) & (_grown(outer, 0.025 * unit) == 0)
         if not (lips.any() and around.any()):

@@ -25,15 +25,13 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.head_outline import HeadEllipse
 from photoanimer_async.engine.mobility import Mobility, other_faces
 from photoanimer_async.engine.networks import PEOPLE, load_network
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.texture_fill import fill_smoothly, sampling_step
 from photoanimer_async.engine.warp import Box
-
-Array = NDArray[np.float64]
-Floats = NDArray[np.float32]
 
 _SIDE = 256
 _BESIDE, _ABOVE, _BELOW = 1.6, 1.2, 2.6
@@ -184,7 +182,7 @@ def _shows_background(
 ) -> bool:
     """Return whether a half ring around the top of the head shows enough background."""
     ring = ellipse.outline(radius, 72)
-    above = (ring - ellipse.centre) @ [-ellipse.right[1], ellipse.right[0]] < 0
+    above = (ring - ellipse.centre) @ ellipse.down < 0
     x, y = (ring[above] - [box.left, box.top]).round().astype(int).T
     inside = (x >= 0) & (x < box.width) & (y >= 0) & (y < box.height)
     shown = background[y[inside], x[inside]]

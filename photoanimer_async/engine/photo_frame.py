@@ -8,8 +8,8 @@ has another colour. A plain wall behind a person is of one colour, too, but ends
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Array
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box
 
@@ -53,7 +53,7 @@ def _side(rows: Picture) -> int:
     return int(inside[0] + photo[0]) if len(photo) else 0
 
 
-def _different(rows: Picture, seen: Picture) -> NDArray[np.float64]:
+def _different(rows: Picture, seen: Picture) -> Array:
     """Return which part of each row has not the colour of the first row that was seen, (n,)."""
     colour = np.median(seen[0], axis=0)
     return np.asarray((np.abs(rows - colour).max(axis=-1) > _ALIKE).mean(axis=-1), np.float64)

@@ -16,9 +16,8 @@ from photoanimer_async.engine.warp import Box, Field, UpsampledPhoto
 _STRIP = 64
 """Rows that are drawn at once: they fit into the processor's cache."""
 
-
 _REACH = 0.8
-"""Distance, in u, that no pixel of a person moves."""
+"""Distance, in u, beyond which no pixel of a person moves."""
 
 
 @frozen(eq=False)

@@ -17,18 +17,15 @@ from typing import Self
 import cv2
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, Field, resample
 
-Array = NDArray[np.float64]
-Floats = NDArray[np.float32]
-
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
-_PATCHES = (50, 101, 205, 280, 330, 425, 151, 118, 347)
+_PATCHES = (*lm.CHEEK_LEFT, *lm.CHEEK_RIGHT, 151, 118, 347)
 """Landmarks on the cheeks, the forehead and under the eyes."""
 
 _PATCH = 0.18

@@ -20,7 +20,7 @@ Patterns are smooth, so on large faces they are drawn and sampled on every n-th 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Self, TypeAlias
+from typing import Self
 
 import cv2
 import numpy as np
@@ -28,13 +28,11 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.creases import smoothed_creases
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, Field, resample
-
-Array: TypeAlias = NDArray[np.float64]
-Floats: TypeAlias = NDArray[np.float32]
 
 UNCHANGED = 160
 """Level of a gain that changes nothing."""

@@ -12,6 +12,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from photoanimer_async.engine import landmarks as lm
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.blendshape_fields import Lip
 from photoanimer_async.engine.blendshapes import SKIN, Blendshapes
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
@@ -44,14 +45,14 @@ class Skin:
     """
 
     lattice: Lattice
-    _centre: NDArray[np.float64]
-    _fields: Mapping[Lip, NDArray[np.float32]]  # each (len(SKIN), rows * columns * 2)
+    _centre: Array
+    _fields: Mapping[Lip, Floats]  # each (len(SKIN), rows * columns * 2)
     _tearing: NDArray[np.bool_]  # which blendshapes part the lips, (len(SKIN),)
 
     @classmethod
     def of(
         cls,
-        landmarks: NDArray[np.float64],
+        landmarks: Array,
         coordinates: FaceCoordinates,
         blendshapes: Blendshapes,
         glasses: float = 0.0,
@@ -82,7 +83,7 @@ class Skin:
         tearing = (fields[Lip.UPPER] != fields[Lip.LOWER]).any(axis=1)
         return cls(lattice, mesh.mean(axis=0), fields, tearing)
 
-    def pose(self, coefficients: NDArray[np.float32]) -> "SkinPose":
+    def pose(self, coefficients: Floats) -> "SkinPose":
         """Return the skin with these coefficients of `SKIN`."""
         torn = bool(coefficients[self._tearing].any())
         forward = {Lip.UPPER: self._forward(coefficients, Lip.UPPER)}
@@ -94,14 +95,14 @@ class Skin:
             forward[Lip.LOWER], backward[Lip.LOWER] = forward[Lip.UPPER], backward[Lip.UPPER]
         return SkinPose(self.lattice, self._centre, torn, forward, backward)
 
-    def _forward(self, coefficients: NDArray[np.float32], lip: Lip) -> Field:
+    def _forward(self, coefficients: Floats, lip: Lip) -> Field:
         field = coefficients @ self._fields[lip]
         return np.asarray(field.reshape(self.lattice.rows, self.lattice.columns, 2))
 
 
 @frozen(eq=False)
 class SkinPose:
-    """The skin in one coordinates.
+    """The skin at given coefficients.
 
     Attributes:
         lattice: The lattice of its fields.
@@ -110,7 +111,7 @@ class SkinPose:
     """
 
     lattice: Lattice
-    centre: NDArray[np.float64]
+    centre: Array
     torn: bool
     _forward: Mapping[Lip, Field]
     _backward: Mapping[Lip, Field]
@@ -119,14 +120,14 @@ class SkinPose:
         """Sample the backward field of one side of the lips at points, shape (M, N, 2)."""
         return self.lattice.sample(self._backward[lip], points)
 
-    def displacement(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+    def displacement(self, point: Array) -> Array:
         """Return the displacement of a point of the photo above the lips, shape (2,)."""
         place = point.astype(np.float32).reshape(1, 1, 2)
         moved = self.lattice.sample(self._forward[Lip.UPPER], place)
         return moved.reshape(2).astype(np.float64)
 
 
-def _border_fade(lattice: Lattice, unit: float) -> NDArray[np.float32]:
+def _border_fade(lattice: Lattice, unit: float) -> Floats:
     """Return the blendshapes' weight: 0 at the border, 1 inside; (rows * columns, 1)."""
     steps = _FADE * unit / lattice.cell
     across, down = (

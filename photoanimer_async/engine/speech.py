@@ -15,8 +15,8 @@ from attrs import frozen
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Floats
 from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.curves import (
     FRAME_RATE,
@@ -82,7 +82,7 @@ class Sound:
         rate: Sample rate in Hz.
     """
 
-    samples: NDArray[np.float32]
+    samples: Floats
     rate: int = RATE
 
     @property
@@ -101,7 +101,7 @@ class Sound:
         return "mono" if len(self.samples) == 1 else "stereo"
 
     @property
-    def mono(self) -> NDArray[np.float32]:
+    def mono(self) -> Floats:
         """The mean of the channels, shape (n,)."""
         return np.asarray(self.samples.mean(axis=0), np.float32)
 
@@ -135,7 +135,7 @@ def decode_voice(data: bytes, limit_seconds: float) -> Sound:
 
 def _resampled(
     container: InputContainer, stream: AudioStream, limit_seconds: float
-) -> list[NDArray[np.float32]]:
+) -> list[Floats]:
     """Return the stream's samples at `RATE` in blocks; mono if it is mono, else stereo."""
     # The context is None if this build of FFmpeg has no decoder.
     context: AudioCodecContext | None = stream.codec_context
@@ -143,7 +143,7 @@ def _resampled(
         raise ValueError("its codec is not allowed")
     layout = "mono" if context.channels == 1 else "stereo"
     resampler = av.AudioResampler(format="fltp", layout=layout, rate=RATE)
-    blocks: list[NDArray[np.float32]] = []
+    blocks: list[Floats] = []
     seconds = 0.0
     for frame in itertools.chain(container.decode(stream), [None]):
         if frame is not None:

@@ -26,6 +26,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.curves import Curve
 from photoanimer_async.engine.lip_closure import LipClosure, in_context
 
@@ -76,7 +77,7 @@ class SpeechFeatures:
     hiss: Curve
 
     @classmethod
-    def measure(cls, samples: NDArray[np.float32], rate: int) -> "SpeechFeatures":
+    def measure(cls, samples: Floats, rate: int) -> "SpeechFeatures":
         """Measure the features of mono sound, shape (n,), at a sample rate in Hz."""
         bands = BandEnergies.measure(samples, rate)
         loudness, decibels = bands.loudness(), bands.relative_decibels()
@@ -118,10 +119,10 @@ class BandEnergies:
     """
 
     frequencies: Curve
-    power: NDArray[np.float32]
+    power: Floats
 
     @classmethod
-    def measure(cls, samples: NDArray[np.float32], rate: int) -> "BandEnergies":
+    def measure(cls, samples: Floats, rate: int) -> "BandEnergies":
         """Measure mono sound, shape (n,), at a sample rate in Hz."""
         return cls(*_spectrogram(samples, rate))
 
@@ -144,7 +145,7 @@ class BandEnergies:
         loudness[decibels < _SILENCE] = 0
         return np.asarray(loudness)
 
-    def levels(self, edges: Sequence[float]) -> NDArray[np.float64]:
+    def levels(self, edges: Sequence[float]) -> Array:
         """Return the levels of bands in units of 10 dB, relative to the loud parts, (n, bands)."""
         decibels = 10 * np.log10(self.energy(*_SPEECH))
         bands = np.stack([10 * np.log10(self.energy(*pair)) for pair in pairwise(edges)], axis=1)
@@ -164,9 +165,9 @@ class Readouts:
 
     edges: Sequence[float]
     offsets: Sequence[int]
-    weights: dict[str, NDArray[np.float64]]
+    weights: dict[str, Array]
 
-    def of(self, levels: NDArray[np.float64], spoken: NDArray[np.bool_]) -> dict[str, Curve]:
+    def of(self, levels: Array, spoken: NDArray[np.bool_]) -> dict[str, Curve]:
         """Return the value of each read-out, relative to its median in speech.
 
         Args:
@@ -188,7 +189,7 @@ def _readouts() -> Readouts:
     return Readouts(stored["edges"], stored["offsets"], weights)
 
 
-def _spectrogram(samples: NDArray[np.float32], rate: int) -> tuple[Curve, NDArray[np.float32]]:
+def _spectrogram(samples: Floats, rate: int) -> tuple[Curve, Floats]:
     """Return frequencies in Hz, shape (m,), and power, shape (n, m), 100 times a second."""
     hop, window = rate // FEATURE_RATE, rate // 40
     padded = np.pad(samples, (window // 2, window))

@@ -14,14 +14,12 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.lips import LipEdges, Lips, RestingLips
 from photoanimer_async.engine.mouth_palette import MouthPalette
 from photoanimer_async.engine.photo_texture import PhotoTexture
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Field, resample, smoothstep
-
-Array = NDArray[np.float64]
-Floats = NDArray[np.float32]
 
 _UPPER_TEETH = np.array([0.0, 0.092, 0.160, 0.222, 0.268, 0.306, 0.338, 0.364])
 """Borders between the upper teeth from the middle outwards, in u."""

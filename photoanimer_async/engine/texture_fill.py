@@ -23,11 +23,9 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box
-
-Array = NDArray[np.float64]
-Floats = NDArray[np.float32]
 
 _SMOOTH = 32
 """Samples in a length of u for the smooth fill."""

@@ -13,14 +13,12 @@ from typing import Self
 
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Array
 from photoanimer_async.engine.blendshapes import FaceMotion
 from photoanimer_async.engine.head_outline import HeadEllipse
 from photoanimer_async.engine.person_mask import Region
 from photoanimer_async.engine.warp import Field, smoothstep
-
-Array = NDArray[np.float64]
 
 _LEAST_HEIGHT = 1.6
 """Least distance from the chin to the point about which the torso leans, in heights of the face."""

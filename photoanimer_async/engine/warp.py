@@ -28,6 +28,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Array
+
 Field: TypeAlias = NDArray[np.float32]
 """Displacements or positions in pixels, shape (..., 2), x before y."""
 
@@ -89,7 +91,7 @@ class Box:
         return self.bottom - self.top
 
     @property
-    def centre(self) -> NDArray[np.float64]:
+    def centre(self) -> Array:
         """Position of the centre, shape (2,)."""
         return np.array([self.left + self.right - 1, self.top + self.bottom - 1]) / 2
 
@@ -106,7 +108,7 @@ class Box:
             min(self.bottom, other.bottom),
         )
 
-    def moved(self, by: NDArray[np.float64], margin: float) -> Self:
+    def moved(self, by: Array, margin: float) -> Self:
         """Return the smallest box with this one, moved by shape (2,), and a margin, in pixels."""
         corners = np.array([[self.left, self.top], [self.right - 1, self.bottom - 1]])
         return self.around(corners + by, margin)
@@ -278,7 +280,7 @@ class UpsampledPhoto:
         return resample(self._pixels, relative(positions, origin, 2))
 
 
-def _midpoints(picture: NDArray[np.uint8], kernel: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _midpoints(picture: NDArray[np.uint8], kernel: Array) -> NDArray[np.uint8]:
     """Interpolate midway between each pixel and the next one, along the kernel."""
     anchor = (min(kernel.shape[1] - 1, 1), min(kernel.shape[0] - 1, 1))
     found = cv2.filter2D(picture, -1, kernel, anchor=anchor, borderType=cv2.BORDER_REPLICATE)

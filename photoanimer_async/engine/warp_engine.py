@@ -20,8 +20,8 @@ from typing import Self
 import cv2
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
+from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.blendshape_fields import Lip
 from photoanimer_async.engine.blendshapes import Blendshapes, FaceMotion, skin_coefficients
 from photoanimer_async.engine.eye_outline import EyeOutline
@@ -241,7 +241,7 @@ def _of_mouth(name: str) -> bool:
 
 def _moving_eyes(
     photo: Picture,
-    landmarks: NDArray[np.float64],
+    landmarks: Array,
     unit: float,
     texture: PhotoTexture,
     glasses: float,
@@ -258,7 +258,7 @@ def _moving_eyes(
     ]
 
 
-def _select_side(sides: Mapping[Lip, Field], lower: NDArray[np.float32]) -> Field:
+def _select_side(sides: Mapping[Lip, Field], lower: Floats) -> Field:
     """Return the field of the side that each point belongs to, shape (M, N, 2)."""
     upper_field, lower_field = sides[Lip.UPPER], sides[Lip.LOWER]
     return upper_field + (lower_field - upper_field) * lower[..., None]
