@@ -287,11 +287,6 @@ def expression(template: int) -> Expression:
     return EXPRESSIONS[template]
 
 
-def frames(template: int) -> int:
-    """Return the number of frames of a template's video, at 24 per second."""
-    return expression(template).frames
-
-
 def motion(template: int, seed: int, lag: float = 0.0, yaw: float = 0.0) -> list[FaceMotion]:
     """Return the motion of a template, with idle motion.
 

@@ -46,6 +46,19 @@ _RISE = 0.03
 _SQUINT = 0.26
 """Part of the opening that the lower lid covers at a full squint."""
 
+_LEAST_LID, _MOST_LID = 0.08, 0.30
+"""Least and largest height of the skin above the upper lid that is stretched when it closes: up to
+the brow if that is between them; in widths of the eye."""
+
+_POUCH = 0.36
+"""Height of the skin under the lower lid that follows it, in widths of the eye."""
+
+_RIMS = 0.2
+"""How much less of it follows if there is a rim of glasses, in widths of the eye."""
+
+_SOFT = 0.012
+"""Half width of the soft edge of a lid, in widths of the eye, in a sharp photo."""
+
 _SAMPLES_ACROSS = 48
 """Number of samples across an eye: the step between them is the eye's width by this."""
 
@@ -134,7 +147,7 @@ class Eye:
     _lower: Floats
     _fold: Floats  # y above which nothing moves
     _cheek: float  # y below which nothing moves
-    _blur: float
+    _soft: float  # half width of the soft edge of a lid
 
     @classmethod
     def of(
@@ -152,8 +165,8 @@ class Eye:
         along = np.linspace(-w / 2, w / 2, 33, dtype=np.float32)
         top = float(outline.upper(along).min())
         bottom = max(float(outline.lower(along).max()), top + 0.02 * w)
-        fold = max(min(outline.brow, top - 0.08 * w), top - 0.30 * w)
-        cheek = bottom + 0.36 * w
+        fold = max(min(outline.brow, top - _LEAST_LID * w), top - _MOST_LID * w)
+        cheek = bottom + _POUCH * w
         rims = np.array(
             [[x, y] for x in (-_REACH * w, _REACH * w) for y in (fold - 0.06 * w, cheek)]
         )
@@ -166,8 +179,8 @@ class Eye:
         upper, lower = _lids(outline, x)
         return cls(
             box, step, outline, _eye_paint(picture, box, outline, texture), x, y, upper, lower,
-            np.minimum(np.float32(fold), upper - np.float32(0.08 * w)),
-            cheek - 0.2 * w * glasses, texture.blur,
+            np.minimum(np.float32(fold), upper - np.float32(_LEAST_LID * w)),
+            cheek - _RIMS * w * glasses, max(_SOFT * w, texture.blur),
         )  # fmt: skip
 
     def is_still(self, motion: FaceMotion) -> bool:
@@ -226,7 +239,7 @@ class Eye:
         w = np.float32(self._outline.width)
         # Until the eye is nearly closed, the strip along the lashes is that of the photo.
         shut = np.float32(_ramp((close - 0.4) / 0.35))
-        soft = np.maximum(np.float32(0.012) * w, np.float32(self._blur))
+        soft = np.float32(self._soft)
         reach = soft * shut - np.float32(0.04) * w * (1 - shut)
         edge = smoothstep((reach - above) / (2 * soft) + np.float32(0.5))
         shown = np.float32(_ramp((float(drop.max()) / float(w) - 0.02) / 0.12))
@@ -235,7 +248,7 @@ class Eye:
     def _widening(self, above: Floats, below: Floats, ball_y: Floats, drop: Floats) -> Floats:
         """Return the opacity of the uncovered eyeball, and the distance below the lid's edge."""
         w = np.float32(self._outline.width)
-        soft = np.maximum(np.float32(0.012) * w, np.float32(self._blur))
+        soft = np.float32(self._soft)
         inside = np.minimum(above, below) / (2 * soft) + np.float32(0.5)
         line = self._upper + np.float32(RIM) * w
         covered = (line - self._y - ball_y) / (np.float32(0.04) * w) + np.float32(0.5)

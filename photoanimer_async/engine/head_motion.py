@@ -72,6 +72,9 @@ _DEPTH_SCALE = 1.25
 _SPINE = 0.22
 """Distance of the axis of yaw behind the plane of the ears, in u."""
 
+_NOD, _TILT = 0.30, 0.75
+"""Distances of the axes of pitch and roll below the centre of the face, in heights of the face."""
+
 
 @frozen(eq=False)
 class HeadMotion:
@@ -135,8 +138,8 @@ class HeadMotion:
             down.astype(np.float32),
             _depth(landmarks, coordinates, ellipse, nodes).astype(np.float32),
             weight.astype(np.float32),
-            nod=0.30 * ellipse.face_height,
-            tilt=0.75 * ellipse.face_height,
+            nod=_NOD * ellipse.face_height,
+            tilt=_TILT * ellipse.face_height,
             torso=torso,
             free=free,
         )

@@ -49,6 +49,17 @@ _BLURRED, _SHARP = 4.0, 1.0
 """The same in deviations of the photo's blur beyond that of a sharp photo, in pixels, where that is
 wider."""
 
+_DRAWN, _FADED = 0.03, 0.08
+"""How much wider than in the photo the mouth is open, in u, when all that is drawn in it shows, and
+when a slit's own interior is gone."""
+
+_OVER, _OVER_FROM = 0.012, 0.06
+"""How far the opening extends over the lower lip, in u, since landmarks are not exact; and how much
+wider the mouth must be open for that, in u."""
+
+_CORNER = 0.1
+"""Distance beyond a corner, in u, over which the transition between the sides widens."""
+
 _INVISIBLE = 1 / 255
 """Opacity that changes no pixel."""
 
@@ -106,7 +117,7 @@ class Mouth:
         """
         x, y = self._axes.local(positions)
         edges = lips.edges(x)
-        beyond = np.maximum(lips.left - x, x - lips.right) / np.float32(0.1 * self._unit)
+        beyond = np.maximum(lips.left - x, x - lips.right) / np.float32(_CORNER * self._unit)
         growth = max(_SOFT * self._unit - edge, 0)
         width = edge + smoothstep(beyond + np.float32(0.2)) * np.float32(growth)
         distance = (y - (edges.upper + edges.lower) / 2) * edges.lower_slant
@@ -121,7 +132,7 @@ class Mouth:
             positions: Each pixel's position on the unmoved head, shape (h, w, 2).
             lips: The lips' edges.
         """
-        begun = min(lips.parted / (0.03 * self._unit), 1)
+        begun = min(lips.parted / (_DRAWN * self._unit), 1)
         drawn = begun > _INVISIBLE
         if not drawn and self._interior is None:
             return
@@ -134,9 +145,7 @@ class Mouth:
             _blend(shown, drawn_colours, opening * np.float32(begun))
         if self._interior is not None:
             if self._slit:
-                opening = opening * np.float32(
-                    min(max(1 - lips.parted / (0.08 * self._unit), 0), 1)
-                )
+                opening = opening * np.float32(1 - _clipped(lips.parted / (_FADED * self._unit)))
             for colours, kept in self._interior.parts(picture, lips, edges, x, y):
                 _blend(shown, colours.astype(np.float32), opening * kept)
             if lips.parted < 0:
@@ -147,8 +156,7 @@ class Mouth:
         """Return how much of each pixel is between the lips, 0 to 1."""
         within = (y - edges.upper) * edges.upper_slant
         above = (edges.lower - y) * edges.lower_slant
-        # Landmarks are not exact: the opening extends slightly over the edge that it uncovers.
-        grown = 0.012 * self._unit * min(max(lips.parted / (0.06 * self._unit), 0), 1)
+        grown = _OVER * self._unit * _clipped(lips.parted / (_OVER_FROM * self._unit))
         soft = np.float32(1 / self._edge)
         opening = np.clip(within * soft + np.float32(0.5), 0, 1)
         opening *= np.clip((above + np.float32(grown)) * soft + np.float32(0.5), 0, 1)
@@ -165,6 +173,10 @@ class Mouth:
         inside = np.minimum(x - lips.left, lips.right - x) / np.float32(self._axes.half_width)
         alpha = np.clip(line, 0, 1) * np.clip(near, 0, 1) * np.clip(inside * 2.5, 0, 1)
         return np.asarray(alpha * np.float32(0.9), np.float32)
+
+
+def _clipped(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
 
 
 def _blend(target: Floats, colours: Floats, alpha: Floats) -> None:

@@ -87,10 +87,10 @@ class PhotoTexture:
         light = float(colour @ LUMINANCE)
         return np.clip([np.polyval(channel, light) for channel in self._tone], 0, 255)
 
-    def grain_of(self, box: Box, step: int = 1) -> Floats:
-        """Return the grain of every `step`-th pixel of a box, shape (rows, columns, 3)."""
-        rows = np.arange(box.top, box.bottom, step) % _TILE
-        columns = np.arange(box.left, box.right, step) % _TILE
+    def grain_of(self, box: Box) -> Floats:
+        """Return the grain of the pixels of a box, shape (height, width, 3)."""
+        rows = np.arange(box.top, box.bottom) % _TILE
+        columns = np.arange(box.left, box.right) % _TILE
         return np.asarray(self._tile[np.ix_(rows, columns)])
 
     def grain_at(self, positions: Field) -> Floats:

@@ -46,6 +46,13 @@ from photoanimer_async.engine.warp import Box, Field, Lattice, relative, resampl
 _LIP_RESOLUTION = 4
 """How much finer the lattice is around the lips."""
 
+_SEAM = 0.16
+"""Margin of the finer lattice around the opening between the lips, in u."""
+
+_OPENING_DRIFT, _EYE_DRIFT, _FOLD_DRIFT = 0.03, 0.035, 0.15
+"""How much farther than their middle the pixels of the opening, of an eye and of the shading move
+at most, in u: each is drawn in a box that moves with its middle."""
+
 
 @frozen
 class WarpEngine:
@@ -176,11 +183,12 @@ class _SourceMap:
             return None
         sides = {lip: skin.sample(lip, nodes) for lip in (Lip if skin.torn else (Lip.UPPER,))}
         opening = mouth.opening(lips)
-        opening = opening.moved(self._head.displacement(opening.centre), 0.03 * self._unit) & face
+        moved = self._head.displacement(opening.centre)
+        opening = opening.moved(moved, _OPENING_DRIFT * self._unit) & face
         unmoved = self._part(opening).copy()
         if skin.torn and not opening.empty:
             lower = mouth.lower_side(nodes, lips, edge=lattice.cell)
-            seam = opening.moved(np.zeros(2), 0.16 * self._unit) & face
+            seam = opening.moved(np.zeros(2), _SEAM * self._unit) & face
             torn = self._part(seam).copy()
             self._subtract(face, lattice.enlarged(_select_side(sides, lower), face))
             self._part(seam)[:] = torn
@@ -202,7 +210,7 @@ class _SourceMap:
     def shade(self, picture: Picture, shading: Shading, gain: Picture) -> None:
         """Shade a picture, which has the pixels of `self.box`, in place."""
         box = shading.box
-        where = self._moved(box, 0.15 * self._unit) & self.box
+        where = self._moved(box, _FOLD_DRIFT) & self.box
         if not where.empty:
             place = self._part(where) - np.array([box.left, box.top], np.float32)
             shading.apply(gain, picture[where.within(self.box)], place)
@@ -210,7 +218,7 @@ class _SourceMap:
     def move_eye(self, patch: EyePatch) -> tuple[Box, Field, Field]:
         """Undo an eye's lids and gaze; return its pixels, and their places before and after."""
         eye = patch.box
-        where = self._moved(eye, 0.035 * self._unit) & self.box
+        where = self._moved(eye, _EYE_DRIFT) & self.box
         part = self._part(where)
         if where.empty:
             return where, part, part
@@ -219,12 +227,12 @@ class _SourceMap:
         cv2.add(part, resample(patch.shift, samples, border=cv2.BORDER_CONSTANT), dst=part)
         return where, place, relative(part, (eye.left, eye.top))
 
-    def _moved(self, box: Box, margin: float) -> Box:
-        """Return where the face's pixels in a box of the photo are in the frame, and a margin."""
+    def _moved(self, box: Box, drift: float) -> Box:
+        """Return where the face's pixels in a box of the photo are in the frame; `drift` in u."""
         moved = self._head.displacement(box.centre)
         if self._skin is not None:
             moved = moved + self._skin.displacement(box.centre)
-        return box.moved(moved, margin)
+        return box.moved(moved, drift * self._unit)
 
     def _subtract(self, box: Box, field: Field) -> None:
         part = self._part(box)

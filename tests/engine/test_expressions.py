@@ -23,7 +23,6 @@ from photoanimer_async.engine.expressions import (
     MAX_LAG,
     Expression,
     expression,
-    frames,
     motion,
 )
 
@@ -39,7 +38,7 @@ every_expression = pytest.mark.parametrize("shown", EXPRESSIONS, ids=lambda show
 
 
 def test_templates_have_the_durations_of_the_api() -> None:
-    assert [frames(template) for template in TEMPLATES] == [75, 171, 51, 162, 105, 90]
+    assert [expression(template).frames for template in TEMPLATES] == [75, 171, 51, 162, 105, 90]
     assert [expression(t).seconds for t in TEMPLATES] == [3.125, 7.125, 2.125, 6.75, 4.375, 3.75]
     assert [shown.template for shown in EXPRESSIONS] == list(TEMPLATES)
 
