@@ -42,11 +42,10 @@ def monotone(knots: Sequence[Knot], times: Curve) -> Curve:
     rise = np.diff(value) / span
     slope = np.zeros_like(value)
     before, after = rise[:-1], rise[1:]
-    monotonic = before * after > 0
     weight_before, weight_after = 2 * span[1:] + span[:-1], span[1:] + 2 * span[:-1]
-    slope[1:-1][monotonic] = (weight_before + weight_after)[monotonic] / (
-        weight_before[monotonic] / before[monotonic] + weight_after[monotonic] / after[monotonic]
-    )
+    monotonic = before * after > 0
+    product = ((weight_before + weight_after) * before * after)[monotonic]
+    slope[1:-1][monotonic] = product / (weight_before * after + weight_after * before)[monotonic]
     piece = np.clip(np.searchsorted(at, times, side="right") - 1, 0, len(span) - 1)
     s = np.clip((times - at[piece]) / span[piece], 0, 1)
     start = (

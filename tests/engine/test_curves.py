@@ -25,6 +25,11 @@ def test_a_curve_meets_its_knots_without_overshoot(steps: list[tuple[float, floa
     assert (curve <= high + 1e-9).all()
 
 
+def test_a_slope_of_almost_nothing_is_no_overflow() -> None:
+    smallest = np.finfo(float).tiny
+    assert monotone([(0, 1), (1, 0), (3, -smallest)], np.array([1.0]))[0] == 0
+
+
 def test_a_curve_is_constant_outside_its_knots() -> None:
     assert monotone([(1, 2), (2, 5)], np.array([0.0, 3.0])).tolist() == [2, 5]
 
