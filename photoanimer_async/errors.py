@@ -141,7 +141,8 @@ class NotSentError(TransportError):
 
     Attributes:
         is_permanent: whether a setting has to be corrected first: the proxy does not accept its
-            password, or the service's certificate is not trusted. Then there are no retries.
+            password, the service's certificate is not trusted, or the session is closed. Then
+            there are no retries.
     """
 
     is_permanent: bool = False

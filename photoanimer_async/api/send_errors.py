@@ -82,6 +82,13 @@ def refused_by_proxy(operation: str) -> NotSentError:
     return error
 
 
+def session_closed(operation: str) -> NotSentError:
+    """Return the error for a request over a session of the user's that is closed."""
+    error = NotSentError(f"{operation}: not sent: the session that was passed in is closed")
+    error.is_permanent = True
+    return error
+
+
 def reason_of(error: BaseException) -> str:
     """Return why a request failed, or why its answer is cut off, in some words without any URL."""
     reason = type(error).__name__

@@ -32,6 +32,7 @@ from photoanimer_async.api.send_errors import (
     mark_unsent,
     reason_of,
     refused_by_proxy,
+    session_closed,
 )
 from photoanimer_async.api.time_limits import (
     Delivery,
@@ -218,8 +219,8 @@ class Transport:
             NoAnswerError: no answer has begun to arrive, for any other reason.
             ApiError, UnexpectedResponseError: see `answers`.
         """
-        session, middlewares = self.session, None
-        operation = request.operation
+        operation, middlewares = request.operation, None
+        session = self._open_session(operation)
         is_submit = operation is Operation.SUBMIT
         if is_submit:
             middlewares = (_send_once,)
@@ -287,6 +288,11 @@ class Transport:
             cut=cut,
         )
 
+    def _open_session(self, operation: Operation) -> aiohttp.ClientSession:
+        if self.session.closed:
+            raise session_closed(operation)
+        return self.session
+
     async def _notice_closed_connections(self) -> None:
         """Let the loop, which may have been blocked, notice connections that were closed meanwhile.
 
@@ -295,9 +301,13 @@ class Transport:
         """
         if time.monotonic() < self._noticed_until:
             return
-        await asyncio.sleep(0)
-        selected = time.monotonic()
-        await asyncio.sleep(0)
+        try:
+            await asyncio.sleep(0)
+            selected = time.monotonic()
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as error:
+            mark_unsent(error)
+            raise
         self._noticed_until = selected + _RECENT_SECONDS
 
 

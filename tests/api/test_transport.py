@@ -11,6 +11,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -21,11 +22,13 @@ from photoanimer_async import (
     NotSentError,
     PhotoAnimerClient,
     PhotoAnimerError,
+    State,
     UnexpectedResponseError,
 )
 from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.api.transport import most_connections
 
+from ..support.batches import outcomes_of, read_all
 from ..support.clock import Clock
 from ..support.open_files import limited_files
 from ..support.ports import free_port
@@ -45,7 +48,15 @@ from ..support.raw_server import (
     reset,
     stall,
 )
-from ..support.stub_service import API, KEY, QUICK_RETRY, as_bytes, quick_client, serving
+from ..support.stub_service import (
+    API,
+    KEY,
+    QUICK_RETRY,
+    StubService,
+    as_bytes,
+    quick_client,
+    serving,
+)
 
 PHOTO = "http://127.0.0.1:9/grandma.jpg?sig=s3cret"
 FAULTS = [
@@ -329,3 +340,20 @@ async def test_a_read_maps_no_memory() -> None:
     printed, _ = await process.communicate()
     # Two faults for each of the 600 reads otherwise.
     assert int(printed) < 200, printed
+
+
+async def test_over_a_session_that_is_closed_nothing_is_sent(
+    stub: StubService, tmp_path: Path
+) -> None:
+    journal = tmp_path / "batch.db"
+    session = aiohttp.ClientSession()
+    async with quick_client(stub.base_url, session=session) as client:
+        await session.close()
+        calls = (client.submit(PHOTO), client.animate(PHOTO), client.get_balance(), client.wait(5))
+        for call in calls:
+            with pytest.raises(NotSentError, match="the session that was passed in is closed"):
+                await call
+        [outcome] = await outcomes_of(client, [PHOTO], journal=journal)
+    assert isinstance(outcome.error, NotSentError)
+    assert (await read_all(journal))[0].counts == {State.PLANNED: 1}
+    assert stub.requests == []

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -23,6 +24,7 @@ from photoanimer_async import (
     State,
     WaitTimeoutError,
 )
+from photoanimer_async.api import transport
 from photoanimer_async.jobs.job import Job, JobContext
 from photoanimer_async.jobs.journal import Journal
 from photoanimer_async.jobs.journal.entries import Record
@@ -173,3 +175,25 @@ async def test_a_photo_whose_intent_is_being_written_when_it_is_cancelled_stays_
         outcomes = await outcomes_of(client, urls(3), journal=journal)
     assert all(outcome.ok for outcome in outcomes)
     assert len(stub.submits) == 3
+
+
+async def test_a_photo_that_is_cancelled_before_its_request_has_begun_was_not_sent(
+    stub: StubService, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def wait(_: float) -> None:
+        begun.set()
+        await asyncio.sleep(3600)
+
+    slow = SimpleNamespace(**{**vars(asyncio), "sleep": wait})
+    monkeypatch.setattr(transport, "asyncio", slow)
+    async with quick_client(stub.base_url) as client:
+        batch = asyncio.create_task(outcomes_of(client, urls(3), journal=journal))
+        await begun.wait()
+        for _ in range(2):
+            batch.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait([batch])
+    assert (await read_all(journal))[0].counts == {State.PLANNED: 3}
+    assert stub.submits == []
