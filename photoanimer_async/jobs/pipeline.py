@@ -242,7 +242,8 @@ class Pipeline:
     async def _publish(self, job: Job, photo: Photo, resources: _Resources) -> str:
         """Return a URL of a photo or voice until `resources` are closed: its own, if it is one.
 
-        Each submit gets a new URL. If it is fetched, that submit has arrived.
+        Each submit gets a new URL. If it is fetched, that submit has arrived; and its signature, if
+        it has one, is not older than the wait for one turn.
         """
         if isinstance(photo, str) and is_url(photo):
             return photo

@@ -29,7 +29,8 @@ class ImageHost(Protocol):
     def publish(self, photo: Photo) -> AbstractAsyncContextManager[str]:
         """Return a context manager whose value is the photo's URL, valid until the block ends.
 
-        It is entered once per attempt to submit a photo. If each attempt gets a new URL, a
+        It is entered once per attempt to submit a photo, while those of attempts that were refused
+        are still open; a host may share one upload among them. If each attempt gets a new URL, a
         fetch of that URL proves that this attempt reached the service; a host that counts
         fetches says so with a method `fetches(url)`, as `LocalImageHost.fetches` does.
 

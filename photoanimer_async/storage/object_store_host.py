@@ -58,7 +58,7 @@ class ObjectStoreHost:
         url: `s3://bucket/prefix` for Amazon S3 and compatible stores, `gs://bucket/prefix` for
             Google Cloud Storage, `az://container/prefix` for Azure.
         valid_seconds: how long a URL is valid if the photo is not withdrawn before, 1 to
-            604,800 (7 days). It must be longer than the task takes.
+            604,800 (7 days). It must be longer than a photo waits for its turn and its task takes.
 
     Raises:
         InvalidRequestError: another URL, a time out of range, or the extra `object-store` is

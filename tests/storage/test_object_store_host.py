@@ -23,6 +23,7 @@ from photoanimer_async.models import Photo
 
 from ..support.pictures import png
 from ..support.s3_server import BUCKET, KEY_ID, SECRET, S3Request, S3Server
+from ..support.stub_service import StubService, envelope, quick_client
 
 PHOTO = png(64, 64)
 ANOTHER = png(65, 64)
@@ -247,3 +248,14 @@ class TestRefusals:
 def test_valid_seconds_must_be_1_to_604800(seconds: float) -> None:
     with pytest.raises(InvalidRequestError, match="valid_seconds"):
         ObjectStoreHost("s3://photos", valid_seconds=seconds)
+
+
+async def test_a_submit_that_is_refused_for_now_uploads_nothing_again(
+    host: ObjectStoreHost, s3: S3Server, stub: StubService, file: Path
+) -> None:
+    stub.submit_script = [lambda _: envelope(code=503, status=503)] * 2
+    async with quick_client(stub.base_url, host=host) as client:
+        assert (await client.animate(file)).task_id
+    assert len(stub.submits) == 3
+    assert len(s3.uploads()) == 1
+    assert s3.objects() == {}
