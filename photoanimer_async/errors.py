@@ -395,4 +395,4 @@ class JournalError(PhotoAnimerError):
 
 
 class JournalInUseError(JournalError):
-    """Another process has locked the journal. Wait until it ends, or choose another file."""
+    """The journal is open, here or in another process. Wait until it is closed, or use another."""

@@ -9,6 +9,7 @@ from itertools import count
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from photoanimer_async.errors import JournalError
 from photoanimer_async.jobs.budget import price
 from photoanimer_async.jobs.journal.entries import (
     NOTHING,
@@ -23,6 +24,7 @@ from photoanimer_async.jobs.journal.writer import Queued, Step, Writer
 from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.models import AnimationRequest, Location
 from photoanimer_async.photos.cancellation import ThreadStep
+from photoanimer_async.redaction import printable
 
 _T = TypeVar("_T")
 
@@ -56,7 +58,7 @@ def read_journal(path: str | os.PathLike[str]) -> Iterator[JournalStore]:
 
 
 class Journal:
-    """A journal, owned by this process inside `async with`.
+    """A journal, owned by this process inside `async with`, which can be entered again afterwards.
 
     Args:
         path: the file.
@@ -64,8 +66,8 @@ class Journal:
         create: whether the file is made if missing.
 
     Raises:
-        JournalInUseError: another process uses it (on entering).
-        JournalError: it cannot be used (on entering, and from every method).
+        JournalInUseError: it is open already, here or in another process (on entering).
+        JournalError: it cannot be used, or is not open (on entering, and from every method).
     """
 
     def __init__(self, path: str | os.PathLike[str], service: str, *, create: bool = True) -> None:
@@ -103,8 +105,9 @@ class Journal:
         if self._writer is None:
             return
         self._hand_over()
-        self._writer.groups.put(None)
-        await ThreadStep(asyncio.to_thread(self._writer.join))
+        writer, self._writer = self._writer, None
+        writer.groups.put(None)
+        await ThreadStep(asyncio.to_thread(writer.join))
 
     async def plan(
         self, photos: Sequence[tuple[bytes, AnimationRequest]], folder: Location | None
@@ -218,6 +221,8 @@ class Journal:
 
     def _add(self, step: Queued, within: float) -> None:
         """Queue a step; all that is queued is handed over when the first deadline is reached."""
+        if self._writer is None:  # nothing would ever be answered
+            raise JournalError(f"{printable(str(self._path))}: is not open")
         self._waiting.append(step)
         if len(self._waiting) >= _MOST_WAITING:
             self._hand_over()

@@ -46,6 +46,7 @@ class OwnerLock:
                 owner = os.read(descriptor, 20).decode(errors="replace").strip()
                 os.close(descriptor)
                 who = f"process {owner}" if owner.isdecimal() else "another process"
+                who = "this process" if owner == str(os.getpid()) else who
                 raise JournalInUseError(
                     f"{printable(str(journal))}: {who} uses this journal"
                 ) from None

@@ -9,6 +9,7 @@ import pytest
 
 from photoanimer_async import (
     JournalError,
+    JournalInUseError,
     State,
 )
 from photoanimer_async.jobs.journal import Facts, Journal, RefusedStepError
@@ -135,3 +136,42 @@ async def test_a_journal_is_free_when_a_cancellation_during_a_step_has_ended(
         with pytest.raises(asyncio.CancelledError):
             await using
     await use()
+
+
+async def test_a_journal_that_is_not_open_is_an_error_at_once(path: Path) -> None:
+    journal = Journal(path, SERVICE)
+
+    async def require_closed() -> None:
+        for call in (
+            journal.plan([(b"b", REQUEST)], None),
+            journal.plan_one(b"b", REQUEST, None),
+            journal.summary(),
+            journal.annotate(1, Facts(error="late")),
+            anext(journal.unsaved()),
+        ):
+            with pytest.raises(JournalError, match="is not open"):
+                await call
+        with pytest.raises(JournalError, match="is not open"):
+            await journal.record(1, State.PLANNED, Event.SUBMIT)
+        with pytest.raises(JournalError, match="is not open"):
+            journal.record_later(1, State.PLANNED, Event.SUBMIT, Facts(), print)
+
+    await require_closed()
+    async with journal:
+        await journal.plan([(b"a", REQUEST)], None)
+    await require_closed()
+    await journal.__aexit__(None, None, None)
+    assert await asyncio.to_thread(photo_count, path) == 1
+
+
+async def test_a_journal_can_be_opened_again_once_it_is_closed(path: Path) -> None:
+    journal = Journal(path, SERVICE)
+    async with journal:
+        await journal.plan([(b"a", REQUEST)], None)
+        with pytest.raises(JournalInUseError, match="this process uses this journal"):
+            await journal.__aenter__()
+        await journal.plan([(b"b", REQUEST)], None)
+    async with journal:
+        assert (await journal.summary()).photos == 2
+        await journal.plan([(b"a", REQUEST), (b"c", REQUEST)], None)
+    assert await asyncio.to_thread(photo_count, path) == 3
