@@ -152,7 +152,7 @@ class BatchResults:
 
     @property
     def is_resumable(self) -> bool:
-        """Whether the same batch would go on: not all is tried, sent and collected."""
+        """Whether the batch can be continued: not all is tried, sent and collected."""
         unsent = any(isinstance(result.error, NotSentError) for result in self.ended)
         return unsent or self.remaining > 0 or self.count(ResultKind.UNCOLLECTED) > 0
 

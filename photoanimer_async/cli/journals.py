@@ -115,9 +115,10 @@ def require_service(journal: Path | None, service: str | None) -> None:
         return
     here = local_base_url(local_folder(journal))
     if owner == here:
-        belongs = "belongs to photos that are animated on this machine: go on with --local"
+        belongs = "belongs to photos that are animated on this machine: continue it with --local"
     else:
-        belongs = f"belongs to {shown_url(owner or '')}, where its tasks are paid for: go on there"
+        its_url = shown_url(owner or "")
+        belongs = f"belongs to {its_url}: continue it with --base-url {its_url}"
     wanted = "this machine" if service in {None, here} else shown_url(service or "")
     raise UsageError(
         f"{printable(str(journal))}: {belongs}, or choose another folder for {wanted} with --out"

@@ -7,8 +7,8 @@ colours are averaged over larger and larger areas, and the average of the smalle
 is used (*push-pull*).
 
 A person who moves uncovers the rim of the hole. A smooth fill is invisible there only on a plain
-wall: stripes, foliage or text must go on. So the rim is covered by *tiles* along its edge, half of
-each on what the photo shows, half behind the person. For each tile, the place nearby is searched
+wall: stripes, foliage or text must continue. So the rim is covered by *tiles* along its edge, half
+of each on what the photo shows, half behind the person. For each tile, the place nearby is searched
 for that looks most like its visible half, first coarsely, then finely, so that stripes meet; the
 hidden half is copied from there. Tiles overlap and are blended. Each is made lighter or darker as a
 whole, so that its visible half agrees with the photo. Where no place is like it, letters would be

@@ -407,7 +407,7 @@ class TestLocal:
         journal = ["--journal", "animated/photoanimer.journal"]
         done = connected("animate", "anna.png", "--local", *journal)
         assert done.returncode == 2
-        assert "go on there, or choose another folder for this machine" in done.stderr
+        assert "or choose another folder for this machine" in done.stderr
         assert not (connected.folder / "animated/.photoanimer-local").exists()
 
     @pytest.mark.slow

@@ -51,7 +51,7 @@ class TestServices:
         journal = journal_of(tmp_path, SERVICE)
         require_service(journal, SERVICE)
         for other in ("https://www.cutout.pro/api/v1", None):
-            with pytest.raises(UsageError, match=f"belongs to {SERVICE}.*go on there") as caught:
+            with pytest.raises(UsageError, match=f"belongs to {SERVICE}: continue") as caught:
                 require_service(journal, other)
             assert "choose another folder" in str(caught.value)
             assert "--out" in str(caught.value)
@@ -63,7 +63,7 @@ class TestServices:
         assert is_local(journal, LOCAL)
         assert not is_local(journal, SERVICE)
         require_service(journal, LOCAL)
-        with pytest.raises(UsageError, match="go on with --local"):
+        with pytest.raises(UsageError, match="continue it with --local"):
             require_service(journal, SERVICE)
 
 

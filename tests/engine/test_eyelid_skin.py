@@ -64,7 +64,7 @@ def test_the_lid_of_an_eye_in_a_dark_socket_is_dark() -> None:
 
 def test_what_is_covered_fades_at_the_sides() -> None:
     picture = photo(SKIN)
-    liner = (np.abs(y) < 4) & (x > 45)  # goes on to the hair
+    liner = (np.abs(y) < 4) & (x > 45)  # reaches the hair
     picture[liner] = (25, 18, 15)
     change = np.abs(closed(picture) - picture).max(axis=2)
     assert change[:, -1].max() < 12

@@ -191,7 +191,7 @@ class JournalStore(JournalFile):
         """Return the next entries whose results are not saved, or no longer there.
 
         Returns:
-            The entries by number, and the number after which to go on; `None` at the end.
+            The entries by number, and the number after which the next ones are; `None` at the end.
         """
         page = self.page([*State], after)
         lacking = [e for e in page if e.state is not State.SAVED or not e.has_result()]

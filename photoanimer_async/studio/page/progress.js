@@ -77,7 +77,7 @@ function consequence({ isPaid, account }) {
     : "Photos that were sent already are paid for: their videos still arrive.";
 }
 
-/** Stop clips, and say which go on since they are paid for. */
+/** Stop clips, and say which continue since they are paid for. */
 export async function stop(studio, ids) {
   const result = await attempt("stop", () => studio.stop(ids));
   if (result?.paid) {
@@ -87,7 +87,7 @@ export async function stop(studio, ids) {
   }
 }
 
-/** Whether stopping a clip has an effect: one that is paid for goes on where nothing is cancelled. */
+/** Whether stopping a clip has an effect: one that is paid for continues where nothing is cancelled. */
 export const canStop = (studio, clip) => !clip.stopping && (!clip.paid || studio.account.cancels);
 
 /** Make the button that stops one clip. */
