@@ -204,8 +204,7 @@ class PhotoAnimerClient:
         )
 
     async def _poll_now(self, task_id: TaskId) -> TaskInfo:
-        self._scheduler.notify(task_id)
-        return await self._scheduler.wait(task_id, timeout=PATIENCE_SECONDS)
+        return await self._scheduler.wait(task_id, timeout=PATIENCE_SECONDS, at_once=True)
 
     async def __aenter__(self) -> Self:
         self._submit_context = JobContext()  # the gate of the last one was closed

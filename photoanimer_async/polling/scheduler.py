@@ -91,8 +91,7 @@ class PollScheduler:
         self._rng = rng or Random()  # noqa: S311 - jitter, no secret
         # With a rate, a queue may be long from the start: prefer likely tasks at once.
         patience = _FIFO_SECONDS if rate is None else 0.0
-        policy = policy or AdaptivePolling()
-        self._timetable = Timetable(policy, self._rng, patience=patience)
+        self._timetable = Timetable(policy or AdaptivePolling(), self._rng, patience=patience)
         self._limits = TimeLimits()
         self._task_ids: dict[str, TaskId] = {}
         self._errors: dict[str, PhotoAnimerError] = {}  # of the last poll, if it failed
@@ -160,7 +159,9 @@ class PollScheduler:
         else:
             self._timetable.notified(key)
 
-    async def wait(self, task_id: TaskId, *, timeout: float | None = None) -> TaskInfo:
+    async def wait(
+        self, task_id: TaskId, *, timeout: float | None = None, at_once: bool = False
+    ) -> TaskInfo:
         """Return a task's info once it has status 1 or 2.
 
         Any number of callers may wait for the same task; it is polled once for all of them.
@@ -169,6 +170,7 @@ class PollScheduler:
         Args:
             task_id: the task.
             timeout: seconds for the whole wait.
+            at_once: whether the first poll is sent now, if nobody else waits for the task.
 
         Raises:
             WaitTimeoutError: the task had not ended by then. It can be waited for again.
@@ -176,7 +178,7 @@ class PollScheduler:
                 for a temporary one.
         """
         key, waiter = str(task_id), Waiter()
-        self._add(task_id, (waiter,))
+        self._add(task_id, (waiter,), at_once=at_once)
         if timeout is not None:
             # Not `asyncio.timeout`, which costs more: a batch has thousands of these.
             waiter.due = time.monotonic() + timeout
@@ -187,8 +189,7 @@ class PollScheduler:
             self._limits.open.discard(waiter)
             last = self._errors.get(key)
             self._remove(task_id, waiter)
-        result = waiter.results.get(key)
-        if isinstance(result, TaskInfo):
+        if isinstance(result := waiter.results.get(key), TaskInfo):
             return result
         raise result or WaitTimeoutError(task_id, timeout or 0.0, last)
 
@@ -227,7 +228,7 @@ class PollScheduler:
             async for task_id in yielding(unique)
         }
 
-    def _add(self, task_id: TaskId, alone: tuple[Waiter]) -> None:
+    def _add(self, task_id: TaskId, alone: tuple[Waiter], *, at_once: bool = False) -> None:
         """Have one waiter's `on_result` called once, with the result of a task."""
         if not self._is_open:
             raise RuntimeError("the scheduler is not open: use it inside `async with`")
@@ -245,7 +246,7 @@ class PollScheduler:
             self._waiters[key] = waiters + alone
             return
         try:
-            due = self._timetable.add(key, self._loop.time())
+            due = self._timetable.add(key, self._loop.time(), at_once=at_once)
         except BaseException as error:  # noqa: BLE001 - a fault of the policy, for this waiter
             waiter.on_result(key, unpollable(task_id, error))
             return
@@ -336,8 +337,7 @@ class PollScheduler:
     async def _poll(self, key: str, sent: float) -> None:
         """Poll a task once, record the outcome and release the slot."""
         try:
-            task_id = self._task_ids.get(key)
-            if task_id is None:
+            if (task_id := self._task_ids.get(key)) is None:
                 return
             try:
                 info = await self._get_task_info(task_id)

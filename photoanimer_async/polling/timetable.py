@@ -108,19 +108,19 @@ class Timetable:
         else:
             _remember(self._notified, key, None, _NOTIFICATIONS)
 
-    def add(self, key: str, now: float) -> float:
+    def add(self, key: str, now: float, *, at_once: bool = False) -> float:
         """Add a task that has not been added yet; return when its first poll is due.
 
         Without a record of its submit, it counts from now.
         """
         since, kind = self._submitted.get(key, (now, ""))
-        at_once = key in self._notified
-        wait = 0.0 if at_once else self._policy.delay(kind, 0.0, self._rng)
+        is_notified = key in self._notified
+        wait = 0.0 if at_once or is_notified else self._policy.delay(kind, 0.0, self._rng)
         if self._learner is not None:
             self._learner.task_added(kind)
         row = self._rows[key] = self._new_row(since, kind)
         self._submitted.pop(key, None)
-        if at_once:
+        if is_notified:
             del self._notified[key]
             self._hints[key] = _AFTER_HINT
         return self._schedule(key, row, max(now, since + wait), now)

@@ -20,6 +20,7 @@ from photoanimer_async import (
     TaskStatus,
     WaitTimeoutError,
 )
+from photoanimer_async.polling.notified import NotifiedPolling
 
 from ..support.clock import Clock
 from ..support.stub_service import QUICK_POLL, QUICK_RETRY
@@ -433,6 +434,17 @@ async def test_notify_without_a_waiter_sends_no_poll() -> None:
         scheduler.notify("a")
         await asyncio.sleep(0.005)
     assert service.polls == ["a"]
+
+
+async def test_a_task_may_be_polled_at_once_without_a_notification() -> None:
+    service, policy = FakeService(a=[PROCESSING, FINISHED]), NotifiedPolling(FixedInterval(0.001))
+    async with PollScheduler(service.get_task_info, policy=policy) as scheduler:
+        scheduler.submitted("a", "kind")
+        await scheduler.wait("a")
+        assert not policy.is_trusted  # its end was found before any notification
+        policy._policy = FixedInterval(3600)
+        assert (await scheduler.wait("a", at_once=True, timeout=60)).status is FINISHED
+        assert not policy.is_trusted
 
 
 async def test_a_rate_spaces_polls_evenly() -> None:

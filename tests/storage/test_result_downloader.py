@@ -1,5 +1,8 @@
 """Results of finished tasks, requested again while their links do not work."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
@@ -8,7 +11,9 @@ from aiohttp import web
 
 from photoanimer_async import (
     DownloadError,
+    FixedInterval,
     InvalidRequestError,
+    NotificationReceiver,
     PhotoAnimerClient,
     ProgressEvent,
     State,
@@ -18,8 +23,9 @@ from photoanimer_async import (
 )
 
 from ..support import batches
+from ..support.notifications import notification
 from ..support.pictures import png
-from ..support.stub_service import Reply, StubService, envelope, serving, task
+from ..support.stub_service import Reply, StubService, envelope, quick_client, serving, task
 
 URL = "http://127.0.0.1:9/photo.jpg"
 
@@ -147,3 +153,40 @@ async def test_a_failed_download_keeps_the_task_id(
     assert outcome.task_id == stub.next_id
     assert events[-1].state is State.FINISHED
     assert batches.names_in(tmp_path / "out") == set()
+
+
+@asynccontextmanager
+async def expired_links(stub: StubService) -> AsyncIterator[None]:
+    """The first link of each task has expired, later ones work."""
+
+    def answer(request: web.Request) -> web.Response:
+        is_new = "new" in request.path
+        return web.Response(body=batches.VIDEO) if is_new else web.Response(status=403)
+
+    seen: set[str] = set()
+
+    async with serving(answer) as origin:
+
+        def finished(request: web.Request) -> web.StreamResponse:
+            task_id = request.query["taskId"]
+            name = "new" if task_id in seen else "old"
+            seen.add(task_id)
+            return envelope(task(int(task_id), resultUrl=f"{origin}/{name}.mp4"))
+
+        stub.finished = finished
+        yield
+
+
+async def test_a_new_link_is_requested_at_once_where_notifications_save_polls(
+    stub: StubService, tmp_path: Path
+) -> None:
+    receiver = NotificationReceiver()
+    async with (
+        expired_links(stub),
+        quick_client(stub.base_url, poll=FixedInterval(3600), receiver=receiver) as client,
+    ):
+        receiver.take(notification(stub.next_id + 1))
+        async with asyncio.timeout(60):
+            animation = await client.animate(URL, save_to=tmp_path)
+    assert animation.path is not None
+    assert len(stub.polls) == 2
