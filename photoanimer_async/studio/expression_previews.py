@@ -70,7 +70,10 @@ class ExpressionPreviews:
     async def _render_all(self, workers: PhotoWorkers, photo_id: str) -> None:
         photo = self._sample
         if photo_id != SAMPLE:
-            photo = self.folder.photos / (self.album.photographs[photo_id].file or "")
+            photograph = self.album.photographs.get(photo_id)
+            if photograph is None:  # it is being removed: `refresh` follows
+                return
+            photo = self.folder.photos / (photograph.file or "")
         for template in Template:
             clip = self.folder.preview(photo_id, template)
             exists = await asyncio.to_thread(clip.is_file)
