@@ -24,7 +24,7 @@ from .conftest import png
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[dev]'")
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from ..support.missing import require_program
 from .browser import SCREENSHOTS, SIZES, OpenPage, StudioProcess
@@ -337,9 +337,57 @@ def test_photos_added_while_the_studio_is_away_are_sent_when_it_is_back(
     expect(page.locator("#strip-title")).to_have_text(
         "2 photos will be sent when the studio is back"
     )
+    page.get_by_role("button", name="Stop adding").click()
+    expect(page.locator("#strip-head")).to_be_hidden()
+    page.set_input_files("#files", photos[:2])
     new_studio.start()
     expect(page.locator("#strip-title")).to_have_text("2 photos")
     expect(page.locator(".print img")).to_have_count(2)
+
+
+def test_photos_keep_their_places_while_they_are_added(
+    open_in_browser: OpenInBrowser, studio: StudioProcess, photos: list[Path]
+) -> None:
+    page = open_in_browser(studio).page
+    held: list[Route] = []
+    page.route(re.compile("api/photos.*Eileen"), lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks it
+    page.set_input_files("#files", photos[:2])
+    expect(page.locator(".print img")).to_have_count(1)
+    names = page.locator(".print .name")
+    expect(names).to_have_text(["Aunt Eileen", "Grandma Grace"])
+    held[0].continue_()
+    expect(page.locator(".print img")).to_have_count(2)
+    expect(names).to_have_text(["Aunt Eileen", "Grandma Grace"])
+    page.get_by_role("button", name="Remove all").click()
+    expect(page.locator("#strip-head")).to_be_hidden()
+
+
+def test_a_picture_that_could_not_be_loaded_is_loaded_later(
+    open_in_browser: OpenInBrowser, studio: StudioProcess, photos: list[Path]
+) -> None:
+    page = open_in_browser(studio).page
+    refused: list[Route] = []
+
+    def refuse_once(route: Route) -> None:
+        route.fallback() if refused else route.abort("internetdisconnected")
+        refused.append(route)
+
+    page.route(re.compile("/photos/.*/small"), refuse_once)
+    page.set_input_files("#files", photos[:1])
+    expect(page.locator(".print img")).to_have_js_property("naturalWidth", 256)
+    assert len(refused) > 1
+
+
+def test_a_link_of_another_kind_is_told_and_kept(
+    open_in_browser: OpenInBrowser, studio: StudioProcess
+) -> None:
+    page = open_in_browser(studio).page
+    page.fill("#url", "ftp://example.com/me.jpg")
+    page.keyboard.press("Enter")
+    expect(page.locator("#messages")).to_contain_text(
+        "no link to a photo on the web, which begins with https://"
+    )
+    expect(page.locator("#url")).to_have_value("ftp://example.com/me.jpg")
 
 
 def test_all_videos_are_stopped_and_their_photos_stay_selected(

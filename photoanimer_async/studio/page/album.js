@@ -1,6 +1,6 @@
 // The album: videos that are ready, then those that are being made; what has failed is above them.
 
-import { announce, byId, confirm, counted, prefersReducedMotion, setText, shownSeconds } from "./dom.js";
+import { announce, byId, confirm, counted, forEach, prefersReducedMotion, setText, shownSeconds } from "./dom.js";
 import { makeCard, Player } from "./clip_card.js";
 import { attempt } from "./messages.js";
 import { Problems } from "./problems.js";
@@ -97,7 +97,7 @@ export class Album {
     const question = this.#questionBeforeRemoving(clips);
     if (question && !(await confirm(question, "Remove"))) return;
     await attempt("remove", async () => {
-      for (const id of ids) if (this.#studio.clips.has(id)) await this.#studio.remove(id);
+      await forEach(ids.filter((id) => this.#studio.clips.has(id)), (id) => this.#studio.remove(id));
     });
   }
 

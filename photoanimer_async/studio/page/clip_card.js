@@ -25,13 +25,14 @@ export function makeCard(studio, player, clip, open) {
   const screen = element("div", { class: "screen" }, poster(clip));
   const stage = element("p", { class: "stage" });
   const actions = element("div", { class: "actions" });
-  const voice = `${clip.everyone ? ", everyone" : ""}${clip.voice ? `, with the voice ${clip.voice}` : ""}`;
+  const more = `${clip.everyone ? ", everyone" : ""}${clip.voice ? `, with the voice ${clip.voice}` : ""}`;
+  const how = `${studio.titleOf(clip)}${more}`;
   const node = element(
     "li",
     { class: "clip" },
     screen,
     element("h3", { class: "name", dir: "auto", title: name }, name),
-    element("p", { class: "how" }, `${studio.titleOf(clip)}${voice}`),
+    element("p", { class: "how", title: how }, how),
     stage,
     actions,
   );

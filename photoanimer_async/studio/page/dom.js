@@ -52,6 +52,20 @@ export function announce(text) {
   }, 250);
 }
 
+/** Run something for each item, some at once; the first error is thrown, and ends it. */
+export async function forEach(items, run) {
+  const left = [...items];
+  const runSome = async () => {
+    while (left.length) {
+      await run(left.shift()).catch((error) => {
+        left.length = 0;
+        throw error;
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: 4 }, runSome));
+}
+
 /** Format a number of seconds. */
 export function shownSeconds(seconds) {
   return seconds.toLocaleString("en", { maximumFractionDigits: 2 });

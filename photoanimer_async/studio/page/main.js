@@ -4,6 +4,7 @@ import { Album } from "./album.js";
 import { byId, setText, shownSeconds } from "./dom.js";
 import { Expressions } from "./expressions.js";
 import { PhotoStrip } from "./photo_strip.js";
+import { retryPictures } from "./pictures.js";
 import { Progress } from "./progress.js";
 import { StartBar } from "./start_bar.js";
 import { StudioClient } from "./studio_client.js";
@@ -52,7 +53,8 @@ studio.addEventListener("change", () => {
 });
 studio.addEventListener("connection", () => {
   byId("connection").hidden = studio.isConnected;
-  setText(byId("connection"), studio.isConnected ? "" : "The studio cannot be reached. This page reconnects by itself, and nothing that was started is lost.");
+  setText(byId("connection"), studio.isConnected ? "" : "The studio cannot be reached. If it was closed, start it again: this page reconnects by itself, and nothing that was started is lost.");
   show();
 });
+retryPictures(studio);
 studio.connect();

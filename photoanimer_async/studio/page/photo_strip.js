@@ -1,8 +1,8 @@
 // The photos for the next videos: a strip that unfolds, and those that cannot be used.
 
-import { button, byId, counted, element, setText } from "./dom.js";
+import { button, byId, counted, element, forEach, setText } from "./dom.js";
 import { acceptOf, filesOf, ofFolder } from "./dropped_files.js";
-import { attempt } from "./messages.js";
+import { attempt, dismissMessage, showMessage } from "./messages.js";
 import { Problems } from "./problems.js";
 import { VirtualGrid } from "./virtual_grid.js";
 
@@ -14,6 +14,7 @@ export class PhotoStrip {
   #changed;
   /** Ids of photos without a detected face that the user wants to try. */
   #anyway = new Set();
+  #shown = [];
   #grid = new VirtualGrid(byId("strip"), (photo) => this.#card(photo));
   #problems = new Problems(byId("unusable"), (count) => `${counted(count, "photo")} cannot be used`, (items) => this.#actionsFor(items));
 
@@ -23,6 +24,8 @@ export class PhotoStrip {
     this.#changed = changed;
     this.#grid.maxRows = 1;
     byId("unfold").addEventListener("click", () => this.#fold(this.#grid.maxRows > 1));
+    byId("stop-adding").addEventListener("click", () => uploads.stop());
+    addEventListener("resize", () => this.#showUnfold());
     byId("clear").addEventListener("click", () => this.#deselect(this.chosen.map((photo) => photo.id)));
     this.#listenForFiles();
     this.#listenForDrops();
@@ -50,11 +53,14 @@ export class PhotoStrip {
     const { chosen } = this;
     const { underWay } = this.#uploads;
     byId("strip-head").hidden = !chosen.length && !underWay.length;
+    byId("strip-title").setAttribute("aria-live", underWay.length ? "off" : "polite"); // not each number
     setText(byId("strip-title"), this.#title(chosen.length, underWay.length));
-    this.#grid.show([...chosen, ...underWay]);
-    const hasMore = chosen.length + underWay.length > this.#grid.columns;
-    byId("unfold").hidden = !hasMore && this.#grid.maxRows === 1;
-    byId("clear").hidden = chosen.length < 2;
+    this.#shown = [...chosen, ...underWay].sort((a, b) => a.added - b.added);
+    this.#grid.show(this.#shown);
+    this.#showUnfold();
+    const canStop = underWay.some((item) => !item.isSending);
+    byId("stop-adding").hidden = !canStop;
+    byId("clear").hidden = chosen.length < 2 || canStop;
     const refused = this.#waiting.filter((photo) => this.#problemOf(photo));
     this.#problems.show([
       ...refused.map((photo) => ({ ...photo, reason: this.#problemOf(photo), picture: photo.refusal ? null : `/photos/${photo.id}/small` })),
@@ -62,6 +68,10 @@ export class PhotoStrip {
     ]);
     const { formats } = this.#studio;
     if (formats.length) byId("files").accept = acceptOf(formats);
+  }
+
+  #showUnfold() {
+    byId("unfold").hidden = this.#shown.length <= this.#grid.columns && this.#grid.maxRows === 1;
   }
 
   #title(count, adding) {
@@ -91,8 +101,9 @@ export class PhotoStrip {
     });
     byId("link").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#uploads.addLinks(byId("url").value);
-      byId("url").value = "";
+      dismissMessage("link");
+      if (this.#uploads.addLinks(byId("url").value)) byId("url").value = "";
+      else showMessage("link", "This is no link to a photo on the web, which begins with https://");
     });
     document.addEventListener("paste", (event) => {
       if (event.target.closest("input")) return;
@@ -139,10 +150,23 @@ export class PhotoStrip {
     this.#changed();
   }
 
+  /** Deselect photos; they disappear at once, and are back if the studio cannot be reached. */
   #deselect(ids) {
     return attempt("deselect", async () => {
-      for (const id of ids) await this.#studio.setWaiting(id, false);
+      const photos = ids.map((id) => this.#studio.photos.get(id)).filter(Boolean);
+      this.#setWaiting(photos, false);
+      try {
+        await forEach(photos, ({ id }) => this.#studio.setWaiting(id, false));
+      } catch (error) {
+        this.#setWaiting(photos, true); // those that are deselected have been replaced meanwhile
+        throw error;
+      }
     });
+  }
+
+  #setWaiting(photos, waiting) {
+    for (const photo of photos) photo.waiting = waiting;
+    this.#changed();
   }
 
   #card(photo) {

@@ -19,7 +19,8 @@ export class StartBar {
 
   show() {
     const { chosen } = this.#strip;
-    const fresh = chosen.filter((photo) => !this.#isInAlbum(photo));
+    const existing = this.#inAlbum();
+    const fresh = chosen.filter((photo) => !existing.has(keyOf(photo.id, this.#expressions.everyone && photo.faces > 1)));
     const cost = fresh.length * this.#costOfOne;
     const { seconds } = this.#studio.account;
     const isShort = this.#studio.isPaid && seconds !== null && cost > seconds;
@@ -39,7 +40,7 @@ export class StartBar {
     const { seconds } = this.#studio.account;
     const least = this.#expressions.voice && !this.#expressions.voice.seconds ? "at least " : "";
     words.push(": ", element("strong", {}, `${least}${shownSeconds(cost)} video seconds`));
-    const left = seconds === null ? "The balance is unknown." : isShort ? `Only ${shownSeconds(seconds)} are left.` : `${shownSeconds(seconds)} are left.`;
+    const left = seconds === null ? "The balance is unknown." : isShort ? `Only ${shownSeconds(seconds)} are left: ${fresh.length > 1 ? "remove photos, or " : ""}choose a shorter expression.` : `${shownSeconds(seconds)} are left.`;
     words.push(element("span", { class: isShort ? "left short" : "left" }, left));
     return words;
   }
@@ -49,17 +50,12 @@ export class StartBar {
     return this.#expressions.voice?.seconds ?? this.#expressions.chosen?.seconds ?? 0;
   }
 
-  #isInAlbum(photo) {
+  /** The photos of which there is a video with the chosen expression, each with who moves in it. */
+  #inAlbum() {
     const { template, voice } = this.#expressions;
-    const everyone = this.#expressions.everyone && photo.faces > 1;
-    return [...this.#studio.clips.values()].some(
-      (clip) =>
-        clip.photo === photo.id &&
-        clip.template === template &&
-        clip.everyone === everyone &&
-        clip.voice === (voice?.name ?? null) &&
-        clip.stage !== "failed",
-    );
+    const isLike = (clip) => clip.template === template && clip.voice === (voice?.name ?? null) && clip.stage !== "failed";
+    const clips = [...this.#studio.clips.values()].filter(isLike);
+    return new Set(clips.map((clip) => keyOf(clip.photo, clip.everyone)));
   }
 
   async #start() {
@@ -82,3 +78,5 @@ export class StartBar {
     }
   }
 }
+
+const keyOf = (photo, everyone) => `${photo} ${everyone}`;

@@ -34,6 +34,13 @@ export class Uploads {
     return [...this.#items.values()].filter((item) => !item.reason);
   }
 
+  /** Forget the photos that are not being sent yet. */
+  stop() {
+    const waiting = this.underWay.filter((item) => !item.isSending);
+    this.#total -= waiting.length;
+    this.remove(waiting.map((item) => item.id));
+  }
+
   /** Photos that could not be sent, each with its reason. */
   get failed() {
     return [...this.#items.values()].filter((item) => item.reason);
