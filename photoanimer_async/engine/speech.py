@@ -8,6 +8,7 @@ with the emphasis of the voice, and the brows rise with it.
 import io
 import itertools
 import math
+from collections.abc import Iterator
 
 import av
 import numpy as np
@@ -54,6 +55,14 @@ _DECODER_OPTIONS = {
 
 _ALLOWED_RATES = range(1_000, 768_001)
 """Allowed sample rates of a voice, in Hz. Resampling others can take gigabytes of memory."""
+
+_MAX_DAMAGED = 0.05
+"""Part of a voice's packets that may be damaged, and are left out: the last one of a file that was
+cut off, or single ones in between."""
+
+_OPPOSITE = 0.1
+"""Power of the mean of both channels, relative to that of the louder one, below which they cancel
+each other out."""
 
 _PADDING = 0.1
 """How much longer than the limit a voice may be, in seconds: encoders add up to two frames, of AAC
@@ -102,8 +111,11 @@ class Sound:
 
     @property
     def mono(self) -> Floats:
-        """The mean of the channels, shape (n,)."""
-        return np.asarray(self.samples.mean(axis=0), np.float32)
+        """The mean of the channels, shape (n,); the louder one if they cancel each other out."""
+        mean = np.asarray(self.samples.mean(axis=0), np.float32)
+        powers = np.square(self.samples).sum(axis=1)
+        cancelled = np.square(mean).sum() < _OPPOSITE * powers.max()
+        return self.samples[powers.argmax()] if cancelled else mean
 
 
 def decode_voice(data: bytes, limit_seconds: float) -> Sound:
@@ -145,7 +157,7 @@ def _resampled(
     resampler = av.AudioResampler(format="fltp", layout=layout, rate=RATE)
     blocks: list[Floats] = []
     seconds = 0.0
-    for frame in itertools.chain(container.decode(stream), [None]):
+    for frame in itertools.chain(_frames(container, stream), [None]):
         if frame is not None:
             if frame.sample_rate not in _ALLOWED_RATES:
                 raise ValueError(f"its sample rate is {frame.sample_rate} Hz")
@@ -158,6 +170,25 @@ def _resampled(
             np.asarray(block.to_ndarray(), np.float32) for block in resampler.resample(frame)
         ]
     return blocks
+
+
+def _frames(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
+    """Yield the frames of a stream, without damaged packets.
+
+    Raises:
+        ValueError: More than a few are damaged.
+    """
+    decoded = damaged = 0
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            damaged += 1
+            continue
+        decoded += 1
+        yield from frames
+    if damaged > _MAX_DAMAGED * decoded:
+        raise ValueError(f"{damaged} of {decoded + damaged} packets are damaged")
 
 
 def voice_motion(sound: Sound, seed: int) -> list[FaceMotion]:

@@ -172,6 +172,7 @@ def sound_file() -> Callable[[NDArray[np.float32], str], bytes]:
         "wav": ("wav", "pcm_s16le"),
         "mp3": ("mp3", "libmp3lame"),
         "m4a": ("ipod", "aac"),
+        "aac": ("adts", "aac"),
         "ogg": ("ogg", "libopus"),
         "flac": ("flac", "flac"),
     }

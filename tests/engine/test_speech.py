@@ -53,6 +53,30 @@ def test_stereo_stays_stereo(speech: Samples, sound_file: SoundFile) -> None:
     assert sound.mono == pytest.approx(speech / 2, abs=1e-3)
 
 
+def test_channels_of_opposite_phase_do_not_cancel_each_other_out(speech: Samples) -> None:
+    opposite = Sound(np.stack([speech, -speech]))
+    assert curve(opposite, "jawOpen") == pytest.approx(curve(mono(speech), "jawOpen"))
+
+
+@pytest.mark.parametrize("extension", ["aac", "mp3"])
+def test_a_voice_that_was_cut_off_is_decoded(
+    extension: str, speech: Samples, sound_file: SoundFile
+) -> None:
+    whole = sound_file(speech, extension)
+    sound = decode_voice(whole[: int(len(whole) * 0.9)], limit_seconds=60)
+    assert 0.7 < sound.seconds / (len(speech) / RATE) < 1
+
+
+def test_a_voice_with_many_damaged_packets_is_rejected(
+    speech: Samples, sound_file: SoundFile
+) -> None:
+    damaged = bytearray(sound_file(speech, "m4a"))
+    for at in range(len(damaged) // 4, len(damaged) // 2, 50):
+        damaged[at] ^= 0xFF
+    with pytest.raises(VoiceError, match="packets are damaged"):
+        decode_voice(bytes(damaged), limit_seconds=60)
+
+
 @pytest.mark.parametrize(
     "data",
     [
