@@ -12,7 +12,8 @@ stand still. Three things tell them apart:
 * doubt: where the network is uncertain of a whole area, not only of an edge.
 
 Where the region cuts off the person, nothing may move either. Where the photo does, nothing may
-move away from its border, or a gap would appear; it can move along.
+move away from its border, or a gap would appear; it can move along. If the photo cuts off the face
+itself, all of it moves less: otherwise it would be squeezed at the border, or stretched.
 
 Each gives a weight that falls smoothly, so that nothing tears where two people touch.
 """
@@ -52,6 +53,13 @@ _SOFT = 0.12
 _BORDER_STRIP, _REGION_STRIP = 0.3, 0.6
 """Distance, in heights of the face, from where the photo or the region cuts off the person, over
 which motion ends."""
+
+_WHOLE_FACE = 0.65
+"""Distance of a border from the centre of the face, in heights of the face, from which it does not
+cut off the face."""
+
+_HALF_STRIP, _HALF_MOTION = 0.7, 0.3
+"""Distance over which motion ends, and how much of it is left, where half the face is cut off."""
 
 _HELD = 0.08
 """Distance within which nothing moves at all: more than a cell of the lattice of the motion."""
@@ -117,10 +125,17 @@ class Mobility:
             weight *= _nearer(points, ellipse, other)
         across, down = weight.copy(), weight
         for side in _SIDES:
+            distance = _distance_from_cut(small, side)
+            if distance is None:
+                continue
             at_border = side.of(box) == side.of(picture)
-            strip = _BORDER_STRIP if at_border else _REGION_STRIP
-            distance = _distance_from_cut(small, side) / height
-            free = smoothstep((distance - np.float32(_HELD)) / np.float32(strip))
+            strip, most = _REGION_STRIP, 1.0
+            if at_border:
+                part = _shown_part(side, picture, ellipse)
+                strip = _HALF_STRIP + (_BORDER_STRIP - _HALF_STRIP) * part
+                most = _HALF_MOTION + (1 - _HALF_MOTION) * part
+            free = smoothstep((distance / height - np.float32(_HELD)) / np.float32(strip))
+            free *= np.float32(most)
             if side.is_vertical or not at_border:
                 across *= free
             if not side.is_vertical or not at_border:
@@ -189,11 +204,21 @@ def _doubt(small: Floats, area: float) -> Floats:
     return np.asarray(cv2.blur(soft, (side, side)), np.float32)
 
 
-def _distance_from_cut(small: Floats, side: _Side) -> Floats:
-    """Return the distance of each sample from where a side cuts off somebody, shape (H, W)."""
+def _shown_part(side: _Side, picture: Box, ellipse: HeadEllipse) -> float:
+    """Return how much of the half of a face towards a border of the photo is shown, 0 to 1."""
+    centre = float(ellipse.centre[0 if side.is_vertical else 1])
+    distance = abs(side.of(picture) - centre) / ellipse.face_height
+    return float(smoothstep(np.array(distance / _WHOLE_FACE)))
+
+
+def _distance_from_cut(small: Floats, side: _Side) -> Floats | None:
+    """Return the distance of each sample from where a side cuts off somebody, shape (H, W).
+
+    None if it cuts off nobody.
+    """
     free = (small < _TRACE).astype(np.uint8)
     inside = np.ones_like(free)
     inside[side.line] = free[side.line]
     if inside.all():
-        return np.full(small.shape, np.inf, np.float32)
+        return None
     return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 5), np.float32)

@@ -39,6 +39,15 @@ def test_the_person_moves_but_not_away_from_where_the_photo_cuts_it_off() -> Non
     assert weight[499, 10].min() > 0.5  # background at the border holds nothing
 
 
+def test_a_face_that_the_photo_cuts_in_half_moves_little_and_is_not_squeezed() -> None:
+    half = Box(200, 0, 400, 500)
+    weight = Mobility.of(person()[:, 200:], half, half, HEAD, NOBODY).at(half.pixels())[150]
+    assert weight[0, 0] < 0.01
+    assert 0.2 < weight[60, 0] < 0.3
+    assert np.diff(weight[:, 0]).max() * HEAD.face_height < 0.8  # 5 with all of the motion
+    assert weight[60, 1] > 0.99  # along the border
+
+
 def test_where_only_the_region_ends_nothing_moves() -> None:
     weight = weights(person(), picture=Box(-50, -50, 450, 600))
     assert weight[499, 100:300].max() < 0.01
