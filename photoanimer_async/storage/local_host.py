@@ -27,7 +27,7 @@ from attrs import define
 
 from photoanimer_async.errors import HostingError, InvalidRequestError
 from photoanimer_async.models import Photo
-from photoanimer_async.photos.cancellation import finish_despite_cancel
+from photoanimer_async.photos.cancellation import ThreadStep, finish_despite_cancel
 from photoanimer_async.photos.check import detect_media_format
 from photoanimer_async.photos.shortage import is_shortage
 from photoanimer_async.redaction import is_url, shown_url
@@ -86,10 +86,14 @@ class LocalImageHost:
         self._base_url = ""
 
     async def __aenter__(self) -> Self:
-        async with self._lock:
-            if self._runner is None:
-                self._runner = await self._start()
-            self._users += 1
+        self._users += 1
+        if self._runner is None:
+            try:
+                # A cancellation waits: asyncio would lose a server that has just begun to listen.
+                await ThreadStep(self._start())
+            except BaseException:
+                await self._leave()
+                raise
         return self
 
     async def __aexit__(
@@ -155,7 +159,13 @@ class LocalImageHost:
             raise HostingError("the URL is not published here, or no longer")
         return publication.fetches
 
-    async def _start(self) -> "aiohttp.web.AppRunner":
+    async def _start(self) -> None:
+        """Start the server, unless it runs."""
+        async with self._lock:
+            if self._runner is None:
+                self._runner = await self._new_runner()
+
+    async def _new_runner(self) -> "aiohttp.web.AppRunner":
         import aiohttp.web  # noqa: PLC0415 - a client whose photos have URLs needs none of it
 
         application = aiohttp.web.Application()

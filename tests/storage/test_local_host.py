@@ -16,6 +16,8 @@ from photoanimer_async.models import Photo
 from photoanimer_async.storage.local_host import LocalImageHost
 
 # A bitmap of 16x16 pixels in shades, header and all.
+from ..support.ports import free_port
+
 PHOTO = (
     b"BM"
     + struct.pack("<IHHI", 54 + 768, 0, 0, 54)
@@ -261,6 +263,20 @@ class TestServer:
             await reader.read()
         writer.close()
         await writer.wait_closed()
+
+    async def test_a_start_that_is_cancelled_leaves_no_server(self) -> None:
+        port = free_port()
+        for steps in range(20):
+            host = LocalImageHost(port=port)
+            starting = asyncio.create_task(host.__aenter__())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            starting.cancel()
+            await asyncio.wait([starting])
+            if not starting.cancelled():
+                await host.__aexit__(None, None, None)
+            async with LocalImageHost(port=port):
+                pass
 
     async def test_a_port_in_use(self) -> None:
         async with LocalImageHost() as first, first.publish(PHOTO) as url:

@@ -226,9 +226,11 @@ class ConnectionGuard:
             OSError: it cannot listen on the address.
         """
         loop = asyncio.get_running_loop()
+        # In two steps: if cancelled, asyncio would lose a server that has just begun to listen.
         self._listening = await loop.create_server(
-            lambda: _Connection(self, server()), host, port, backlog=_BACKLOG
+            lambda: _Connection(self, server()), host, port, backlog=_BACKLOG, start_serving=False
         )
+        await self._listening.start_serving()
         self.addresses = [each.getsockname() for each in self._listening.sockets]
         self._watching = asyncio.create_task(self._watch())
 

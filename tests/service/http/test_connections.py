@@ -21,6 +21,7 @@ from photoanimer_async.service.http.connections import (
 )
 
 from ...support.clock import Clock
+from ...support.ports import free_port
 from ...support.served_process import served
 from ..conftest import KEY, LONGEST_WAIT, PhotoHost, Running, Start, until
 
@@ -87,6 +88,25 @@ async def peer_of(base_url: str) -> AsyncIterator[Peer]:
         yield peer
     finally:
         peer.close()
+
+
+async def test_a_start_that_is_cancelled_leaves_the_port_free() -> None:
+    port = free_port()
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    assert runner.server is not None
+    for steps in range(10):
+        guard = ConnectionGuard(limits_for(64, 10.0))
+        listening = asyncio.create_task(guard.listen(runner.server, "127.0.0.1", port))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        listening.cancel()
+        await asyncio.wait([listening])
+        guard.stop_listening()
+        await guard.close()
+        again = await asyncio.get_running_loop().create_server(runner.server, "127.0.0.1", port)
+        again.close()
+    await runner.cleanup()
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /docs HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "])
