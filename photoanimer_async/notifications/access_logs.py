@@ -5,8 +5,7 @@ loggers replaces it, in the message and in whatever a formatter may use.
 """
 
 import logging
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, MutableMapping
 
 ACCESS_LOGGERS = (
     "aiohttp.access",
@@ -55,15 +54,15 @@ class TokenFilter(logging.Filter):
         return value.replace(self._token, _REPLACEMENT) if isinstance(value, str) else value
 
 
-@contextmanager
-def hidden_in_access_logs(token: str) -> Iterator[None]:
-    """Replace a token in the records of all `ACCESS_LOGGERS` until the end of the block."""
+def hide_in_access_logs(token: str) -> Callable[[], None]:
+    """Replace a token in the records of all `ACCESS_LOGGERS`; return what ends that."""
     token_filter = TokenFilter(token)
     loggers = [logging.getLogger(name) for name in ACCESS_LOGGERS]
     for logger in loggers:
         logger.addFilter(token_filter)
-    try:
-        yield
-    finally:
+
+    def show() -> None:
         for logger in loggers:
             logger.removeFilter(token_filter)
+
+    return show

@@ -16,6 +16,7 @@ import logging
 import os
 import re
 import secrets
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from photoanimer_async.errors import InvalidNotificationError, InvalidRequestError
 from photoanimer_async.models import TaskId
-from photoanimer_async.notifications.access_logs import hidden_in_access_logs
+from photoanimer_async.notifications.access_logs import hide_in_access_logs
 from photoanimer_async.notifications.parse import MAX_NOTIFICATION_BYTES, parse_notification
 from photoanimer_async.notifications.web_adapters import Answer, AsgiApp, aiohttp_handler, asgi_app
 
@@ -47,8 +48,9 @@ class NotificationReceiver:
         client = PhotoAnimerClient(receiver=receiver)
 
     The URL to register with the service is your origin, the prefix of the mount, and `path`.
-    Anyone who knows the token in it can make the client poll tasks, and nothing more. It is
-    hidden in the access logs of the usual servers; keep it out of the logs of proxies.
+    Anyone who knows the token in it can make the client poll tasks, and nothing more. As long as
+    the receiver or a mount of it exists, the token is hidden in the access logs of the usual
+    servers; keep it out of the logs of proxies.
 
     Args:
         token: 22 to 200 of the characters A-Z, a-z, 0-9, `-` and `_`, hard to guess, for
@@ -70,6 +72,8 @@ class NotificationReceiver:
         if queue < 1:
             raise InvalidRequestError(f"queue must be at least 1, not {queue}")
         self._token = token
+        # As long as it is mounted: notifications come before a client listens, and after it.
+        weakref.finalize(self, hide_in_access_logs(token))
         self._size = queue
         self._queue: asyncio.Queue[TaskId] | None = None
         self._queued: set[str] = set()
@@ -147,8 +151,7 @@ class NotificationReceiver:
             self._process(self._queue, on_notified), name="photoanimer notifications"
         )
         try:
-            with hidden_in_access_logs(self._token):
-                yield
+            yield
         finally:
             self._queue = None
             self._queued.clear()

@@ -1,23 +1,25 @@
 """Access logs never show the token."""
 
+import gc
 import io
 import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import aiohttp
 
-from photoanimer_async import NotificationReceiver, PhotoAnimerClient
-from photoanimer_async.notifications.access_logs import ACCESS_LOGGERS, hidden_in_access_logs
+from photoanimer_async import NotificationReceiver
+from photoanimer_async.notifications.access_logs import ACCESS_LOGGERS
 
 from ..support.notifications import PAGE_EXAMPLE
 from ..support.receiver_servers import PREFIX
+from ..support.stub_service import StubService, quick_client
 
 
-async def test_the_token_is_hidden_in_every_frameworks_log(
-    listening: PhotoAnimerClient,
-    receiver: NotificationReceiver,
-    address: str,
-    session: aiohttp.ClientSession,
-) -> None:
+@contextmanager
+def everything_logged() -> Iterator[io.StringIO]:
+    """What all loggers of servers write meanwhile."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     loggers = [logging.getLogger(name) for name in ("", *ACCESS_LOGGERS)]
@@ -26,22 +28,55 @@ async def test_the_token_is_hidden_in_every_frameworks_log(
         logger.addHandler(handler)
         logger.setLevel(logging.DEBUG)
     try:
-        for body in (PAGE_EXAMPLE, b"{"):
-            async with session.post(address, data=body):
-                pass
-        async with session.get(address):
-            pass
+        yield written
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.removeHandler(handler)
             logger.setLevel(level)
+
+
+async def post_all(session: aiohttp.ClientSession, address: str) -> None:
+    for body in (PAGE_EXAMPLE, b"{"):
+        async with session.post(address, data=body):
+            pass
+    async with session.get(address):
+        pass
+
+
+async def test_the_token_is_hidden_in_every_frameworks_log_whether_a_client_listens_or_not(
+    stub: StubService,
+    receiver: NotificationReceiver,
+    address: str,
+    session: aiohttp.ClientSession,
+) -> None:
+    with everything_logged() as written:
+        await post_all(session, address)
+        async with quick_client(stub.base_url, receiver=receiver):
+            await post_all(session, address)
+        await post_all(session, address)  # late notifications, after the client was closed
     log = written.getvalue()
     assert f"{PREFIX}/…" in log
     assert "123456" in log
     assert receiver.path[1:] not in log
 
 
-def test_the_filters_are_removed_after_the_block() -> None:
-    with hidden_in_access_logs("secret"):
-        assert all(logging.getLogger(name).filters for name in ACCESS_LOGGERS)
-    assert not any(logging.getLogger(name).filters for name in ACCESS_LOGGERS)
+def test_a_token_is_hidden_as_long_as_its_receiver_or_a_mount_of_it_exists() -> None:
+    def shown() -> str:
+        with everything_logged() as written:
+            logging.getLogger(ACCESS_LOGGERS[0]).info("POST /%s", token)
+        return written.getvalue()
+
+    def filters() -> int:
+        return sum(len(logging.getLogger(name).filters) for name in ACCESS_LOGGERS)
+
+    gc.collect()  # the receivers of other tests
+    token, before = secrets.token_urlsafe(32), filters()
+    receiver = NotificationReceiver(token)
+    app = receiver.asgi
+    del receiver
+    gc.collect()
+    assert token not in shown()
+    del app
+    gc.collect()
+    assert token in shown()
+    assert filters() == before
