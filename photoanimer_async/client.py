@@ -36,13 +36,15 @@ from photoanimer_async.models import (
     TaskId,
     TaskInfo,
     TaskStatus,
+    require_count,
     require_many,
+    require_seconds,
 )
 from photoanimer_async.notifications.dispatcher import NotificationDispatcher
 from photoanimer_async.photos.check import PhotoPreparers
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.notified import NotifiedPolling
-from photoanimer_async.polling.policies import PollPolicy
+from photoanimer_async.polling.policies import PollPolicy, check_above_zero
 from photoanimer_async.polling.saved_durations import persisted
 from photoanimer_async.polling.scheduler import PollScheduler
 from photoanimer_async.redaction import is_url, printable
@@ -126,8 +128,8 @@ class PhotoAnimerClient:
         proxy: str | None = None,
         trust_env: bool = False,
     ) -> None:
-        if concurrency < 1:
-            raise InvalidRequestError(f"concurrency must be at least 1, not {concurrency}")
+        require_count("concurrency", concurrency)
+        check_above_zero("timeout", timeout)
         credentials = _credentials(api_key, base_url)
         self._transport = Transport(
             credentials,
@@ -207,6 +209,7 @@ class PhotoAnimerClient:
         return await self._scheduler.wait(task_id, timeout=PATIENCE_SECONDS, at_once=True)
 
     async def __aenter__(self) -> Self:
+        self._state.require_closed()
         self._submit_context = JobContext()  # the gate of the last one was closed
         async with AsyncExitStack() as stack:
             stack.callback(self._state.close)
@@ -330,6 +333,7 @@ class PhotoAnimerClient:
             PhotoAnimerError: its state cannot be asked for.
         """
         with self._call_on(task_id):
+            require_seconds("timeout", timeout)
             info = await self._scheduler.wait(task_id, timeout=timeout)
         if info.status is TaskStatus.FAILED:
             raise TaskFailedError(info)
@@ -442,6 +446,7 @@ class PhotoAnimerClient:
             TooManyPendingError: `max_pending` calls are in progress.
             PhotoAnimerError: the step that failed, as its type says.
         """
+        require_seconds("timeout", timeout)
         options = AnimationOptions(
             template=template, output_format=output_format, voice_url=voice_url
         )
@@ -493,6 +498,7 @@ class PhotoAnimerClient:
         timeout: float | None,
         on_progress: ProgressHook | None,
     ) -> Animation:
+        require_seconds("timeout", timeout)
         options = AnimationOptions(output_format=output_format)
         store, name = result_target(save_to, options.output_format)
         request = AnimationRequest(str(task_id), options, name or str(task_id))

@@ -54,7 +54,7 @@ def shown_photo(photo: str | os.PathLike[str] | bytes) -> str:
     """Return a photo's name in one printable line: its redacted URL, its path, or its size."""
     if isinstance(photo, bytes):
         return f"photo of {len(photo)} bytes"
-    name = os.fspath(photo)
+    name = os.fsdecode(photo)
     return shown_url(name) if is_url(name) else printable(name)
 
 

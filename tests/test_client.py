@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+import math
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,6 +21,7 @@ from photoanimer_async import (
     NoAnswerError,
     PhotoAnimerClient,
     PhotoAnimerError,
+    PollScheduler,
     RateLimitedError,
     RetryPolicy,
     TaskFailedError,
@@ -304,10 +306,50 @@ def test_a_base_url_must_be_one(base_url: str) -> None:
         PhotoAnimerClient(KEY, base_url=base_url)
 
 
-@pytest.mark.parametrize("concurrency", [0, -1])
-def test_concurrency_is_at_least_one(concurrency: int) -> None:
-    with pytest.raises(InvalidRequestError, match="concurrency"):
-        PhotoAnimerClient(KEY, concurrency=concurrency)
+@pytest.mark.parametrize("count", [0, -1, 2.5, math.nan, math.inf, "4", [1]])
+async def test_a_number_of_things_is_a_whole_number_from_one_on(
+    stub: StubService, count: Any
+) -> None:
+    for name in ("concurrency", "max_pending"):
+        with pytest.raises(InvalidRequestError, match=f"{name} must be at least 1"):
+            quick_client(stub.base_url, **{name: count})
+    with pytest.raises(InvalidRequestError, match="concurrency must be at least 1"):
+        PollScheduler(quick_client(stub.base_url).get_task_info, concurrency=count)
+    with pytest.raises(InvalidRequestError, match="in_flight must be at least 1"):
+        quick_client(stub.base_url).animate_many([PHOTO], in_flight=count)
+
+
+@pytest.mark.parametrize("seconds", [-1, -math.inf, math.nan, "5"])
+async def test_a_timeout_is_a_number_of_seconds(
+    client: PhotoAnimerClient, stub: StubService, seconds: Any
+) -> None:
+    for call in (
+        client.animate(PHOTO, timeout=seconds),
+        client.attach(5, timeout=seconds),
+        client.wait(5, timeout=seconds),
+        client.wait_all([5], timeout=seconds),
+    ):
+        with pytest.raises(InvalidRequestError, match="timeout must be 0 or more seconds"):
+            await call
+    with pytest.raises(InvalidRequestError, match="timeout must be 0 or more seconds"):
+        client.animate_many([PHOTO], timeout=seconds)
+    assert stub.requests == []
+    assert (await client.animate(PHOTO, timeout=math.inf)).task_id
+
+
+@pytest.mark.parametrize("seconds", [0, -1, math.nan])
+def test_the_time_for_an_answer_is_above_zero(seconds: float) -> None:
+    with pytest.raises(InvalidRequestError, match="timeout must be above 0"):
+        PhotoAnimerClient(KEY, timeout=seconds)
+
+
+async def test_a_client_that_is_open_is_not_opened_again(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    with pytest.raises(RuntimeError, match="open already"):
+        await client.__aenter__()
+    assert await client.submit(PHOTO)
+    assert len(stub.submits) == 1
 
 
 async def test_outside_of_async_with_it_says_so(stub: StubService) -> None:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 from attrs import evolve, field, frozen
 from attrs.converters import optional
 
-from photoanimer_async.errors import InvalidRequestError
 from photoanimer_async.jobs.batch import Batch, RunJob, request_of, requests_of
 from photoanimer_async.jobs.budget import Budget
 from photoanimer_async.jobs.deduplication import Deduplicated
@@ -35,7 +34,9 @@ from photoanimer_async.models import (
     Location,
     Outcome,
     Photo,
+    require_count,
     require_many,
+    require_seconds,
 )
 from photoanimer_async.photos.cancellation import ends_task
 from photoanimer_async.photos.check import PhotoPreparers
@@ -99,8 +100,9 @@ class BatchSettings:
     on_progress: ProgressHook | None = None
 
     def __attrs_post_init__(self) -> None:
-        if self.in_flight is not None and self.in_flight < 1:
-            raise InvalidRequestError(f"in_flight must be at least 1, not {self.in_flight}")
+        require_seconds("timeout", self.timeout)
+        if self.in_flight is not None:
+            require_count("in_flight", self.in_flight)
         Budget(self.max_seconds)
         Budget(self.resubmit_ambiguous)
 

@@ -17,7 +17,6 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
 from photoanimer_async.errors import (
-    InvalidRequestError,
     PhotoAnimerError,
     TaskFailedError,
     TooManyPendingError,
@@ -28,7 +27,7 @@ from photoanimer_async.jobs.job import Job
 from photoanimer_async.jobs.lifecycle import State
 from photoanimer_async.jobs.submission import ambiguous_submit
 from photoanimer_async.jobs.unclaimed import UnclaimedTasks
-from photoanimer_async.models import AnimationRequest, Outcome, TaskId
+from photoanimer_async.models import AnimationRequest, Outcome, TaskId, require_count
 from photoanimer_async.photos.cancellation import ThreadStep
 
 _T = TypeVar("_T")
@@ -44,6 +43,16 @@ class OpenState:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
         self._is_closing = False
+
+    def require_closed(self) -> None:
+        """Check that the client may be opened.
+
+        Raises:
+            RuntimeError: it is open, in this process.
+        """
+        is_here = self._process == os.getpid()
+        if self._loop is not None and not self._loop.is_closed() and is_here:
+            raise RuntimeError("the client is open already: use it inside one `async with`")
 
     def open(self) -> None:
         """Allow calls on the running event loop, in this process."""
@@ -89,8 +98,7 @@ class PendingJobs:
     """
 
     def __init__(self, state: OpenState, limit: int, unclaimed: UnclaimedTasks) -> None:
-        if limit < 1:
-            raise InvalidRequestError(f"max_pending must be at least 1, not {limit}")
+        require_count("max_pending", limit)
         self._state = state
         self._limit = limit
         self._unclaimed = unclaimed

@@ -12,8 +12,10 @@ from photoanimer_async.models.requests import (
     Photo,
     PhotoUrl,
     Template,
+    require_count,
     require_file_name,
     require_many,
+    require_seconds,
 )
 from photoanimer_async.models.results import (
     Animation,
@@ -41,6 +43,8 @@ __all__ = [
     "TaskInfo",
     "TaskStatus",
     "Template",
+    "require_count",
     "require_file_name",
     "require_many",
+    "require_seconds",
 ]

@@ -3,7 +3,7 @@
 import os
 from enum import Enum, IntEnum, StrEnum
 from pathlib import Path
-from typing import Self, TypeAlias, TypeVar
+from typing import Self, SupportsIndex, TypeAlias, TypeVar
 
 from attrs import field, frozen
 from attrs.converters import optional
@@ -249,3 +249,23 @@ def require_many(name: str, values: object) -> None:
         hint = "; pass a list with it" if is_one else ""
         kind = type(values).__name__
         raise InvalidRequestError(f"{name} must be an iterable, such as a list, not {kind}{hint}")
+
+
+def require_count(name: str, value: object) -> None:
+    """Raise `InvalidRequestError` unless a parameter is a whole number of at least 1.
+
+    A semaphore that counts 2.5 down never is at 0, and so limits nothing.
+    """
+    if not isinstance(value, SupportsIndex) or value.__index__() < 1:
+        shown = printable(repr(value))
+        raise InvalidRequestError(f"{name} must be at least 1, and a whole number, not {shown}")
+
+
+def require_seconds(name: str, value: object) -> None:
+    """Raise `InvalidRequestError` unless a parameter is `None` or a number of at least 0.
+
+    NaN would disorder the timers of the event loop.
+    """
+    if value is not None and not (isinstance(value, int | float) and value >= 0):
+        shown = printable(repr(value))
+        raise InvalidRequestError(f"{name} must be 0 or more seconds, or None, not {shown}")

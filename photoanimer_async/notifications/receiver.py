@@ -23,7 +23,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from photoanimer_async.errors import InvalidNotificationError, InvalidRequestError
-from photoanimer_async.models import TaskId
+from photoanimer_async.models import TaskId, require_count
 from photoanimer_async.notifications.access_logs import hide_in_access_logs
 from photoanimer_async.notifications.parse import MAX_NOTIFICATION_BYTES, parse_notification
 from photoanimer_async.notifications.web_adapters import Answer, AsgiApp, aiohttp_handler, asgi_app
@@ -69,8 +69,7 @@ class NotificationReceiver:
                 "a notification token has 22 to 200 of the characters A-Z, a-z, 0-9, - and _, "
                 f"not {len(token)} characters such as these; secrets.token_urlsafe(32) makes one"
             )
-        if queue < 1:
-            raise InvalidRequestError(f"queue must be at least 1, not {queue}")
+        require_count("queue", queue)
         self._token = token
         # As long as it is mounted: notifications come before a client listens, and after it.
         weakref.finalize(self, hide_in_access_logs(token))

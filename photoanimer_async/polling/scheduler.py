@@ -20,7 +20,6 @@ from typing import Self
 from photoanimer_async.api.answers import require_task_id
 from photoanimer_async.api.rate_limits import Pace
 from photoanimer_async.api.retry import RetryPolicy, Verdict, verdict
-from photoanimer_async.api.task_errors import with_task
 from photoanimer_async.api.time_limits import TimeLimits
 from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import (
@@ -29,7 +28,7 @@ from photoanimer_async.errors import (
     RateLimitedError,
     WaitTimeoutError,
 )
-from photoanimer_async.models import TaskId, TaskInfo, TaskStatus
+from photoanimer_async.models import TaskId, TaskInfo, TaskStatus, require_count, require_seconds
 from photoanimer_async.photos.cancellation import ends_task
 from photoanimer_async.polling.adaptive import AdaptivePolling
 from photoanimer_async.polling.policies import PollPolicy
@@ -69,7 +68,7 @@ class PollScheduler:
         rng: the source of chance.
 
     Raises:
-        InvalidRequestError: the rate is not above 0.
+        InvalidRequestError: the concurrency is below 1, or the rate is not above 0.
     """
 
     def __init__(
@@ -83,6 +82,7 @@ class PollScheduler:
         retry: RetryPolicy | None = None,
         rng: Random | None = None,
     ) -> None:
+        require_count("concurrency", concurrency)
         self._get_task_info = get_task_info
         self._concurrency = concurrency
         self._pace = Pace(rate)
@@ -203,11 +203,11 @@ class PollScheduler:
             timeout: seconds for the whole wait; tasks that have not ended by then get a
                 `WaitTimeoutError`.
         """
+        require_seconds("timeout", timeout)
         unique: dict[TaskId, None] = {}
         waiter = Waiter()
-        alone = (
-            waiter,
-        )  # one object for all: the garbage collector's pauses grow with their number
+        # One object for all: the garbage collector's pauses grow with their number.
+        alone = (waiter,)
         try:
             async with asyncio.timeout(timeout) as scope:
                 async for task_id in yielding(task_ids):
@@ -291,9 +291,7 @@ class PollScheduler:
             return
         self._timetable.remove(key)
         task_id = self._task_ids[key]
-        if not isinstance(error, PhotoAnimerError):
-            error = unpollable(task_id, error)
-        self._settle(key, with_task(error, task_id))
+        self._settle(key, unpollable(task_id, error))
 
     def _end_all(self, owner: asyncio.Task[None]) -> None:
         """End all waiting: nothing polls any more."""

@@ -6,6 +6,7 @@ from typing import TypeAlias, TypeVar
 
 from attrs import define, field
 
+from photoanimer_async.api.task_errors import with_task
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.models import TaskId, TaskInfo
 from photoanimer_async.photos.cancellation import ends_process
@@ -100,13 +101,17 @@ class Wakeup:
 
 
 def unpollable(task_id: TaskId, cause: BaseException) -> PhotoAnimerError:
-    """Return the error for a task that cannot be polled, by a fault of foreign code.
+    """Return the error for a task that cannot be polled; it names the task.
+
+    If the cause is no error of this package, foreign code has a fault.
 
     Raises:
         BaseException: the cause itself, if it ends the process.
     """
     if ends_process(cause):
         raise cause
+    if isinstance(cause, PhotoAnimerError):
+        return with_task(cause, task_id)
     error = PhotoAnimerError(
         f"task {task_id} cannot be polled: {type(cause).__name__}; it continues at the service: "
         "wait for it again by its id"

@@ -250,3 +250,15 @@ async def test_an_iterable_that_raises_no_exception_ends_the_pulling_only(
                 outcomes.append(outcome)  # noqa: PERF401 - kept when the error comes
     assert len(outcomes) == 3
     assert failed(outcomes) == []
+
+
+async def test_a_path_that_is_none_fails_its_photo(
+    client: PhotoAnimerClient, stub: StubService
+) -> None:
+    class BytesPath:
+        def __fspath__(self) -> bytes:
+            return b"grandma.png"
+
+    outcomes = await outcomes_of(client, [BytesPath(), *urls(3)])
+    assert failed(outcomes) == [0]
+    assert len(stub.submits) == 3
