@@ -135,7 +135,7 @@ class Mp4Writer(_ThreadedWriter):
             raise ValueError(f"H.264 in yuv420p requires an even size, not {width}x{height}")
         container = av.open(path, "w", format="mp4", options={"movflags": "+faststart"})
         super().__init__(container)
-        self._sound = sound
+        self._sound, self._sound_encoded = sound, 0
         # One for all frames: a frame's own would be set up, and start its threads, for that frame.
         self._reformatter = VideoReformatter()
         self._video = container.add_stream("libx264", rate=FRAME_RATE, options=_H264_OPTIONS)
@@ -159,21 +159,26 @@ class Mp4Writer(_ThreadedWriter):
             threads=1,
         )
         self._container.mux(self._video.encode(image))
+        if self._sound is not None:
+            self._encode_sound(self._sound, (number + 1) / FRAME_RATE)
 
     def _finish(self) -> None:
         self._container.mux(self._video.encode())
         if self._sound is not None:
-            self._encode_sound(self._sound)
+            self._encode_sound(self._sound, self._sound.seconds)
+            self._container.mux(self._audio.encode())
 
-    def _encode_sound(self, sound: Sound) -> None:
-        for start in range(0, sound.samples.shape[1], _AAC_FRAME):
+    def _encode_sound(self, sound: Sound, until: float) -> None:
+        """Encode the sound up to a time, in seconds: a player needs it beside its frames."""
+        end = min(round(until * sound.rate), sound.samples.shape[1])
+        for start in range(self._sound_encoded, end, _AAC_FRAME):
             part = np.ascontiguousarray(sound.samples[:, start : start + _AAC_FRAME])
             frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=sound.layout)
             frame.sample_rate = sound.rate
             frame.pts = start
             frame.time_base = Fraction(1, sound.rate)
             self._container.mux(self._audio.encode(frame))
-        self._container.mux(self._audio.encode())
+            self._sound_encoded = start + _AAC_FRAME
 
 
 class GifWriter(_ThreadedWriter):

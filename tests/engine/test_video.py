@@ -14,8 +14,9 @@ from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
 from photoanimer_async.engine import video
+from photoanimer_async.engine.curves import FRAME_RATE
 from photoanimer_async.engine.picture import Picture
-from photoanimer_async.engine.speech import Sound
+from photoanimer_async.engine.speech import RATE, Sound
 from photoanimer_async.engine.video import GifWriter, Mp4Writer
 
 FULL = Path("/dev/full")
@@ -105,6 +106,20 @@ def test_sound_is_muxed_as_aac(channels: int, tmp_path: Path, speech: NDArray[np
     count = min(len(decoded), len(speech))
     lag = int(np.correlate(decoded[:count], speech[:count], "same").argmax()) - count // 2
     assert abs(lag) <= 48  # a thousandth of a second
+
+
+def test_sound_is_stored_beside_the_frames_that_it_belongs_to(tmp_path: Path) -> None:
+    path, seconds = tmp_path / "talk.mp4", 20
+    sound = Sound(np.random.default_rng(1).normal(0, 0.1, (1, seconds * RATE)).astype(np.float32))
+    write_mp4(path, frames(seconds * FRAME_RATE, 16, 16), sound)
+    read = {"video": 0.0, "audio": 0.0}
+    with av.open(path) as container:
+        packets = [packet for packet in container.demux() if packet.pos is not None]
+        for packet in sorted(packets, key=lambda packet: packet.pos or 0):
+            if packet.pts is not None and packet.time_base is not None:
+                read[packet.stream.type] = float(packet.pts * packet.time_base)
+                assert abs(read["video"] - read["audio"]) < 1  # 10 if all sound is encoded last
+    assert min(read.values()) > seconds - 1
 
 
 def test_an_error_of_the_caller_is_raised(tmp_path: Path) -> None:
