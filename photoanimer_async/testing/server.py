@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from photoanimer_async.api.retry import RetryPolicy
 from photoanimer_async.client import PhotoAnimerClient
+from photoanimer_async.photos.cancellation import ThreadStep
 from photoanimer_async.polling.policies import FixedInterval
 from photoanimer_async.service.app_keys import DATABASE
 from photoanimer_async.service.faults import parse_script
@@ -95,7 +96,11 @@ class PhotoAnimerServer:
         self._thread.join()
 
     async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.__enter__)
+        try:
+            return await ThreadStep(asyncio.to_thread(self.__enter__))
+        except asyncio.CancelledError:
+            await self.__aexit__(None, None, None)
+            raise
 
     async def __aexit__(
         self,
@@ -103,7 +108,7 @@ class PhotoAnimerServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await asyncio.to_thread(self.__exit__, kind, error, trace)
+        await ThreadStep(asyncio.to_thread(self.__exit__, kind, error, trace))
 
     @property
     def base_url(self) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,26 @@ async def test_a_task_finishes_at_once(server: PhotoAnimerServer, tmp_path: Path
     video = await asyncio.to_thread(requests.get, animation.info.result_url)
     assert video.headers["Content-Type"] == "video/mp4"
     assert video.content[4:8] == b"ftyp"
+
+
+async def test_a_start_or_an_end_that_is_cancelled_leaves_no_server() -> None:
+    starting = asyncio.create_task(PhotoAnimerServer().__aenter__())
+    await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert threads_of_servers() == []
+    server = await PhotoAnimerServer().__aenter__()
+    ending = asyncio.create_task(server.__aexit__(None, None, None))
+    await asyncio.sleep(0)
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    assert threads_of_servers() == []
+
+
+def threads_of_servers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "photo-animer"]
 
 
 def test_blocking_code_is_served_too(server: PhotoAnimerServer) -> None:
