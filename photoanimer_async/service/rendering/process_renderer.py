@@ -92,8 +92,11 @@ class ProcessRenderer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        while self._idle:
-            await self._idle.pop().stop()
+        idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.kill()  # all of them, also if this is cancelled while it waits
+        for worker in idle:
+            await worker.stop()
 
     async def start_workers(self, photos: int) -> None:
         """Start the workers for the first photos, which load the engine before these come.

@@ -127,10 +127,14 @@ class WorkerProcess:
         reply: dict[str, Any] = json.loads(line)
         return reply
 
-    async def stop(self) -> None:
-        """Kill the process and wait for its end."""
+    def kill(self) -> None:
+        """Kill the process."""
         if self._process.returncode is None:
             self._process.kill()
+
+    async def stop(self) -> None:
+        """Kill the process and wait for its end."""
+        self.kill()
         await self._process.wait()
         await self._reading_stderr
 

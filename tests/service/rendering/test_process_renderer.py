@@ -38,6 +38,21 @@ async def test_workers_get_all_files_and_are_used_again(tmp_path: Path) -> None:
         assert renderer._idle == [worker]
 
 
+async def test_no_worker_outlives_a_renderer_whose_end_is_cancelled(tmp_path: Path) -> None:
+    renderer = await ProcessRenderer(2, animate="renderers:copy").__aenter__()
+    await asyncio.gather(*(renderer.render(render_job(tmp_path)) for _ in range(2)))
+    workers = list(renderer._idle)
+    assert len(workers) == 2
+    ending = asyncio.create_task(renderer.__aexit__(None, None, None))
+    await asyncio.sleep(0)
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    async with asyncio.timeout(60):
+        for worker in workers:
+            await worker._process.wait()
+
+
 @pytest.mark.slow
 async def test_workers_that_start_early_load_the_engine(tmp_path: Path) -> None:
     async with ProcessRenderer(2, animate="renderers:is_engine_loaded") as renderer:
