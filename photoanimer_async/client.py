@@ -1,5 +1,6 @@
 """The client: the public calls. What they do is in `jobs` (photos), `api` (calls), `polling`."""
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
@@ -149,6 +150,7 @@ class PhotoAnimerClient:
         self._pending = PendingJobs(self._state, max_pending, self._unclaimed)
         self._preparers = PhotoPreparers(lambda: self._transport.session)
         self._open = AsyncExitStack()
+        self._closing = asyncio.Lock()
         self._connect_parts(concurrency, submit_rate, poll_rate, retry)
 
     def _connect_parts(
@@ -210,6 +212,7 @@ class PhotoAnimerClient:
 
     async def __aenter__(self) -> Self:
         self._state.require_closed()
+        self._closing = asyncio.Lock()  # of this event loop
         self._submit_context = JobContext()  # the gate of the last one was closed
         async with AsyncExitStack() as stack:
             stack.callback(self._state.close)
@@ -236,7 +239,8 @@ class PhotoAnimerClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._open.aclose()
+        async with self._closing:  # what closes it at the same time waits too
+            await self._open.aclose()
 
     @property
     def base_url(self) -> str:

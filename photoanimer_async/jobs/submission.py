@@ -8,6 +8,7 @@ from photoanimer_async.api.task_errors import copied
 from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import (
     AmbiguousSubmitError,
+    ApiError,
     AuthenticationError,
     BudgetExceededError,
     InsufficientCreditsError,
@@ -15,7 +16,6 @@ from photoanimer_async.errors import (
     InvalidRequestError,
     JournalError,
     MachineShortageError,
-    NotSentError,
     PhotoAnimerError,
     TaskFailedError,
 )
@@ -40,9 +40,10 @@ def event_of(error: PhotoAnimerError) -> Event:
         case Verdict.TRY_AGAIN:
             return Event.DEFER
         case Verdict.GIVE_UP:
-            # Key, balance and network: nothing is wrong with the photo.
-            others = AuthenticationError | InsufficientCreditsError | NotSentError
-            return Event.DEFER if isinstance(error, others) else Event.REFUSE
+            # Key, balance, network, a URL that is none: nothing is wrong with the photo.
+            of_account = isinstance(error, AuthenticationError | InsufficientCreditsError)
+            is_refused = isinstance(error, ApiError) and not of_account
+            return Event.REFUSE if is_refused else Event.DEFER
 
 
 def ambiguous_submit(

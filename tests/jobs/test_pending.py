@@ -429,3 +429,27 @@ async def test_a_submit_unanswered_when_the_client_closes_is_ambiguous(
             await call
     assert "http://127.0.0.1:9/b.jpg" in caplog.text
     never.set()
+
+
+async def test_a_client_that_is_closed_twice_at_once_waits_for_an_open_submit(
+    stub: StubService,
+) -> None:
+    arrived, answer = asyncio.Event(), asyncio.Event()
+
+    async def hold(request: web.Request) -> web.StreamResponse:
+        arrived.set()
+        await answer.wait()
+        return stub._accept(request)
+
+    stub.submit_script = [hold]
+    client = quick_client(stub.base_url)
+    await client.__aenter__()
+    submitting = asyncio.create_task(client.submit(PHOTO))
+    await arrived.wait()
+    closing = [asyncio.create_task(client.__aexit__(None, None, None)) for _ in range(3)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not any(each.done() for each in closing)
+    answer.set()
+    await asyncio.gather(*closing)
+    assert await submitting == FIRST

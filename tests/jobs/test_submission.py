@@ -17,6 +17,7 @@ from photoanimer_async import (
     BudgetExceededError,
     DownloadError,
     Evidence,
+    InvalidRequestError,
     LocalImageHost,
     MachineShortageError,
     NotSubmittedError,
@@ -313,3 +314,24 @@ async def test_a_cancelled_wait_for_the_budget_reserves_nothing() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert budget.reserved == pytest.approx(0)
+
+
+async def test_a_host_that_gives_no_url_is_not_told_as_a_fault_of_the_photo(
+    stub: StubService, journal: Path, photo: Path
+) -> None:
+    class Host:
+        url = "/grandma.png"
+
+        @asynccontextmanager
+        async def publish(self, _: Photo) -> AsyncIterator[str]:
+            yield self.url
+
+    host = Host()
+    async with quick_client(stub.base_url, host=host) as client:
+        [outcome] = await outcomes_of(client, [photo], journal=journal)
+        assert isinstance(outcome.error, InvalidRequestError)
+        assert (await read_all(journal))[0].counts == {State.PLANNED: 1}
+        host.url = "https://cdn.example/grandma.png"
+        [outcome] = await outcomes_of(client, [photo], journal=journal)
+        assert outcome.ok
+    assert len(stub.submits) == 1

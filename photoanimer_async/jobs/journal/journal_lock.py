@@ -46,10 +46,10 @@ class OwnerLock:
                 owner = os.read(descriptor, 20).decode(errors="replace").strip()
                 os.close(descriptor)
                 who = f"process {owner}" if owner.isdecimal() else "another process"
-                who = "this process" if owner == str(os.getpid()) else who
-                raise JournalInUseError(
-                    f"{printable(str(journal))}: {who} uses this journal"
-                ) from None
+                text = f"{printable(str(journal))}: {who} uses this journal"
+                if owner == str(os.getpid()):
+                    text += " already; a batch that was left early ends with its `aclose()`"
+                raise JournalInUseError(text) from None
             if self._is_current(descriptor):
                 os.truncate(descriptor, 0)
                 os.write(descriptor, f"{os.getpid()}\n".encode())
