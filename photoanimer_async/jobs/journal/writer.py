@@ -88,7 +88,7 @@ class Writer(threading.Thread):
                 self._answer([(self.opened, store.last_number, None)])
                 while group := self._next_group():
                     self._answer(self._commit(store, group))
-                    with suppress(JournalError):  # the next group's commit shows it as well
+                    with suppress(Exception):  # the next group's commit shows it, if it lasts
                         store.merge_if_large()
             finally:
                 store.close()

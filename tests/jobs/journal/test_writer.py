@@ -66,6 +66,20 @@ async def test_an_entry_that_could_not_be_written_fails_at_its_first_record(
             await recorded
 
 
+async def test_records_are_written_though_the_file_beside_cannot_be_merged(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: JournalStore) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(JournalStore, "merge_if_large", fail)
+    async with Journal(path, SERVICE) as journal, asyncio.timeout(60):
+        number = (await journal.plan_one(b"a", REQUEST, None)).id
+        await journal.record(number, State.PLANNED, Event.SUBMIT)
+        await journal.record(number, State.SUBMITTING, Event.ACCEPT, Facts(task_id=1))
+    assert await asyncio.to_thread(states_in, path) == {number: State.SUBMITTED}
+
+
 def unstorable() -> AnimationRequest:
     """A request that no check has seen: a folder below that SQLite cannot take."""
     request = AnimationRequest(b"content")
