@@ -1,6 +1,7 @@
 """Bounds on what a request costs, in counts that do not depend on the machine.
 
-They are a little above what was reached. A change that lowers a count lowers its bound.
+They are a tenth above what was reached: how many answers arrive in one turn of the event loop
+matters a little. A change that lowers a count lowers its bound.
 """
 
 import json
@@ -15,13 +16,13 @@ COUNTS = ROOT / "benchmarks" / "counts.py"
 
 # Calls are of Python and C functions; see `benchmarks/counts.py`, which also says what is counted.
 BOUNDS = {
-    "submit": 262,  # calls, above those of aiohttp's own `get`
-    "poll": 120,  # likewise, with the wait in the scheduler
-    "photo": 1090,  # calls in `animate_many`: a submit, a poll, the batch
-    "plan": 103,  # calls of `AdaptivePolling` for a poll
+    "submit": 185,  # calls, above those of aiohttp's own `get`
+    "poll": 100,  # likewise, with the wait in the scheduler
+    "photo": 920,  # calls in `animate_many`: a submit, a poll, the batch
+    "plan": 56,  # calls of `AdaptivePolling` for a poll
     "polls": 2.05,  # for a task of about two seconds, in the simulation
-    "waiting": 3.0,  # blocks of memory that a task in `wait_all` holds
-    "in flight": 105,  # blocks of memory that a photo in `animate_many` holds
+    "waiting": 2.8,  # blocks of memory that a task in `wait_all` holds
+    "in flight": 98,  # blocks of memory that a photo in `animate_many` holds
     "imports": 76,  # modules, beyond those of the four dependencies
     "modules": 26,  # of this package, entered by one `animate(path, save_to=...)`
     "changes": 134,  # from one of them to another
