@@ -70,6 +70,16 @@ def test_modules_on_the_page_for_contributors_exist() -> None:
         assert (PACKAGE / name).is_file(), name
 
 
+@pytest.mark.parametrize(
+    "room", ["api", "jobs", "notifications", "photos", "polling", "service", "storage", "testing"]
+)
+def test_a_room_s_page_names_each_of_its_modules(room: str) -> None:
+    page = (PACKAGE / room / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"[`\[/](\w+)(?:\.py)?[`\]]", page))
+    modules = {path.stem for path in (PACKAGE / room).glob("*.py")} - {"__init__"}
+    assert modules <= named
+
+
 def test_no_two_modules_have_one_name() -> None:
     names = Counter(path.stem for path in PACKAGE.rglob("*.py"))
     del names["__init__"]
