@@ -305,13 +305,13 @@ class WaitTimeoutError(PhotoAnimerError, TimeoutError):
         task_id: the task's id.
         timeout: the timeout in seconds.
 
-    `__cause__` is the error of the last poll; `None` if it found the task processing.
+    `__cause__` is the error of the last poll; `None` if there was none.
     """
 
     def __init__(
         self, task_id: "TaskId", timeout: float, last: PhotoAnimerError | None = None
     ) -> None:
-        state = "was still processing" if last is None else f"could not be polled ({last})"
+        state = "had not ended" if last is None else f"could not be polled ({last})"
         super().__init__(
             f"task {task_id} {state} after {round(timeout, 2):g} s; "
             "it has been paid for: wait for it again by its id"

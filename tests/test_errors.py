@@ -78,10 +78,7 @@ def test_every_error_is_exported() -> None:
         ),
         (
             WaitTimeoutError(5, 600),
-            (
-                "task 5 was still processing after 600 s; "
-                "it has been paid for: wait for it again by its id"
-            ),
+            ("task 5 had not ended after 600 s; it has been paid for: wait for it again by its id"),
         ),
         (
             BudgetExceededError(limit=10, used=7.13, cost=7.13),

@@ -60,7 +60,7 @@ def test_a_task_that_does_not_end_can_be_waited_for_again(
     (connected.folder / "anna.png").write_bytes(png(SLOW))
     done = connected("animate", "anna.png", "--out", "out", "--timeout", "0.2")
     assert done.returncode == 1
-    assert "was still processing after 0.2 s" in done.stdout
+    assert "had not ended after 0.2 s" in done.stdout
     service.release()
     assert connected("resume", "out/photoanimer.journal").returncode == 0
     assert (connected.folder / "out/anna.mp4").read_bytes() == VIDEO
