@@ -16,7 +16,8 @@ the weight, plus that of the torso that carries it.
   falls across neck and background. The background next to the hair follows a little, and nothing
   tears or uncovers what the photo does not show. There is no torso, and the head moves less.
 
-Both are 0 at the borders of the picture, so that no gap appears there.
+At the borders of the picture, nothing moves away from them, so that no gap appears there. A face
+that a border cuts off moves less: otherwise it would be squeezed there, or stretched.
 """
 
 import math
@@ -30,7 +31,7 @@ from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.blendshapes import BODY, HEAD, FaceMotion
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
-from photoanimer_async.engine.head_outline import HeadEllipse, head_edge
+from photoanimer_async.engine.head_outline import HALF_MOTION, HeadEllipse, head_edge
 from photoanimer_async.engine.person_mask import PersonMask
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.torso import Torso
@@ -60,8 +61,11 @@ _SHOULDERS_START = 1.25
 """Distance from the face's axis, in half widths of the head, from which skin below the ears belongs
 to the shoulders."""
 
+_HALF_STRIP = 0.7
+"""Width of the strip at a border that cuts off half the face, in heights of the face."""
+
 _LEAST_STRIP = 4
-"""Least width of this strip, in cells of the lattice."""
+"""Least width of the strip at the borders, in cells of the lattice."""
 
 _INNER_RING, _OUTER_RING = 1.12, 1.68
 """Multiples of the ellipse at which the depth is 0."""
@@ -96,7 +100,7 @@ class HeadMotion:
     _nod: float
     _tilt: float
     _torso: Torso | None
-    _free: Field | None  # weights of motion across and down the picture
+    _free: Field  # weights of motion across and down the picture
 
     @classmethod
     def of(
@@ -121,9 +125,10 @@ class HeadMotion:
         box = reach if person is None else person.region.box
         lattice = Lattice.covering(box, max(4, round(_CELL * coordinates.unit)))
         nodes = lattice.nodes()
-        torso = free = None
+        torso = None
         if person is None:
             weight = _weight_in_one_layer(photo, ellipse, lattice)
+            free = _free_of_cuts(photo, ellipse, nodes)
         else:
             free = person.mobility.at(nodes)
             weight = _weight_of_head(ellipse, nodes)
@@ -166,9 +171,9 @@ class HeadMotion:
         below = (new_y - y + to_below * self._coordinates.unit) * self._weight
         cos, sin = math.cos(self._coordinates.roll), math.sin(self._coordinates.roll)
         moved = np.stack([right * cos - below * sin, right * sin + below * cos], axis=-1)
-        if self._torso is not None and self._free is not None:
-            moved = (moved + self._torso.displacement(motion)) * self._free
-        return moved.astype(np.float32)
+        if self._torso is not None:
+            moved = moved + self._torso.displacement(motion)
+        return (moved * self._free).astype(np.float32)
 
     def pose(self, motion: FaceMotion) -> "HeadPose":
         """Return the head in a motion."""
@@ -231,6 +236,23 @@ def _weight_in_one_layer(photo: Picture, ellipse: HeadEllipse, lattice: Lattice)
     inside = np.minimum.reduce([x, width - 1 - x, y, height - 1 - y]) - lattice.cell
     strip = max(_BORDER * max(width, height), _LEAST_STRIP * lattice.cell)
     return np.asarray(weight * smoothstep(inside / strip), np.float64)
+
+
+def _free_of_cuts(photo: Picture, ellipse: HeadEllipse, nodes: Field) -> Field:
+    """Return how far nodes can move across and down with a face that the photo may cut off."""
+    height, width = photo.shape[:2]
+    left, top, right, bottom = ellipse.cut_off(Box.of(photo))
+    x, y = nodes[..., 0], nodes[..., 1]
+
+    def between(start: Field, end: Field, cut_at_start: float, cut_at_end: float) -> Field:
+        free = np.full_like(start, 1 - (1 - HALF_MOTION) * max(cut_at_start, cut_at_end))
+        for distance, cut_off in ((start, cut_at_start), (end, cut_at_end)):
+            strip = max(_HALF_STRIP * ellipse.face_height * cut_off, 1.0)
+            free *= smoothstep(distance / np.float32(strip))
+        return free
+
+    across, down = between(x, width - 1 - x, left, right), between(y, height - 1 - y, top, bottom)
+    return np.stack([across, down], axis=-1)
 
 
 def _weight_of_head(ellipse: HeadEllipse, nodes: Field) -> Array:

@@ -19,7 +19,7 @@ from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.face_coordinates import FaceCoordinates
 from photoanimer_async.engine.picture import Picture
-from photoanimer_async.engine.warp import Box, resample
+from photoanimer_async.engine.warp import Box, resample, smoothstep
 
 _RAYS = 72
 _RADII = np.linspace(0.6, 2.2, 33)
@@ -43,6 +43,15 @@ _ANALYSIS_SIZE = 256
 
 _COLOUR_SCALE = np.array([0.7, 1.6, 1.6], np.float32)
 """Weights of lightness and the two colour axes in a colour difference."""
+
+
+_WHOLE_FACE = 0.65
+"""Distance of a border from the centre of the face, in heights of the face, from which it does not
+cut off the face."""
+
+HALF_MOTION = 0.3
+"""How much a face moves of which a half is cut off, relative to a whole one: it would be squeezed
+or stretched at the border, where nothing moves."""
 
 
 @frozen(eq=False)
@@ -99,6 +108,17 @@ class HeadEllipse:
         across = self.wide * radius * np.cos(angle)
         down = self.high * (radius * np.sin(angle) + self.above)
         return np.asarray(self.centre + across[:, None] * self.right + down[:, None] * self.down)
+
+    def cut_off(self, picture: Box) -> tuple[float, float, float, float]:
+        """Return how much of each half of the face a picture's borders cut off, 0 to 1.
+
+        Returns:
+            At the left, the top, the right and the bottom.
+        """
+        (x, y), whole = self.centre.tolist(), _WHOLE_FACE * self.face_height
+        distances = x - picture.left, y - picture.top, picture.right - x, picture.bottom - y
+        left, top, right, bottom = (1 - smoothstep(np.array(distances) / whole)).tolist()
+        return left, top, right, bottom
 
     def rays(self) -> tuple[Array, Array]:
         """Return the angles (n,) of rays and points (n, radii, 2) on them."""

@@ -24,7 +24,7 @@ from attrs import frozen
 
 from photoanimer_async.engine.arrays import Array, Floats
 from photoanimer_async.engine.detection import MIN_SCORE, BlazeFace, Detection, merge
-from photoanimer_async.engine.head_outline import HeadEllipse
+from photoanimer_async.engine.head_outline import HALF_MOTION, HeadEllipse
 from photoanimer_async.engine.picture import Picture
 from photoanimer_async.engine.warp import Box, Field, resample, smoothstep
 
@@ -54,12 +54,8 @@ _BORDER_STRIP, _REGION_STRIP = 0.3, 0.6
 """Distance, in heights of the face, from where the photo or the region cuts off the person, over
 which motion ends."""
 
-_WHOLE_FACE = 0.65
-"""Distance of a border from the centre of the face, in heights of the face, from which it does not
-cut off the face."""
-
-_HALF_STRIP, _HALF_MOTION = 0.7, 0.3
-"""Distance over which motion ends, and how much of it is left, where half the face is cut off."""
+_HALF_STRIP = 0.7
+"""The first of these where half the face is cut off."""
 
 _HELD = 0.08
 """Distance within which nothing moves at all: more than a cell of the lattice of the motion."""
@@ -124,16 +120,15 @@ class Mobility:
         for other in others:
             weight *= _nearer(points, ellipse, other)
         across, down = weight.copy(), weight
-        for side in _SIDES:
+        for side, cut_off in zip(_SIDES, ellipse.cut_off(picture), strict=True):
             distance = _distance_from_cut(small, side)
             if distance is None:
                 continue
             at_border = side.of(box) == side.of(picture)
             strip, most = _REGION_STRIP, 1.0
             if at_border:
-                part = _shown_part(side, picture, ellipse)
-                strip = _HALF_STRIP + (_BORDER_STRIP - _HALF_STRIP) * part
-                most = _HALF_MOTION + (1 - _HALF_MOTION) * part
+                strip = _BORDER_STRIP + (_HALF_STRIP - _BORDER_STRIP) * cut_off
+                most = 1 - (1 - HALF_MOTION) * cut_off
             free = smoothstep((distance / height - np.float32(_HELD)) / np.float32(strip))
             free *= np.float32(most)
             if side.is_vertical or not at_border:
@@ -202,13 +197,6 @@ def _doubt(small: Floats, area: float) -> Floats:
     doubt = cv2.blur(1 - np.abs(2 * small - 1), (side, side))
     soft = smoothstep((np.asarray(doubt, np.float32) - _DOUBT_START) / _DOUBT_WIDTH)
     return np.asarray(cv2.blur(soft, (side, side)), np.float32)
-
-
-def _shown_part(side: _Side, picture: Box, ellipse: HeadEllipse) -> float:
-    """Return how much of the half of a face towards a border of the photo is shown, 0 to 1."""
-    centre = float(ellipse.centre[0 if side.is_vertical else 1])
-    distance = abs(side.of(picture) - centre) / ellipse.face_height
-    return float(smoothstep(np.array(distance / _WHOLE_FACE)))
 
 
 def _distance_from_cut(small: Floats, side: _Side) -> Floats | None:

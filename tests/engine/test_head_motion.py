@@ -35,6 +35,19 @@ def single_layer(picture: Picture, face: Face) -> HeadMotion:
     return HeadMotion.of(face.landmarks, coordinates, ellipse, picture, None)
 
 
+@pytest.mark.parametrize("yaw", [-10.0, 10.0])
+def test_half_a_face_is_not_squeezed_at_the_border(
+    grace_hopper: Picture, grace_hopper_face: Face, yaw: float
+) -> None:
+    size, x = grace_hopper_face.eye_distance, round(grace_hopper_face.centre[0])
+    part = np.ascontiguousarray(grace_hopper[:, x:])
+    head = single_layer(part, grace_hopper_face.moved(-x, 0))
+    moved = head.forward({"headYaw": yaw})[..., 0]
+    assert np.abs(moved).max() > 0.01 * size
+    slope = np.diff(moved, axis=1) / head.lattice.cell
+    assert np.abs(slope).max() < 0.2  # 0.75 with all of the motion
+
+
 def test_yaw_turns_the_face_to_the_right(find_in_frame: Callable[[FaceMotion], Face]) -> None:
     seen = [yaw_of(find_in_frame({"headYaw": yaw})) for yaw in (-12.0, -6.0, 0.0, 6.0, 12.0)]
     assert seen == sorted(seen)
