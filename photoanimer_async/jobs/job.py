@@ -235,7 +235,9 @@ class Job:
         try:
             match self.state, error:
                 case State.PLANNED, InvalidPhotoError():
-                    self.record_later(Event.REFUSE, Facts(error=str(error)))
+                    # The journal's readers name the photo themselves.
+                    reason = str(error).removeprefix(f"{error.photo}: ")
+                    self.record_later(Event.REFUSE, Facts(error=reason))
                 case State.SUBMITTED, TaskFailedError():
                     self.record_later(Event.FAIL, Facts(error=str(error)))
                 case State.AMBIGUOUS, AmbiguousSubmitError(evidence=Evidence() as evidence):

@@ -1,5 +1,6 @@
 """`photoanimer resume`: batches that were killed, or that failed."""
 
+import re
 import signal
 
 from ..support.command_line import CommandLine, rest_of
@@ -69,6 +70,15 @@ def test_failed_photos_are_paid_for_again_only_with_the_option(connected: Comman
     paid = connected("resume", JOURNAL, "--retry-failed")
     assert paid.stdout.count("submitted  ") == 1
     assert "14.26 video seconds spent" in connected("status", JOURNAL).stdout
+
+
+def test_a_photo_that_cannot_be_sent_is_named_once(connected: CommandLine) -> None:
+    (connected.folder / "small.png").write_bytes(png()[:-40])
+    first = connected("animate", "small.png", "--out", "out")
+    [reason] = re.findall(r"(?m)^  small.png: (.*)$", first.stdout)
+    assert f"small.png: {reason}\n" in connected("status", JOURNAL).stdout
+    again = connected("animate", "small.png", "--out", "out")
+    assert f"\n  small.png: failed in an earlier run: {reason}\n" in again.stdout
 
 
 def test_unclear_photos_are_submitted_again_only_with_the_option(
