@@ -151,7 +151,7 @@ class _Envelope:
     code: Number
     data: Any = None
     msg: Any = None
-    requestId: Any = None  # noqa: N815 - the JSON name, which error paths show
+    requestId: Any = None
 
 
 def envelope_data(answer: Answer) -> Any:

@@ -140,22 +140,22 @@ def _require_url(name: str, url: object) -> None:
 @define
 class _TaskData:
     status: Number
-    taskId: Id | None = None  # noqa: N815 - the JSON names, which error paths show
-    resultUrl: Link | None = None  # noqa: N815
-    previewUrl: Link | None = None  # noqa: N815
-    gifUrl: Link | None = None  # noqa: N815
-    failCode: Any = None  # noqa: N815
-    failReason: Any = None  # noqa: N815
+    taskId: Id | None = None
+    resultUrl: Link | None = None
+    previewUrl: Link | None = None
+    gifUrl: Link | None = None
+    failCode: Any = None
+    failReason: Any = None
     percentage: Any = None
 
 
 @define
 class _BalanceData:
-    videoBalance: float | None = None  # noqa: N815
-    monthBalance: float | None = None  # noqa: N815
-    imageBalance: float | None = None  # noqa: N815
-    monthStartDate: Text | None = None  # noqa: N815
-    monthExpireDate: Text | None = None  # noqa: N815
+    videoBalance: float | None = None
+    monthBalance: float | None = None
+    imageBalance: float | None = None
+    monthStartDate: Text | None = None
+    monthExpireDate: Text | None = None
 
 
 def parse_submit(answer: Answer) -> TaskId:
