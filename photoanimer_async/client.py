@@ -507,13 +507,10 @@ class PhotoAnimerClient:
         store, name = result_target(save_to, options.output_format)
         request = AnimationRequest(str(task_id), options, name or str(task_id))
         if store is None:
-            running = await self._pending.join(task_id, timeout)
-            if running is not None:
-                return running.unwrap()
+            outcome = await self._pending.join(task_id, timeout)
+            if outcome is not None:
+                return outcome.unwrap()
             kept = self._unclaimed.get(task_id)
-            if kept is not None and kept.outcome is not None:
-                self._unclaimed.pop(task_id)
-                return kept.outcome.unwrap()
             if kept is not None and kept.store is not None:
                 store, request = kept.store, kept.request
         context = JobContext(timeout=timeout, hook=on_progress)

@@ -152,14 +152,18 @@ class PendingJobs:
             raise TooManyPendingError(self._limit)
 
     async def join(self, task_id: TaskId, timeout: float | None) -> Outcome | None:
-        """Return the outcome of a detached job that is still running; `None` if there is none.
+        """Return the outcome of a detached job once it has ended; `None` if there is none.
 
         Raises:
             WaitTimeoutError: it had not ended after `timeout` seconds.
         """
         found = [item for item in self._detached.items() if str(item[1].task_id) == str(task_id)]
         if not found:
-            return None
+            kept = self._unclaimed.get(task_id)
+            if kept is None or kept.outcome is None:
+                return None
+            self._unclaimed.pop(task_id)
+            return kept.outcome
         task, job = found[0]
         try:
             async with asyncio.timeout(timeout):
