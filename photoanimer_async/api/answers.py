@@ -231,7 +231,7 @@ def _api_error(answer: Answer, envelope: _Envelope | None) -> ApiError:
         code=code,
         message=answer.redacted(message),
         http_status=answer.status,
-        request_id=safe_text(request_id, limit=_MAX_REQUEST_ID) or None,
+        request_id=safe_text(answer.redacted(request_id), limit=_MAX_REQUEST_ID) or None,
         retry_after=answer.retry_after,
         body="" if envelope else answer.excerpt,
     )

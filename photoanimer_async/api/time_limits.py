@@ -209,6 +209,7 @@ class Delivery(TimeLimit):
         limits: watch it.
         seconds: from the connection to the end of the answer. If the steps of the request are not
             reported, it counts from now on.
+        is_reported: whether the session is known to report the first step before it sends anything.
 
     Raises:
         TimeoutError: a limit has passed.
@@ -216,14 +217,15 @@ class Delivery(TimeLimit):
 
     __slots__ = ("_has_begun", "_has_connection", "_is_late", "_seconds")
 
-    def __init__(self, limits: TimeLimits, seconds: float) -> None:
+    def __init__(self, limits: TimeLimits, seconds: float, *, is_reported: bool = False) -> None:
         super().__init__(limits, seconds)
         self._seconds = seconds
-        self._has_begun = self._has_connection = self._is_late = False
+        self._has_begun = is_reported
+        self._has_connection = self._is_late = False
 
     @property
     def may_have_left(self) -> bool:
-        """Whether the request had a connection. True too if the session reported no step at all."""
+        """Whether the request had a connection. True too if the session may report no steps."""
         return self._has_connection or not self._has_begun
 
     def begin(self) -> None:
@@ -301,6 +303,8 @@ def connection_hooks() -> aiohttp.TraceConfig:
     hooks.on_connection_create_start.append(_on_connect)
     hooks.on_connection_create_end.append(_on_connection)
     hooks.on_connection_reuseconn.append(_on_connection)
+    # A connector of the user's may call no hooks; the request itself does, before its first byte.
+    hooks.on_request_headers_sent.append(_on_connection)
     hooks.freeze()
     return hooks
 

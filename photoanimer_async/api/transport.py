@@ -59,6 +59,7 @@ _FILES_PER_CONNECTION = 4
 _RECENT_SECONDS = 0.005
 """For how long a check for closed connections holds: submits often come together."""
 
+_REQUEST = aiohttp.ClientSession._request  # noqa: SLF001 - subclasses and mocks replace it
 _KEPT_BLOCK = 2**19  # twice what asyncio reads into
 
 
@@ -178,7 +179,7 @@ class Transport:
             )
         else:
             self.session = self._given_session
-            self.session.trace_configs.append(self._hooks)
+            self.session.trace_configs.insert(0, self._hooks)  # likewise
         self._has_hooks = self._hooks in self.session.trace_configs
         return self
 
@@ -229,7 +230,8 @@ class Transport:
         response: ClientResponse | None = None
         body, cut = bytearray(), ""
         failure: PhotoAnimerError | None = None
-        delivery = Delivery(self.limits, self._seconds)
+        steps_are_known = is_submit and self._reports_steps()
+        delivery = Delivery(self.limits, self._seconds, is_reported=steps_are_known)
         is_reported = is_submit or self._has_hooks
         if is_reported:
             current_delivery.set(delivery)
@@ -292,6 +294,12 @@ class Transport:
         if self.session.closed:
             raise session_closed(operation)
         return self.session
+
+    def _reports_steps(self) -> bool:
+        """Return whether the session is aiohttp's own and calls hooks before it sends a request."""
+        given = self._given_session
+        has_hooks = given is None or self._hooks in given.trace_configs
+        return has_hooks and type(self.session)._request is _REQUEST  # noqa: SLF001 - see `_REQUEST`
 
     async def _notice_closed_connections(self) -> None:
         """Let the loop, which may have been blocked, notice connections that were closed meanwhile.

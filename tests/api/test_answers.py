@@ -63,6 +63,15 @@ def test_codes_and_statuses_choose_the_error(
     assert caught.value.http_status == status
 
 
+def test_the_id_of_a_request_shows_no_secret() -> None:
+    request_id = "abcd1234 http://h/a.png?sig=s3cret"
+    body = json.dumps({"code": 77, "data": None, "msg": "", "requestId": request_id}).encode()
+    with pytest.raises(ApiError) as caught:
+        envelope_data(Answer("test", 200, {}, body, received_at=0.0, secret="abcd1234"))
+    assert caught.value.request_id == "... http://h/a.png?…"
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"", b"{}", b'{"error": "x"}'])
 def test_without_an_envelope_the_status_chooses_the_error(body: bytes) -> None:
     with pytest.raises(AuthenticationError) as caught:

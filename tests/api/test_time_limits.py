@@ -14,12 +14,19 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from attrs import define, field
 
-from photoanimer_async import NotSentError
+from photoanimer_async import AmbiguousSubmitError, NotSentError
 from photoanimer_async.api import time_limits
 from photoanimer_async.api.time_limits import TimeLimit, TimeLimits, TurnDeadline
 
 from ..support.raw_server import OK, fill_backlog
-from ..support.stub_service import API, StubService, as_bytes, envelope, quick_client
+from ..support.stub_service import (
+    API,
+    StubService,
+    as_bytes,
+    drop_connection,
+    envelope,
+    quick_client,
+)
 
 
 async def test_a_limit_that_has_passed_raises_and_others_go_on() -> None:
@@ -248,3 +255,79 @@ async def test_a_connection_that_was_closed_while_the_loop_was_blocked_is_not_us
             assert server.closed.wait(10)  # blocks the loop, which does not see the end
             assert await client.submit(PHOTO) == 42
     assert server.submits == 1
+
+
+class SilentConnector(aiohttp.TCPConnector):
+    """A connector of a user's own, which calls no trace hooks."""
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> Any:
+        return await super().connect(req, [], timeout)
+
+
+async def test_over_a_connector_that_reports_nothing_a_submit_is_sent_once(
+    stub: StubService,
+) -> None:
+    stub.submit_script = [drop_connection] * 5
+    async with (
+        aiohttp.ClientSession(connector=SilentConnector()) as session,
+        quick_client(stub.base_url, session=session) as client,
+    ):
+        with pytest.raises(AmbiguousSubmitError):
+            await client.submit(PHOTO)
+    assert len(stub.submits) == 1
+
+
+async def test_a_hook_of_a_given_session_that_raises_before_all_has_sent_nothing(
+    stub: StubService,
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    hooks = aiohttp.TraceConfig()
+    hooks.on_request_start.append(fail)
+    async with (
+        aiohttp.ClientSession(trace_configs=[hooks]) as session,
+        quick_client(stub.base_url, session=session) as client,
+    ):
+        with pytest.raises(NotSentError):
+            await client.submit(PHOTO)
+        assert session.trace_configs[-1] is hooks
+    assert session.trace_configs == [hooks]
+    assert stub.submits == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of `auth`
+async def test_a_session_that_refuses_its_own_settings_has_sent_nothing(stub: StubService) -> None:
+    password = aiohttp.BasicAuth("user", "password")
+    async with (
+        aiohttp.ClientSession(auth=password, headers={"Authorization": "Bearer 1"}) as session,
+        quick_client(stub.base_url, session=session) as client,
+    ):
+        with pytest.raises(NotSentError) as caught:
+            await client.submit(PHOTO)
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert stub.submits == []
+
+
+async def test_what_replaces_a_part_of_a_session_may_have_sent_what_it_does_not_report(
+    stub: StubService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = aiohttp.ClientSession._request
+
+    async def send_and_fail(session: aiohttp.ClientSession, *args: Any, **options: Any) -> None:
+        async with aiohttp.ClientSession() as other:
+            await request(other, *args, **options)
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", send_and_fail)
+    async with (
+        aiohttp.ClientSession() as given,
+        quick_client(stub.base_url) as client,
+        quick_client(stub.base_url, session=given) as another,
+    ):
+        for each in (client, another):
+            with pytest.raises(AmbiguousSubmitError):
+                await each.submit(PHOTO)
+    assert len(stub.submits) == 2
