@@ -12,7 +12,6 @@ attempt has written.
 import asyncio
 import logging
 import random
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -33,7 +32,7 @@ AT_ONCE: Final = 32
 _logger = logging.getLogger(__name__)
 _AT_ONCE_PER_ACCOUNT: Final = 4
 _LONGEST_SLEEP: Final = 60.0  # the wall clock may be set, and a machine may sleep
-_PAUSE_AFTER_DATABASE_ERROR: Final = 5.0
+_PAUSE_AFTER_ERROR: Final = 5.0
 _JITTER: Final = 0.2
 _LONGEST_RETRY_AFTER: Final = 24 * 3600.0
 _LONGEST_DRAIN: Final = 2.0
@@ -108,9 +107,9 @@ class Notifier:
                 self._changed.clear()
                 try:
                     pause = await self._start_due(attempts)
-                except sqlite3.Error as error:
+                except Exception as error:  # noqa: BLE001 - logged, and tried again
                     log_trouble(_logger, error, "event=outbox_not_read")
-                    pause = _PAUSE_AFTER_DATABASE_ERROR
+                    pause = _PAUSE_AFTER_ERROR
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._changed.wait()
@@ -163,9 +162,9 @@ class Notifier:
                 await self._postpone(notification, DeliveryError("fault"))
             else:
                 await self._remove_delivered(notification)
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - logged; it is still due, and sent again
             log_trouble(_logger, error, "task=%d event=notification_stuck", notification.task_id)
-            await asyncio.sleep(_PAUSE_AFTER_DATABASE_ERROR)
+            await asyncio.sleep(_PAUSE_AFTER_ERROR)
         finally:
             self._ended.append(notification.number)
             self._changed.set()

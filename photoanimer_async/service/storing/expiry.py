@@ -7,7 +7,6 @@ gives back the space of what was deleted, the photos of ended tasks among it.
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,7 +39,7 @@ class Expiry:
         while True:
             try:
                 await self.sweep(time.time())
-            except (OSError, sqlite3.Error) as error:
+            except Exception as error:  # noqa: BLE001 - logged, and tried again
                 log_trouble(_logger, error, "event=not_swept")
             await asyncio.sleep(self._settings.sweep_seconds)
 

@@ -210,6 +210,31 @@ class TestAttempts:
         logged_errors.clear()
         assert "s3cret" not in caplog.text
 
+    @pytest.mark.parametrize("step", ["due", "remove"])
+    async def test_an_error_of_the_database_or_the_machine_does_not_end_the_notifier(  # noqa: PLR0917 - fixtures
+        self,
+        start: Start,
+        host: PhotoHost,
+        receiver: Receiver,
+        monkeypatch: pytest.MonkeyPatch,
+        logged_errors: list[object],
+        step: str,
+    ) -> None:
+        original, fails = getattr(outbox_table, step), [MemoryError()]
+
+        def failing(*arguments: object) -> object:
+            if fails:
+                raise fails.pop()
+            return original(*arguments)
+
+        monkeypatch.setattr(outbox_table, step, failing)
+        monkeypatch.setattr("photoanimer_async.service.notifying.notifier._PAUSE_AFTER_ERROR", 0.01)
+        service = await start(notify_url=receiver.url)
+        await service.end_of(await service.submit(host.url("photo.png")))
+        await until(lambda: receiver.posts and not fails)
+        await nothing_pending(service)
+        logged_errors.clear()
+
     async def test_it_is_dropped_after_the_last_attempt(
         self,
         start: Start,

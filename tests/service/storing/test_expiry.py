@@ -85,10 +85,15 @@ async def test_many_tasks_expire_at_once(start: Start, host: PhotoHost) -> None:
     assert (await service.refusal("faceDriven/getTaskInfo", taskId=str(ids[0])))[0] == 40004
 
 
-async def test_a_database_that_fails_once_does_not_end_the_sweeping(
-    start: Start, host: PhotoHost, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("locked"), MemoryError()])
+async def test_what_fails_once_does_not_end_the_sweeping(
+    start: Start,
+    host: PhotoHost,
+    monkeypatch: pytest.MonkeyPatch,
+    logged_errors: list[object],
+    error: Exception,
 ) -> None:
-    sweep, fails = Expiry.sweep, [sqlite3.OperationalError("database is locked")]
+    sweep, fails = Expiry.sweep, [error]
 
     async def failing(self: Expiry, now: float) -> None:
         if fails:
@@ -100,6 +105,7 @@ async def test_a_database_that_fails_once_does_not_end_the_sweeping(
     await service.end_of(await service.submit(host.url("photo.png")))
     results = service.settings.data_dir / "results"
     await until(lambda: not fails and not list(results.iterdir()))
+    logged_errors.clear()
 
 
 async def test_a_running_service_removes_what_has_expired(start: Start, host: PhotoHost) -> None:
