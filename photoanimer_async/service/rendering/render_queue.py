@@ -259,7 +259,7 @@ class RenderQueue:
         await self._remove_inputs(task)
 
     async def _remove_inputs(self, task: Task) -> None:
-        with suppress(OSError):  # the next start removes what is left
+        with suppress(Exception):  # the next start removes what is left
             await asyncio.to_thread(self._folder.remove_inputs, task.task_id)
 
     async def _store_end(self, task: Task, store: Callable[[], Awaitable[bool]]) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from photoanimer_async.service import RenderFailedError, RenderJob, ServiceSettings
 from photoanimer_async.service import error_codes as codes
+from photoanimer_async.service.storing.data_folder import DataFolder
 
 from ...support.videos import gif
 from ..conftest import InstantRenderer, PhotoHost, Running, Start, running, until
@@ -54,6 +55,19 @@ async def test_the_files_of_an_ended_task_are_removed(service: Running, host: Ph
 
     inputs = service.settings.data_dir / "inputs"
     await until(lambda: not list(inputs.iterdir()))
+
+
+async def test_files_that_cannot_be_removed_stop_no_render(
+    start: Start, host: PhotoHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: DataFolder, task_id: int) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(DataFolder, "remove_inputs", fail)
+    service = await start(workers=1)
+    for _ in range(3):
+        task_id = await service.submit(host.url("photo.png"))
+        assert (await service.end_of(task_id))["status"] == 1
 
 
 async def test_a_failed_render_ends_the_task_with_its_code_and_reason(
