@@ -227,92 +227,81 @@ def _sneer(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG
     return _vector(y=-0.03 * _bump(x, y, face.nose, 0.2, 0.22))
 
 
-def _smile(side: int) -> FieldFunction:
+def _smile(face: FaceShape, x: Array, y: Array, side: int) -> Array:
     outwards = (-1, 1)[side]
-
-    def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
-        corner, mouth = face.mouth.corners[side], face.mouth
-        # The middle moves less, so that the line between the lips bends.
-        from_middle = smoothstep(0.15 + 0.85 * np.abs(mouth.along(x)) / mouth.half_width)
-        pull = _bump(x, y, corner, 0.18, 0.17) * (0.2 + 0.8 * from_middle)
-        # A mouth that smiles in the photo has less of the way left.
-        pull *= float(np.clip(1 - (mouth.half_width - 0.33) / 0.15, 0.45, 1))
-        # Corners that hang have a longer way.
-        lift = 0.085 + float(np.clip(mouth.bend(corner[:1])[0] - 0.02, 0, 0.08))
-        cheek = _bump(x, y, (corner[0] + outwards * 0.09, corner[1] - 0.34), 0.19, 0.16)
-        return _vector(
-            outwards * (0.095 * pull + 0.02 * cheek),
-            -lift * pull - 0.045 * cheek,
-            0.05 * pull - 0.05 * cheek,
-        )
-
-    return field
+    corner, mouth = face.mouth.corners[side], face.mouth
+    # The middle moves less, so that the line between the lips bends.
+    from_middle = smoothstep(0.15 + 0.85 * np.abs(mouth.along(x)) / mouth.half_width)
+    pull = _bump(x, y, corner, 0.18, 0.17) * (0.2 + 0.8 * from_middle)
+    # A mouth that smiles in the photo has less of the way left.
+    pull *= float(np.clip(1 - (mouth.half_width - 0.33) / 0.15, 0.45, 1))
+    # Corners that hang have a longer way.
+    lift = 0.085 + float(np.clip(mouth.bend(corner[:1])[0] - 0.02, 0, 0.08))
+    cheek = _bump(x, y, (corner[0] + outwards * 0.09, corner[1] - 0.34), 0.19, 0.16)
+    return _vector(
+        outwards * (0.095 * pull + 0.02 * cheek),
+        -lift * pull - 0.045 * cheek,
+        0.05 * pull - 0.05 * cheek,
+    )
 
 
-def _frown(side: int) -> FieldFunction:
+def _frown(face: FaceShape, x: Array, y: Array, side: int) -> Array:
     outwards = (-1, 1)[side]
-
-    def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
-        pull = _bump(x, y, face.mouth.corners[side], 0.17, 0.16)
-        return _vector(-outwards * 0.015 * pull, 0.07 * pull)
-
-    return field
+    pull = _bump(x, y, face.mouth.corners[side], 0.17, 0.16)
+    return _vector(-outwards * 0.015 * pull, 0.07 * pull)
 
 
-def _narrow(side: int) -> FieldFunction:
+def _narrow(face: FaceShape, x: Array, y: Array, side: int) -> Array:
     outwards = (-1, 1)[side]
-
-    def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
-        pull = _bump(x, y, face.mouth.corners[side], 0.19, 0.17)
-        return _vector(x=-outwards * 0.13 * pull, z=-0.08 * pull)
-
-    return field
+    pull = _bump(x, y, face.mouth.corners[side], 0.19, 0.17)
+    return _vector(x=-outwards * 0.13 * pull, z=-0.08 * pull)
 
 
-def _cheek(side: int) -> FieldFunction:
+def _cheek(face: FaceShape, x: Array, y: Array, side: int) -> Array:
     outwards = (-1, 1)[side]
-
-    def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
-        corner = face.mouth.corners[side]
-        cheek = (corner[0] + outwards * 0.08, corner[1] - 0.36)
-        return _vector(y=-0.055 * _bump(x, y, cheek, 0.20, 0.13))
-
-    return field
+    corner = face.mouth.corners[side]
+    cheek = (corner[0] + outwards * 0.08, corner[1] - 0.36)
+    return _vector(y=-0.055 * _bump(x, y, cheek, 0.20, 0.13))
 
 
 def _above_lids(face: FaceShape, y: Array, side: int) -> Array:
     return smoothstep((face.lids_top[side] - 0.02 - y) / 0.11)
 
 
-def _brow_up(side: int) -> FieldFunction:
-    def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
-        brow = face.brows[side]
-        lift = _bump(x, y, (brow[0], brow[1] - 0.02), 0.26, 0.13)
-        forehead = 0.5 * _bump(x, y, (brow[0], brow[1] - 0.27), 0.30, 0.17)
-        return _vector(y=-0.07 * (lift + forehead) * _above_lids(face, y, side))
-
-    return field
+def _brow_up(face: FaceShape, x: Array, y: Array, side: int) -> Array:
+    brow = face.brows[side]
+    lift = _bump(x, y, (brow[0], brow[1] - 0.02), 0.26, 0.13)
+    forehead = 0.5 * _bump(x, y, (brow[0], brow[1] - 0.27), 0.30, 0.17)
+    return _vector(y=-0.07 * (lift + forehead) * _above_lids(face, y, side))
 
 
-def _brow_inner_up(side: int) -> FieldFunction:
-    def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
-        lift = _bump(x, y, face.brows_inner[side], 0.15, 0.12)
-        return _vector(y=-0.07 * lift * _above_lids(face, y, side))
-
-    return field
+def _brow_inner_up(face: FaceShape, x: Array, y: Array, side: int) -> Array:
+    lift = _bump(x, y, face.brows_inner[side], 0.15, 0.12)
+    return _vector(y=-0.07 * lift * _above_lids(face, y, side))
 
 
-def _brow_down(side: int) -> FieldFunction:
+def _brow_down(face: FaceShape, x: Array, y: Array, side: int) -> Array:
     outwards = (-1, 1)[side]
+    brow, free = face.brows[side], _above_lids(face, y, side)
+    whole = _bump(x, y, (brow[0], brow[1] - 0.02), 0.26, 0.13) * free
+    inner = _bump(x, y, face.brows_inner[side], 0.15, 0.12) * free
+    return _vector(-outwards * 0.035 * inner, 0.022 * whole + 0.035 * inner)
 
-    def field(face: FaceShape, x: Array, y: Array, lip: Lip) -> Array:  # noqa: ARG001
-        brow, free = face.brows[side], _above_lids(face, y, side)
-        whole = _bump(x, y, (brow[0], brow[1] - 0.02), 0.26, 0.13) * free
-        inner = _bump(x, y, face.brows_inner[side], 0.15, 0.12) * free
-        return _vector(-outwards * 0.035 * inner, 0.022 * whole + 0.035 * inner)
 
-    return field
+def _beside(field: Callable[[FaceShape, Array, Array, int], Array], side: int) -> FieldFunction:
+    """Return the field of one side of the face, 0 or 1, which is the same for both lips."""
+    return lambda face, x, y, _: field(face, x, y, side)
 
+
+_TWO_SIDED = {
+    "mouthSmile": _smile,
+    "mouthFrown": _frown,
+    "mouthNarrow": _narrow,
+    "cheekSquint": _cheek,
+    "browUp": _brow_up,
+    "browInnerUp": _brow_inner_up,
+    "browDown": _brow_down,
+}
 
 FIELDS: Mapping[str, FieldFunction] = {
     "jawOpen": _jaw_open,
@@ -321,18 +310,9 @@ FIELDS: Mapping[str, FieldFunction] = {
     "mouthPucker": _pucker,
     "mouthClose": _close,
     "noseSneer": _sneer,
-    "mouthSmileLeft": _smile(0),
-    "mouthSmileRight": _smile(1),
-    "mouthFrownLeft": _frown(0),
-    "mouthFrownRight": _frown(1),
-    "mouthNarrowLeft": _narrow(0),
-    "mouthNarrowRight": _narrow(1),
-    "cheekSquintLeft": _cheek(0),
-    "cheekSquintRight": _cheek(1),
-    "browUpLeft": _brow_up(0),
-    "browUpRight": _brow_up(1),
-    "browInnerUpLeft": _brow_inner_up(0),
-    "browInnerUpRight": _brow_inner_up(1),
-    "browDownLeft": _brow_down(0),
-    "browDownRight": _brow_down(1),
+    **{
+        f"{name}{side}": _beside(field, index)
+        for name, field in _TWO_SIDED.items()
+        for index, side in enumerate(("Left", "Right"))
+    },
 }
