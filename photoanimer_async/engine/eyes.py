@@ -31,7 +31,7 @@ from photoanimer_async.engine.eyelid_skin import closed_eyelid, lash_colour
 from photoanimer_async.engine.lashes import Lashes
 from photoanimer_async.engine.photo_texture import PhotoTexture
 from photoanimer_async.engine.picture import Picture
-from photoanimer_async.engine.warp import Box, Field, resample, smoothstep
+from photoanimer_async.engine.warp import Box, Field, resample, smooth_ramp, smoothstep
 
 SHUT = 0.15
 """Distance of the lids, in widths of the eye, below which an eye is shut in the photo."""
@@ -212,7 +212,7 @@ class Eye:
         rim = smoothstep((_REACH * w - np.abs(self._x)) / (0.2 * w))
         shift = np.stack([across * rim, down * rim], axis=-1) @ self._outline.turn.T
         if close > 0:
-            cover, lashes = self._closing(close, above, drop), _ramp((close - 0.25) / 0.5)
+            cover, lashes = self._closing(close, above, drop), smooth_ramp((close - 0.25) / 0.5)
         elif close < 0:
             cover, lashes = self._widening(above, below, ball_y, drop), 0.0
         else:
@@ -238,11 +238,11 @@ class Eye:
         """Return the opacity of the closed lid, and the distance below its edge."""
         w = np.float32(self._outline.width)
         # Until the eye is nearly closed, the strip along the lashes is that of the photo.
-        shut = np.float32(_ramp((close - 0.4) / 0.35))
+        shut = np.float32(smooth_ramp((close - 0.4) / 0.35))
         soft = np.float32(self._soft)
         reach = soft * shut - np.float32(0.04) * w * (1 - shut)
         edge = smoothstep((reach - above) / (2 * soft) + np.float32(0.5))
-        shown = np.float32(_ramp((float(drop.max()) / float(w) - 0.02) / 0.12))
+        shown = np.float32(smooth_ramp((float(drop.max()) / float(w) - 0.02) / 0.12))
         return _faded(edge * shown, above)
 
     def _widening(self, above: Floats, below: Floats, ball_y: Floats, drop: Floats) -> Floats:
@@ -252,14 +252,9 @@ class Eye:
         inside = np.minimum(above, below) / (2 * soft) + np.float32(0.5)
         line = self._upper + np.float32(RIM) * w
         covered = (line - self._y - ball_y) / (np.float32(0.04) * w) + np.float32(0.5)
-        shown = np.float32(_ramp(-float(drop.min()) / (0.05 * float(w))))
+        shown = np.float32(smooth_ramp(-float(drop.min()) / (0.05 * float(w))))
         apart = np.clip((above + below) / (2 * soft), 0, 1)
         return _faded(smoothstep(inside) * smoothstep(covered) * apart * shown, above)
-
-
-def _ramp(value: float) -> float:
-    """Return `smoothstep` of a number."""
-    return float(smoothstep(np.array(value)))
 
 
 def _faded(opacity: Floats, above: Floats) -> Floats:

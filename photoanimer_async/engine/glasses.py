@@ -14,7 +14,7 @@ import numpy as np
 from photoanimer_async.engine import landmarks as lm
 from photoanimer_async.engine.arrays import Array
 from photoanimer_async.engine.picture import Picture
-from photoanimer_async.engine.warp import Box, resample, smoothstep
+from photoanimer_async.engine.warp import Box, resample, smooth_ramp
 
 _WITHOUT_GLASSES, _WITH_GLASSES = 5.0, 9.0
 _DARK = 0.3
@@ -45,9 +45,7 @@ def glasses_confidence(picture: Picture, landmarks: Array, unit: float) -> float
     rows = np.median(strip, axis=1)
     steepest = float(np.abs(np.diff(rows)).max()) * _STEPS * unit / length
     relative = steepest / max(float(rows.mean()), 1.0)
-    return float(
-        smoothstep(np.array((relative - _WITHOUT_GLASSES) / (_WITH_GLASSES - _WITHOUT_GLASSES)))
-    )
+    return smooth_ramp((relative - _WITHOUT_GLASSES) / (_WITH_GLASSES - _WITHOUT_GLASSES))
 
 
 def hidden_eyes(picture: Picture, landmarks: Array, unit: float) -> tuple[bool, bool]:

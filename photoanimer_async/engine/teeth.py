@@ -19,7 +19,7 @@ from photoanimer_async.engine.lips import LipEdges, Lips, RestingLips
 from photoanimer_async.engine.mouth_palette import MouthPalette
 from photoanimer_async.engine.photo_texture import PhotoTexture
 from photoanimer_async.engine.picture import Picture
-from photoanimer_async.engine.warp import Field, resample, smoothstep
+from photoanimer_async.engine.warp import Field, resample, smooth_ramp, smoothstep
 
 _UPPER_TEETH = np.array([0.0, 0.092, 0.160, 0.222, 0.268, 0.306, 0.338, 0.364])
 """Borders between the upper teeth from the middle outwards, in u."""
@@ -119,7 +119,7 @@ class MouthLayers:
         t, column = self._columns(x)
         colour = np.broadcast_to(self._palette.dark, (*x.shape, 3)).astype(np.float32)
         # In a mouth that is hardly open, tongue and lining are in the dark.
-        wide = float(smoothstep(np.array((lips.jaw / self._unit - _SHUT) / (_WIDE - _SHUT))))
+        wide = smooth_ramp((lips.jaw / self._unit - _SHUT) / (_WIDE - _SHUT))
         if wide:
             self._add(colour, self._jaw, column, y - np.float32(self._lower_lip + lips.jaw), wide)
             near = 1 - smoothstep((edges.lower - y) / np.float32(_LINING * self._unit))

@@ -254,6 +254,11 @@ def smoothstep(value: NDArray[_Float]) -> NDArray[_Float]:
     return t * t * (3 - 2 * t)
 
 
+def smooth_ramp(value: float) -> float:
+    """Return `smoothstep` of a number."""
+    return float(smoothstep(np.array(value)))
+
+
 @frozen(eq=False)
 class UpsampledPhoto:
     """A photo at twice its resolution, from which frames are sampled; see the module."""
