@@ -195,7 +195,7 @@ class BatchRunner:
             async def failed(
                 index: int, request: AnimationRequest, error: BaseException
             ) -> Outcome:
-                return await _fail_before(Job(index, request, context), error)
+                return await _fail(Job(index, request, context), error)
 
             async def run_job(index: int, request: AnimationRequest) -> Outcome:
                 try:
@@ -204,7 +204,7 @@ class BatchRunner:
                     if ends_task(error):
                         raise
                     return await failed(index, request, error)
-                return await self.pipeline.run(Job(index, request, context, entry), store)
+                return await self._run(Job(index, request, context, entry), store)
 
             run = Deduplicated(run_job, digest, failed) if deduplicate else run_job
             requests = requests_of(photos, options)
@@ -229,14 +229,26 @@ class BatchRunner:
                 except BaseException as error:
                     if ends_task(error):
                         raise
-                    return await _fail_before(job, error)
+                    return await _fail(job, error)
                 store = None if location is None else stores[location]
-                return await self.pipeline.run(job, store)
+                return await self._run(job, store)
 
             entries = journal.unsaved()
             async with aclosing(self._outcomes(entries, run_job, settings, context)) as outcomes:
                 async for outcome in outcomes:
                     yield outcome
+
+    async def _run(self, job: Job, store: ResultStore | None) -> Outcome:
+        """Run a job to its end, also if foreign code cancels the task in which it runs."""
+        try:
+            return await self.pipeline.run(job, store)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if job.context.gate.closed.is_set() or task is None:
+                raise  # the batch ends
+            while task.cancelling():
+                task.uncancel()
+            return await _fail(job, error)
 
     async def _outcomes(
         self,
@@ -300,7 +312,7 @@ def _planning(
     return Planning(journal, folder, digest)
 
 
-async def _fail_before(job: Job, error: BaseException) -> Outcome:
-    """End a job that could not begin."""
+async def _fail(job: Job, error: BaseException) -> Outcome:
+    """End a job outside of the pipeline."""
     failure = job_failure(job.request.photo, error)
     return await job.fail(close_gate(job.context.gate, job.state, failure))

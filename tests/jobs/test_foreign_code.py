@@ -8,16 +8,19 @@ from typing import BinaryIO
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from photoanimer_async import (
     AdaptivePolling,
     AmbiguousSubmitError,
+    AuthenticationError,
     Evidence,
     Outcome,
     Photo,
     PhotoAnimerClient,
     PhotoAnimerError,
     ProgressEvent,
+    State,
 )
 from photoanimer_async.photos import check
 from photoanimer_async.photos.header import PictureHeader
@@ -262,3 +265,32 @@ async def test_a_path_that_is_none_fails_its_photo(
     outcomes = await outcomes_of(client, [BytesPath(), *urls(3)])
     assert failed(outcomes) == [0]
     assert len(stub.submits) == 3
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_code_that_cancels_the_task_it_runs_in_fails_its_photo(
+    stub: StubService, journal: Path, *, resumed: bool
+) -> None:
+    cancelled: list[int] = []
+
+    def hook(event: ProgressEvent) -> None:
+        task = asyncio.current_task()
+        if event.state is State.SUBMITTED and not cancelled and task is not None:
+            cancelled.append(event.index)
+            task.cancel()
+            task.cancel()
+
+    async with quick_client(stub.base_url) as client:
+        if resumed:
+            stub.submit_script = [lambda _: web.Response(status=401)]
+            with pytest.raises(AuthenticationError):
+                await outcomes_of(client, urls(4), journal=journal, in_flight=1)
+            batch = client.resume(journal, in_flight=1, on_progress=hook)
+        else:
+            batch = client.animate_many(urls(4), journal=journal, in_flight=1, on_progress=hook)
+        outcomes = [outcome async for outcome in batch]
+    assert failed(outcomes) == cancelled == [0]
+    assert len(outcomes) == 4
+    assert outcomes[0].error is not None
+    assert f"task {outcomes[0].task_id} " in str(outcomes[0].error)
+    assert len(stub.submits) == 4 + resumed
