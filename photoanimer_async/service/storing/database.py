@@ -184,7 +184,11 @@ class Database:
         while self._queued:
             group = self._queued[:_LARGEST_GROUP]
             del self._queued[:_LARGEST_GROUP]
-            _report(await self._loop.run_in_executor(self._writer, self._commit, group))
+            try:
+                results = await self._loop.run_in_executor(self._writer, self._commit, group)
+            except Exception as error:  # noqa: BLE001 - raised in the calls of `write`
+                results = [_Result(change.future, None, error) for change in group]
+            _report(results)
         self._committing = None
 
     def _commit(self, group: Sequence[_Change]) -> list[_Result]:

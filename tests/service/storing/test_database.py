@@ -165,6 +165,15 @@ async def test_closing_waits_for_queued_changes(tmp_path: Path) -> None:
         assert await notes(database) == ["a"]
 
 
+async def test_a_change_that_comes_too_late_raises(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "tasks.db") as database:
+        pass
+    async with asyncio.timeout(60):
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="shutdown"):
+                await database.write(add("late"))
+
+
 async def test_another_process_may_write_too(database: Database, tmp_path: Path) -> None:
     def write() -> None:
         with closing(sqlite3.connect(tmp_path / "tasks.db")) as other, other:
