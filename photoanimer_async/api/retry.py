@@ -31,6 +31,7 @@ from photoanimer_async.errors import (
     RefusedRequestError,
     UnexpectedResponseError,
 )
+from photoanimer_async.models import require_count, require_seconds
 
 PATIENCE = 3600.0
 """Seconds for which a call is repeated that is refused with 429 each time."""
@@ -88,11 +89,19 @@ class RetryPolicy:
         tries: attempts in all, the first one included.
         first_wait: seconds before the second attempt; doubled each time.
         longest_wait: seconds; no wait of our own is longer.
+
+    Raises:
+        InvalidRequestError: no try, or a wait that is negative or NaN.
     """
 
     tries: int = 5
     first_wait: float = 0.5
     longest_wait: float = 30.0
+
+    def __attrs_post_init__(self) -> None:
+        require_count("tries", self.tries)
+        require_seconds("first_wait", self.first_wait)
+        require_seconds("longest_wait", self.longest_wait)
 
     def wait(self, failures: int, error: BaseException, rng: Random) -> float:
         """Return the seconds to wait after so many failures in a row, the last being `error`.

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
+from math import isfinite
 from string import ascii_letters, digits
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
@@ -192,12 +193,22 @@ def parse_get_task_info(answer: Answer, task_id: TaskId) -> TaskInfo:
         gif_url=found.gifUrl or None,
         fail_code=None if code is None else _fail_code(answer, code),
         fail_reason=answer.redacted(reason) if isinstance(reason, str) else None,
-        percentage=percentage if isinstance(percentage, int | float) else None,
+        percentage=None if percentage is None else _progress(percentage),
         raw=data,
     )
     if info.status is TaskStatus.FINISHED and not (info.result_url or info.gif_url):
         raise unexpected(answer, "the task is finished, but there is no link @ $.data.resultUrl")
     return info
+
+
+def _progress(percentage: object) -> float | None:
+    if isinstance(percentage, bool) or not isinstance(percentage, int | float):
+        return None
+    return percentage if 0 <= percentage <= 100 else None  # noqa: PLR2004 - per cent
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and isfinite(number) else None  # JSON of others has NaN
 
 
 def _fail_code(answer: Answer, code: object) -> int | str | None:
@@ -213,9 +224,9 @@ def parse_get_balance(answer: Answer) -> Balance:
     """Return what is left on the account."""
     found = read_fields(answer, envelope_data(answer), _BalanceData, "$.data")
     return Balance(
-        video=found.videoBalance,
-        month=found.monthBalance,
-        image=found.imageBalance,
+        video=_finite(found.videoBalance),
+        month=_finite(found.monthBalance),
+        image=_finite(found.imageBalance),
         month_start=found.monthStartDate,
         month_expire=found.monthExpireDate,
     )

@@ -1,6 +1,8 @@
 """Which failures may be repeated, and after which waits."""
 
+import math
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from photoanimer_async import (
     AuthenticationError,
     InsufficientCreditsError,
     InvalidPhotoError,
+    InvalidRequestError,
     NoAnswerError,
     NotSentError,
     PhotoAnimerError,
@@ -69,6 +72,15 @@ def test_retry_after_is_a_floor_and_other_waits_are_bounded(
     floor = retry_after or 0.0
     assert floor <= wait <= max(30.0, floor * 1.1)
     assert wait >= min(0.25 * 2 ** min(failures - 1, 10), 15)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"tries": 0}, {"tries": 1.5}, {"first_wait": -1.0}, {"longest_wait": math.nan}],
+)
+def test_a_policy_has_a_try_and_waits_that_are_times(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError, match=next(iter(wrong))):
+        RetryPolicy(**wrong)
 
 
 def test_waits_is_a_wait_generator_for_backoff() -> None:

@@ -22,6 +22,7 @@ from photoanimer_async.api import wire
 from ..support.answers import answer, data
 
 SUBMITTED = b'{"code": 0, "data": 123456, "msg": null, "time": 1615368038661}'
+ODD_NUMBERS = ["NaN", "Infinity", "-1", "100.5", "1e400", "true", '"50"', "[]", "9" * 300]
 FINISHED = b"""{"code": 0, "data": {"taskId": 123456, "status": 1,
   "resultUrl": "http://xxxxxxxxxxx.mp4", "gifUrl": "http://xxxxxxxxxxx.gif"},
   "msg": null, "time": 1615368038661}"""
@@ -116,6 +117,22 @@ def test_an_answer_about_another_task_is_unexpected() -> None:
 
 
 # --- status ---
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("0", 0), ("99.5", 99.5), ("100", 100), *((odd, None) for odd in ODD_NUMBERS)],
+)
+def test_progress_is_a_number_from_0_to_100(written: str, read: float | None) -> None:
+    body = f'{{"code": 0, "data": {{"status": 0, "percentage": {written}}}}}'.encode()
+    assert wire.parse_get_task_info(answer(body), 1).percentage == read
+
+
+@pytest.mark.parametrize("odd", ["NaN", "Infinity", "-1e400"])
+def test_a_balance_that_is_no_number_is_not_known(odd: str) -> None:
+    body = f'{{"code": 0, "data": {{"videoBalance": {odd}, "monthBalance": 5}}}}'.encode()
+    balance = wire.parse_get_balance(answer(body))
+    assert (balance.video, balance.month) == (None, 5)
 
 
 @pytest.mark.parametrize("status", [0, 3, -1, 99, "3"])
