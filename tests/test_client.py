@@ -202,7 +202,8 @@ async def test_a_wait_that_could_not_poll_says_so(
     stub: StubService, clock: Clock, reply: Reply
 ) -> None:
     stub.poll_script |= {"1": [reply] * 1000, "2": [reply] * 1000}
-    async with quick_client(stub.base_url, retry=RetryPolicy(tries=10_000)) as client:
+    retry = RetryPolicy(tries=10_000, first_wait=0.001, longest_wait=0.002)
+    async with quick_client(stub.base_url, retry=retry) as client:
         late = asyncio.create_task(client.wait_all([2], timeout=10))
         waiting = asyncio.create_task(client.wait(1, timeout=10))
         while len(stub.poll_script["1"]) > 997 or len(stub.poll_script["2"]) > 997:

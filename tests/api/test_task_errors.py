@@ -24,7 +24,15 @@ from photoanimer_async.api.task_errors import with_task
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 
 from ..support.batches import NeverAnswers, outcomes_of, urls
-from ..support.stub_service import Reply, StubService, drop_connection, envelope, quick_client, task
+from ..support.stub_service import (
+    QUICK_POLL,
+    Reply,
+    StubService,
+    drop_connection,
+    envelope,
+    quick_client,
+    task,
+)
 
 TASK = 5
 """A short id: it must not be taken for a part of another number in the text."""
@@ -125,7 +133,7 @@ async def test_a_scheduler_that_is_used_alone() -> None:
     async def refuse(_: object) -> TaskInfo:
         raise shared
 
-    async with PollScheduler(refuse) as scheduler:
+    async with PollScheduler(refuse, policy=QUICK_POLL) as scheduler:
         for task_id in (5, 6):
             await require_named(scheduler.wait(task_id), task_id)
 

@@ -175,7 +175,8 @@ async def test_a_redirect_is_not_followed_and_gets_no_key() -> None:
     assert "s3cret" not in str(caught.value)
 
 
-async def test_a_cancelled_submit_is_not_sent_again() -> None:
+async def test_a_cancelled_submit_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("photoanimer_async.jobs.pending.ANSWER_SECONDS", 0.01)
     async with raw_server(stall) as raw, client_of(raw, timeout=60.0) as client:
         submit = asyncio.create_task(client.submit(PHOTO))
         while not raw.submits:
