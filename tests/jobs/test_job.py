@@ -32,6 +32,7 @@ from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import Event
 
 from ..support.batches import PHOTO, NeverAnswers, outcomes_of, read_all, urls
+from ..support.clock import Clock
 from ..support.stub_service import StubService, drop_connection, envelope, quick_client, task
 
 
@@ -55,52 +56,56 @@ async def test_the_timeout_holds_under_a_long_retry_after(
 
 
 async def test_the_timeout_holds_for_polls_under_a_long_retry_after(
-    client: PhotoAnimerClient, stub: StubService
+    client: PhotoAnimerClient, stub: StubService, clock: Clock
 ) -> None:
     stub.poll_script[str(stub.next_id + 1)] = [busy_for_an_hour] * 10
+    animating = asyncio.create_task(client.animate(PHOTO, timeout=10))
+    while not client._scheduler._errors:
+        await asyncio.sleep(0.001)
+    clock.move_forward(20)
     with pytest.raises(WaitTimeoutError, match="could not be polled") as caught:
-        await client.animate(PHOTO, timeout=0.2)
+        await animating
     assert isinstance(caught.value.__cause__, RateLimitedError)
     assert caught.value.task_id == stub.next_id
 
 
 async def test_a_submit_on_its_way_is_answered_after_the_deadline(
-    client: PhotoAnimerClient, stub: StubService
+    client: PhotoAnimerClient, stub: StubService, clock: Clock
 ) -> None:
-    async def slowly(_: web.Request) -> web.Response:
-        await asyncio.sleep(0.3)
+    def slowly(_: web.Request) -> web.Response:
+        clock.move_forward(20)
         return envelope(stub.next_id)
 
     stub.submit_script = [slowly]
     stub.poll_script[str(stub.next_id)] = [lambda _: envelope(task(stub.next_id, 0))] * 1000
     with pytest.raises(WaitTimeoutError) as caught:
-        await client.animate(PHOTO, timeout=0.1)
+        await client.animate(PHOTO, timeout=10)
     assert caught.value.task_id == stub.next_id
     assert stub.next_id in client.pending
 
 
 async def test_a_lost_answer_after_the_deadline_is_ambiguous(
-    client: PhotoAnimerClient, stub: StubService
+    client: PhotoAnimerClient, stub: StubService, clock: Clock
 ) -> None:
     async def drop_late(request: web.Request) -> web.Response:
-        await asyncio.sleep(0.3)
+        clock.move_forward(20)
         return await drop_connection(request)
 
     stub.submit_script = [drop_late]
     with pytest.raises(AmbiguousSubmitError):
-        await client.animate(PHOTO, timeout=0.1)
+        await client.animate(PHOTO, timeout=10)
 
 
 async def test_a_submit_refused_after_the_deadline_is_not_repeated(
-    client: PhotoAnimerClient, stub: StubService
+    client: PhotoAnimerClient, stub: StubService, clock: Clock
 ) -> None:
-    async def busy_late(_: web.Request) -> web.Response:
-        await asyncio.sleep(0.3)
+    def busy_late(_: web.Request) -> web.Response:
+        clock.move_forward(20)
         return envelope(code=503, status=503)
 
     stub.submit_script = [busy_late]
     with pytest.raises(PhotoAnimerError, match="503"):
-        await client.animate(PHOTO, timeout=0.1)
+        await client.animate(PHOTO, timeout=10)
     assert len(stub.submits) == 1
 
 
