@@ -259,6 +259,21 @@ def test_the_page_can_be_used_with_the_keyboard_only(
     expect(page.locator("#photos")).to_be_focused()
 
 
+def test_the_focus_stays_near_a_button_that_disappears(
+    open_in_browser: OpenInBrowser, studio: StudioProcess, photos: list[Path]
+) -> None:
+    page = open_in_browser(studio).page
+    page.set_input_files("#files", photos)
+    expect(page.locator("#strip-title")).to_have_text("2 photos")
+    page.locator("#unusable summary").press("Enter")
+    page.locator("#unusable").get_by_role("button", name="Try anyway").first.press("Enter")
+    expect(page.locator("#strip-title")).to_have_text("3 photos")
+    expect(page.locator("#files")).to_be_focused()
+    page.locator("#clear").press("Enter")
+    expect(page.locator("#strip-head")).to_be_hidden()
+    expect(page.locator("#files")).to_be_focused()
+
+
 def test_a_voice_is_uploaded_and_heard_in_the_video(
     open_in_browser: OpenInBrowser, studio: StudioProcess, photos: list[Path], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import { Album } from "./album.js";
 import { byId, setText, shownSeconds } from "./dom.js";
 import { Expressions } from "./expressions.js";
+import { keepFocus } from "./focus.js";
 import { PhotoStrip } from "./photo_strip.js";
 import { retryPictures } from "./pictures.js";
 import { Progress } from "./progress.js";
@@ -28,6 +29,7 @@ function show() {
   setText(byId("account"), accountText(studio.account));
   setText(byId("foot"), storageText(studio.account));
   setText(byId("formats"), formatsText(studio));
+  keepFocus();
 }
 
 function accountText({ service, seconds, error }) {
