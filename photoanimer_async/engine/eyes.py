@@ -152,8 +152,8 @@ class Eye:
     @classmethod
     def of(
         cls, picture: Picture, outline: EyeOutline, texture: PhotoTexture, glasses: float = 0.0
-    ) -> Self:
-        """Prepare an eye of a photo.
+    ) -> Self | None:
+        """Prepare an eye of a photo; return None if it is outside of the photo.
 
         Args:
             picture: The photo.
@@ -172,7 +172,7 @@ class Eye:
         )
         box = Box.around(outline.centre + rims @ outline.turn.T, 1) & Box.of(picture)
         if box.empty:
-            box = Box(0, 0, 1, 1)
+            return None
         step = max(1, int(w // _SAMPLES_ACROSS))
         local = (box.pixels()[::step, ::step] - outline.centre) @ outline.turn
         x, y = local[..., 0].astype(np.float32), local[..., 1].astype(np.float32)

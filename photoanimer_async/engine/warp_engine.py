@@ -254,16 +254,17 @@ def _moving_eyes(
     texture: PhotoTexture,
     glasses: float,
 ) -> list[Eye]:
-    """Return the eyes that are open in the photo, and not behind dark glasses."""
+    """Return the eyes that the photo shows open, and not behind dark glasses."""
     hidden = hidden_eyes(photo, landmarks, unit)
     outlines = [EyeOutline.of(landmarks, side) for side in ("Left", "Right")]
     is_one_shut = min(outline.opening for outline in outlines) <= SHUT
     bound = WINKING if is_one_shut else SHUT
-    return [
+    eyes = (
         Eye.of(photo, outline, texture, glasses)
         for outline, dark in zip(outlines, hidden, strict=True)
         if not dark and outline.opening > bound
-    ]
+    )
+    return [eye for eye in eyes if eye is not None]
 
 
 def _select_side(sides: Mapping[Lip, Field], lower: Floats) -> Field:

@@ -75,7 +75,9 @@ def test_the_gaze_moves_the_irises(find_in_frame: Callable[[FaceMotion], Face]) 
 
 def prepared(picture: Picture, face: Face, side: str) -> Eye:
     texture = PhotoTexture.of(picture, face.landmarks, face.eye_distance)
-    return Eye.of(picture, EyeOutline.of(face.landmarks, side), texture)
+    eye = Eye.of(picture, EyeOutline.of(face.landmarks, side), texture)
+    assert eye is not None
+    return eye
 
 
 def test_an_open_eye_is_unchanged(picture: Picture, face: Face) -> None:
@@ -113,6 +115,7 @@ def test_a_squint_does_not_bend_the_lower_rims_of_glasses(
     moved = []
     for glasses in (0.0, 1.0):
         eye = Eye.of(astronaut, outline, texture, glasses)
+        assert eye is not None
         patch = eye.render({"eyeSquintLeft": 1.0})
         local = (patch.box.pixels()[:: patch.step, :: patch.step] - outline.centre) @ outline.turn
         lower = outline.lower(local[..., 0].astype(np.float32))
@@ -224,6 +227,20 @@ def test_an_iris_stays_round_in_surprise(astronaut: Picture, astronaut_face: Fac
         for height in np.arange(-0.6, 0.3, 0.1) * radius:
             width = np.count_nonzero(np.abs(found[:, 1] - height) < 1.5) / 3
             assert abs(width / (2 * np.sqrt(radius**2 - height**2)) - 1) < 0.05
+
+
+@pytest.mark.parametrize("side", ["Left", "Right"])
+def test_an_eye_outside_of_the_photo_is_left_out(
+    grace_hopper: Picture, grace_hopper_face: Face, side: str
+) -> None:
+    outline = EyeOutline.of(grace_hopper_face.landmarks, side)
+    border = round(outline.centre[0] - outline.outwards * outline.width)
+    shown = slice(border, None) if side == "Left" else slice(0, border)
+    part, face = grace_hopper[:, shown], grace_hopper_face.moved(-(shown.start or 0), 0)
+    texture = PhotoTexture.of(part, face.landmarks, face.eye_distance)
+    assert Eye.of(part, EyeOutline.of(face.landmarks, side), texture) is None
+    portrait = WarpEngine().prepare(np.ascontiguousarray(part), face)
+    assert (portrait.frame(dict.fromkeys(BOTH, -0.3)) != part).any()
 
 
 @pytest.mark.parametrize("closed", [0.85, 1.0])
