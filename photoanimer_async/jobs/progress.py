@@ -1,7 +1,7 @@
 """Progress of jobs: one hook, called with one frozen event."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TypeAlias
 
 from attrs import field, frozen
@@ -35,13 +35,17 @@ class ProgressEvent:
 
 
 ProgressHook: TypeAlias = Callable[[ProgressEvent], None]
-"""Called on the event loop; must not block. An exception that it raises is logged and ignored."""
+"""Called on the event loop, a plain function; must not block. An exception that it raises is logged
+and ignored."""
 
 
 def report(hook: ProgressHook, event: ProgressEvent) -> None:
     """Call the hook; log what it raises, so that a faulty hook costs no result."""
     try:
-        hook(event)
+        result: object = hook(event)  # type: ignore[func-returns-value] # see below
+        if isinstance(result, Coroutine):
+            result.close()
+            _log.error("the progress hook is a coroutine function, which is never awaited")
     except BaseException as error:  # it is the user's code
         if ends_process(error):
             raise

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import operator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
@@ -90,7 +91,7 @@ async def evidence_of(host: object, url: str, within: float) -> Evidence:
 def _fetches(host: FetchCounter, url: str) -> int | None:
     """Return how often a URL was fetched; `None` if the host does not know."""
     try:
-        return host.fetches(url)
+        return operator.index(host.fetches(url))  # an async method would count as a fetch
     except HostingError:
         return None
     # A host of the user's may raise anything, and its text may contain the URL. Nothing is awaited:

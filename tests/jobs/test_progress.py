@@ -54,6 +54,16 @@ async def test_an_exception_of_the_hook_costs_no_result(
     assert "ZeroDivisionError" in caplog.text
 
 
+async def test_a_hook_that_is_a_coroutine_function_is_named_as_the_mistake(
+    client: PhotoAnimerClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hook(_: ProgressEvent) -> None:
+        """Never awaited."""
+
+    await client.animate(urls(1)[0], on_progress=hook)  # type: ignore[arg-type] # the mistake
+    assert "the progress hook is a coroutine function, which is never awaited" in caplog.text
+
+
 async def test_states_after_errors_that_leave_the_job_open(stub: StubService) -> None:
     events: list[ProgressEvent] = []
     stub.submit_script = [lambda _: envelope(1)]

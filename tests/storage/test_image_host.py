@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
+import pytest
 
 from photoanimer_async import Evidence, LocalImageHost, PhotoAnimerClient
 from photoanimer_async.models import Photo
@@ -34,6 +35,17 @@ class TestEvidence:
 
     async def test_a_host_that_does_not_count_fetches_proves_nothing(self) -> None:
         assert await evidence_of(MinimalHost(), "http://h/a.jpg", within=0) is Evidence.NONE
+
+    @pytest.mark.filterwarnings("ignore:coroutine")  # it is not awaited, as the host should know
+    async def test_a_count_that_is_no_number_proves_nothing(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class AsyncHost(MinimalHost):
+            async def fetches(self, _: str) -> int:
+                return 0
+
+        assert await evidence_of(AsyncHost(), "http://h/a.jpg?sig=1", 0) is Evidence.NONE
+        assert "http://h/a.jpg?…: its image host cannot count fetches: TypeError" in caplog.text
 
     async def test_a_url_of_another_host_proves_nothing(self) -> None:
         assert await evidence_of(LocalImageHost(), "http://h/a.jpg", within=0) is Evidence.NONE
