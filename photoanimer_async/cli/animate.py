@@ -1,6 +1,8 @@
 """`photoanimer animate`."""
 
+import os
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +16,12 @@ from photoanimer_async.cli.clients import (
     local_client,
     persistent_local_client,
 )
-from photoanimer_async.cli.earlier_photos import count_to_render, read_earlier
+from photoanimer_async.cli.earlier_photos import (
+    EarlierPhoto,
+    count_to_render,
+    read_earlier,
+    source_of,
+)
 from photoanimer_async.cli.exit_status import ExitStatus, UsageError
 from photoanimer_async.cli.journals import (
     JournalOptions,
@@ -52,7 +59,8 @@ from photoanimer_async.cli.signals import run_async
 from photoanimer_async.cli.summary import NextCommand
 from photoanimer_async.cli.template_names import name_by_expression
 from photoanimer_async.jobs.budget import Estimate, estimate
-from photoanimer_async.models import OutputFormat
+from photoanimer_async.models import AnimationRequest, OutputFormat
+from photoanimer_async.redaction import is_url, shown_url
 
 if TYPE_CHECKING:
     from photoanimer_async.client import PhotoAnimerClient
@@ -105,6 +113,7 @@ def animate(
         client = _local_client(journal, concurrency, to_render, all_faces=all_faces)
     else:
         client = _account_client(account, submit, journal, concurrency)
+        _require_host(client, selection.requests, earlier)
         next_command = NextCommand(
             resume=resume_arguments(journal, submit, account),
             wait=wait_arguments(out, account, gif=gif),
@@ -158,6 +167,28 @@ def _account_client(
     )
     require_service(journal, client.base_url)
     return client
+
+
+def _require_host(
+    client: "PhotoAnimerClient",
+    requests: Sequence[AnimationRequest],
+    earlier: Sequence[EarlierPhoto],
+) -> None:
+    """Refuse new files that the service could not fetch, before anything is started.
+
+    Raises:
+        UsageError: there are some.
+    """
+    if client.takes_files:
+        return
+    known = {one.source for one in earlier}  # what is paid for can be fetched without a host
+    files = [request.photo for request in requests if not is_url(os.fsdecode(request.photo))]
+    if any(source_of(file) not in known and Path(os.fsdecode(file)).exists() for file in files):
+        raise UsageError(
+            f"{shown_url(client.base_url)} cannot fetch files from this machine; have them "
+            "uploaded to an object store with --host s3://bucket/prefix (or PHOTOANIMER_HOST), "
+            "name public URLs in place of files, or animate on this machine with --local"
+        )
 
 
 def _local_client(
