@@ -1,13 +1,17 @@
 """What redacted URLs, photos and texts show."""
 
+import importlib
+import pkgutil
 import traceback
 import unicodedata
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import photoanimer_async
 from photoanimer_async.redaction import (
     encodable,
     printable,
@@ -116,3 +120,31 @@ def test_encodable_changes_halves_of_surrogate_pairs_only(text: str) -> None:
     safe.encode()
     if not any("\ud800" <= c <= "\udfff" for c in text):
         assert safe == text
+
+
+SECRET_NAMES = {
+    *("api_key", "key", "secret", "token", "notify_secret", "notify_url", "proxy", "query"),
+    *("image_url", "voice_url", "url", "link", "body", "headers"),
+}
+"""Names of fields whose values may be, or contain, a key, a token or the query of a URL."""
+
+HARMLESS = {
+    "Animation.url": "the saved object",
+    "Notification.body": "what the service posts",
+}
+
+
+def test_no_generated_repr_shows_a_field_that_may_be_a_secret() -> None:
+    shown: set[str] = set()
+    for module in pkgutil.walk_packages(photoanimer_async.__path__, "photoanimer_async."):
+        for kind in vars(importlib.import_module(module.name)).values():
+            is_ours = getattr(kind, "__module__", "").startswith("photoanimer_async")
+            if not is_ours or not isinstance(kind, type) or not attrs.has(kind):
+                continue
+            if kind.__repr__.__code__.co_filename.startswith("<attrs generated"):
+                shown |= {
+                    f"{kind.__name__}.{field.name}"
+                    for field in attrs.fields(kind)
+                    if field.name.strip("_") in SECRET_NAMES and field.repr is True
+                }
+    assert shown == set(HARMLESS)

@@ -106,8 +106,8 @@ class Answer:
 
     operation: str
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     received_at: float
     secret: str = field(default="", repr=False)
     cut: str = ""

@@ -15,7 +15,7 @@ from string import ascii_letters, digits
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from attrs import define
+from attrs import define, field
 
 from photoanimer_async.api.answers import (
     Answer,
@@ -67,7 +67,7 @@ class Request(Generic[_T]):
 
     operation: Operation
     path: str
-    query: str
+    query: str = field(repr=False)
     parse: Callable[[Answer], _T]
 
 

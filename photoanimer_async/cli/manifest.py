@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from photoanimer_async.cli.exit_status import UsageError
 from photoanimer_async.cli.template_names import TEMPLATES
@@ -46,7 +46,7 @@ class RowDefaults:
 
     template: int | None = None
     output_format: OutputFormat = OutputFormat.MP4
-    voice_url: str | None = None
+    voice_url: str | None = field(default=None, repr=False)
     voice_seconds: float | None = None
 
     def options(self) -> AnimationOptions:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
@@ -117,14 +117,14 @@ class AccountOptions:
             help="The account's key. Better set in the environment, because other users of the "
             "machine can see the command line.",
         ),
-    ] = None
+    ] = field(default=None, repr=False)
     proxy: Annotated[
         str | None,
         Parameter(
             help="URL of an http or https proxy; by default from HTTPS_PROXY and HTTP_PROXY, but "
             "for hosts in NO_PROXY.",
         ),
-    ] = None
+    ] = field(default=None, repr=False)
 
     @property
     def chosen_base_url(self) -> str | None:
@@ -165,7 +165,7 @@ class PhotoOptions:
     voice_url: Annotated[
         str | None,
         Parameter(help="URL of a sound that the mouths follow; template 0 only."),
-    ] = None
+    ] = field(default=None, repr=False)
     voice_seconds: Annotated[
         float | None, Parameter(help="Length of that sound, to calculate what it costs.")
     ] = None

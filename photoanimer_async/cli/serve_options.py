@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
@@ -42,7 +42,7 @@ class AccessOptions:
             help="An API key to accept besides those of `serve keys`, without limit; can be given "
             "more than once. Better set in the environment, keys separated by spaces.",
         ),
-    ] = None
+    ] = field(default=None, repr=False)
     open_to_network: Annotated[
         bool,
         FLAG,
@@ -224,7 +224,7 @@ class ReportOptions:
             help="URL to notify when a task has ended (API page, Interface 2), for users without "
             "an account; `serve keys` sets the URLs of accounts.",
         ),
-    ] = None
+    ] = field(default=None, repr=False)
     notify_secret: Annotated[
         str | None,
         Parameter(
@@ -232,7 +232,7 @@ class ReportOptions:
             help="Secret that signs these notifications, as `whsec_...`. Better set in the "
             "environment.",
         ),
-    ] = None
+    ] = field(default=None, repr=False)
     metrics: Annotated[
         str | None,
         Parameter(

@@ -149,7 +149,7 @@ class Job:
     entry: Entry | None = None
     state: State = State.PLANNED
     task_id: TaskId | None = None
-    image_url: str | None = None
+    image_url: str | None = field(default=None, repr=False)
     risk: Reservation | None = None
 
     def __attrs_post_init__(self) -> None:

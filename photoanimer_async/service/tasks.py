@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 _SMALLEST_ID: Final = 10**14
 _BLOCK: Final = 1000
@@ -45,7 +45,7 @@ class Task:
     template: int
     gif: bool
     voice: bool
-    token: str
+    token: str = field(repr=False)
     origin: str
     status: TaskStatus = TaskStatus.PROCESSING
     fail_code: int | None = None

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import aiohttp
 from aiohttp import ClientResponse, ClientTimeout, hdrs
-from attrs import define, frozen
+from attrs import define, field, frozen
 from yarl import URL
 
 from photoanimer_async.api.retry import RetryPolicy
@@ -115,7 +115,7 @@ class _Transfer:
     """The state of one download over all its attempts."""
 
     session: aiohttp.ClientSession
-    url: str
+    url: str = field(repr=shown_url)
     destination: Destination[Location]
     max_bytes: int
     received: int = 0

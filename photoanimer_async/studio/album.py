@@ -40,7 +40,7 @@ class Photograph:
     name: str
     added: float
     file: str | None = None
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     refusal: str | None = None
     faces: int | None = None
     waiting: bool = True

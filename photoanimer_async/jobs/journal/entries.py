@@ -86,7 +86,7 @@ class Facts:
     """
 
     task_id: TaskId | None = None
-    image_url: str | None = None
+    image_url: str | None = field(default=None, repr=False)
     submitted_at: float | None = None
     evidence: Evidence | None = None
     seconds: float | None = None
