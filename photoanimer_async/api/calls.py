@@ -13,6 +13,7 @@ from photoanimer_async.api import wire
 from photoanimer_async.api.rate_limits import Pace, RateLimiter
 from photoanimer_async.api.request_queue import Lane, RequestQueue, Turn
 from photoanimer_async.api.retry import RetryPolicy, repeating
+from photoanimer_async.api.task_errors import without_urls
 from photoanimer_async.api.transport import Transport
 from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import NotSentError, PhotoAnimerError
@@ -83,7 +84,7 @@ class ApiCalls:
         try:
             if self._submit_limiter is not None:
                 with await self._at_submit_limiter.turn(lane):
-                    await self._submit_limiter.acquire()
+                    await _permission(self._submit_limiter)
             now = time.monotonic()
             if now >= self._files_known_until:
                 require_spare_files()
@@ -109,7 +110,7 @@ class ApiCalls:
             PhotoAnimerError: no answer, or a refusal.
         """
         if self._poll_limiter is not None:
-            await self._poll_limiter.acquire()
+            await _permission(self._poll_limiter)
         with await self.queue.turn(Lane.POLL):
             return await self._transport.send(wire.build_get_task_info(task_id))
 
@@ -144,6 +145,14 @@ class ApiCalls:
     async def _get_balance(self) -> Balance:
         with await self.queue.turn(Lane.CALL):
             return await self._transport.send(wire.build_get_balance())
+
+
+async def _permission(limiter: RateLimiter) -> None:
+    """Wait for the limiter of the user's, whose errors may have any text."""
+    try:
+        await limiter.acquire()
+    except PhotoAnimerError as error:
+        raise without_urls(error) from error.__cause__
 
 
 def require_spare_files() -> None:

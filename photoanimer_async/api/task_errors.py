@@ -1,4 +1,4 @@
-"""Errors that name their task: after payment, every error does, so that the task is found again."""
+"""Errors that name their task, as all do after payment; and that show no signed URL."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from copy import copy
 
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.models import TaskId
+from photoanimer_async.redaction import without_queries
 
 
 def copied(error: PhotoAnimerError, task_id: TaskId | None) -> PhotoAnimerError:
@@ -24,6 +25,19 @@ def with_task(error: PhotoAnimerError, task_id: TaskId | None) -> PhotoAnimerErr
         error.task_id = task_id
         return error
     return error if str(error.task_id) == str(task_id) else copied(error, task_id)
+
+
+def without_urls(error: PhotoAnimerError) -> PhotoAnimerError:
+    """Return an error whose text has no query of a URL: itself, or a copy.
+
+    Foreign code may raise errors of this package with any text.
+    """
+    args = tuple(without_queries(arg) if isinstance(arg, str) else arg for arg in error.args)
+    if args == error.args:
+        return error
+    shown = copied(error, error.task_id)
+    shown.args = args
+    return shown
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack, suppress
 
 from photoanimer_async.api.retry import Verdict, verdict
-from photoanimer_async.api.task_errors import copied
+from photoanimer_async.api.task_errors import copied, without_urls
 from photoanimer_async.api.wire import Operation
 from photoanimer_async.errors import (
     AmbiguousSubmitError,
@@ -26,7 +26,7 @@ from photoanimer_async.jobs.lifecycle import Event, State
 from photoanimer_async.models import AnimationOptions, Evidence, Photo, TaskInfo, TaskStatus
 from photoanimer_async.photos.cancellation import is_cancelled
 from photoanimer_async.photos.shortage import find_shortage, remedy
-from photoanimer_async.redaction import shown_photo, without_queries
+from photoanimer_async.redaction import shown_photo
 
 ENDS_BATCH = (AuthenticationError, BudgetExceededError, InsufficientCreditsError, JournalError)
 """Errors that hold for all photos of a batch."""
@@ -164,12 +164,7 @@ def job_failure(photo: Photo, error: BaseException) -> PhotoAnimerError:
         failure = PhotoAnimerError(f"{shown_photo(photo)}: {reason_of(error)}")
         failure.__cause__ = error
         return failure
-    args = tuple(without_queries(arg) if isinstance(arg, str) else arg for arg in error.args)
-    if args == error.args:
-        return error
-    failure = copied(error, error.task_id)
-    failure.args = args
-    return failure
+    return without_urls(error)
 
 
 def reason_of(error: BaseException) -> str:

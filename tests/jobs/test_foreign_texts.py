@@ -155,11 +155,16 @@ async def test_an_error_of_this_package_that_foreign_code_raises_shows_no_query(
             error.is_permanent = True
             raise error
 
-    async with quick_client(stub.base_url, host=RefusedHost(), submit_rate=Limiter()) as client:
+    limiter = Limiter()
+    async with quick_client(
+        stub.base_url, host=RefusedHost(), submit_rate=limiter, poll_rate=limiter
+    ) as client:
         with pytest.raises(HostingError) as hosting:
             await client.animate(photo)
         with pytest.raises(NotSentError) as limiting:
             await client.submit("https://x.example/a.png")
+        with pytest.raises(NotSentError, match=r"the limiter at .*/a\.png\?… is down \(task 5 "):
+            await client.wait(5)
     assert str(hosting.value) == "https://cdn.example/a.png?… HTTP status 403"
     assert str(limiting.value) == "the limiter at https://cdn.example/a.png?… is down"
 
