@@ -346,9 +346,11 @@ class BudgetExceededError(PhotoAnimerError):
     """
 
     def __init__(self, *, limit: float, used: float, cost: float) -> None:
+        # To the hundredth: `g` alone rounds from 10,000 on.
+        more, most, spent = (f"{round(each, 2):.15g}" for each in (cost, limit, used))
         super().__init__(
-            f"{cost:g} more video seconds would exceed the limit of {limit:g}: "
-            f"{used:g} are spent or reserved"
+            f"{more} more video seconds would exceed the limit of {most}: "
+            f"{spent} are spent or reserved"
         )
         self.limit = limit
         self.used = used

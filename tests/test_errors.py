@@ -85,6 +85,10 @@ def test_every_error_is_exported() -> None:
             "7.13 more video seconds would exceed the limit of 10: 7.13 are spent or reserved",
         ),
         (
+            BudgetExceededError(limit=38_640, used=38_639.85, cost=3),
+            "3 more video seconds would exceed the limit of 38640: 38639.85 are spent or reserved",
+        ),
+        (
             TooManyPendingError(2),
             "2 animations are pending, and max_pending allows no more: try again later",
         ),

@@ -6,7 +6,7 @@ from photoanimer_async.cli.clients import account_client
 from photoanimer_async.cli.exit_status import ExitStatus
 from photoanimer_async.cli.json_report import BalanceEvent, print_event
 from photoanimer_async.cli.options import AccountOptions, Json
-from photoanimer_async.cli.output import Output
+from photoanimer_async.cli.output import Output, format_seconds
 from photoanimer_async.cli.signals import run_async
 from photoanimer_async.client import PhotoAnimerClient
 from photoanimer_async.models import Balance
@@ -36,5 +36,5 @@ def _print(left: Balance) -> None:
         ("month began", left.month_start),
         ("month ends", left.month_expire),
     ):
-        shown = f"{value:g}" if isinstance(value, float | int) else value
+        shown = format_seconds(value) if isinstance(value, float | int) else value
         console.print(f"{name:<17}{'not given' if shown is None else shown}")

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +21,9 @@ from photoanimer_async.cli.signals import run_async
 from photoanimer_async.cli.summary import NextCommand
 from photoanimer_async.engine.samples import PORTRAITS
 from photoanimer_async.models import AnimationOptions, AnimationRequest, Location, Outcome, Template
+
+_WIDTH = 75
+"""Columns that the whole table of results needs."""
 
 _Folder: TypeAlias = Annotated[
     Out,
@@ -55,7 +58,7 @@ async def _demo(console: Output, out: Location, next_command: NextCommand) -> Ex
         await batch.run(
             client.animate_many(requests, save_to=out, timeout=None, on_progress=batch.on_progress)
         )
-    console.print(_table(batch.outcomes))
+    console.print(_table(batch.outcomes, is_narrow=console.width < _WIDTH))
     return batch.finish()
 
 
@@ -93,18 +96,20 @@ def _remove_earlier(out: Path, requests: Iterable[AnimationRequest]) -> None:
         (out / f"{request.name}.mp4").unlink(missing_ok=True)
 
 
-def _table(outcomes: Sequence[Outcome]) -> Table:
+def _table(outcomes: Sequence[Outcome], *, is_narrow: bool) -> Table:
+    """Return the results; where there is little room, what a file's name says is left out."""
     table = Table(box=None, pad_edge=False, collapse_padding=True)
-    for heading in ("photo", "template", "seconds", "file", "time"):
-        table.add_column(heading, justify="right" if heading in {"seconds", "time"} else "left")
+    for heading in (*(() if is_narrow else ("photo", "template")), "seconds", "file", "time"):
+        justify: JustifyMethod = "right" if heading in {"seconds", "time"} else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
     for outcome in sorted(outcomes, key=lambda outcome: outcome.index):
         template = Template(outcome.request.options.template)
         portrait = PORTRAITS[outcome.index // len(Template)]
         animation = outcome.animation
         place = None if animation is None else animation.place
+        subject = [PurePath(portrait.name).stem, f"{template.value} {template.expression}"]
         table.add_row(
-            PurePath(portrait.name).stem,
-            f"{template.value} {template.expression}",
+            *([] if is_narrow else subject),
             f"{template.seconds:.2f}",
             "failed" if place is None else PurePath(place).name,
             "" if animation is None else format_duration(animation.seconds),

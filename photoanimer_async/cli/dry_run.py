@@ -12,7 +12,7 @@ from rich.text import Text
 
 from photoanimer_async.cli.exit_status import ExitStatus
 from photoanimer_async.cli.options import SubmitOptions
-from photoanimer_async.cli.output import Output, format_estimate, format_size
+from photoanimer_async.cli.output import Output, format_estimate, format_seconds, format_size
 from photoanimer_async.cli.photo_sources import PhotoSelection
 from photoanimer_async.errors import PhotoAnimerError
 from photoanimer_async.jobs import budget
@@ -147,5 +147,5 @@ def _describe_options(request: AnimationRequest) -> str:
     name = "" if request.name is None else f", named {printable(request.name)}"
     return (
         f"template {options.template:d}, {options.output_format}{voice}{name}; "
-        f"{budget.price(options):g} video seconds"
+        f"{format_seconds(budget.price(options))} video seconds"
     )

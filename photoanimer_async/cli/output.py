@@ -56,9 +56,15 @@ def format_clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def format_seconds(seconds: float) -> str:
+    """Return video seconds to the hundredth, as `21.39`, `71300` or `1426000.05`."""
+    return f"{round(seconds, 2):.15g}"
+
+
 def format_estimate(cost: Estimate) -> str:
     """Return the video seconds of an estimate, and what it assumes about voices."""
-    line = f"{cost.seconds:g} video seconds for {cost.photos} photo{'s' * (cost.photos != 1)}"
+    photos = f"{cost.photos} photo{'s' * (cost.photos != 1)}"
+    line = f"{format_seconds(cost.seconds)} video seconds for {photos}"
     if cost.unknown:
         return f"{line}, or more: a voice costs its length (assumed), which is not known"
     return f"{line} (a voice is assumed to cost its length)" if cost.assumed else line

@@ -11,7 +11,7 @@ from photoanimer_async.cli.exit_status import ExitStatus
 from photoanimer_async.cli.journals import is_local, journal_in
 from photoanimer_async.cli.json_report import BatchEvent, StateEvent, print_event
 from photoanimer_async.cli.options import JournalFile, Json
-from photoanimer_async.cli.output import Output
+from photoanimer_async.cli.output import Output, format_seconds
 from photoanimer_async.jobs.journal import Entry, Summary, read_journal
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import State
@@ -80,11 +80,11 @@ def _print_counts(console: Output, summary: Summary, meanings: Mapping[State, st
 
 
 def _print_costs(console: Output, summary: Summary) -> None:
-    console.print(f"\n{summary.spent:g} video seconds spent", end="")
+    console.print(f"\n{format_seconds(summary.spent)} video seconds spent", end="")
     if summary.at_risk:
-        console.print(f"; {summary.at_risk:g} more may have been charged", end="")
+        console.print(f"; {format_seconds(summary.at_risk)} more may have been charged", end="")
     if summary.planned:
-        console.print(f"; {summary.planned:g} planned", end="")
+        console.print(f"; {format_seconds(summary.planned)} planned", end="")
     console.print()
 
 
@@ -113,7 +113,7 @@ def _lines(entries: Iterable[Entry]) -> Iterable[str]:
                 when = f"{local_time:%Y-%m-%d %H:%M:%S}"
             where = "" if entry.image_url is None else f" as {shown_url(entry.image_url)}"
             yield (
-                f"  submitted {when}{where}, {entry.cost:g} video seconds; "
+                f"  submitted {when}{where}, {format_seconds(entry.cost)} video seconds; "
                 + _EVIDENCE[entry.evidence]
             )
 

@@ -194,7 +194,7 @@ class Acceptance:
         return RequestRefusedError(
             INSUFFICIENT_CREDITS,
             f"Insufficient credits: templateId {submission.template} {costs} "
-            f"{self._cost(submission):g} video seconds, the balance is {balance:g}",
+            f"{self._cost(submission):g} video seconds, the balance is {round(balance, 2):.15g}",
         )
 
     async def _fetch_image(self, url: str) -> ReceivedFile:

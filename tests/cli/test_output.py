@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from photoanimer_async.cli.output import format_clock, format_duration, program
+from photoanimer_async.cli.output import (
+    format_clock,
+    format_duration,
+    format_estimate,
+    format_seconds,
+    program,
+)
+from photoanimer_async.jobs.budget import Estimate
 
 
 @pytest.fixture
@@ -51,3 +58,10 @@ def test_durations() -> None:
         "4.2 s", "2:31", "1:02:31"
     ]  # fmt: skip
     assert format_clock(4.2) == "0:04"
+
+
+def test_video_seconds_are_shown_to_the_hundredth_however_many_they_are() -> None:
+    sums = {0: "0", 21.39: "21.39", 12345 * 3.13: "38639.85", sum([7.13] * 200_000): "1426000"}
+    assert {seconds: format_seconds(seconds) for seconds in sums} == sums
+    cost = Estimate(photos=12345, seconds=12345 * 3.13)
+    assert format_estimate(cost) == "38639.85 video seconds for 12345 photos"

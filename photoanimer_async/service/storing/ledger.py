@@ -65,7 +65,7 @@ class InsufficientBalanceError(Exception):
     """
 
     def __init__(self, balance: float) -> None:
-        super().__init__(f"the balance is {balance:g} video seconds")
+        super().__init__(f"the balance is {round(balance, 2):.15g} video seconds")
         self.balance = balance
 
 
