@@ -192,7 +192,7 @@ class Transport:
         self.limits.close()
         if self._given_session is None:
             await self.session.close()
-        else:
+        elif self._hooks in self.session.trace_configs:  # the session's owner may have removed them
             self.session.trace_configs.remove(self._hooks)
 
     @property

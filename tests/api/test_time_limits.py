@@ -331,3 +331,17 @@ async def test_what_replaces_a_part_of_a_session_may_have_sent_what_it_does_not_
             with pytest.raises(AmbiguousSubmitError):
                 await each.submit(PHOTO)
     assert len(stub.submits) == 2
+
+
+async def test_hooks_that_the_owner_of_a_session_removes_are_not_relied_on(
+    stub: StubService,
+) -> None:
+    stub.submit_script = [drop_connection] * 5
+    async with (
+        aiohttp.ClientSession() as session,
+        quick_client(stub.base_url, session=session) as client,
+    ):
+        session.trace_configs.clear()
+        with pytest.raises(AmbiguousSubmitError):
+            await client.submit(PHOTO)
+    assert len(stub.submits) == 1
