@@ -24,7 +24,9 @@ from photoanimer_async import (
     TaskFailedError,
     TaskId,
 )
+from photoanimer_async.photos.shortage import find_shortage
 from photoanimer_async.studio.album import Clip, Stage
+from photoanimer_async.studio.refusal_words import shortage_in_words
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +105,7 @@ def failure_text(error: PhotoAnimerError) -> str:
         case DownloadError():
             text = "The video was made, but could not be fetched"
         case MachineShortageError():
-            text = f"This computer is short of something: {error.args[0]}"
+            return shortage_in_words(find_shortage(error) or error)
         case _:
             text = str(error.args[0] if error.args else error)
     text = text[:1].upper() + text[1:]

@@ -1,9 +1,11 @@
-"""Why a photo cannot be used, in words for people.
+"""Why a photo cannot be used, or what the studio's computer lacks, in words for people.
 
 The reasons of the `photos` room are for programs and logs: they name bytes, limits and libraries.
 The page says what the file is, and what to do.
 """
 
+import errno
+import os
 import re
 from collections.abc import Callable, Sequence
 
@@ -59,3 +61,14 @@ def in_words(reason: str) -> str:
             return words(found)
     text = reason[:1].upper() + reason[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def shortage_in_words(shortage: BaseException) -> str:
+    """Return two sentences for what this machine is short of.
+
+    Args:
+        shortage: an error of this process, or a worker's `ShortageError`, which has its text only.
+    """
+    if any(os.strerror(number) in str(shortage) for number in (errno.ENOSPC, errno.EDQUOT)):
+        return "The disk of the studio's computer is full. Free some space, then try again."
+    return "The studio's computer is short of memory or of open files. Try again in a moment."

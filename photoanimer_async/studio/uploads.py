@@ -163,6 +163,9 @@ class Uploads:
         except (RefusedError, UnreadablePhotoError) as error:
             await asyncio.to_thread(_delete_all, arrived.path)
             return self._refuse(photograph, str(error))
+        except BaseException:  # a full disk, which must not be filled further
+            await asyncio.to_thread(_delete_all, arrived.path)
+            raise
         file = f"{photograph.id}{header.format.suffix}"
         await asyncio.to_thread(self._keep, arrived.path, examined, photograph.id, file)
         return self._add(evolve(photograph, file=file, faces=examined.faces))

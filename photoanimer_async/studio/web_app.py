@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
 
@@ -10,9 +11,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from photoanimer_async import PhotoAnimerClient
+from photoanimer_async.photos.shortage import find_shortage
+from photoanimer_async.service.shortages import ShortageError
 from photoanimer_async.studio.animators import Animator
 from photoanimer_async.studio.api_routes import ApiRoutes
 from photoanimer_async.studio.file_routes import MediaRoutes, PageRoutes
+from photoanimer_async.studio.refusal_words import shortage_in_words
 from photoanimer_async.studio.request_guard import RequestGuard, add_security_headers
 from photoanimer_async.studio.studio_actions import Studio
 from photoanimer_async.studio.studio_errors import RefusedError
@@ -135,7 +139,12 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return web.json_response({"error": str(error)}, status=error.status)
     except (web.HTTPException, ConnectionError):  # ConnectionError: the browser disconnected
         raise
-    except Exception:  # noqa: BLE001 - logged with traceback; other requests must still be served
+    except Exception as error:  # noqa: BLE001 - logged; other requests must still be served
+        shortage = error if isinstance(error, ShortageError) else find_shortage(error)
+        if shortage is not None:
+            _log.warning("%s: %s", request.method, shortage)
+            text = shortage_in_words(shortage)
+            return web.json_response({"error": text}, status=HTTPStatus.INSUFFICIENT_STORAGE)
         resource = request.match_info.route.resource
         path = resource.canonical if resource else "an unknown path"
         _log.exception("%s %s failed unexpectedly", request.method, path)

@@ -1,6 +1,7 @@
 """Uploads of photos and voices, and photos added by a link."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from photoanimer_async.engine.samples import ASTRONAUT
 from photoanimer_async.photos.rules import MAX_BYTES, MAX_SOURCE_BYTES
 from photoanimer_async.studio.album import Album
 from photoanimer_async.studio.photo_policy import PhotoPolicy
 from photoanimer_async.studio.studio_folder import StudioFolder
 from photoanimer_async.studio.uploads import Uploads
 
+from ..support.small_disk import fill, small_disk
 from ..support.stub_service import serving
 from .conftest import WAV, OpenStudio, Page, png
 
@@ -218,3 +221,22 @@ async def test_a_body_of_an_unknown_charset_is_refused(page: Page) -> None:
     await page.request("POST", "/api/links", 400, data=b"{}", headers=headers)
     headers = {"Content-Type": "application/json"}
     await page.request("POST", "/api/links", 400, data=b'"\xff"', headers=headers)
+
+
+@pytest.mark.parametrize("free", [0, 100_000, 120_000])
+async def test_a_full_disk_is_told_as_one_and_not_as_a_fault_of_the_photo(
+    open_studio: OpenStudio, tmp_path: Path, free: int
+) -> None:
+    photo = ASTRONAUT.read_bytes()
+    with small_disk(tmp_path / "disk", 4) as disk:
+        page = await open_studio(data_dir=disk / "studio")
+        filler = fill(disk, free=free)
+        refused = await page.request(
+            "POST", "/api/photos", 507, params={"name": "anna.jpg"}, data=io.BytesIO(photo)
+        )
+        assert await refused.json() == {
+            "error": "The disk of the studio's computer is full. Free some space, then try again."
+        }
+        assert [*(disk / "studio" / "photos").iterdir()] == []
+        filler.unlink()
+        assert (await page.add_photo(photo, "anna.jpg"))["refusal"] is None
