@@ -257,11 +257,11 @@ def animated() -> tuple[Count, Count]:
             route = Route()
             async with PhotoAnimerClient(key, base_url=base_url, poll=FixedInterval(0.2)) as client:
                 with route:  # threads that begin now are counted later too
-                    await client.animate(photo, save_to=folder)
-                for _ in range(ROUNDS):
+                    await client.animate(photo, save_to=Path(folder, "0"))
+                for number in range(1, ROUNDS + 1):
                     route.modules.clear()
                     with route:
-                        await client.animate(photo, save_to=folder)
+                        await client.animate(photo, save_to=Path(folder, str(number)))
                     found.append(route.modules[:])
         return min(found, key=len)
 

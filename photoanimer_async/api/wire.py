@@ -26,7 +26,6 @@ from photoanimer_async.api.answers import (
     envelope_data,
     is_task_id,
     read_fields,
-    require_task_id,
     unexpected,
 )
 from photoanimer_async.api.submit_answers import accepted_task_id
@@ -97,10 +96,9 @@ def build_submit(image_url: str, options: AnimationOptions) -> Request[TaskId]:
 def build_get_task_info(task_id: TaskId) -> Request[TaskInfo]:
     """Return the request that asks for a task's state (API page, Interface 3).
 
-    Raises:
-        InvalidRequestError: the id is neither a whole number nor a string.
+    Args:
+        task_id: one that `require_task_id` has passed.
     """
-    require_task_id(task_id)
     shown = encoded(task_id) if isinstance(task_id, str) else str(task_id)
     parse = partial(parse_get_task_info, task_id=task_id)
     return Request(Operation.GET_TASK_INFO, "/faceDriven/getTaskInfo", f"taskId={shown}", parse)

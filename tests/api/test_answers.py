@@ -10,6 +10,7 @@ from photoanimer_async import (
     ApiError,
     AuthenticationError,
     InsufficientCreditsError,
+    InvalidRequestError,
     RateLimitedError,
     RefusedRequestError,
     ServiceUnavailableError,
@@ -23,6 +24,7 @@ from photoanimer_async.api.answers import (
     Text,
     envelope_data,
     read_fields,
+    require_task_id,
 )
 
 from ..support.answers import answer, data
@@ -167,3 +169,9 @@ def test_accepted_values(value: object, fields: object) -> None:
 def test_faults_name_their_paths(value: object, fault: str) -> None:
     with pytest.raises(UnexpectedResponseError, match=re.escape(fault)):
         read_fields(answer(b"{}"), value, Fields, "$.data")
+
+
+@pytest.mark.parametrize("task_id", ["", True, 1.5, None])
+def test_a_task_id_of_another_type_is_refused(task_id: object) -> None:
+    with pytest.raises(InvalidRequestError, match="task_id"):
+        require_task_id(task_id)

@@ -18,6 +18,7 @@ from photoanimer_async import (
     UnexpectedResponseError,
 )
 from photoanimer_async.api import wire
+from photoanimer_async.api.answers import require_task_id
 
 from ..support.answers import answer, data
 
@@ -103,12 +104,6 @@ def test_a_task_id_may_be_its_number_as_a_string() -> None:
 def test_an_answer_without_a_task_id_is_unexpected(task_id: object) -> None:
     with pytest.raises(UnexpectedResponseError, match=r"\$\.data"):
         wire.parse_submit(data(task_id))
-
-
-@pytest.mark.parametrize("task_id", ["", True, 1.5, None])
-def test_a_request_with_another_type_of_task_id_is_refused(task_id: object) -> None:
-    with pytest.raises(InvalidRequestError, match="task_id"):
-        wire.build_get_task_info(task_id)  # type: ignore[arg-type] # also other types
 
 
 def test_an_answer_about_another_task_is_unexpected() -> None:
@@ -251,7 +246,7 @@ def test_an_id_that_cannot_be_sent_and_shown_is_none(task_id: object) -> None:
         wire.parse_submit(data(task_id))
     assert str(caught.value).isprintable()
     with pytest.raises(InvalidRequestError, match="task_id is") as refused:
-        wire.build_get_task_info(task_id)  # type: ignore[arg-type] # an id that a caller made up
+        require_task_id(task_id)
     assert str(refused.value).isprintable()
 
 
