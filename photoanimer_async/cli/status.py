@@ -1,17 +1,19 @@
 """`photoanimer status`."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from rich.text import Text
 
+import photoanimer_async
 from photoanimer_async.cli.batch_results import source_of
 from photoanimer_async.cli.exit_status import ExitStatus
 from photoanimer_async.cli.journals import is_local, journal_in
 from photoanimer_async.cli.json_report import BatchEvent, StateEvent, print_event
-from photoanimer_async.cli.options import JournalFile, Json
-from photoanimer_async.cli.output import Output, format_seconds
+from photoanimer_async.cli.options import AccountOptions, JournalFile, Json
+from photoanimer_async.cli.output import Output, format_seconds, program
 from photoanimer_async.jobs.journal import Entry, Summary, read_journal
 from photoanimer_async.jobs.journal.journal_store import JournalStore
 from photoanimer_async.jobs.lifecycle import State
@@ -23,8 +25,8 @@ _MEANINGS = {
     State.SUBMITTING: "being submitted now, or when the process was killed",
     State.SUBMITTED: "paid for; the service is working on them",
     State.FINISHED: "paid for and done, but not saved",
-    State.SAVED: "saved",
-    State.FAILED: "failed",
+    State.SAVED: "done",
+    State.FAILED: "without a result; tried again only with `--retry-failed`",
     State.AMBIGUOUS: "may or may not have been accepted and charged",
 }
 _LOCAL_MEANINGS = _MEANINGS | {
@@ -34,6 +36,7 @@ _LOCAL_MEANINGS = _MEANINGS | {
     State.FINISHED: "done, but not saved",
     State.AMBIGUOUS: "may or may not have been begun",
 }
+_UNFINISHED = (State.PLANNED, State.SUBMITTING, State.SUBMITTED, State.FINISHED)
 _EVIDENCE = {
     Evidence.NONE: "nothing is known about whether it was accepted",
     Evidence.FETCHED: "the service fetched the photo: it was accepted",
@@ -69,6 +72,21 @@ def _print_texts(journal: Path, store: JournalStore) -> None:
     _print_entries(console, "no longer where they were saved", lost)
     if _is_finished(summary) and not lost:
         console.print("\nThe batch is finished: all photos are saved.")
+    elif any(summary.counts.get(state) for state in _UNFINISHED):
+        command = shlex.join(
+            [program(), "resume", str(journal), *_service_arguments(journal, store)]
+        )
+        console.print("\nTo continue, if it is not running:")
+        console.print(Text(f"  {command}", "bold"), soft_wrap=True)
+
+
+def _service_arguments(journal: Path, store: JournalStore) -> Sequence[str]:
+    """Return the arguments that name the journal's service, where it would not be chosen."""
+    service = store.latest_service()
+    if service is None or is_local(journal, service):
+        return []
+    chosen = AccountOptions().chosen_base_url or photoanimer_async.DEFAULT_BASE_URL
+    return [] if service == chosen else ["--base-url", shown_url(service)]
 
 
 def _print_counts(console: Output, summary: Summary, meanings: Mapping[State, str]) -> None:
