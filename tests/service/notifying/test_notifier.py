@@ -319,8 +319,10 @@ class TestAttempts:
                 async with customer(service, key) as calls:
                     tasks = {await calls.submit(host.url("photo.png")) for _ in range(count)}
             await until(lambda: receiver.tasks == tasks)
+            await until(lambda: len(asked) >= 4)
             assert len(asked) == 4
             answering.set()
+            await until(lambda: len(asked) == 60)  # once all are rendered
             await nothing_pending(service)
             assert len(asked) == 60
 
