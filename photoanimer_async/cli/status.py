@@ -73,11 +73,17 @@ def _print_texts(journal: Path, store: JournalStore) -> None:
     if _is_finished(summary) and not lost:
         console.print("\nThe batch is finished: all photos are saved.")
     elif any(summary.counts.get(state) for state in _UNFINISHED):
-        command = shlex.join(
-            [program(), "resume", str(journal), *_service_arguments(journal, store)]
-        )
-        console.print("\nTo continue, if it is not running:")
-        console.print(Text(f"  {command}", "bold"), soft_wrap=True)
+        planned = 0.0 if is_here else summary.planned
+        _print_resume_command(console, journal, _service_arguments(journal, store), planned)
+
+
+def _print_resume_command(
+    console: Output, journal: Path, service: Sequence[str], planned: float
+) -> None:
+    command = shlex.join([program(), "resume", str(journal), *service])
+    cost = f", for {format_seconds(planned)} video seconds" if planned else ""
+    console.print(f"\nTo continue{cost}, if it is not running:")
+    console.print(Text(f"  {command}", "bold"), soft_wrap=True)
 
 
 def _service_arguments(journal: Path, store: JournalStore) -> Sequence[str]:

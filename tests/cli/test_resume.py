@@ -114,7 +114,10 @@ def test_a_limit_stops_a_batch_and_a_higher_one_continues_it(connected: CommandL
     continued = f"photoanimer resume {JOURNAL} --max-seconds 15\n"
     assert f"To continue, with a higher --max-seconds:\n  {continued}" in done.stdout
     seen = connected("status", "out").stdout
-    assert seen.endswith(f"To continue, if it is not running:\n  photoanimer resume {JOURNAL}\n")
+    assert seen.endswith(
+        "To continue, for 7.13 video seconds, if it is not running:\n"
+        f"  photoanimer resume {JOURNAL}\n"
+    )
     base_url = connected.environment.pop("PHOTOANIMER_BASE_URL")
     assert f"resume {JOURNAL} --base-url {base_url}\n" in connected("status", "out").stdout
     connected.environment["PHOTOANIMER_BASE_URL"] = base_url
