@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_SUBMITS = {State.FAILED: Event.RETRY, State.AMBIGUOUS: Event.RESUBMIT}
+
 
 class SubmitGate:
     """Lets submits through until it is closed, once and for good.
@@ -183,19 +185,49 @@ class Job:
     async def record_intent(self, image_url: str) -> None:
         """Change the state to that of a submit which is sent next; see `record`."""
         self.image_url = image_url
-        if self.state is not State.PLANNED:
-            await self.record(Event.RETRY if self.state is State.FAILED else Event.RESUBMIT)
-            self.task_id = None  # that of a task which has failed
+        self.task_id = None  # not that of a task which has failed
         facts = NOTHING
         if self.entry is not None:
-            # The signature in a published URL is a secret that the journal does not need.
-            published = None if image_url == self.request.photo else without_queries(image_url)
-            facts = Facts(image_url=published, submitted_at=time.time())
+            facts = Facts(image_url=self._stored_url(image_url), submitted_at=time.time())
         try:
-            await self.record(Event.SUBMIT, facts)
+            await self.record(_SUBMITS.get(self.state, Event.SUBMIT), facts)
         except asyncio.CancelledError:
-            self.record_later(Event.DEFER)  # nothing was sent
+            self.record_unsent(NOTHING)
             raise
+
+    def record_unsent(self, facts: Facts) -> None:
+        """Change the state to that before the submit, which was provably not accepted.
+
+        It is written as by `record_later`. A job that is submitted again by consent is failed or
+        ambiguous again, as its entry says: a later run asks for consent again.
+
+        Args:
+            facts: what to record of a job that was planned.
+        """
+        before = self.entry
+        if before is None or before.state not in _SUBMITS:
+            self.record_later(Event.DEFER, facts)
+            self.report_progress()
+            return
+        as_before = Facts(
+            task_id=before.task_id,
+            image_url=self._stored_url(before.image_url),
+            submitted_at=before.submitted_at,
+            evidence=before.evidence,
+            seconds=before.seconds,
+            error=before.error,
+        )
+        is_failed = before.state is State.FAILED
+        self.record_later(Event.REFUSE if is_failed else Event.REVERT, as_before)
+
+    def _stored_url(self, image_url: str | None) -> str | None:
+        """Return what the journal holds of a submit's URL, beside the photo itself.
+
+        The signature in a published URL is a secret that it does not need.
+        """
+        if image_url is None or image_url == self.request.photo:
+            return None
+        return without_queries(image_url)
 
     async def record_acceptance(self, task_id: TaskId, reservation: Reservation | None) -> None:
         """Change the state to that of a submit which was accepted, and charged; see `record`."""

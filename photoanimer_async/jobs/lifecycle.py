@@ -5,10 +5,11 @@
        └─────defer───────┘  │  └──lose──▶ ambiguous└──fail──▶ failed
                             └──refuse──▶ failed ◀──refuse── planned
 
-    failed ──retry──▶ planned
-    ambiguous ──resubmit──▶ planned
+    failed ──retry──▶ submitting ──refuse──▶ failed
+    ambiguous ──resubmit──▶ submitting ──revert──▶ ambiguous
 
-The last two happen only where the user asks for them, since they may pay again. A pair of state
+The last two begin only where the user asks for them, since they may pay again. If such a submit is
+not sent after all, the job is what it was before, so that the next run asks again. A pair of state
 and event that is not in the table is a mistake in the caller, and raises `KeyError`.
 """
 
@@ -55,9 +56,11 @@ class Event(StrEnum):
     SAVE = "save"
     """The result is saved."""
     RETRY = "retry"
-    """A failed job is to be submitted again, and may be charged again."""
+    """The submit of a failed job is about to be sent; it may be charged again."""
     RESUBMIT = "resubmit"
-    """An ambiguous job is to be submitted again, and may be charged twice."""
+    """The submit of an ambiguous job is about to be sent; it may be charged twice."""
+    REVERT = "revert"
+    """The submit of an ambiguous job was provably not accepted."""
 
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
@@ -70,6 +73,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.SUBMITTED, Event.FINISH): State.FINISHED,
     (State.SUBMITTED, Event.FAIL): State.FAILED,
     (State.FINISHED, Event.SAVE): State.SAVED,
-    (State.FAILED, Event.RETRY): State.PLANNED,
-    (State.AMBIGUOUS, Event.RESUBMIT): State.PLANNED,
+    (State.FAILED, Event.RETRY): State.SUBMITTING,
+    (State.AMBIGUOUS, Event.RESUBMIT): State.SUBMITTING,
+    (State.SUBMITTING, Event.REVERT): State.AMBIGUOUS,
 }

@@ -335,12 +335,13 @@ class Pipeline:
     def _record_failed_submit(
         self, job: Job, reservation: Reservation | None, error: PhotoAnimerError
     ) -> None:
-        event = event_of(error)
+        event, facts = event_of(error), Facts(error=str(error))
+        if event is Event.DEFER:
+            job.record_unsent(facts)
+            return
         if event is Event.LOSE:
             job.commit(reservation)
-        job.record_later(event, Facts(error=str(error)))
-        if event is Event.DEFER:
-            job.report_progress()
+        job.record_later(event, facts)
 
     async def _save(
         self, job: Job, info: TaskInfo, destination: Destination[Location] | None, seconds: float

@@ -17,6 +17,7 @@ from photoanimer_async import (
     BudgetExceededError,
     DownloadError,
     Evidence,
+    InsufficientCreditsError,
     InvalidRequestError,
     LocalImageHost,
     MachineShortageError,
@@ -86,6 +87,46 @@ async def test_a_refused_submit_gives_back_what_resubmit_ambiguous_allows(
     assert sum(outcome.ok for outcome in again) == 1
     assert sum(isinstance(o.error, AmbiguousSubmitError) for o in again) == 1
     assert len(stub.submits) == 4 + 3
+
+
+async def test_consent_to_pay_again_ends_with_its_run(
+    client: PhotoAnimerClient, stub: StubService, journal: Path
+) -> None:
+    stub.submit_script = [drop_connection, lambda _: envelope(1)]
+    stub.poll_script["1"] = [lambda _: envelope(task(1, 2, failReason="no face"))]
+    await outcomes_of(client, urls(2), journal=journal, in_flight=1)
+    _, before = await read_all(journal)
+    # Not sent after all: the account is empty.
+    stub.submit_script = [lambda _: envelope(code=4001, msg="empty")]
+    consent: dict[str, Any] = {"retry_failed": True, "resubmit_ambiguous": 100}
+    with pytest.raises(InsufficientCreditsError):
+        await outcomes_of(client, urls(2), journal=journal, in_flight=1, **consent)
+    stub.submit_script = [lambda _: envelope(code=4001, msg="empty")]
+    with pytest.raises(InsufficientCreditsError):
+        await outcomes_of(client, urls(2)[1:], journal=journal, **consent)
+    assert not stub.submit_script
+    _, after = await read_all(journal)
+    assert after == before
+    sent = len(stub.submits)
+    ambiguous, failed = await outcomes_of(client, urls(2), journal=journal, in_flight=1)
+    assert isinstance(ambiguous.error, AmbiguousSubmitError)
+    assert isinstance(failed.error, TaskFailedError)
+    assert len(stub.submits) == sent
+
+
+async def test_consent_to_pay_again_holds_for_all_tries_of_its_run(
+    client: PhotoAnimerClient, stub: StubService, journal: Path
+) -> None:
+    stub.submit_script = [drop_connection, lambda _: envelope(code=9010, msg="Rejected")]
+    await outcomes_of(client, urls(2), journal=journal, in_flight=1)
+    stub.submit_script = [lambda _: web.Response(status=429), lambda _: web.Response(status=429)]
+    outcomes = await outcomes_of(
+        client, urls(2), journal=journal, retry_failed=True, resubmit_ambiguous=100
+    )
+    assert [str(outcome.error) for outcome in outcomes] == ["None", "None"]
+    summary, entries = await read_all(journal)
+    assert [entry.state for entry in entries] == [State.FINISHED, State.FINISHED]
+    assert (summary.spent, summary.at_risk) == (2 * 7.13, 7.13)
 
 
 async def test_an_ambiguous_photo_with_a_voice_of_unknown_length_stays_ambiguous(

@@ -40,11 +40,13 @@ from photoanimer_async.jobs.lifecycle import TRANSITIONS, Event, State
 from photoanimer_async.models import AnimationRequest, Location, Photo
 from photoanimer_async.redaction import printable, shown_url
 
+_FORGET_SUBMIT = "image_url = NULL, evidence = 'nothing', error = NULL"
 _ALSO = {
-    Event.SUBMIT: "image_url = NULL, evidence = 'nothing', error = NULL",
+    Event.SUBMIT: _FORGET_SUBMIT,
     Event.ACCEPT: "spent = spent + cost",
     Event.LOSE: "at_risk = at_risk + cost",
-    Event.RETRY: "task_id = NULL, seconds = NULL",
+    Event.RETRY: f"{_FORGET_SUBMIT}, task_id = NULL, seconds = NULL",
+    Event.RESUBMIT: _FORGET_SUBMIT,
 }
 _PAGE = 500
 _MOST_ROWS = 64

@@ -91,7 +91,6 @@ def test_spent_and_at_risk_add_up(path: Path) -> None:
         # A failed task that is tried again is paid for twice.
         store.record(Record(paid, State.SUBMITTED, Event.FAIL))
         store.record(Record(paid, State.FAILED, Event.RETRY))
-        store.record(Record(paid, State.PLANNED, Event.SUBMIT))
         store.record(Record(paid, State.SUBMITTING, Event.ACCEPT, Facts(task_id=2)))
     assert (store.summary().spent, store.summary().at_risk) == (2 * 6.75, 6.75)
     store.close()
@@ -117,8 +116,7 @@ def test_a_new_submit_clears_the_facts_of_the_last(path: Path) -> None:
         store.record(Record(number, State.PLANNED, Event.SUBMIT, Facts(image_url="http://h/1")))
         store.record(Record(number, State.SUBMITTING, Event.LOSE, Facts(error="lost")))
         store.annotate(number, Facts(evidence=Evidence.NOT_FETCHED))
-        store.record(Record(number, State.AMBIGUOUS, Event.RESUBMIT))
-        store.record(Record(number, State.PLANNED, Event.SUBMIT, Facts(image_url="http://h/2")))
+        store.record(Record(number, State.AMBIGUOUS, Event.RESUBMIT, Facts(image_url="http://h/2")))
     entry = store.entry(number)
     assert (entry.image_url, entry.evidence, entry.error) == ("http://h/2", Evidence.NONE, None)
     store.close()
