@@ -12,6 +12,7 @@ disk the intent is what stands there, so that a crash in between makes the photo
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
@@ -70,12 +71,8 @@ _log = logging.getLogger(__name__)
 _PAID = frozenset({State.SUBMITTED, State.FINISHED, State.SAVED})
 
 
-class _Resources(dict[str, AsyncExitStack]):
+class _Resources(defaultdict[str, AsyncExitStack]):
     """What a job holds until its end, by the names of those who clean it up."""
-
-    def __missing__(self, name: str) -> AsyncExitStack:
-        stack = self[name] = AsyncExitStack()
-        return stack
 
     async def close(self, photo: Photo) -> None:
         """Clean up as after a success; what this raises is logged, and costs no result.
@@ -137,7 +134,7 @@ class Pipeline:
         if job.context.hook is not None:
             job.report_progress()
         try:
-            resources = _Resources()
+            resources = _Resources(AsyncExitStack)
             try:
                 animation = await self._animate(job, store, resources)
             finally:
@@ -160,7 +157,9 @@ class Pipeline:
             PhotoAnimerError: as `PhotoAnimerClient.submit`.
         """
         try:
-            return await self._submit(job, image_url, job.request.options, _Resources())
+            return await self._submit(
+                job, image_url, job.request.options, _Resources(AsyncExitStack)
+            )
         except BaseException as error:
             if ends_task(error):
                 raise
@@ -247,16 +246,21 @@ class Pipeline:
         """
         if isinstance(photo, str) and is_url(photo):
             return photo
+        url: object
         try:
             async with self._publishing:
                 published = resources["its image host"]
-                return await published.enter_async_context(self._host.publish(photo))
+                url = await published.enter_async_context(self._host.publish(photo))
         except HostingError as error:
             if photo is job.request.photo or photo is job.request.options.voice:
                 raise
             # A prepared copy; the user knows the original.
             text = str(error).replace(shown_photo(photo), shown_photo(job.request.photo))
             raise HostingError(text) from error
+        if not isinstance(url, str):
+            shown, kind = shown_photo(job.request.photo), type(url).__name__
+            raise HostingError(f"{shown}: its image host gave no URL, but {kind}")
+        return url
 
     async def _submit(
         self, job: Job, photo: Photo, options: AnimationOptions, resources: _Resources
@@ -375,11 +379,7 @@ async def _claim(
     suffix = f".{request.options.output_format.value}"
     earlier = None if job.entry is None else job.entry.destination
     claim = store.claim(
-        request.photo,
-        suffix,
-        name=request.name,
-        earlier=earlier,
-        paid=job.state in _PAID,
+        request.photo, suffix, name=request.name, earlier=earlier, paid=job.state in _PAID
     )
     return await resources["its result store"].enter_async_context(claim)
 

@@ -17,6 +17,7 @@ from photoanimer_async import (
     BudgetExceededError,
     DownloadError,
     Evidence,
+    HostingError,
     InsufficientCreditsError,
     InvalidRequestError,
     LocalImageHost,
@@ -361,17 +362,18 @@ async def test_a_host_that_gives_no_url_is_not_told_as_a_fault_of_the_photo(
     stub: StubService, journal: Path, photo: Path
 ) -> None:
     class Host:
-        url = "/grandma.png"
+        url: object = None
 
         @asynccontextmanager
-        async def publish(self, _: Photo) -> AsyncIterator[str]:
+        async def publish(self, _: Photo) -> AsyncIterator[Any]:
             yield self.url
 
     host = Host()
     async with quick_client(stub.base_url, host=host) as client:
-        [outcome] = await outcomes_of(client, [photo], journal=journal)
-        assert isinstance(outcome.error, InvalidRequestError)
-        assert (await read_all(journal))[0].counts == {State.PLANNED: 1}
+        for host.url, kind in (None, HostingError), ("/grandma.png", InvalidRequestError):
+            [outcome] = await outcomes_of(client, [photo], journal=journal)
+            assert isinstance(outcome.error, kind)
+            assert (await read_all(journal))[0].counts == {State.PLANNED: 1}
         host.url = "https://cdn.example/grandma.png"
         [outcome] = await outcomes_of(client, [photo], journal=journal)
         assert outcome.ok
