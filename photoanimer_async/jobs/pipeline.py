@@ -156,10 +156,9 @@ class Pipeline:
         Raises:
             PhotoAnimerError: as `PhotoAnimerClient.submit`.
         """
+        resources = _Resources(AsyncExitStack)
         try:
-            return await self._submit(
-                job, image_url, job.request.options, _Resources(AsyncExitStack)
-            )
+            return await self._submit(job, image_url, job.request.options, resources)
         except BaseException as error:
             if ends_task(error):
                 raise
@@ -246,11 +245,10 @@ class Pipeline:
         """
         if isinstance(photo, str) and is_url(photo):
             return photo
-        url: object
         try:
             async with self._publishing:
                 published = resources["its image host"]
-                url = await published.enter_async_context(self._host.publish(photo))
+                url: object = await published.enter_async_context(self._host.publish(photo))
         except HostingError as error:
             if photo is job.request.photo or photo is job.request.options.voice:
                 raise
