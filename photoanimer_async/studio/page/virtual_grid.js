@@ -22,7 +22,9 @@ export class VirtualGrid {
     this.#list = list;
     this.#make = make;
     list.setAttribute("role", "list"); // Safari drops it from lists without markers
-    new ResizeObserver(() => this.#schedule()).observe(list.parentElement);
+    const resizes = new ResizeObserver(() => this.#schedule());
+    resizes.observe(list.parentElement);
+    resizes.observe(document.body); // what is above it grew or shrank, and has moved it
     addEventListener("scroll", () => this.#schedule(), { passive: true });
     addEventListener("resize", () => {
       this.#rowHeight = 0;
