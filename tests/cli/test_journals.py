@@ -47,7 +47,7 @@ class TestServices:
         require_service(journal, SERVICE)
         require_service(tmp_path / "missing.journal", SERVICE)
 
-    def test_the_way_out_of_another_services_journal_is_told(self, tmp_path: Path) -> None:
+    def test_the_way_out_of_another_services_journal_is_reported(self, tmp_path: Path) -> None:
         journal = journal_of(tmp_path, SERVICE)
         require_service(journal, SERVICE)
         for other in ("https://www.cutout.pro/api/v1", None):

@@ -81,7 +81,7 @@ def test_an_interrupted_batch_names_the_command_that_goes_on(
     assert (waited[0]["photo"], waited[0]["task"]) == (None, str(task))
 
 
-def test_an_unclear_photo_is_told_as_such(photoanimer: CommandLine, stub: StubService) -> None:
+def test_an_unclear_photo_is_reported_as_such(photoanimer: CommandLine, stub: StubService) -> None:
     stub.submit_script = [drop_connection]
     connection = ["--api-key", KEY, "--base-url", stub.base_url]
     photo = "http://x.example/a.png?sig=s3cret"

@@ -162,7 +162,7 @@ class Harness:
         return point if _outcome_of(pid) else None
 
     def _run_to_the_end(self, origin: str) -> None:
-        """As a user would: a link that expires twice is told, and left for the next run."""
+        """As a user would: a link that expires twice is reported, and left for the next run."""
         for _ in range(_LAST_RUNS):
             pid = self._fork(lambda: self._child(origin, Fuse("never", 0), resume=False))
             if _outcome_of(pid):

@@ -279,13 +279,13 @@ async def test_detached_jobs_are_kept_within_a_bound(
 
 @pytest.mark.slow
 async def test_five_hundred_callers_some_of_which_hang_up(stub: StubService) -> None:
-    told: list[object] = []
+    reported: list[object] = []
     returned: list[object] = []
 
     async def animate(request: web.Request) -> web.Response:
         animation = await client.animate(
             f"http://127.0.0.1:9/{request.query['n']}.jpg",
-            on_progress=lambda event: told.append(event.task_id),
+            on_progress=lambda event: reported.append(event.task_id),
         )
         returned.append(animation.task_id)
         return web.json_response({"task": animation.task_id, "video": animation.info.result_url})
@@ -324,7 +324,7 @@ async def test_five_hundred_callers_some_of_which_hang_up(stub: StubService) -> 
     assert len(set(answers)) == len(stayed)
     accepted = list(range(FIRST, stub.next_id + 1))
     assert sorted([*returned, *attached]) == accepted  # type: ignore[type-var] # numbers, here
-    assert set(accepted) <= set(told)
+    assert set(accepted) <= set(reported)
     photos = [request.query["imageUrl"] for request in stub.submits]
     assert len(photos) == len(set(photos))
 

@@ -358,7 +358,7 @@ async def test_a_cancelled_wait_for_the_budget_reserves_nothing() -> None:
     assert budget.reserved == pytest.approx(0)
 
 
-async def test_a_host_that_gives_no_url_is_not_told_as_a_fault_of_the_photo(
+async def test_a_host_that_gives_no_url_is_not_reported_as_a_fault_of_the_photo(
     stub: StubService, journal: Path, photo: Path
 ) -> None:
     class Host:

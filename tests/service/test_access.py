@@ -44,7 +44,7 @@ class TestHeader:
                 assert envelope["code"] == 4003
                 assert envelope["msg"] == f"the header APIKEY is {found}; it must hold the API key"
 
-    async def test_a_request_that_is_signed_in_place_of_a_key_is_told_why_not(
+    async def test_a_request_that_is_signed_in_place_of_a_key_gets_the_reason(
         self, service: Running, start: Start
     ) -> None:
         signed = "uid=7&signExpireTime=1615368038661&sign=" + "0" * 64

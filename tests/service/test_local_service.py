@@ -19,10 +19,10 @@ class TestOnEnd:
     async def test_a_client_in_the_same_program_need_not_wait_for_its_next_poll(
         self, tmp_path: Path, host: PhotoHost
     ) -> None:
-        told: list[int] = []
+        reported: list[int] = []
 
         def on_end(task_id: int) -> None:
-            told.append(task_id)
+            reported.append(task_id)
             client.notify(task_id)
 
         gate = asyncio.Event()
@@ -35,11 +35,11 @@ class TestOnEnd:
             task_id = await client.submit(host.url("photo.png"))
             waiting = asyncio.create_task(client.wait(task_id))
             await until(lambda: renderer.jobs)
-            assert told == []
+            assert reported == []
             gate.set()
             info = await waiting
         assert info.status is TaskStatus.FINISHED
-        assert told == [task_id]
+        assert reported == [task_id]
 
     async def test_one_that_raises_stops_no_task(
         self, tmp_path: Path, host: PhotoHost, caplog: pytest.LogCaptureFixture

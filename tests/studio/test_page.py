@@ -296,7 +296,7 @@ def test_a_voice_is_uploaded_and_heard_in_the_video(
     assert not video.evaluate("video => video.muted")
 
 
-def test_what_cannot_be_used_is_told_in_words_and_folded_away(
+def test_what_cannot_be_used_is_reported_in_words_and_folded_away(
     open_in_browser: OpenInBrowser, studio: StudioProcess, photos: list[Path], tmp_path: Path
 ) -> None:
     visit = open_in_browser(studio)
@@ -395,7 +395,7 @@ def test_a_picture_that_could_not_be_loaded_is_loaded_later(
     assert len(refused) > 1
 
 
-def test_a_link_of_another_kind_is_told_and_kept(
+def test_a_link_of_another_kind_is_reported_and_kept(
     open_in_browser: OpenInBrowser, studio: StudioProcess
 ) -> None:
     page = open_in_browser(studio).page

@@ -224,7 +224,7 @@ async def test_a_body_of_an_unknown_charset_is_refused(page: Page) -> None:
 
 
 @pytest.mark.parametrize("free", [0, 100_000, 120_000])
-async def test_a_full_disk_is_told_as_one_and_not_as_a_fault_of_the_photo(
+async def test_a_full_disk_is_reported_as_one_and_not_as_a_fault_of_the_photo(
     open_studio: OpenStudio, tmp_path: Path, free: int
 ) -> None:
     photo = ASTRONAUT.read_bytes()

@@ -59,7 +59,7 @@ def test_numbers_out_of_range_are_refused_and_change_nothing(tmp_path: Path, num
     assert [account.balance for account in book.accounts()] == [0]
 
 
-def test_a_damaged_database_is_told(book: AccountBook, tmp_path: Path) -> None:
+def test_a_damaged_database_is_reported(book: AccountBook, tmp_path: Path) -> None:
     book.add("anna")
     path = tmp_path / "data" / "tasks.db"
     content = bytearray(path.read_bytes())
@@ -71,7 +71,7 @@ def test_a_damaged_database_is_told(book: AccountBook, tmp_path: Path) -> None:
         book.add("bob")
 
 
-def test_a_database_in_use_is_told(
+def test_a_database_in_use_is_reported(
     book: AccountBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book.add("anna")
