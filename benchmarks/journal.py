@@ -2,7 +2,7 @@
 
 Run it on a machine that does nothing else::
 
-    python benchmarks/journal.py [--tasks 2000] [--repeats 7] [--memory 10000] [--million] [--quick]
+    python benchmarks/journal.py [--tasks 2000] [--repeats 15] [--memory 10000] [--million]
 
 Every run has a stub process (see `stub.py`) and a client process of its own. Runs with and
 without a journal alternate, so that ratios are measured side by side; figures are medians. The
@@ -109,7 +109,7 @@ def main() -> None:
     """Run the chosen measurements and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tasks", type=int, default=2000)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--memory", type=int, default=10_000)
     parser.add_argument("--million", action="store_true")
     parser.add_argument("--quick", action="store_true", help="50 tasks, once")
