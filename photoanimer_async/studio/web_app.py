@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from photoanimer_async import PhotoAnimerClient
+from photoanimer_async.photos.cancellation import ThreadStep
 from photoanimer_async.photos.shortage import find_shortage
 from photoanimer_async.service.shortages import ShortageError
 from photoanimer_async.studio.animators import Animator
@@ -108,7 +109,9 @@ class RunningStudio:
     async def __aenter__(self) -> Self:
         try:
             await self._runner.setup()
-            await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
+            site = web.TCPSite(self._runner, self._settings.host, self._settings.port)
+            # A cancellation waits: asyncio would lose a server that has just begun to listen.
+            await ThreadStep(site.start())
         except BaseException:
             await self._runner.cleanup()
             raise
