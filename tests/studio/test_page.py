@@ -24,7 +24,7 @@ from .conftest import png
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[dev]'")
 
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect, sync_playwright
 
 from ..support.missing import require_program
 from .browser import SCREENSHOTS, SIZES, OpenPage, StudioProcess
@@ -224,6 +224,22 @@ def view_videos(visit: OpenPage) -> None:
     page.go_back()
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page.locator(".clip")).to_have_count(2)
+
+
+def test_a_photo_that_is_there_before_the_answer_to_its_upload_is_shown_once(
+    open_in_browser: OpenInBrowser, studio: StudioProcess, site: str
+) -> None:
+    page = open_in_browser(studio).page
+    answers: list[tuple[Route, APIResponse]] = []
+    page.route("**/api/links", lambda route: answers.append((route, route.fetch())))
+    page.locator("#url").fill(f"{site}/Aunt%20Eileen.jpg")
+    page.keyboard.press("Enter")
+    for _ in range(2):
+        expect(page.locator(".print img")).to_have_count(1)
+        expect(page.locator(".print .name")).to_have_text("Aunt Eileen")
+        for route, response in answers:
+            route.fulfill(response=response)
+        answers.clear()
 
 
 def test_the_page_can_be_used_with_the_keyboard_only(

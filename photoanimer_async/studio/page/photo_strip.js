@@ -55,7 +55,9 @@ export class PhotoStrip {
     byId("strip-head").hidden = !chosen.length && !underWay.length;
     byId("strip-title").setAttribute("aria-live", underWay.length ? "off" : "polite"); // not each number
     setText(byId("strip-title"), this.#title(chosen.length, underWay.length));
-    this.#shown = [...chosen, ...underWay].sort((a, b) => a.added - b.added);
+    // A photo's event may arrive before the answer to its upload.
+    const arrived = new Set([...this.#studio.photos.values()].map((photo) => photo.added));
+    this.#shown = [...chosen, ...underWay.filter((item) => !arrived.has(item.added))].sort((a, b) => a.added - b.added);
     this.#grid.show(this.#shown);
     this.#showUnfold();
     const canStop = underWay.some((item) => !item.isSending);
