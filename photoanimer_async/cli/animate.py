@@ -92,10 +92,7 @@ def animate(
     _require_honoured(photo_options, journal_options, submit)
     if json and dry_run:
         raise UsageError("--json and --dry-run exclude each other: `estimate --json` has the cost")
-    if local:
-        refuse_with_local(account, submit)
-    else:
-        require_local_for(all_faces=all_faces)
+    _require_place(account, submit, local=local, all_faces=all_faces)
     selection = select_photos(photos, photo_options, OutputFormat.GIF if gif else OutputFormat.MP4)
     out, selection = _with_name_of(out, selection)
     journal = journal_options.path(out, local=local)
@@ -145,6 +142,20 @@ def _require_honoured(photos: PhotoOptions, journal: JournalOptions, submit: Sub
         raise UsageError(f"{option} needs the journal of an earlier run: leave out --no-journal")
     if photos.voice_seconds is not None and photos.voice_url is None and photos.manifest is None:
         raise UsageError("--voice-seconds needs a voice: add --voice-url")
+
+
+def _require_place(
+    account: AccountOptions, submit: SubmitOptions, *, local: bool, all_faces: bool
+) -> None:
+    """Refuse options that do not fit the place where photos are animated.
+
+    Raises:
+        UsageError: there is one.
+    """
+    if local:
+        refuse_with_local(account, submit)
+    else:
+        require_local_for(all_faces=all_faces)
 
 
 def _show_dry_run(

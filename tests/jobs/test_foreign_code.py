@@ -139,19 +139,24 @@ async def test_a_host_that_cannot_count_fetches_hides_no_ambiguous_submit(
     assert len(stub.submits) == 2
 
 
+class Limiter:
+    """Raises in its fifth call."""
+
+    def __init__(self, make_error: Callable[[], BaseException]) -> None:
+        self.make_error = make_error
+        self.calls = 0
+
+    async def acquire(self) -> None:
+        self.calls += 1
+        if self.calls == 5:
+            raise self.make_error()
+
+
 @pytest.mark.parametrize("make_error", ERRORS)
 async def test_a_rate_limiter_that_raises_once_fails_one_photo(
     stub: StubService, make_error: Callable[[], BaseException]
 ) -> None:
-    class Limiter:
-        calls = 0
-
-        async def acquire(self) -> None:
-            self.calls += 1
-            if self.calls == 5:
-                raise make_error()
-
-    async with quick_client(stub.base_url, submit_rate=Limiter()) as client:
+    async with quick_client(stub.base_url, submit_rate=Limiter(make_error)) as client:
         outcomes = await outcomes_of(client, urls(20), in_flight=8)
     assert len(outcomes) == 20
     assert len(failed(outcomes)) == 1
@@ -162,15 +167,7 @@ async def test_a_rate_limiter_that_raises_once_fails_one_photo(
 async def test_a_poll_limiter_that_raises_once_fails_one_photo(
     stub: StubService, make_error: Callable[[], BaseException]
 ) -> None:
-    class Limiter:
-        calls = 0
-
-        async def acquire(self) -> None:
-            self.calls += 1
-            if self.calls == 5:
-                raise make_error()
-
-    async with quick_client(stub.base_url, poll_rate=Limiter()) as client:
+    async with quick_client(stub.base_url, poll_rate=Limiter(make_error)) as client:
         outcomes = await outcomes_of(client, urls(20), in_flight=8)
     [error] = [outcome.error for outcome in outcomes if outcome.error is not None]
     assert len(outcomes) == len(stub.submits) == 20

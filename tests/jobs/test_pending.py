@@ -380,15 +380,21 @@ async def test_a_forked_process_is_refused(stub: StubService) -> None:
         assert status == 0
 
 
-async def test_a_call_that_begins_while_the_client_closes_sends_nothing(stub: StubService) -> None:
-    submitted, answer = asyncio.Event(), asyncio.Event()
+def hold_submit(stub: StubService) -> tuple[asyncio.Event, asyncio.Event]:
+    """Hold the answer to the next submit; return when it arrives, and what releases it."""
+    arrived, answer = asyncio.Event(), asyncio.Event()
 
     async def hold(request: web.Request) -> web.StreamResponse:
-        submitted.set()
+        arrived.set()
         await answer.wait()
         return stub._accept(request)
 
     stub.submit_script = [hold]
+    return arrived, answer
+
+
+async def test_a_call_that_begins_while_the_client_closes_sends_nothing(stub: StubService) -> None:
+    submitted, answer = hold_submit(stub)
     client = quick_client(stub.base_url)
     await client.__aenter__()
     submitting = asyncio.create_task(client.submit(PHOTO))
@@ -434,14 +440,7 @@ async def test_a_submit_unanswered_when_the_client_closes_is_ambiguous(
 async def test_a_client_that_is_closed_twice_at_once_waits_for_an_open_submit(
     stub: StubService,
 ) -> None:
-    arrived, answer = asyncio.Event(), asyncio.Event()
-
-    async def hold(request: web.Request) -> web.StreamResponse:
-        arrived.set()
-        await answer.wait()
-        return stub._accept(request)
-
-    stub.submit_script = [hold]
+    arrived, answer = hold_submit(stub)
     client = quick_client(stub.base_url)
     await client.__aenter__()
     submitting = asyncio.create_task(client.submit(PHOTO))
