@@ -36,6 +36,19 @@ async def test_the_result_or_error_is_that_of_the_work() -> None:
         await finish_despite_cancel(fail())
 
 
+async def cancel_before_it_continues(
+    waiting: asyncio.Task[None], times: int, may_continue: asyncio.Event | threading.Event
+) -> None:
+    for _ in range(times):
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    may_continue.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("times", [1, 3])
 async def test_cancellations_are_raised_once_the_work_is_done(*, times: int, fails: bool) -> None:
@@ -50,14 +63,7 @@ async def test_cancellations_are_raised_once_the_work_is_done(*, times: int, fai
             raise ZeroDivisionError
 
     waiting = asyncio.create_task(finish_despite_cancel(work()))
-    for _ in range(times):
-        await asyncio.sleep(0.01)
-        waiting.cancel()
-    await asyncio.sleep(0.01)
-    assert not waiting.done()
-    may_continue.set()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
+    await cancel_before_it_continues(waiting, times, may_continue)
     assert done
 
 
@@ -110,14 +116,7 @@ async def test_cancellations_are_raised_once_the_step_is_done(*, times: int, fai
         went_on = True
 
     waiting = asyncio.create_task(job())
-    for _ in range(times):
-        await asyncio.sleep(0.01)
-        waiting.cancel()
-    await asyncio.sleep(0.01)
-    assert not waiting.done()
-    may_continue.set()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
+    await cancel_before_it_continues(waiting, times, may_continue)
     assert done
     assert not went_on
 
